@@ -1,0 +1,134 @@
+"""Layers that StyleALAE and MLP-ALAE share: equalised dense and convolution.
+
+Equalised learning rate ("LREQ"): with c = gain / √fan_in · lr_multiplier, a kernel starts from
+N(0, (c / lr_multiplier)²) and the optimizer multiplies its steps by c, and those of the layer's
+bias by lr_multiplier. Both factors are written on the variables as `step_factor`, which
+`alae_tf.optimizer.LREQAdam` reads; a variable without one has factor 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import tensorflow as tf
+
+from alae_tf import ops
+
+SQRT_2 = math.sqrt(2.0)
+
+
+class Equalized(keras.layers.Layer):
+    """What the equalised layers share: a kernel, and a bias or none.
+
+    Args:
+        shape: shape of the kernel, the channels out last.
+        fan_in: inputs of one output.
+        gain: float. Gain of the initialisation.
+        lr_multiplier: float. Slows the layer's learning.
+        use_bias: bool.
+    """
+
+    def __init__(self, shape, fan_in, gain, lr_multiplier, use_bias, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.gain, self.lr_multiplier, self.use_bias = gain, lr_multiplier, use_bias
+        std = gain / math.sqrt(fan_in)
+        self.kernel = self.add_weight(
+            shape=shape,
+            initializer=keras.initializers.RandomNormal(stddev=std),
+            autocast=False,
+            name="kernel",
+        )
+        self.kernel.step_factor = std * lr_multiplier
+        self.bias = None
+        if use_bias:
+            self.bias = self.add_weight(
+                shape=(shape[-1],), initializer="zeros", autocast=False, name="bias"
+            )
+            self.bias.step_factor = lr_multiplier
+        self.built = True
+
+    def get_config(self):
+        return super().get_config() | {
+            "gain": self.gain,
+            "lr_multiplier": self.lr_multiplier,
+            "use_bias": self.use_bias,
+        }
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class EqualizedDense(Equalized):
+    """Dense layer with an equalised learning rate, always in float32.
+
+    Args:
+        inputs: int. Length of the input.
+        units: int. Length of the output.
+        gain: float. √2 suits a leaky ReLU behind it.
+        lr_multiplier: float. 0.1 in F and D.
+        use_bias: bool.
+
+    Call:
+        x: float32 [N, inputs] → float32 [N, units].
+    """
+
+    def __init__(self, inputs, units, gain=SQRT_2, lr_multiplier=1.0, use_bias=True, **kwargs):
+        super().__init__((inputs, units), inputs, gain, lr_multiplier, use_bias, **kwargs)
+        self.inputs, self.units = inputs, units
+
+    def call(self, x):
+        x = tf.cast(x, tf.float32) @ self.kernel
+        return x if self.bias is None else x + self.bias
+
+    def get_config(self):
+        return super().get_config() | {"inputs": self.inputs, "units": self.units}
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class EqualizedConv2D(Equalized):
+    """Convolution with an equalised learning rate and zero padding.
+
+    Args:
+        inputs: int. Channels in.
+        filters: int. Channels out.
+        kernel_size: int. 1 or 3.
+        sampling: None, "down" (halves H and W after the convolution) or "up" (doubles them
+            before it); each fused into one stride-2 convolution.
+        gain, lr_multiplier, use_bias: as in `EqualizedDense`.
+
+    Call:
+        x: [N, H, W, inputs] → [N, H', W', filters] in the layer's compute dtype.
+    """
+
+    def __init__(
+        self,
+        inputs,
+        filters,
+        kernel_size=3,
+        sampling=None,
+        gain=SQRT_2,
+        lr_multiplier=1.0,
+        use_bias=False,
+        **kwargs,
+    ):
+        shape = (kernel_size, kernel_size, inputs, filters)
+        super().__init__(shape, inputs * kernel_size**2, gain, lr_multiplier, use_bias, **kwargs)
+        self.inputs, self.filters, self.kernel_size = inputs, filters, kernel_size
+        self.sampling = sampling
+        self.convolve = {
+            None: ops.conv,
+            "down": ops.downsample_conv,
+            "up": ops.upsample_conv,
+        }[sampling]
+
+    def call(self, x):
+        dtype = self.compute_dtype
+        x = self.convolve(tf.cast(x, dtype), tf.cast(self.kernel, dtype))
+        return x if self.bias is None else x + tf.cast(self.bias, dtype)
+
+    def get_config(self):
+        return super().get_config() | {
+            "inputs": self.inputs,
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "sampling": self.sampling,
+        }

@@ -1,0 +1,45 @@
+"""The losses of Algorithm 1: one value per example, reduced once, in the train step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def discriminator_loss(fake_logits: tf.Tensor, real_logits: tf.Tensor) -> tf.Tensor:
+    """softplus(D(fake)) + softplus(−D(real)), the non-saturating GAN loss. [N], [N] → [N]."""
+    return tf.nn.softplus(fake_logits) + tf.nn.softplus(-real_logits)
+
+
+def generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+    """softplus(−D(fake)). [N] → [N]."""
+    return tf.nn.softplus(-fake_logits)
+
+
+def latent_loss(w: tf.Tensor, w_reconstructed: tf.Tensor) -> tf.Tensor:
+    """Mean over coordinates of (E(G(w)) − w)², w itself held fixed. [N, L], [N, L] → [N]."""
+    return tf.reduce_mean(tf.square(w_reconstructed - tf.stop_gradient(w)), axis=-1)
+
+
+def logits_and_r1(
+    logits: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, gamma: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The logits of real images and their R1 penalty, γ/2 · Σ‖∂ logit / ∂ pixel‖².
+
+    Args:
+        logits: images [N, H, W, C] → [N], each from its own image alone.
+        real: float32 [N, H, W, C].
+        gamma: weight of the penalty (γ = 10 in the paper).
+
+    Returns:
+        (logits [N], penalty [N]), the penalty summed over pixels and channels of each image.
+        With γ = 0 nothing is differentiated.
+    """
+    if gamma == 0:
+        return logits(real), tf.zeros([tf.shape(real)[0]])
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(real)
+        real_logits = logits(real)
+    slope = tape.gradient(real_logits, real)
+    return real_logits, gamma / 2 * tf.reduce_sum(tf.square(slope), axis=[1, 2, 3])

@@ -1,0 +1,142 @@
+"""ALAE: F, G, E and D joined, and `build_alae`, the only place where networks are made."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from alae_tf import ops
+from alae_tf.config import Config
+from alae_tf.networks.discriminator import Discriminator
+from alae_tf.networks.encoder import Encoder
+from alae_tf.networks.generator import Generator
+from alae_tf.networks.mapping import MappingNetwork
+from alae_tf.networks.mlp import MLPEncoder, MLPGenerator
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class ALAE(keras.Model):
+    """The four networks of the paper's Fig. 1, and w_avg, the running mean of w.
+
+    Args:
+        F, G, E, D: the networks.
+        styles: int. Style vectors that G takes.
+
+    Generator = G∘F, discriminator = D∘E, autoencoder = E∘G in latent space.
+    """
+
+    def __init__(self, F, G, E, D, styles, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.F, self.G, self.E, self.D, self.styles = F, G, E, D, styles
+        self.w_avg = self.add_weight(
+            shape=(styles, F.latent_size),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+            name="w_avg",
+        )
+        self.built = True
+
+    def call(self, x, level=None, blend=1.0):
+        """Reconstructs x without noise: G(E(x)). [N, H, W, C] in [−1, 1] → the same."""
+        return self.decode(self.encode(x, level, blend), level, blend)
+
+    def map(self, z):
+        """F: z [N, latent] → styles [N, styles, latent], all alike."""
+        return self.broadcast(self.F(z))
+
+    def broadcast(self, w):
+        """w [N, latent] → styles [N, styles, latent]; styles are left as they are."""
+        if len(w.shape) == 3:
+            return w
+        return tf.tile(w[:, tf.newaxis], [1, self.styles, 1])
+
+    def mix(self, styles, other, cutoff):
+        """Style mixing: `styles` below the cutoff, `other` from it on. Both [N, styles, latent]."""
+        index = tf.range(self.styles)[tf.newaxis, :, tf.newaxis]
+        return tf.where(index < cutoff, styles, other)
+
+    def truncate(self, styles, psi, cutoff):
+        """The truncation trick: styles below the cutoff go to w_avg + psi·(w − w_avg)."""
+        return self.mix(ops.lerp(tf.convert_to_tensor(self.w_avg), styles, psi), styles, cutoff)
+
+    def encode(self, x, level=None, blend=1.0):
+        """E: x [N, H, W, C] in [−1, 1] → w [N, latent]."""
+        return self.E(x, level=level, blend=blend)
+
+    def decode(self, w, level=None, blend=1.0, noise=None):
+        """G: w [N, latent] or styles [N, styles, latent] → image [N, H, W, C]."""
+        return self.G(self.broadcast(w), level=level, blend=blend, noise=noise)
+
+    def logits(self, x, level=None, blend=1.0):
+        """D∘E: x [N, H, W, C] in [−1, 1] → logits [N], positive for real."""
+        return self.D(self.encode(x, level, blend))
+
+    def noise(self, mode, batch, level=None, seed=0):
+        """The noise maps of one call of G.
+
+        Args:
+            mode: "random" (new for every image, from `seed`), "const" (the same for every image
+                and every call) or "none".
+            batch: int or scalar tensor. Images.
+            level: int; default: full resolution.
+            seed: int32 or int64 [2], or an int.
+
+        Returns:
+            A list of maps as `Generator` takes them, or None.
+
+        Raises:
+            ValueError: unknown mode.
+        """
+        if mode not in ("random", "const", "none"):
+            raise ValueError(f"noise mode: got {mode!r}, expected random, const or none")
+        shapes = self.G.noise_shapes(batch, level)
+        if mode == "none" or not shapes:
+            return None
+        if mode == "const":
+            return [
+                np.random.default_rng(k).standard_normal((1, *shape[1:]), dtype=np.float32)
+                for k, shape in enumerate(shapes)
+            ]
+        seed = tf.convert_to_tensor((0, seed) if isinstance(seed, int) else seed)
+        seeds = tf.random.split(seed, len(shapes))
+        return [tf.random.stateless_normal(shape, seeds[k]) for k, shape in enumerate(shapes)]
+
+
+def build_alae(config: Config, seed: int | None = None) -> ALAE:
+    """Builds the networks that a config describes, with new weights.
+
+    Args:
+        config: architecture, sizes and precision are read.
+        seed: of the new weights; default: the config's. Keras' global generators are set to it.
+    """
+    keras.utils.set_random_seed(config.seed if seed is None else seed)
+    if config.architecture == "mlp":
+        sizes = dict(
+            image_size=config.image_size,
+            image_channels=config.image_channels,
+            hidden_size=config.hidden_size,
+            latent_size=config.latent_size,
+            output_slope=config.output_slope,
+        )
+        generator, encoder = MLPGenerator(**sizes, name="G"), MLPEncoder(**sizes, name="E")
+    else:
+        sizes = dict(
+            levels=config.levels,
+            start_channels=config.start_channels,
+            max_channels=config.max_channels,
+            latent_size=config.latent_size,
+            image_channels=config.image_channels,
+            dtype="float32" if config.precision == "float32" else f"mixed_{config.precision}",
+        )
+        generator, encoder = Generator(**sizes, name="G"), Encoder(**sizes, name="E")
+    return ALAE(
+        F=MappingNetwork(config.latent_size, config.mapping_layers, name="F"),
+        G=generator,
+        E=encoder,
+        D=Discriminator(config.latent_size, name="D"),
+        styles=config.styles,
+        name="alae",
+    )

@@ -1,0 +1,121 @@
+"""E of StyleALAE: image → w."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from alae_tf import ops
+from alae_tf.layers import EqualizedConv2D, EqualizedDense
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class EncoderBlock(keras.layers.Layer):
+    """One resolution of E: takes the style out of the features twice and halves the size.
+
+    Args:
+        inputs: int. Channels in.
+        channels: int. Channels out.
+        latent_size: int. Length of w.
+
+    Call:
+        x: [N, H, W, inputs].
+        Returns (features [N, H/2, W/2, channels], this block's share of w, float32
+        [N, latent_size]).
+
+    Reference: Fig. 3 (left); the sum over blocks is w = Σ C_i [μ; σ].
+    """
+
+    def __init__(self, inputs, channels, latent_size, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.inputs, self.channels, self.latent_size = inputs, channels, latent_size
+        self.conv_1 = EqualizedConv2D(inputs, inputs, dtype=self.dtype_policy)
+        self.conv_2 = EqualizedConv2D(inputs, channels, sampling="down", dtype=self.dtype_policy)
+        self.bias_1 = self.add_weight(
+            shape=(inputs,), initializer="zeros", autocast=False, name="bias_1"
+        )
+        self.bias_2 = self.add_weight(
+            shape=(channels,), initializer="zeros", autocast=False, name="bias_2"
+        )
+        self.to_w_1 = EqualizedDense(2 * inputs, latent_size)
+        self.to_w_2 = EqualizedDense(2 * channels, latent_size)
+        self.built = True
+
+    def call(self, x):
+        x = self.conv_1(x)
+        x = ops.leaky_relu(x + tf.cast(self.bias_1, x.dtype))
+        x, style_1 = ops.split_style(x)  # [N, 2C]: mean and deviation per channel
+        x = self.conv_2(ops.blur(x))  # [N, H/2, W/2, channels]
+        x = ops.leaky_relu(x + tf.cast(self.bias_2, x.dtype))
+        x, style_2 = ops.split_style(x)
+        return x, self.to_w_1(style_1) + self.to_w_2(style_2)
+
+    def get_config(self):
+        return super().get_config() | {
+            "inputs": self.inputs,
+            "channels": self.channels,
+            "latent_size": self.latent_size,
+        }
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class Encoder(keras.Model):
+    """E of StyleALAE: the encoder, and the body of the discriminator D∘E.
+
+    Args:
+        levels: int. Blocks; the full resolution is 2^(levels+1).
+        start_channels: int. Channels at full resolution.
+        max_channels: int. Most channels of any block.
+        latent_size: int. Length of w.
+        image_channels: int. Channels of the image.
+
+    Call:
+        x: float32 [N, H, W, image_channels] in [−1, 1], H = W = 4·2^level.
+        level: int; default: full resolution.
+        blend: float or scalar tensor in [0, 1]: how much of the level's own block is faded in.
+        Returns w: float32 [N, latent_size].
+
+    Reference: E of Fig. 1 and Fig. 3 (left). Block 0 works at full resolution, so level l starts
+    at block levels−1−l.
+    """
+
+    def __init__(
+        self, levels, start_channels, max_channels, latent_size, image_channels=3, **kwargs
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
+        self.latent_size, self.image_channels = latent_size, image_channels
+        widths = [min(max_channels, start_channels * 2**i) for i in range(levels + 1)]
+        self.from_rgb = [
+            EqualizedConv2D(image_channels, c, 1, use_bias=True, dtype=self.dtype_policy)
+            for c in widths[:-1]
+        ]
+        self.blocks = [
+            EncoderBlock(i, c, latent_size, dtype=self.dtype_policy)
+            for i, c in zip(widths[:-1], widths[1:], strict=True)
+        ]
+        self.built = True
+
+    def call(self, x, level=None, blend=1.0):
+        first = 0 if level is None else self.levels - 1 - level
+        features, w = self.blocks[first](self.features(x, first))
+        if first < self.levels - 1:
+            coarser = self.features(ops.downsample2(x), first + 1)
+            features, w = ops.lerp(coarser, features, blend), w * blend
+        for block in self.blocks[first + 1 :]:
+            features, share = block(features)
+            w = w + share
+        return w
+
+    def features(self, x, block):
+        """Image → the features that `block` takes. The released model has leaky ReLU twice."""
+        return ops.leaky_relu(ops.leaky_relu(self.from_rgb[block](x)))
+
+    def get_config(self):
+        return super().get_config() | {
+            "levels": self.levels,
+            "start_channels": self.start_channels,
+            "max_channels": self.max_channels,
+            "latent_size": self.latent_size,
+            "image_channels": self.image_channels,
+        }

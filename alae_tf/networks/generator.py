@@ -1,0 +1,143 @@
+"""G of StyleALAE: styles and noise → image."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from alae_tf import ops
+from alae_tf.layers import EqualizedConv2D, EqualizedDense
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class GeneratorBlock(keras.layers.Layer):
+    """One resolution of G: twice noise, bias, leaky ReLU and a new style (AdaIN).
+
+    Args:
+        inputs: int. Channels in; None for the first block, which starts from the constant.
+        channels: int. Channels out.
+        latent_size: int. Length of a style vector.
+
+    Call:
+        x: [N, H, W, inputs] (first block: the constant, [N, 4, 4, channels]).
+        styles: two float32 [N, latent_size].
+        noise: two [N or 1, 2H, 2W, 1] (first block: H, W), or None for no noise.
+        Returns [N, 2H, 2W, channels] (first block: H, W).
+
+    Reference: Fig. 3 (right).
+    """
+
+    def __init__(self, inputs, channels, latent_size, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.inputs, self.channels, self.latent_size = inputs, channels, latent_size
+        self.conv_1 = (
+            None
+            if inputs is None
+            else EqualizedConv2D(inputs, channels, sampling="up", dtype=self.dtype_policy)
+        )
+        self.conv_2 = EqualizedConv2D(channels, channels, dtype=self.dtype_policy)
+        zeros = dict(shape=(channels,), initializer="zeros", autocast=False)
+        self.noise_1 = self.add_weight(name="noise_1", **zeros)
+        self.noise_2 = self.add_weight(name="noise_2", **zeros)
+        self.bias_1 = self.add_weight(name="bias_1", **zeros)
+        self.bias_2 = self.add_weight(name="bias_2", **zeros)
+        self.style_1 = EqualizedDense(latent_size, 2 * channels, gain=1.0)
+        self.style_2 = EqualizedDense(latent_size, 2 * channels, gain=1.0)
+        self.built = True
+
+    def call(self, x, styles, noise=None):
+        if self.conv_1 is not None:
+            x = ops.blur(self.conv_1(x))  # [N, 2H, 2W, C]
+        noise_1, noise_2 = noise or (None, None)
+        x = activate(x, self.noise_1, noise_1, self.bias_1)
+        x = ops.modulate(ops.instance_norm(x), self.style_1(styles[0]))
+        x = activate(self.conv_2(x), self.noise_2, noise_2, self.bias_2)
+        return ops.modulate(ops.instance_norm(x), self.style_2(styles[1]))
+
+    def get_config(self):
+        return super().get_config() | {
+            "inputs": self.inputs,
+            "channels": self.channels,
+            "latent_size": self.latent_size,
+        }
+
+
+def activate(x, strength, noise, bias):
+    """leaky ReLU(x + strength·noise + bias): one noise map, its strength learned per channel."""
+    strength, bias = tf.cast(strength, x.dtype), tf.cast(bias, x.dtype)
+    if noise is not None:
+        x = x + strength * tf.cast(noise, x.dtype)
+    return ops.leaky_relu(x + bias)
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class Generator(keras.Model):
+    """G of StyleALAE: draws an image from coarse to fine, one block a resolution.
+
+    Args:
+        levels: int. Blocks; the full resolution is 2^(levels+1).
+        start_channels: int. Channels at full resolution.
+        max_channels: int. Most channels of any block.
+        latent_size: int. Length of a style vector.
+        image_channels: int. Channels of the image.
+
+    Call:
+        styles: float32 [N, 2·levels, latent_size], two a block, the coarsest first.
+        level: int. The image has 4·2^level pixels a side; default: full resolution.
+        blend: float or scalar tensor in [0, 1]: how much of the level's own block is faded in.
+        noise: a list of 2·(level+1) maps [N, H, W, 1] (the first may be [1, 4, 4, 1]: the
+            released model draws one for the whole batch), or None for no noise.
+        Returns the image: float32 [N, H, W, image_channels], around [−1, 1], not clipped.
+
+    Reference: G of Fig. 1 and Fig. 3 (right); the synthesis network of StyleGAN.
+    """
+
+    def __init__(
+        self, levels, start_channels, max_channels, latent_size, image_channels=3, **kwargs
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
+        self.latent_size, self.image_channels = latent_size, image_channels
+        channels = [
+            min(max_channels, start_channels * 2 ** (levels - 1 - i)) for i in range(levels)
+        ]
+        inputs = [None, *channels[:-1]]
+        self.constant = self.add_weight(
+            shape=(4, 4, channels[0]), initializer="ones", autocast=False, name="constant"
+        )
+        self.blocks = [
+            GeneratorBlock(i, c, latent_size, dtype=self.dtype_policy)
+            for i, c in zip(inputs, channels, strict=True)
+        ]
+        self.to_rgb = [
+            EqualizedConv2D(c, image_channels, 1, gain=0.03, use_bias=True) for c in channels
+        ]
+        self.built = True
+
+    def call(self, styles, level=None, blend=1.0, noise=None):
+        level = self.levels - 1 if level is None else level
+        x = tf.broadcast_to(self.constant, [tf.shape(styles)[0], *self.constant.shape])
+        for i, block in enumerate(self.blocks[: level + 1]):
+            coarser = x
+            pair = slice(2 * i, 2 * i + 2)
+            x = block(x, styles=tf.unstack(styles[:, pair], axis=1), noise=noise and noise[pair])
+        image = self.to_rgb[level](x)
+        if level == 0:
+            return image
+        return ops.lerp(ops.upsample2(self.to_rgb[level - 1](coarser)), image, blend)
+
+    def noise_shapes(self, batch, level=None):
+        """Shapes of the noise maps of `call`, in order, for `batch` images at `level`."""
+        level = self.levels - 1 if level is None else level
+        sides = [4 * 2**i for i in range(level + 1) for _ in range(2)]
+        batches = [1] + [batch] * (len(sides) - 1)
+        return [(n, side, side, 1) for n, side in zip(batches, sides, strict=True)]
+
+    def get_config(self):
+        return super().get_config() | {
+            "levels": self.levels,
+            "start_channels": self.start_channels,
+            "max_channels": self.max_channels,
+            "latent_size": self.latent_size,
+            "image_channels": self.image_channels,
+        }

@@ -1,0 +1,94 @@
+"""E and G of MLP-ALAE, for the permutation-invariant MNIST of the paper's section 4.1."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from alae_tf import ops
+from alae_tf.layers import EqualizedDense
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class MLPEncoder(keras.Model):
+    """E of MLP-ALAE: three dense layers, each followed by a leaky ReLU, the last included.
+
+    Args:
+        image_size: int. Side of the image, in pixels.
+        image_channels: int.
+        hidden_size: int. Width of the two hidden layers.
+        latent_size: int. Length of w.
+        output_slope: float. Slope of the last leaky ReLU; the others have 0.2.
+
+    Call:
+        x: float32 [N, image_size, image_size, image_channels] in [−1, 1].
+        level, blend: as in `Encoder`; an MLP has one level and nothing to fade.
+        Returns w: float32 [N, latent_size].
+
+    Reference: section 4.1; 784–1024–1024–50.
+    """
+
+    def __init__(
+        self, image_size, image_channels, hidden_size, latent_size, output_slope=0.2, **kwargs
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.image_size, self.image_channels = image_size, image_channels
+        self.hidden_size, self.latent_size = hidden_size, latent_size
+        self.output_slope = output_slope
+        self.hidden_1 = EqualizedDense(image_size**2 * image_channels, hidden_size)
+        self.hidden_2 = EqualizedDense(hidden_size, hidden_size)
+        self.output_layer = EqualizedDense(hidden_size, latent_size)
+        self.built = True
+
+    def call(self, x, level=None, blend=1.0):
+        return ops.leaky_relu(self.output_layer(self.long_features(x)), self.output_slope)
+
+    def long_features(self, x):
+        """The second hidden layer after its activation: the paper's *long* features [N, hidden]."""
+        x = tf.reshape(x, [-1, self.hidden_1.inputs])
+        return ops.leaky_relu(self.hidden_2(ops.leaky_relu(self.hidden_1(x))))
+
+    def get_config(self):
+        return super().get_config() | _config(self)
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class MLPGenerator(keras.Model):
+    """G of MLP-ALAE: three dense layers with leaky ReLU between them and a linear output.
+
+    Args: as in `MLPEncoder`; output_slope is the slope of both leaky ReLUs.
+
+    Call:
+        styles: float32 [N, 1, latent_size]: w, as the only style.
+        level, blend, noise: as in `Generator`; an MLP has one level and takes no noise.
+        Returns the image: float32 [N, image_size, image_size, image_channels].
+    """
+
+    def __init__(
+        self, image_size, image_channels, hidden_size, latent_size, output_slope=0.2, **kwargs
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.image_size, self.image_channels = image_size, image_channels
+        self.hidden_size, self.latent_size = hidden_size, latent_size
+        self.output_slope = output_slope
+        self.hidden_1 = EqualizedDense(latent_size, hidden_size)
+        self.hidden_2 = EqualizedDense(hidden_size, hidden_size)
+        self.output_layer = EqualizedDense(hidden_size, image_size**2 * image_channels)
+        self.built = True
+
+    def call(self, styles, level=None, blend=1.0, noise=None):
+        x = ops.leaky_relu(self.hidden_1(styles[:, 0]), self.output_slope)
+        x = self.output_layer(ops.leaky_relu(self.hidden_2(x), self.output_slope))
+        return tf.reshape(x, [-1, self.image_size, self.image_size, self.image_channels])
+
+    def noise_shapes(self, batch, level=None):
+        """No noise: an empty list."""
+        return []
+
+    def get_config(self):
+        return super().get_config() | _config(self)
+
+
+def _config(network):
+    names = ("image_size", "image_channels", "hidden_size", "latent_size", "output_slope")
+    return {name: getattr(network, name) for name in names}

@@ -1,0 +1,176 @@
+"""Stateless tensor functions. Images and features are NHWC; float32 unless said otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+EPSILON_STYLE = 1e-8  # instance norm of G, and pixel norm of z
+EPSILON_ENCODER = 1e-5  # instance norm of E
+
+
+def to_unit(pixels: tf.Tensor) -> tf.Tensor:
+    """Pixels [0, 255] of any dtype → float32 in [−1, 1]."""
+    return tf.cast(pixels, tf.float32) / 127.5 - 1.0
+
+
+def to_pixels(x: tf.Tensor) -> tf.Tensor:
+    """Float [−1, 1] → uint8 pixels [0, 255], rounded; values beyond the range are clipped."""
+    x = tf.cast(x, tf.float32) * 127.5 + 127.5
+    return tf.cast(tf.round(tf.clip_by_value(x, 0.0, 255.0)), tf.uint8)
+
+
+def lerp(a: tf.Tensor, b: tf.Tensor, t: tf.Tensor | float) -> tf.Tensor:
+    """a at t = 0, b at t = 1."""
+    return a + (b - a) * tf.cast(t, a.dtype)
+
+
+def leaky_relu(x: tf.Tensor, slope: float = 0.2) -> tf.Tensor:
+    """x where positive, slope·x elsewhere."""
+    return tf.nn.leaky_relu(x, slope)
+
+
+def pixel_norm(z: tf.Tensor) -> tf.Tensor:
+    """z / root mean square of z, per sample. [N, latent] → the same."""
+    return z * tf.math.rsqrt(tf.reduce_mean(tf.square(z), axis=-1, keepdims=True) + EPSILON_STYLE)
+
+
+def instance_norm(x: tf.Tensor, epsilon: float = EPSILON_STYLE) -> tf.Tensor:
+    """Each channel of each sample to mean 0 and biased variance 1. [N, H, W, C] → the same.
+
+    Statistics in float32. In this form TFLite's XNNPACK runs it whole, and no precision is lost
+    as in E[x²] − mean².
+    """
+    return _normalise(*_moments(x), epsilon, x.dtype)
+
+
+def split_style(x: tf.Tensor, epsilon: float = EPSILON_ENCODER) -> tuple[tf.Tensor, tf.Tensor]:
+    """Features → (features without their style, style = [mean, standard deviation]).
+
+    Args:
+        x: [N, H, W, C].
+
+    Returns:
+        (instance-normalised x [N, H, W, C], style float32 [N, 2C]); the paper's Fig. 3 (left).
+    """
+    mean, centred, variance = _moments(x)
+    # The 1e-16 keeps the gradient of a constant channel at 0 instead of 0·∞.
+    style = tf.concat([mean, tf.sqrt(variance + 1e-16)], axis=-1)
+    return _normalise(mean, centred, variance, epsilon, x.dtype), tf.reshape(
+        style, [-1, style.shape[-1]]
+    )
+
+
+def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    x = tf.cast(x, tf.float32)
+    mean = tf.reduce_mean(x, axis=[1, 2], keepdims=True)
+    centred = x - mean
+    return mean, centred, tf.reduce_mean(tf.square(centred), axis=[1, 2], keepdims=True)
+
+
+def _normalise(mean, centred, variance, epsilon, dtype) -> tf.Tensor:
+    return tf.cast(centred * tf.math.rsqrt(variance + epsilon), dtype)
+
+
+def modulate(x: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
+    """x·(s₀ + 1) + s₁, the second half of AdaIN. x [N, H, W, C], style [N, 2C]."""
+    scale, shift = tf.split(tf.cast(style, x.dtype)[:, tf.newaxis, tf.newaxis, :], 2, axis=-1)
+    return x * (scale + 1.0) + shift
+
+
+def downsample2(x: tf.Tensor) -> tf.Tensor:
+    """2×2 mean pooling. [N, 2H, 2W, C] → [N, H, W, C]."""
+    return tf.nn.avg_pool2d(x, 2, 2, "VALID")
+
+
+def upsample2(x: tf.Tensor) -> tf.Tensor:
+    """Nearest-neighbour doubling. [N, H, W, C] → [N, 2H, 2W, C].
+
+    By concatenation and reshape, which TFLite's delegates run whole (resizing they do not).
+    """
+    _, height, width, channels = x.shape
+    x = tf.reshape(tf.concat([x, x], axis=-1), [-1, height, 2 * width, channels])
+    x = tf.concat([x, x], axis=2)  # [N, H, 4W, C]: each row twice
+    return tf.reshape(x, [-1, 2 * height, 2 * width, channels])
+
+
+@tf.custom_gradient
+def blur(x: tf.Tensor):
+    """Depthwise [1,2,1]⊗[1,2,1]/16 with zero padding. [N, H, W, C] → the same.
+
+    The kernel is symmetric, so the gradient of blur is blur.
+    """
+    kernel = np.outer([1.0, 2.0, 1.0], [1.0, 2.0, 1.0]) / 16.0
+    kernel = tf.constant(np.tile(kernel[:, :, None, None], (1, 1, x.shape[-1], 1)), x.dtype)
+    return tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME"), blur
+
+
+def conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Convolution with zero padding and stride 1. x [N, H, W, C], kernel [k, k, C, K]."""
+    return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+
+def downsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """3×3 convolution and 2×2 mean pooling in one stride-2 convolution with a 4×4 kernel.
+
+    Exactly `downsample2(conv(x, kernel))` with 16/36 of the multiplications.
+    x [N, 2H, 2W, C], kernel [3, 3, C, K] → [N, H, W, K].
+    """
+    return _stride2(x, _four_shifts(kernel) * 0.25)
+
+
+def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Nearest-neighbour doubling and 3×3 convolution in one transposed convolution.
+
+    Exactly `conv(upsample2(x), kernel)` with 16/36 of the multiplications.
+    x [N, H, W, C], kernel [3, 3, C, K] → [N, 2H, 2W, K].
+    """
+    # A transposed convolution runs its kernel backwards and takes [.., .., out, in].
+    return _stride2_transposed(x, _four_shifts(tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])))
+
+
+def _four_shifts(kernel: tf.Tensor) -> tf.Tensor:
+    """The sum of the four shifted copies of a 3×3 kernel, zero-padded to 4×4."""
+    padded = tf.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0]])
+    return padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]
+
+
+# The stride-2 convolution y = S(x, k) is linear in x and in k, so its derivatives of every order
+# are made of three maps: S, its transpose in x, and its transpose in k. Each is written here in
+# the form that measured fastest on CPUs (BUILD.md, "Speed"): both transposes as unit-stride 2×2
+# convolutions between half-size images with four times the channels, which run at nearly twice
+# the rate of TensorFlow's strided gradients.
+
+
+@tf.custom_gradient
+def _stride2(x: tf.Tensor, kernel: tf.Tensor):
+    """S: 4×4 convolution with stride 2. [N, 2H, 2W, C], [4, 4, C, K] → [N, H, W, K]."""
+
+    def gradient(dy):
+        return _stride2_transposed(dy, kernel), _stride2_kernel(x, dy)
+
+    return tf.nn.conv2d(x, kernel, 2, "SAME"), gradient
+
+
+@tf.custom_gradient
+def _stride2_transposed(y: tf.Tensor, kernel: tf.Tensor):
+    """The transpose of S in x. [N, H, W, K], [4, 4, C, K] → [N, 2H, 2W, C]."""
+
+    def gradient(dx):
+        return _stride2(dx, kernel), _stride2_kernel(dx, y)
+
+    shape = [tf.shape(y)[0], 2 * y.shape[1], 2 * y.shape[2], kernel.shape[2]]
+    return tf.nn.conv2d_transpose(y, kernel, shape, 2, "SAME"), gradient
+
+
+@tf.custom_gradient
+def _stride2_kernel(x: tf.Tensor, y: tf.Tensor):
+    """The transpose of S in the kernel. [N, 2H, 2W, C], [N, H, W, K] → [4, 4, C, K]."""
+
+    def gradient(dkernel):
+        return _stride2_transposed(y, dkernel), _stride2(x, dkernel)
+
+    shape = [4, 4, x.shape[-1], y.shape[-1]]
+    return tf.raw_ops.Conv2DBackpropFilter(
+        input=x, filter_sizes=shape, out_backprop=y, strides=[1, 2, 2, 1], padding="SAME"
+    ), gradient

@@ -1,0 +1,77 @@
+"""Growing: how many images have been seen → level, blend, batch and learning rate.
+
+Pure functions of numbers. A level starts and ends at a whole number of images, and the last
+batch of a level may run past its end by less than one batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from alae_tf.config import Config, by_level
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Where a run stands.
+
+    Attributes:
+        level: int, 0 is 4×4 pixels.
+        blend: float in [0, 1], how much of the level's own layers is faded in.
+        level_end: images seen at which the level is over.
+    """
+
+    level: int
+    blend: float
+    level_end: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """The plan of a growing run (paper, section 5; the fading is ProGAN's).
+
+    Args:
+        images_by_level: images at each level; the last entry serves all further levels but the
+            last level, which lasts until `images`.
+        levels: number of levels.
+        images: length of the whole run in images; default: every level once.
+
+    A run that is shorter than its levels ends before it reaches the top one.
+    """
+
+    images_by_level: tuple[int, ...]
+    levels: int
+    images: int | None = None
+
+    @classmethod
+    def of(cls, config: Config, dataset_size: int) -> Growth:
+        """The growth of a config on a data set of `dataset_size` training images."""
+        return cls(
+            tuple(max(1, round(epochs * dataset_size)) for epochs in config.epochs_by_level),
+            config.levels,
+            max(1, round(config.epochs * dataset_size)),
+        )
+
+    @property
+    def total(self) -> int:
+        """Images seen at the end of the run."""
+        return self.images if self.images is not None else self.start(self.levels)
+
+    def start(self, level: int) -> int:
+        """Images seen when `level` starts."""
+        return sum(by_level(self.images_by_level, lower) for lower in range(level))
+
+    def at(self, images_seen: int) -> Stage:
+        """The stage after `images_seen` images (0 or more)."""
+        if images_seen < 0:
+            raise ValueError(f"images_seen: got {images_seen}, expected 0 or more")
+        level = max(level for level in range(self.levels) if self.start(level) <= images_seen)
+        last = level == self.levels - 1
+        end = self.total if last else min(self.start(level + 1), self.total)
+        return Stage(level, self._blend(level, images_seen - self.start(level)), end)
+
+    def _blend(self, level: int, images_in_level: int) -> float:
+        """½ − ½cos(πt) over the level's first half, then 1; level 0 has nothing to fade from."""
+        t = images_in_level / (0.5 * by_level(self.images_by_level, level))
+        return 1.0 if level == 0 or t >= 1 else 0.5 - 0.5 * math.cos(math.pi * t)

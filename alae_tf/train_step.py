@@ -1,0 +1,261 @@
+"""Algorithm 1: three updates an iteration, each with its own gradient tape."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from alae_tf import losses, ops
+from alae_tf.config import Config
+from alae_tf.model import ALAE, build_alae
+from alae_tf.optimizer import LREQAdam
+
+UPDATES = ("d", "g", "latent")
+
+
+class Draw(NamedTuple):
+    """The random numbers of one update.
+
+    Attributes:
+        z: float32 [N, latent].
+        noise: the noise maps of `Generator`, or None.
+        z_mixed: float32 [N, latent], the z of the mixed-in styles; None: no style mixing.
+        cutoff: int32 scalar, the first mixed-in style.
+    """
+
+    z: tf.Tensor
+    noise: list[tf.Tensor] | None = None
+    z_mixed: tf.Tensor | None = None
+    cutoff: tf.Tensor | None = None
+
+
+class Trainer:
+    """The networks, their slow copy, the two optimizers, and the step that moves them.
+
+    Args:
+        config: the run's config.
+        strategy: a tf.distribute strategy; default: the one in scope (a single device).
+
+    Attributes:
+        alae: the networks being trained.
+        slow: their slow copy, which is what is evaluated and exported.
+        optimizer_ed, optimizer_fg: of E and D, and of F and G.
+        traces: how often each level's step was traced.
+    """
+
+    def __init__(self, config: Config, strategy: tf.distribute.Strategy | None = None):
+        self.config = config
+        self.strategy = strategy or tf.distribute.get_strategy()
+        with self.strategy.scope():
+            self.alae = build_alae(config)
+            self.slow = build_alae(config)
+            for slow, fast in zip(self.slow.variables, self.alae.variables, strict=True):
+                slow.assign(fast)
+            self.optimizer_ed = LREQAdam(beta_2=config.adam_beta_2, name="optimizer_ed")
+            self.optimizer_fg = LREQAdam(beta_2=config.adam_beta_2, name="optimizer_fg")
+            F, G, E, D = self.alae.F, self.alae.G, self.alae.E, self.alae.D
+            self.optimizer_ed.build(E.trainable_variables + D.trainable_variables)
+            self.optimizer_fg.build(F.trainable_variables + G.trainable_variables)
+        self.traces: dict[int, int] = {}
+        self._steps = {}
+
+    def start_level(self, level: int) -> None:
+        """Clears the optimizers' state and sets the level's learning rate."""
+        for optimizer in (self.optimizer_ed, self.optimizer_fg):
+            optimizer.reset()
+            optimizer.learning_rate.assign(self.config.learning_rate(level))
+
+    def step(self, pixels, level: int, images_seen: int, blend: float) -> dict[str, tf.Tensor]:
+        """One iteration at `level`.
+
+        Args:
+            pixels: uint8 [batch, H, W, C], the global batch, or the strategy's per-replica values.
+            level: int. The step is traced once a level.
+            images_seen: images before this iteration; with the config's seed it fixes all draws.
+            blend: in [0, 1].
+
+        Returns:
+            The three losses by name in `UPDATES`: float32 scalars, means over the global batch.
+        """
+        every = self.config.r1_every
+        r1 = every == 1 or (images_seen // self.config.batch_size(level)) % every == 0
+        key = (level, r1)
+        if key not in self._steps:
+            self._steps[key] = self._make_step(level, r1)
+        seed = tf.constant([self.config.seed, images_seen], tf.int64)
+        return self._steps[key](pixels, seed, tf.constant(blend, tf.float32))
+
+    def _make_step(self, level: int, r1: bool):
+        @tf.function
+        def step(pixels, seed, blend):
+            self.traces[level] = self.traces.get(level, 0) + 1
+            result = self.strategy.run(replica_step, args=(pixels, seed, blend))
+            reduce = tf.distribute.ReduceOp.SUM
+            return {name: self.strategy.reduce(reduce, result[name], axis=None) for name in UPDATES}
+
+        def replica_step(pixels, seed, blend):
+            batch = self.config.batch_size(level)
+            iteration = Iteration(self, level, blend, batch, r1)
+            real = fade_images(ops.to_unit(pixels), level, blend)
+            return iteration(real, {name: iteration.draw(name, seed) for name in UPDATES})
+
+        return step
+
+
+class Iteration:
+    """One iteration of Algorithm 1 on one replica's share of the batch.
+
+    Args:
+        trainer: holds networks and optimizers.
+        level, blend: where the growing stands.
+        batch: int. Global batch, by which losses are divided.
+        r1: whether R1 is taken in this iteration.
+
+    Call:
+        real: float32 [N, H, W, C] in [−1, 1].
+        draws: a `Draw` for each of `UPDATES`.
+        Returns the replica's share of the three losses, to be summed over replicas.
+    """
+
+    def __init__(self, trainer: Trainer, level: int, blend: tf.Tensor, batch: int, r1: bool):
+        self.config, self.alae, self.slow = trainer.config, trainer.alae, trainer.slow
+        self.optimizer_ed, self.optimizer_fg = trainer.optimizer_ed, trainer.optimizer_fg
+        self.level, self.blend, self.batch, self.r1 = level, blend, batch, r1
+
+    def __call__(self, real: tf.Tensor, draws: dict[str, Draw]) -> dict[str, tf.Tensor]:
+        result = {
+            "d": self.update_discriminator(real, draws["d"]),
+            "g": self.update_generator(draws["g"]),
+            "latent": self.update_latent(draws["latent"]),
+        }
+        self.update_slow_copy()
+        return result
+
+    def update_discriminator(self, real: tf.Tensor, draw: Draw) -> tf.Tensor:
+        """Update 1: E and D tell real images from generated ones."""
+        variables = self.alae.E.trainable_variables + self.alae.D.trainable_variables
+        gamma = self.config.r1_gamma * self.config.r1_every if self.r1 else 0.0
+
+        def gradients(real, draw):
+            fake, w = self.generate(draw)
+            fake = tf.stop_gradient(fake)
+            with tf.GradientTape() as tape:
+                real_logits, penalty = losses.logits_and_r1(self.logits, real, gamma)
+                loss = losses.discriminator_loss(self.logits(fake), real_logits) + penalty
+                loss = self.mean(loss)
+            return loss, w, tape.gradient(loss, variables)
+
+        loss, w, slopes = self.compiled(gradients)(real, draw)
+        apply(self.optimizer_ed, slopes, variables)
+        self.update_w_avg(w)
+        return loss
+
+    def update_generator(self, draw: Draw) -> tf.Tensor:
+        """Update 2: F and G make images that D∘E takes for real."""
+        variables = self.alae.F.trainable_variables + self.alae.G.trainable_variables
+
+        def gradients(draw):
+            with tf.GradientTape() as tape:
+                image, w = self.generate(draw)
+                loss = self.mean(losses.generator_loss(self.logits(image)))
+            return loss, w, tape.gradient(loss, variables)
+
+        loss, w, slopes = self.compiled(gradients)(draw)
+        apply(self.optimizer_fg, slopes, variables)
+        self.update_w_avg(w)
+        return loss
+
+    def update_latent(self, draw: Draw) -> tf.Tensor:
+        """Update 3: E finds the w that G drew from, and G keeps it findable."""
+        networks = [getattr(self.alae, letter) for letter in self.config.latent_update]
+        E, *FG = [network.trainable_variables for network in networks]
+        FG = sum(FG, [])
+
+        def gradients(draw):
+            with tf.GradientTape() as tape:
+                image, w = self.generate(draw)
+                found = self.alae.encode(image, self.level, self.blend)
+                loss = self.mean(losses.latent_loss(w, found))
+            return loss, w, tape.gradient(loss, E + FG)
+
+        loss, w, slopes = self.compiled(gradients)(draw)
+        apply(self.optimizer_ed, slopes[: len(E)], E)
+        apply(self.optimizer_fg, slopes[len(E) :], FG)
+        self.update_w_avg(w)
+        return loss
+
+    def update_w_avg(self, w: tf.Tensor) -> None:
+        """w_avg follows the global batch's mean w, at each of the three updates."""
+        mean = tf.reduce_sum(w, axis=0) / self.batch
+        mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, mean)
+        w_avg = self.alae.w_avg
+        w_avg.assign(ops.lerp(mean, tf.convert_to_tensor(w_avg), self.config.w_avg_decay))
+
+    def update_slow_copy(self) -> None:
+        """The slow copy follows all weights; w_avg, a running mean already, is copied."""
+        decay = 0.5 ** (self.batch / self.config.slow_copy_images)
+        for slow, fast in zip(
+            self.slow.trainable_variables, self.alae.trainable_variables, strict=True
+        ):
+            slow.assign_add((1.0 - decay) * (fast - slow))
+        self.slow.w_avg.assign(self.alae.w_avg)
+
+    def generate(self, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
+        """G∘F: (images [N, H, W, C], their w [N, latent], before any style mixing)."""
+        w = self.alae.F(draw.z)
+        styles = self.alae.broadcast(w)
+        if draw.z_mixed is not None:
+            styles = self.alae.mix(styles, self.alae.map(draw.z_mixed), draw.cutoff)
+        return self.alae.decode(styles, self.level, self.blend, draw.noise), w
+
+    def logits(self, x: tf.Tensor) -> tf.Tensor:
+        """D∘E at the current level and blend."""
+        return self.alae.logits(x, self.level, self.blend)
+
+    def mean(self, per_example: tf.Tensor) -> tf.Tensor:
+        """This replica's share of the mean over the global batch."""
+        return tf.reduce_sum(per_example) / self.batch
+
+    def compiled(self, function):
+        """The function, compiled by XLA if the config says so (forward and backward only:
+        XLA cannot compile the exchange between replicas)."""
+        return tf.function(function, jit_compile=True) if self.config.xla else function
+
+    def draw(self, update: str, seed: tf.Tensor) -> Draw:
+        """Draws the random numbers of one update for this replica.
+
+        Every replica draws for the whole batch and takes its part, so that the run is the same
+        on any number of replicas.
+        """
+        seeds = tf.random.split(tf.random.fold_in(seed, UPDATES.index(update)), 5)
+        z, z_mixed = (
+            self.own(tf.random.stateless_normal([self.batch, self.config.latent_size], seeds[i]))
+            for i in range(2)
+        )
+        noise = self.alae.noise("random", self.batch, self.level, seeds[2])
+        noise = noise and [noise[0], *map(self.own, noise[1:])]
+        if update == "latent" or self.config.styles == 1 or self.config.style_mixing == 0:
+            return Draw(z, noise)
+        active = 2 * (self.level + 1)
+        cutoff = tf.random.stateless_uniform([], seeds[3], 1, active + 1, tf.int32)
+        mixing = tf.random.stateless_uniform([], seeds[4]) < self.config.style_mixing
+        return Draw(z, noise, z_mixed, tf.where(mixing, cutoff, active))
+
+    def own(self, values: tf.Tensor) -> tf.Tensor:
+        """This replica's part of values drawn for the whole batch."""
+        context = tf.distribute.get_replica_context()
+        share = self.batch // context.num_replicas_in_sync
+        start = context.replica_id_in_sync_group * share
+        return values[start : start + share]
+
+
+def apply(optimizer: LREQAdam, gradients: list, variables: list) -> None:
+    """Applies the gradients that exist; the layers of other levels have none."""
+    pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+    optimizer.apply(*zip(*pairs, strict=True))
+
+
+def fade_images(x: tf.Tensor, level: int, blend: tf.Tensor) -> tf.Tensor:
+    """While a level fades in, images fade in too, from their next coarser version."""
+    return x if level == 0 else ops.lerp(ops.upsample2(ops.downsample2(x)), x, blend)
