@@ -9,8 +9,6 @@ import dataclasses
 import typing
 from pathlib import Path
 
-PRESET_HINT = "configs/*.cfg hold the published settings"
-
 
 class ConfigError(ValueError):
     """A setting is wrong; the message names the flag, what it was and what would be right."""

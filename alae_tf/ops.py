@@ -130,9 +130,13 @@ def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _four_shifts(kernel: tf.Tensor) -> tf.Tensor:
-    """The sum of the four shifted copies of a 3×3 kernel, zero-padded to 4×4."""
-    padded = tf.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0]])
-    return padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]
+    """The sum of the four shifted copies of a 3×3 kernel, zero-padded to 4×4.
+
+    As one matrix product, whose gradient is one too; slices have slow gradients.
+    """
+    shifts = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])  # [4, 3], along one axis
+    shifts = tf.constant(np.kron(shifts, shifts), kernel.dtype)  # [16, 9]
+    return tf.reshape(shifts @ tf.reshape(kernel, [9, -1]), [4, 4, *kernel.shape[2:]])
 
 
 # The stride-2 convolution y = S(x, k) is linear in x and in k, so its derivatives of every order
@@ -159,8 +163,11 @@ def _stride2_transposed(y: tf.Tensor, kernel: tf.Tensor):
     def gradient(dx):
         return _stride2(dx, kernel), _stride2_kernel(dx, y)
 
-    shape = [tf.shape(y)[0], 2 * y.shape[1], 2 * y.shape[2], kernel.shape[2]]
-    return tf.nn.conv2d_transpose(y, kernel, shape, 2, "SAME"), gradient
+    _, height, width, _ = y.shape
+    folded = _fold_kernel(kernel)  # [2, 2, 4C, K]
+    shape = [tf.shape(y)[0], height + 1, width + 1, folded.shape[2]]
+    x = tf.nn.depth_to_space(tf.nn.conv2d_transpose(y, folded, shape, 1, "VALID"), 2)
+    return x[:, 1:-1, 1:-1], gradient
 
 
 @tf.custom_gradient
@@ -170,7 +177,26 @@ def _stride2_kernel(x: tf.Tensor, y: tf.Tensor):
     def gradient(dkernel):
         return _stride2_transposed(y, dkernel), _stride2(x, dkernel)
 
-    shape = [4, 4, x.shape[-1], y.shape[-1]]
-    return tf.raw_ops.Conv2DBackpropFilter(
-        input=x, filter_sizes=shape, out_backprop=y, strides=[1, 2, 2, 1], padding="SAME"
-    ), gradient
+    x = tf.nn.space_to_depth(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2)
+    folded = tf.raw_ops.Conv2DBackpropFilter(
+        input=x,
+        filter_sizes=[2, 2, x.shape[-1], y.shape[-1]],
+        out_backprop=y,
+        strides=[1, 1, 1, 1],
+        padding="VALID",
+    )
+    return _unfold_kernel(folded), gradient
+
+
+def _fold_kernel(kernel: tf.Tensor) -> tf.Tensor:
+    """[4, 4, C, K] → [2, 2, 4C, K], the same map on images folded by `space_to_depth`."""
+    _, _, inputs, filters = kernel.shape
+    kernel = tf.reshape(kernel, [2, 2, 2, 2, inputs, filters])
+    return tf.reshape(tf.transpose(kernel, [0, 2, 1, 3, 4, 5]), [2, 2, 4 * inputs, filters])
+
+
+def _unfold_kernel(kernel: tf.Tensor) -> tf.Tensor:
+    """[2, 2, 4C, K] → [4, 4, C, K], the inverse of `_fold_kernel`."""
+    _, _, inputs, filters = kernel.shape
+    kernel = tf.reshape(kernel, [2, 2, 2, 2, inputs // 4, filters])
+    return tf.reshape(tf.transpose(kernel, [0, 2, 1, 3, 4, 5]), [4, 4, inputs // 4, filters])

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from alae_tf import losses, ops
 from alae_tf.config import Config
-from alae_tf.model import ALAE, build_alae
+from alae_tf.model import build_alae
 from alae_tf.optimizer import LREQAdam
 
 UPDATES = ("d", "g", "latent")
@@ -168,9 +168,9 @@ class Iteration:
 
     def update_latent(self, draw: Draw) -> tf.Tensor:
         """Update 3: E finds the w that G drew from, and G keeps it findable."""
-        networks = [getattr(self.alae, letter) for letter in self.config.latent_update]
-        E, *FG = [network.trainable_variables for network in networks]
-        FG = sum(FG, [])
+        E, FG = self.alae.E.trainable_variables, self.alae.G.trainable_variables
+        if "F" in self.config.latent_update:
+            FG = self.alae.F.trainable_variables + FG
 
         def gradients(draw):
             with tf.GradientTape() as tape:
@@ -195,9 +195,10 @@ class Iteration:
     def update_slow_copy(self) -> None:
         """The slow copy follows all weights; w_avg, a running mean already, is copied."""
         decay = 0.5 ** (self.batch / self.config.slow_copy_images)
-        for slow, fast in zip(
-            self.slow.trainable_variables, self.alae.trainable_variables, strict=True
-        ):
+        fast_and_slow = zip(
+            self.alae.trainable_variables, self.slow.trainable_variables, strict=True
+        )
+        for fast, slow in fast_and_slow:
             slow.assign_add((1.0 - decay) * (fast - slow))
         self.slow.w_avg.assign(self.alae.w_avg)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 import tensorflow as tf
 
@@ -92,7 +94,7 @@ class Encoder(keras.Model):
         ]
         self.blocks = [
             EncoderBlock(i, c, latent_size, dtype=self.dtype_policy)
-            for i, c in zip(widths[:-1], widths[1:], strict=True)
+            for i, c in itertools.pairwise(widths)
         ]
         self.built = True
 
