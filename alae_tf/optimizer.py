@@ -54,5 +54,9 @@ class LREQAdam(keras.optimizers.Optimizer):
         for variable in [*self._v, *self._t]:
             variable.assign(tf.zeros(variable.shape, variable.dtype))
 
+    def slots(self):
+        """(variable, its v, its t) for every variable."""
+        return zip(self._trainable_variables, self._v, self._t, strict=True)
+
     def get_config(self):
         return super().get_config() | {"beta_2": self.beta_2}

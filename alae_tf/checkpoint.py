@@ -1,0 +1,190 @@
+"""Checkpoints: the whole training state in one `.npz` file, written beside and renamed.
+
+Every variable stands under the name that it has in the code (`alae/E/blocks.0/conv_1/kernel`).
+Reading is strict: a variable without an entry, an entry without a variable and a wrong shape are
+errors. Nothing is unpickled, and the zip format's checksums show a torn file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from alae_tf.config import Config, ConfigError
+from alae_tf.model import ALAE, build_alae
+from alae_tf.train_step import Trainer
+
+FOLDER = "checkpoints"
+PATTERN = re.compile(r"images-(\d{12})\.npz")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read; the message names the file and what is wrong with it."""
+
+
+def named_variables(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, keras.Variable]]:
+    """The variables of a layer and its sublayers, named by their attributes, in a fixed order."""
+    for name, value in vars(layer).items():
+        if name.startswith("_"):
+            continue
+        parts = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for index, part in parts:
+            path = f"{prefix}/{name}" if index is None else f"{prefix}/{name}.{index}"
+            if isinstance(part, keras.Variable):
+                yield path, part
+            elif isinstance(part, keras.Layer):
+                yield from named_variables(part, path)
+
+
+def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
+    """All that a run must remember: the networks, their slow copy, both optimizers' state."""
+    named = dict(named_variables(trainer.alae, "alae"))
+    names = {id(variable): name for name, variable in named.items()}
+    named.update(named_variables(trainer.slow, "slow"))
+    for optimizer in (trainer.optimizer_ed, trainer.optimizer_fg):
+        for variable, v, t in optimizer.slots():
+            name = names[id(variable)].removeprefix("alae/")
+            named[f"optimizer/v/{name}"], named[f"optimizer/t/{name}"] = v, t
+    return named
+
+
+def save(trainer: Trainer, run_dir: str | Path, state: Mapping[str, object], keep: int) -> Path:
+    """Writes a checkpoint, then deletes all but the newest `keep`.
+
+    Args:
+        trainer: what is saved.
+        run_dir: the run's directory.
+        state: JSON values beside the variables; `images_seen` names the file.
+        keep: checkpoints to keep.
+
+    Raises:
+        OSError: the disk is full or away; the checkpoints that were there are untouched.
+    """
+    folder = Path(run_dir) / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"images-{state['images_seen']:012d}.npz"
+    values = {name: np.asarray(v) for name, v in training_variables(trainer).items()}
+    values["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    beside = path.with_suffix(".partial")
+    try:
+        with open(beside, "wb") as file:
+            np.savez(file, **values)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    for old in list_checkpoints(run_dir)[:-keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def list_checkpoints(run_dir: str | Path) -> list[Path]:
+    """The checkpoints of a run, the oldest first."""
+    folder = Path(run_dir) / FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if PATTERN.fullmatch(path.name))
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """All entries of a checkpoint file.
+
+    Raises:
+        CheckpointError: the file is torn or no checkpoint.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from None
+
+
+def read_newest(run_dir: str | Path) -> tuple[Path, dict[str, np.ndarray]] | None:
+    """The newest checkpoint that is whole; says on stderr which ones were passed over.
+
+    Returns:
+        (path, entries), or None where there is no checkpoint at all.
+
+    Raises:
+        CheckpointError: there are checkpoints and none can be read.
+    """
+    paths = list_checkpoints(run_dir)
+    for path in reversed(paths):
+        try:
+            return path, read(path)
+        except CheckpointError as error:
+            print(f"{error}; the one before it is used.", file=sys.stderr)
+    if paths:
+        raise CheckpointError(f"{run_dir}: none of its {len(paths)} checkpoints can be read.")
+    return None
+
+
+def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.ndarray]) -> None:
+    """Writes the entries into the variables, all or none.
+
+    Raises:
+        CheckpointError: names or shapes do not match; lists them.
+    """
+    wrong = [f"missing: {name}" for name in variables.keys() - entries.keys()]
+    wrong += [f"not known: {name}" for name in entries.keys() - variables.keys()]
+    for name in variables.keys() & entries.keys():
+        got, expected = entries[name].shape, tuple(variables[name].shape)
+        if got != expected:
+            wrong.append(f"shape: {name} is {list(got)}, expected {list(expected)}")
+    if wrong:
+        raise CheckpointError("checkpoint and model do not match:\n  " + "\n  ".join(sorted(wrong)))
+    for name, variable in variables.items():
+        variable.assign(entries[name])
+
+
+def restore(trainer: Trainer, run_dir: str | Path) -> dict[str, object] | None:
+    """Restores the newest whole checkpoint; returns its state, or None where there is none."""
+    found = read_newest(run_dir)
+    if found is None:
+        return None
+    path, entries = found
+    state = _state(path, entries)
+    assign(training_variables(trainer), entries)
+    return state
+
+
+def load_slow_copy(run_dir: str | Path) -> tuple[Config, ALAE, dict[str, object]]:
+    """The slow copy of a run's newest checkpoint.
+
+    Returns:
+        (config, networks, state); the state has `level`, `blend` and `images_seen`.
+
+    Raises:
+        CheckpointError: `run_dir` is no run directory, or has no checkpoint that can be read.
+    """
+    path = Path(run_dir) / "config.cfg"
+    if not path.is_file():
+        raise CheckpointError(f"--run_dir={run_dir}: no run directory (it has no config.cfg).")
+    try:
+        config = Config.load(path)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from None
+    found = read_newest(run_dir)
+    if found is None:
+        raise CheckpointError(f"--run_dir={run_dir}: it has no checkpoint yet; train it first.")
+    checkpoint, entries = found
+    state = _state(checkpoint, entries)
+    alae = build_alae(config)
+    slow = {name: value for name, value in entries.items() if name.startswith("slow/")}
+    assign(dict(named_variables(alae, "slow")), slow)
+    return config, alae, state
+
+
+def _state(path: Path, entries: dict[str, np.ndarray]) -> dict[str, object]:
+    if "state" not in entries:
+        raise CheckpointError(f"{path}: not a checkpoint (it has no entry `state`)")
+    return json.loads(bytes(entries.pop("state")))
