@@ -33,13 +33,16 @@ class Autoencoder:
         self.config, self.alae, self.blend = config, alae, blend
         self.level = config.levels - 1 if level is None else level
         self.resolution = config.level_resolution(self.level)
-        self._encode = tf.function(lambda x: alae.encode(x, self.level, blend))
-        self._decode = tf.function(self._decode_to_pixels)
+        # The blend is an argument, so that a training run may move it without tracing again.
+        self._encode = tf.function(lambda x, blend: alae.encode(x, self.level, blend))
+        self._decode = tf.function(
+            lambda w, noise, blend: ops.to_pixels(alae.decode(w, self.level, blend, noise))
+        )
 
     def encode(self, images) -> np.ndarray:
         """Images → w, float32 [N, latent] (one image: [latent])."""
         x, one = self._images(images)
-        return _give(self._encode(x), one)
+        return _give(self._encode(x, tf.constant(self.blend)), one)
 
     def decode(self, w, noise_mode: str = "const", seed: int = 0) -> np.ndarray:
         """w [N, latent] or styles [N, styles, latent] → images (a single w [latent] → one).
@@ -61,7 +64,7 @@ class Autoencoder:
                 f"w: got shape {list(w.shape)}, expected [N, {latent}] or [N, {styles}, {latent}]"
             )
         noise = self.alae.noise(noise_mode, w.shape[0], self.level, seed)
-        return _give(self._decode(w, noise), one)
+        return _give(self._decode(w, noise, tf.constant(self.blend)), one)
 
     def reconstruct(self, images, noise_mode: str = "const") -> np.ndarray:
         """G(E(x)): keeps the style of x, not its pixels. Images → uint8 images of that shape."""
@@ -85,9 +88,6 @@ class Autoencoder:
         psi = self.config.truncation_psi if psi is None else psi
         styles = self.alae.truncate(self.alae.map(z), psi, self.config.truncation_cutoff)
         return self.decode(styles, noise_mode, seed)
-
-    def _decode_to_pixels(self, w, noise):
-        return ops.to_pixels(self.alae.decode(w, self.level, self.blend, noise))
 
     def _images(self, images) -> tuple[tf.Tensor, bool]:
         images = np.asarray(images)

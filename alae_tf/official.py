@@ -317,7 +317,7 @@ def verify_training(file: Mapping[str, np.ndarray], meta: Mapping) -> Iterator[t
     trainer = Trainer(config)
     before = subset(file, "before/")
     load_weights(trainer.alae, before)
-    trainer.start_level(level)
+    trainer.set_learning_rate(level)
     iterate = tf.function(Iteration(trainer, level, tf.constant(blend), batch, r1=True))
     for i in range(sum(name.startswith("in/x_") for name in file)):
         draws = {

@@ -60,11 +60,15 @@ class Trainer:
         self.traces: dict[int, int] = {}
         self._steps = {}
 
-    def start_level(self, level: int) -> None:
-        """Clears the optimizers' state and sets the level's learning rate."""
+    def set_learning_rate(self, level: int) -> None:
+        """Sets both optimizers to the level's learning rate."""
+        for optimizer in (self.optimizer_ed, self.optimizer_fg):
+            optimizer.learning_rate.assign(self.config.learning_rate(level))
+
+    def reset_optimizers(self) -> None:
+        """Clears both optimizers' state, as at the start of every level."""
         for optimizer in (self.optimizer_ed, self.optimizer_fg):
             optimizer.reset()
-            optimizer.learning_rate.assign(self.config.learning_rate(level))
 
     def step(self, pixels, level: int, images_seen: int, blend: float) -> dict[str, tf.Tensor]:
         """One iteration at `level`.

@@ -1,0 +1,124 @@
+"""Measures whole training iterations and batch-1 latencies at one level.
+
+python -m alae_tf.benchmark --flagfile=configs/celeba128.cfg --level=3 --batch=16
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import flags
+
+from alae_tf import flags as config_flags
+from alae_tf.config import ConfigError
+
+MATMUL_SIZE = 3000
+
+
+def define_flags() -> None:
+    """The flags of this command."""
+    config_flags.define_config_flags()
+    flags.DEFINE_integer("level", None, "Level to measure; default: the top one.")
+    flags.DEFINE_integer("batch", None, "Images an iteration; default: the config's at the level.")
+    flags.DEFINE_integer("iterations", 5, "Iterations to measure, after two to warm up.")
+    flags.DEFINE_string("json", None, "Write the result here too.")
+
+
+def median_seconds(call: Callable[[], object], times: int) -> float:
+    """Median wall time of a call that returns when its work is done."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    return statistics.median(once() for _ in range(times))
+
+
+def measure(config, level: int, batch: int, iterations: int) -> dict[str, float]:
+    """Measures; random weights and images, blend 1.
+
+    Returns:
+        iteration_seconds, images_per_second, peak_memory_mib (of GPU 0, or of this process),
+        encode_ms and decode_ms (one image, float32, noise "const"), matmul_gflops.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.loop import make_strategy
+    from alae_tf.train_step import Trainer
+
+    matrix = tf.random.stateless_normal([MATMUL_SIZE] * 2, [0, 0])
+    multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
+    multiply().numpy()
+    matmul_seconds = median_seconds(lambda: multiply().numpy(), 5)
+
+    sizes = config.batch_by_level
+    if len(sizes) <= level:
+        sizes += (sizes[-1],) * (level + 1 - len(sizes))
+    sizes = (*sizes[:level], batch, *sizes[level + 1 :])
+    config = config.replace(batch_by_level=sizes)
+    strategy = make_strategy(config)
+    trainer = Trainer(config, strategy)
+    trainer.set_learning_rate(level)
+    side = config.level_resolution(level)
+    shape = (batch, side, side, config.image_channels)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    dataset = tf.data.Dataset.from_tensors(images).repeat()
+    pixels = next(iter(strategy.experimental_distribute_dataset(dataset)))
+
+    def step():
+        return [float(loss) for loss in trainer.step(pixels, level, 0, 1.0).values()]
+
+    for _ in range(2):
+        step()
+    seconds = median_seconds(step, iterations)
+    gpus = tf.config.list_logical_devices("GPU")
+    peak = (
+        tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
+        if gpus
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    )
+    model = Autoencoder(config, trainer.slow, level)
+    one = images[0]
+    w = model.encode(one)
+    model.decode(w)
+    return {
+        "iteration_seconds": seconds,
+        "images_per_second": batch / seconds,
+        "peak_memory_mib": peak,
+        "encode_ms": 1e3 * median_seconds(lambda: model.encode(one), 11),
+        "decode_ms": 1e3 * median_seconds(lambda: model.decode(w), 11),
+        "matmul_gflops": 2e-9 * MATMUL_SIZE**3 / matmul_seconds,
+    }
+
+
+def main() -> None:
+    """Prints the result, and writes it with --json."""
+    config = config_flags.read_config()
+    values = flags.FLAGS
+    level = config.levels - 1 if values.level is None else values.level
+    if not 0 <= level < config.levels:
+        raise ConfigError(f"--level={level}: must be 0 to {config.levels - 1}.")
+    batch = config.batch_size(level) if values.batch is None else values.batch
+    if batch < 1:
+        raise ConfigError(f"--batch={batch}: must be at least 1.")
+    if values.iterations < 1:
+        raise ConfigError(f"--iterations={values.iterations}: must be at least 1.")
+    result = measure(config, level, batch, values.iterations)
+    print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
+    for name, value in result.items():
+        print(f"{name:>20}  {value:.4g}")
+    if values.json:
+        Path(values.json).write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    define_flags()
+    config_flags.run("benchmark", main)

@@ -1,0 +1,85 @@
+"""Pictures of a run: the sample grid and the loss plot."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from alae_tf.autoencoder import Autoencoder
+
+COLUMNS = 12  # images a row of the grid
+ROWS = 3  # rows of each kind
+SMALLEST = 64  # pixels an image takes in the grid, at least
+
+
+def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Originals over their reconstructions, then generated images.
+
+    Args:
+        model: what is shown.
+        originals: uint8 [n, H, W, C]; COLUMNS in a row.
+        seed: of the generated images.
+
+    Returns:
+        uint8 [height, width, C]: for each row of originals a row of reconstructions below it;
+        under a wider gap as many rows of generated images.
+    """
+    reconstructions = model.reconstruct(originals)
+    generated = model.generate(len(originals), seed=seed)
+    rows = []
+    for start in range(0, len(originals), COLUMNS):
+        part = slice(start, start + COLUMNS)
+        rows += [originals[part], reconstructions[part]]
+    upper = tile(np.concatenate(rows))
+    lower = tile(generated)
+    gap = np.full((8, *upper.shape[1:]), 255, np.uint8)
+    return np.concatenate([upper, gap, lower])
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+    """uint8 [n, H, W, C] → one picture, COLUMNS a row, small images enlarged by whole factors."""
+    factor = max(1, SMALLEST // images.shape[1])
+    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    images = np.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=128)
+    n, height, width, channels = images.shape
+    images = images.reshape(n // COLUMNS, COLUMNS, height, width, channels)
+    return images.transpose(0, 2, 1, 3, 4).reshape(-1, COLUMNS * width, channels)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """uint8 [H, W, 1 or 3] → the bytes of a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def loss_plot(rows: Sequence[dict[str, str]]) -> bytes:
+    """The rows of metrics.csv as a PNG: the three losses against images seen, levels marked."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    images = [int(row["images_seen"]) for row in rows]
+    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
+    labels = {"d": "1: E, D (with R1)", "g": "2: F, G", "latent": "3: latent reconstruction"}
+    for name, label in labels.items():
+        axes.plot(images, [float(row[f"loss_{name}"]) for row in rows], label=label, linewidth=1)
+    for before, row in zip(rows, rows[1:], strict=False):
+        if before["level"] != row["level"]:
+            axes.axvline(int(row["images_seen"]), color="grey", linestyle=":")
+            axes.annotate(
+                f" level {row['level']}",
+                (int(row["images_seen"]), 1),
+                xycoords=("data", "axes fraction"),
+                va="top",
+                color="grey",
+            )
+    axes.set(xlabel="images seen", ylabel="loss", yscale="log")
+    axes.legend()
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    pyplot.close(figure)
+    return file.getvalue()

@@ -1,0 +1,141 @@
+"""A run directory: everything about one run, so that other commands need only `--run_dir`.
+
+config.cfg        the resolved flagfile; `--flagfile=config.cfg` repeats the run
+checkpoints/      images-NNNNNNNNNNNN.npz, the newest few
+metrics.csv       losses and speed against images seen
+losses.png        metrics.csv as a plot
+samples/          grids: originals over reconstructions, then generated images
+tensorboard/      the same for TensorBoard
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import fcntl
+import os
+from pathlib import Path
+
+from alae_tf.config import Config, ConfigError
+
+COLUMNS = (
+    "images_seen",
+    "level",
+    "blend",
+    "loss_d",
+    "loss_g",
+    "loss_latent",
+    "learning_rate",
+    "images_per_second",
+    "data_wait",
+)
+# What may differ when a run goes on: how long it lasts and how often it reports.
+CHANGEABLE = ("epochs", "checkpoint_minutes", "keep_checkpoints", "sample_images", "log_images")
+
+
+class RunDirectory:
+    """The files of one run.
+
+    Args:
+        path: the directory; made by `open`.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.config_path = self.path / "config.cfg"
+        self.metrics_path = self.path / "metrics.csv"
+        self.samples = self.path / "samples"
+        self.tensorboard = self.path / "tensorboard"
+        self._lock = None
+
+    def check(self, config: Config, resume: str) -> None:
+        """Tells, before any work and without writing, whether a run may start or go on here.
+
+        Args:
+            config: of the run to be.
+            resume: "auto" (go on if there is a run, else start), "never" or "must".
+
+        Raises:
+            ConfigError: the directory holds something else, or the run of another config, or
+                does not hold what `resume` asks for.
+        """
+        where = f"--run_dir={self.path}"
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"{where}: is a file; give a directory.")
+        if resume == "must" and not any((self.path / "checkpoints").glob("images-*.npz")):
+            raise ConfigError(f"{where}: has no checkpoint to go on from (--resume=must).")
+        if not self.config_path.exists():
+            if self.path.exists() and any(self.path.iterdir()):
+                raise ConfigError(
+                    f"{where}: holds files but no run; give a new or empty directory."
+                )
+            return
+        if resume == "never":
+            raise ConfigError(
+                f"{where}: already holds a run (--resume=never); give another directory."
+            )
+        before = Config.load(self.config_path)
+        names = [field.name for field in dataclasses.fields(Config)]
+        differ = [
+            f"{name}: {getattr(before, name)} there, {getattr(config, name)} asked for"
+            for name in names
+            if name not in CHANGEABLE and getattr(before, name) != getattr(config, name)
+        ]
+        if differ:
+            raise ConfigError(
+                f"{where}: holds a run of another config; give another directory, or the same "
+                "settings:\n  " + "\n  ".join(differ)
+            )
+
+    def open(self, config: Config) -> None:
+        """Makes the directory, takes it for this process and writes the config.
+
+        Raises:
+            ConfigError: another process trains in it, or it cannot be written.
+        """
+        try:
+            self.samples.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / ".lock", "w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            write_beside(self.config_path, config.to_flagfile().encode())
+        except BlockingIOError:
+            raise ConfigError(
+                f"--run_dir={self.path}: another process is training in it; give another one."
+            ) from None
+        except OSError as error:
+            raise ConfigError(
+                f"--run_dir={self.path}: {error.strerror}; nothing to lose."
+            ) from None
+
+    def rewind_metrics(self, images_seen: int) -> None:
+        """Drops rows later than a checkpoint, which the resumed run will write again."""
+        rows = [row for row in self.read_metrics() if int(row["images_seen"]) <= images_seen]
+        lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
+        write_beside(self.metrics_path, ("\n".join(lines) + "\n").encode())
+
+    def read_metrics(self) -> list[dict[str, str]]:
+        """The whole rows of metrics.csv; a line cut short by a kill is passed over."""
+        if not self.metrics_path.exists():
+            return []
+        with open(self.metrics_path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [row for row in rows if all(row.get(name) for name in COLUMNS)]
+
+    def add_metrics(self, row: dict[str, object]) -> None:
+        """Appends a row, numbers to six digits."""
+        texts = [
+            f"{value:.6g}" if isinstance(value, float) else str(value)
+            for value in (row[name] for name in COLUMNS)
+        ]
+        with open(self.metrics_path, "a") as file:
+            file.write(",".join(texts) + "\n")
+
+
+def write_beside(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all: beside, then renamed."""
+    beside = path.with_name(path.name + ".partial")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,53 @@
+"""Trains ALAE.
+
+    python -m alae_tf.train --flagfile=configs/quickstart.cfg
+    python -m alae_tf.train --flagfile=configs/celeba128.cfg --data=folder:/data/faces
+
+A run lives in its --run_dir; the same command again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from absl import flags
+
+from alae_tf import flags as config_flags
+from alae_tf.config import ConfigError
+from alae_tf.run_dir import RunDirectory
+
+
+def define_flags() -> None:
+    """The flags of this command."""
+    config_flags.define_config_flags()
+    flags.DEFINE_string("run_dir", None, "Where the run lives; made if it is not there. Required.")
+    flags.DEFINE_enum(
+        "resume",
+        "auto",
+        ["auto", "never", "must"],
+        "auto: go on with the run in --run_dir, or start one; never: only start; must: only go on.",
+    )
+
+
+def main() -> int:
+    """Checks everything that can be checked without TensorFlow, then trains."""
+    config = config_flags.read_config()
+    if not flags.FLAGS.run_dir:
+        raise ConfigError("--run_dir: say where the run is to live, as --run_dir=runs/mine.")
+    directory = RunDirectory(flags.FLAGS.run_dir)
+    directory.check(config, flags.FLAGS.resume)
+
+    from alae_tf.checkpoint import CheckpointError
+    from alae_tf.data import DataError
+    from alae_tf.loop import train
+
+    try:
+        return train(config, directory)
+    except (DataError, CheckpointError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    define_flags()
+    config_flags.run("train", main)
