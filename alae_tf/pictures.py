@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Sequence
 
 import matplotlib
@@ -67,7 +68,7 @@ def loss_plot(rows: Sequence[dict[str, str]]) -> bytes:
     labels = {"d": "1: E, D (with R1)", "g": "2: F, G", "latent": "3: latent reconstruction"}
     for name, label in labels.items():
         axes.plot(images, [float(row[f"loss_{name}"]) for row in rows], label=label, linewidth=1)
-    for before, row in zip(rows, rows[1:], strict=False):
+    for before, row in itertools.pairwise(rows):
         if before["level"] != row["level"]:
             axes.axvline(int(row["images_seen"]), color="grey", linestyle=":")
             axes.annotate(
