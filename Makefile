@@ -1,0 +1,25 @@
+PYTHON ?= python3
+RUN_DIR ?= runs/quickstart
+BIN = .venv/bin
+
+.PHONY: train test test-slow lint
+
+# Trains MLP-ALAE on embedded digits; pictures appear in runs/quickstart/samples/.
+train: .venv/installed
+	$(BIN)/python -m alae_tf.train --flagfile=configs/quickstart.cfg --run_dir=$(RUN_DIR)
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q -ra --durations=10
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -q -ra -m slow
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The file marks a finished installation, so that one broken off is done again.
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@

@@ -1,0 +1,56 @@
+"""Images to train on, named by one URI."""
+
+import os
+from pathlib import Path
+
+from alae_tf.data.arrays import open_idx, open_mnist5k
+from alae_tf.data.folder import FolderSource
+from alae_tf.data.pipeline import arrays, batches, epoch_order, fixed_images
+from alae_tf.data.source import DataError, Source, fit
+from alae_tf.data.tfds_source import open_tfds
+
+__all__ = [
+    "DataError",
+    "Source",
+    "arrays",
+    "batches",
+    "epoch_order",
+    "fit",
+    "fixed_images",
+    "open_source",
+]
+
+SCHEMES = {
+    "mnist5k": open_mnist5k,
+    "idx": open_idx,
+    "folder": FolderSource,
+    "tfds": open_tfds,
+}
+FORMS = """What --data takes:
+  mnist5k:                           5,000 MNIST digits that need no network
+  idx:DIR                            files in MNIST's format, as idx:/data/mnist
+  folder:DIR[?channels=1]            PNG, JPEG and WebP files, as folder:/data/faces
+  tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist"""
+
+
+def open_source(uri: str) -> Source:
+    """Opens the images that a URI names; the training part, with `held_out` beside it.
+
+    Args:
+        uri: `mnist5k:`, `idx:DIR`, `folder:DIR` or `tfds:NAME`; see `FORMS`.
+
+    Raises:
+        DataError: not such a URI, or what it names cannot be read.
+    """
+    scheme, colon, argument = uri.partition(":")
+    if colon and scheme in SCHEMES:
+        if argument or scheme == "mnist5k":
+            return SCHEMES[scheme](uri, argument)
+        raise DataError(f"--data={uri}: nothing follows the colon.\n{FORMS}")
+    if scheme in SCHEMES:
+        raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{FORMS}")
+    if os.sep in scheme or scheme.startswith((".", "~")) or (uri and Path(uri).exists()):
+        digits = any(Path(uri).expanduser().glob("train-images*"))
+        meant = f"{'idx' if digits else 'folder'}:{uri}"
+        raise DataError(f"--data={uri}: a path alone; did you mean {meant}?\n{FORMS}")
+    raise DataError(f"--data={uri}: '{scheme}' is no kind of data.\n{FORMS}")

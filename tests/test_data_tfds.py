@@ -1,0 +1,172 @@
+"""Record files, and tfds: on small sets written here."""
+
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from alae_tf.data import DataError, open_source
+from alae_tf.data.records import RecordFiles
+
+RECORDS = [b"first", b"", b"third record", b"x" * 1000]
+
+
+def write(path, records):
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+    return str(path)
+
+
+def test_records_by_index_across_files(tmp_path):
+    paths = [
+        write(tmp_path / "a", RECORDS[:3]),
+        write(tmp_path / "b", []),
+        write(tmp_path / "c", RECORDS[3:]),
+    ]
+    records = RecordFiles(paths)
+    assert len(records) == 4
+    assert [records[index] for index in (3, 0, 2, 1)] == [RECORDS[index] for index in (3, 0, 2, 1)]
+    assert list(records) == RECORDS
+    with pytest.raises(IndexError):
+        records[-1]
+
+
+@pytest.mark.parametrize("lost", [1, 1010, 1020, 1030])  # in footer, data, header, record before
+def test_torn_record_files(tmp_path, lost):
+    path = write(tmp_path / "torn.tfrecord", RECORDS)
+    with open(path, "r+b") as file:
+        size = file.seek(0, 2)
+        file.truncate(size - lost)
+    with pytest.raises(DataError) as error:
+        RecordFiles([path])
+    message = str(error.value)
+    assert "torn.tfrecord: record " in message and f"the file ends at {size - lost:,}" in message
+    assert "Copy or prepare it again" in message
+
+
+def test_what_is_no_record_file(tmp_path):
+    (tmp_path / "text").write_bytes(struct.pack("<Q", 2**60) + b"no record file")
+    with pytest.raises(DataError, match="text: record 0 .*no TFRecord file"):
+        RecordFiles([tmp_path / "text"])
+    with pytest.raises(DataError, match="none: No such file or directory. It should be a TFRecord"):
+        RecordFiles([tmp_path / "none"])
+    with pytest.raises(DataError, match="empty: no record. At least one"):
+        RecordFiles([write(tmp_path / "empty", [])])
+
+
+def test_a_file_cut_after_opening(tmp_path):
+    path = write(tmp_path / "a", RECORDS)
+    records = RecordFiles([path])
+    with open(path, "r+b") as file:
+        file.truncate(50)
+    assert records[0] == b"first"
+    with pytest.raises(DataError, match="record 3 .*cut short"):
+        records[3]
+
+
+IMAGE = tfds.features.Image(shape=(6, 8, 3))
+LABEL = tfds.features.ClassLabel(num_classes=3)
+
+
+def examples(count):
+    return [
+        (k, {"image": np.full([6, 8, 3], 10 * k, np.uint8), "label": k % 3}) for k in range(count)
+    ]
+
+
+def store(data_dir, features, splits, file_format="tfrecord"):
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="tiny",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(features),
+        split_datasets=splits,
+        data_dir=data_dir,
+        file_format=file_format,
+        disable_shuffling=True,
+    )
+    return f"tfds:tiny?data_dir={data_dir}"
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_tfds_at_random_access(tmp_path, file_format):
+    splits = {"train": examples(5), "test": examples(2), "validation": examples(1)}
+    source = open_source(store(tmp_path, {"image": IMAGE, "label": LABEL}, splits, file_format))
+    assert len(source) == 5 and source.channels == 3
+    assert [source.image(index)[5, 7].tolist() for index in (4, 0, 2)] == [
+        [40] * 3,
+        [0] * 3,
+        [20] * 3,
+    ]
+    assert source.image(0).shape == (6, 8, 3)
+    assert source.labels.tolist() == [0, 1, 2, 0, 1] and source.labels.dtype == np.int64
+    assert len(source.held_out) == 2
+
+
+def test_tfds_in_the_directory_of_the_environment(tmp_path, monkeypatch):
+    grey = tfds.features.Image(shape=(None, None, 1))
+    image = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
+    store(tmp_path, {"picture": grey}, {"train": [(0, {"picture": image})]})
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    source = open_source("tfds:tiny:1.0.0")
+    assert source.channels == 1 and source.labels is None and source.held_out is None
+    assert np.array_equal(source.image(0), image)
+
+
+def test_tfds_set_with_torn_or_missing_records(tmp_path):
+    uri = store(tmp_path, {"image": IMAGE, "label": LABEL}, {"train": examples(5)})
+    path = next(tmp_path.glob("tiny/1.0.0/*.tfrecord*"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DataError, match=f"--data=tfds:tiny.*{path.name}: record 4 .*cut short"):
+        open_source(uri)
+    first = 12 + struct.unpack_from("<Q", whole)[0] + 4
+    path.write_bytes(whole[first:])
+    with pytest.raises(DataError, match="'train' has 4 records instead of 5. Delete .* again"):
+        open_source(uri)
+
+
+def test_tfds_sets_that_do_not_fit(tmp_path):
+    uri = store(tmp_path / "a", {"label": LABEL}, {"train": [(0, {"label": 1})]})
+    with pytest.raises(DataError, match="no image feature, only label"):
+        open_source(uri)
+    example = (0, {"image": np.zeros([6, 8, 3], np.uint8), "label": 1})
+    uri = store(tmp_path / "b", {"image": IMAGE, "label": LABEL}, {"other": [example]})
+    with pytest.raises(DataError, match="no split 'train', only other"):
+        open_source(uri)
+    depth = tfds.features.Image(shape=(2, 2, 1), dtype=np.float32)
+    example = (0, {"depth": np.zeros([2, 2, 1], np.float32)})
+    uri = store(tmp_path / "c", {"depth": depth}, {"train": [example]})
+    with pytest.raises(DataError, match="'depth' has pixels of float32. Only uint8"):
+        open_source(uri)
+
+
+class Unreachable(tfds.core.GeneratorBasedBuilder):
+    """A set whose preparation fails, as without a network."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict({"image": IMAGE}))
+
+    def _split_generators(self, dl_manager):
+        raise ConnectionError("host not found.\nmore lines")
+
+    def _generate_examples(self):
+        yield from ()
+
+
+def test_tfds_that_cannot_be_prepared(tmp_path):
+    with pytest.raises(DataError) as error:
+        open_source(f"tfds:unreachable?data_dir={tmp_path}")
+    message = str(error.value)
+    assert f"cannot prepare it in {tmp_path}" in message
+    assert "(ConnectionError: host not found.) Prepare it where there is a network" in message
+    assert "tfds build unreachable" in message and "more lines" not in message
+
+
+def test_tfds_that_does_not_exist(tmp_path):
+    with pytest.raises(DataError, match="--data=tfds:nosuchset.* not found.*tfds:NAME"):
+        open_source(f"tfds:nosuchset?data_dir={tmp_path}")

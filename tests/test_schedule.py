@@ -1,0 +1,36 @@
+import pytest
+
+from alae_tf.config import Config
+from alae_tf.schedule import Growth, Stage
+
+
+def test_blend_is_half_way_at_a_quarter_of_the_level():
+    growth = Growth((1000,), levels=3)
+    assert growth.at(1250).blend == pytest.approx(0.5)  # level 1 fades over its first 500
+    assert growth.at(1000).blend == 0.0
+    assert growth.at(1125).blend == pytest.approx(0.5 - 0.5 * 0.5**0.5)
+    assert growth.at(1500) == Stage(level=1, blend=1.0, level_end=2000)
+
+
+def test_levels_follow_each_other():
+    growth = Growth((100, 200), levels=3, images=1000)
+    assert [growth.at(n).level for n in (0, 99, 100, 299, 300, 999, 5000)] == [0, 0, 1, 1, 2, 2, 2]
+    assert growth.at(0) == Stage(level=0, blend=1.0, level_end=100)
+    assert growth.at(300).level_end == growth.total == 1000
+
+
+def test_a_short_run_ends_on_its_way():
+    growth = Growth((100,), levels=3, images=150)
+    assert growth.at(120).level_end == 150
+
+
+def test_epochs_become_images():
+    config = Config(levels=4, epochs=60.0, epochs_by_level=(10.0,))
+    growth = Growth.of(config, dataset_size=60000)
+    assert growth.start(3) == 1_800_000
+    assert growth.total == 3_600_000
+
+
+def test_negative_images_are_refused():
+    with pytest.raises(ValueError, match="expected 0 or more"):
+        Growth((10,), levels=1).at(-1)
