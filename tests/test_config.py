@@ -58,5 +58,5 @@ def test_wrong_texts_are_named(tmp_path):
         Config.from_text({"lvels": "4"})
     path = tmp_path / "bad.cfg"
     path.write_text("--levels=4\nflip\n")
-    with pytest.raises(ConfigError, match="line 2: 'flip' is not --name=value"):
+    with pytest.raises(ConfigError, match="line 2: 'flip' is not of the form --name=value"):
         Config.load(path)

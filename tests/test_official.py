@@ -1,0 +1,107 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alae_tf import official
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+@pytest.mark.parametrize(
+    ("name", "quantities"),
+    [
+        ("style32_forward", 23),
+        ("style128_forward", 35),
+        ("style32_two_steps", 6 + 2 * 108),
+        ("style32_two_steps_fade", 6 + 2 * 108),
+    ],
+)
+def test_goldens_hold(name, quantities):
+    errors = dict(official.verify(GOLDENS / f"{name}.npz"))
+    assert len(errors) == quantities
+    assert max(errors.values()) < 1e-4
+
+
+def changed(tmp_path, change):
+    with np.load(GOLDENS / "style32_forward.npz") as file:
+        entries = {name: file[name] for name in file.files}
+    change(entries)
+    path = tmp_path / "changed.npz"
+    np.savez(path, **entries)
+    return str(path)
+
+
+def test_a_wrong_weight_is_beyond_the_tolerance(tmp_path, capsys):
+    def change(entries):
+        entries["weights/F/map_blocks.1.fc.weight"] *= 1.01
+
+    assert official.main(["verify", changed(tmp_path, change)]) == 1
+    assert "w  <-- beyond the tolerance" in capsys.readouterr().out
+
+
+def test_a_loose_tolerance_lets_it_pass(tmp_path):
+    def change(entries):
+        entries["out/w"] = entries["out/w"] * 1.001
+        for name in [n for n in entries if n.startswith("out/") and n != "out/w"]:
+            del entries[name]
+
+    path = changed(tmp_path, change)
+    assert official.main(["verify", path]) == 1
+    assert official.main(["verify", path, "--tolerance=0.01"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e: e.pop("weights/G/const"), "missing: G/const"),
+        (lambda e: e.update({"weights/G/more": np.zeros(2)}), "not known: G/more"),
+        (
+            lambda e: e.update({"weights/F/map_blocks.0.fc.bias": np.zeros(9)}),
+            r"shape: F/map_blocks.0.fc.bias is \[9\]",
+        ),
+        (lambda e: e.pop("in/z"), "no entry 'in/z'"),
+        (lambda e: e.update({"out/else": np.zeros(2)}), "out/else: a quantity that is not known"),
+        (
+            lambda e: e.update({"weights/E/encode_block.0.blur.weight": np.ones((4, 1, 3, 3))}),
+            "expected the blur kernel",
+        ),
+    ],
+)
+def test_what_does_not_match_is_named(tmp_path, capsys, change, message):
+    path = changed(tmp_path, change)
+    with pytest.raises(official.OfficialError, match=message):
+        list(official.verify(path))
+    assert official.main(["verify", path]) == 2
+    assert path in capsys.readouterr().err
+
+
+def test_files_of_another_kind_are_refused(tmp_path):
+    with pytest.raises(official.OfficialError, match="no such file"):
+        list(official.verify(tmp_path / "none.npz"))
+    text = tmp_path / "text.npz"
+    text.write_text("not a zip")
+    with pytest.raises(official.OfficialError, match="not a NumPy .npz"):
+        list(official.verify(text))
+    torn = tmp_path / "torn.npz"
+    shutil.copy(GOLDENS / "style32_forward.npz", torn)
+    torn.write_bytes(torn.read_bytes()[:-5000])
+    with pytest.raises(official.OfficialError, match="not a NumPy .npz"):
+        list(official.verify(torn))
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(official.OfficialError, match="no entry 'meta/config'"):
+        list(official.verify(tmp_path / "other.npz"))
+
+
+def test_weights_go_there_and_back():
+    with np.load(GOLDENS / "style128_forward.npz") as file:
+        meta = json.loads(bytes(file["meta/config"]))
+        weights = {n.removeprefix("weights/"): file[n] for n in file.files if "weights/" in n}
+    alae = official.build_alae(official.read_config(meta))
+    official.load_weights(alae, weights)
+    back = official.read_weights(alae, weights)
+    assert back.keys() == weights.keys()
+    for name, theirs in weights.items():
+        np.testing.assert_array_equal(back[name], theirs, err_msg=name)
