@@ -178,6 +178,9 @@ def load_weights(alae: ALAE, tensors: Mapping[str, np.ndarray]) -> None:
         theirs = tensors[entry.name]
         try:
             values[entry.name] = entry.to_ours(theirs)
+        except OfficialError as error:
+            wrong.append(str(error))
+            continue
         except (ValueError, IndexError):
             wrong.append(f"shape: {entry.name} is {list(theirs.shape)}")
             continue

@@ -177,10 +177,10 @@ def _stride2_kernel(x: tf.Tensor, y: tf.Tensor):
     def gradient(dkernel):
         return _stride2_transposed(y, dkernel), _stride2(x, dkernel)
 
-    x = tf.nn.space_to_depth(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2)
+    folded_x = tf.nn.space_to_depth(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2)
     folded = tf.raw_ops.Conv2DBackpropFilter(
-        input=x,
-        filter_sizes=[2, 2, x.shape[-1], y.shape[-1]],
+        input=folded_x,
+        filter_sizes=[2, 2, folded_x.shape[-1], y.shape[-1]],
         out_backprop=y,
         strides=[1, 1, 1, 1],
         padding="VALID",

@@ -12,11 +12,10 @@ from alae_tf.data.source import split_query
 
 
 def test_fit_takes_the_mean_of_each_block():
-    image = np.array(
-        [[0, 10, 100, 100], [20, 30, 100, 104], [1, 1, 0, 0], [1, 1, 0, 255]], np.uint8
-    )
-    # (0 + 10 + 20 + 30) / 4, (3 * 100 + 104) / 4, 1, 63.75 rounded
-    assert fit(image[..., None], 2)[..., 0].tolist() == [[15, 101], [1, 64]]
+    blocks = [[0, 10, 100, 100], [20, 30, 100, 104], [1, 1, 0, 0], [1, 1, 0, 255]]
+    image = np.array(blocks, np.uint8)[..., None]
+    # (0 + 10 + 20 + 30) / 4, (3 * 100 + 104) / 4, 1, (0 + 127.5 rounded) / 2
+    assert fit(image, 2)[..., 0].tolist() == [[15, 101], [1, 64]]
 
 
 def test_fit_cuts_out_the_centre_square():
@@ -40,8 +39,9 @@ def test_digits_are_padded_to_32_but_not_at_28():
     padded = fit(digit, 32)
     assert np.array_equal(padded[2:30, 2:30], digit)
     assert padded.sum() == digit.sum()  # nothing but black around it
-    means = padded.reshape(16, 2, 16, 2).mean(axis=(1, 3))
-    assert np.array_equal(fit(digit, 16)[..., 0], np.floor(means + 0.5))
+    rows = np.floor(padded.reshape(32, 16, 2).mean(axis=2) + 0.5)
+    means = np.floor(rows.reshape(16, 2, 16).mean(axis=1) + 0.5)
+    assert np.array_equal(fit(digit, 16)[..., 0], means)
 
 
 def png(image: Image.Image, format: str = "PNG", **options) -> io.BytesIO:
@@ -140,7 +140,7 @@ def test_split_query():
     "uri, parts",
     [
         ("lmdb:/x", ["--data=lmdb:/x", "'lmdb' is no kind of data", "folder:/data/faces"]),
-        ("", ["--data=:", "idx:DIR", "tfds:mnist"]),
+        ("", ["--data=: '' is no kind of data", "idx:DIR", "tfds:mnist"]),
         ("folder:", ["nothing follows the colon", "folder:DIR"]),
         ("mnist5k", ["did you mean mnist5k:?"]),
         ("mnist5k:7", ["nothing can follow the colon", "--data=mnist5k:"]),

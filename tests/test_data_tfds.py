@@ -72,9 +72,8 @@ LABEL = tfds.features.ClassLabel(num_classes=3)
 
 
 def examples(count):
-    return [
-        (k, {"image": np.full([6, 8, 3], 10 * k, np.uint8), "label": k % 3}) for k in range(count)
-    ]
+    images = [np.full([6, 8, 3], 10 * k, np.uint8) for k in range(count)]
+    return [(k, {"image": image, "label": k % 3}) for k, image in enumerate(images)]
 
 
 def store(data_dir, features, splits, file_format="tfrecord"):
@@ -95,11 +94,7 @@ def test_tfds_at_random_access(tmp_path, file_format):
     splits = {"train": examples(5), "test": examples(2), "validation": examples(1)}
     source = open_source(store(tmp_path, {"image": IMAGE, "label": LABEL}, splits, file_format))
     assert len(source) == 5 and source.channels == 3
-    assert [source.image(index)[5, 7].tolist() for index in (4, 0, 2)] == [
-        [40] * 3,
-        [0] * 3,
-        [20] * 3,
-    ]
+    assert [source.image(index)[5, 7, 1] for index in (4, 0, 2)] == [40, 0, 20]
     assert source.image(0).shape == (6, 8, 3)
     assert source.labels.tolist() == [0, 1, 2, 0, 1] and source.labels.dtype == np.int64
     assert len(source.held_out) == 2
@@ -149,7 +144,8 @@ class Unreachable(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
-        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict({"image": IMAGE}))
+        features = tfds.features.FeaturesDict({"image": IMAGE})
+        return tfds.core.DatasetInfo(builder=self, features=features)
 
     def _split_generators(self, dl_manager):
         raise ConnectionError("host not found.\nmore lines")

@@ -40,7 +40,7 @@ def test_reset_forgets_the_state():
     optimizer.build([a])
     optimizer.apply([np.ones(1, np.float32)], [a])
     optimizer.reset()
-    assert [(float(v), float(t)) for _, v, t in optimizer.slots()] == [(0.0, 0.0)]
+    assert [(v.numpy().tolist(), t.numpy()) for _, v, t in optimizer.slots()] == [([0.0], 0.0)]
 
 
 def test_factors_of_an_equalised_layer():

@@ -71,8 +71,8 @@ def open_idx(uri: str, argument: str) -> ArraySource:
     with t10k for train are held out. `train-images.idx3-ubyte` is understood too.
 
     Raises:
-        DataError: no training images; a file of another kind, cut short or damaged; as many labels
-            as images are not there.
+        DataError: no training images; a file of another kind, cut short or damaged; more or fewer
+            labels than images.
     """
     directory = Path(argument).expanduser()
     if not directory.is_dir():

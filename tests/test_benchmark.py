@@ -1,0 +1,34 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def benchmark(*flags):
+    command = [sys.executable, "-m", "alae_tf.benchmark", f"--flagfile={ROOT}/configs/smoke.cfg"]
+    return subprocess.run([*command, *flags], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_keys_and_consistency(tmp_path):
+    path = tmp_path / "result.json"
+    done = benchmark("--level=0", "--batch=4", "--iterations=2", f"--json={path}")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(path.read_text())
+    assert set(result) == {
+        "iteration_seconds",
+        "images_per_second",
+        "peak_memory_mib",
+        "encode_ms",
+        "decode_ms",
+        "matmul_gflops",
+    }
+    assert abs(result["images_per_second"] * result["iteration_seconds"] - 4) < 1e-6
+    assert all(value > 0 for value in result.values())
+
+
+def test_a_level_that_is_not_there():
+    done = benchmark("--level=2")
+    assert done.returncode == 2
+    assert "--level=2: must be 0 to 1." in done.stderr

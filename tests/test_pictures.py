@@ -1,0 +1,45 @@
+import io
+
+import numpy as np
+from PIL import Image
+
+from alae_tf import pictures
+from alae_tf.autoencoder import Autoencoder
+from alae_tf.model import build_alae
+
+
+def test_tiles_lie_in_reading_order():
+    images = np.arange(24, dtype=np.uint8)[:, None, None, None] * np.ones((1, 64, 64, 1), np.uint8)
+    picture = pictures.tile(images)
+    assert picture.shape == (2 * 66, 12 * 66, 1)
+    assert picture[33, 33] == 0
+    assert picture[33, 66 + 33] == 1
+    assert picture[66 + 33, 33] == 12
+    assert picture[0, 0] == 128  # the frame
+
+
+def test_grid_shows_originals_over_reconstructions(small):
+    model = Autoencoder(small, build_alae(small))
+    originals = np.full((12, 8, 8, 1), 77, np.uint8)
+    grid = pictures.sample_grid(model, originals)
+    assert grid.shape == (3 * 66 + 8, 12 * 66, 1)
+    assert (grid[1:65, 1:65] == 77).all()
+    expected = model.reconstruct(originals)[0].repeat(8, 0).repeat(8, 1)
+    assert (grid[67:131, 1:65] == expected).all()
+    assert (grid[132:140] == 255).all()
+
+
+def test_png_and_plot_can_be_opened():
+    picture = np.zeros((5, 7, 1), np.uint8)
+    assert Image.open(io.BytesIO(pictures.png(picture))).size == (7, 5)
+    rows = [
+        {
+            "images_seen": str(i),
+            "level": str(i // 2),
+            "loss_d": "2",
+            "loss_g": "1",
+            "loss_latent": "3",
+        }
+        for i in range(4)
+    ]
+    assert Image.open(io.BytesIO(pictures.loss_plot(rows))).size == (900, 450)

@@ -1,0 +1,142 @@
+"""The command itself, in processes of its own: what it writes, kills, signals, bad input."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alae_tf import checkpoint
+from alae_tf.run_dir import RunDirectory
+
+ROOT = Path(__file__).parents[1]
+SMOKE = [
+    f"--flagfile={ROOT}/configs/smoke.cfg",
+    "--checkpoint_minutes=0.0001",
+    "--batch_by_level=8",
+]
+
+
+def start(run_dir, *flags):
+    command = [sys.executable, "-m", "alae_tf.train", *SMOKE, f"--run_dir={run_dir}", *flags]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+    )
+
+
+def run(run_dir, *flags):
+    process = start(run_dir, *flags)
+    return process.communicate(timeout=300)[0], process.returncode
+
+
+def newest(run_dir):
+    paths = checkpoint.list_checkpoints(run_dir)
+    return int(paths[-1].stem.removeprefix("images-")) if paths else -1
+
+
+def wait_for(process, run_dir, images):
+    deadline = time.monotonic() + 200
+    while newest(run_dir) < images:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing disturbed: level 0 to 450 images, level 1 to 900."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    output, code = run(run_dir)
+    assert code == 0, output
+    return run_dir, output
+
+
+def same_end(run_dir, whole):
+    (_, ours), (_, theirs) = checkpoint.read_newest(run_dir), checkpoint.read_newest(whole)
+    ours.pop("state"), theirs.pop("state")
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+
+
+def test_what_a_run_leaves(whole):
+    run_dir, output = whole
+    assert "1-nearest-neighbour accuracy on E(x)" in output
+    assert newest(run_dir) == 904  # the first multiple of 8 from 900 on, after 456
+    assert (run_dir / "samples" / "images-000000000904.png").stat().st_size > 1000
+    assert (run_dir / "losses.png").stat().st_size > 1000
+    assert list((run_dir / "tensorboard").glob("events*"))
+    rows = RunDirectory(run_dir).read_metrics()
+    assert [row["level"] for row in rows] == ["0"] * 4 + ["1"] * 5
+    assert not list(run_dir.rglob("*.partial"))
+
+
+def test_killed_at_each_level_and_resumed_ends_with_the_same_bits(whole, tmp_path):
+    for images in (100, 600):  # in level 0; in level 1, while it fades in
+        process = start(tmp_path)
+        wait_for(process, tmp_path, images)
+        process.kill()
+        process.communicate()
+    output, code = run(tmp_path, "--resume=must")
+    assert code == 0, output
+    assert "goes on after" in output
+    same_end(tmp_path, whole[0])
+    assert [row["images_seen"] for row in RunDirectory(tmp_path).read_metrics()] == [
+        row["images_seen"] for row in RunDirectory(whole[0]).read_metrics()
+    ]
+
+
+def test_sigterm_saves_and_a_torn_checkpoint_is_survived(whole, tmp_path):
+    process = start(tmp_path)
+    wait_for(process, tmp_path, 40)
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert "stopped by SIGTERM. The checkpoint at" in output
+    torn = checkpoint.list_checkpoints(tmp_path)[-1]
+    torn.write_bytes(torn.read_bytes()[:1000])
+    output, code = run(tmp_path)
+    assert code == 0, output
+    assert f"{torn.name}: not a whole checkpoint" in output
+    same_end(tmp_path, whole[0])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    output, code = run(tmp_path, "--learning_rate_by_level=1e30")
+    assert code == 1
+    assert "loss_g is nan after 0 images" in output or "is nan after 8 images" in output, output
+    assert "The checkpoint at 0 images is kept" in output
+    assert newest(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--lvels=3"], 1, "Unknown command line flag 'lvels'"),
+        (["--flagfile=none.cfg"], 1, "none.cfg"),
+        (["--levels=x"], 2, "--levels=x: must be a whole number"),
+        (["--image_channels=3"], 2, "set --image_channels=1"),
+        (["--data=folder:/nowhere"], 2, "/nowhere"),
+        (["--data=digits"], 2, "mnist5k:"),
+        (["--resume=must"], 2, "has no checkpoint to go on from"),
+        (["--run_dir="], 2, "--run_dir: say where"),
+        (["here"], 2, "'here' is not a flag"),
+    ],
+)
+def test_bad_input_is_one_message_and_writes_nothing(tmp_path, flags, code, message):
+    output, returned = run(tmp_path / "run", *flags)
+    assert returned == code, output
+    assert message in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_config_in_the_run_directory(whole):
+    before = newest(whole[0])
+    output, code = run(whole[0], "--latent_size=9")
+    assert code == 2
+    assert "latent_size: 8 there, 9 asked for" in output
+    assert newest(whole[0]) == before
