@@ -102,7 +102,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         CheckpointError: the file is torn or no checkpoint.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from None

@@ -251,7 +251,7 @@ def verify(path: str | Path) -> Iterator[tuple[str, float]]:
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """Reads an `.npz` without unpickling anything."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise OfficialError(f"{path}: no such file") from None
