@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from alae_tf.config import Config, ConfigError, is_list
 
@@ -47,7 +47,8 @@ def run(command: str, main: Callable[[], int | None]) -> None:
 
     Exit codes: 0 done, 1 failed on the way, 2 a wrong flag, file or setting.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow tells of missing GPUs and failed graph rewrites as errors; "0" shows all of it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     def parse(argv: Sequence[str]) -> list[str]:
         try:
@@ -60,6 +61,7 @@ def run(command: str, main: Callable[[], int | None]) -> None:
         return rest
 
     def guarded(_: Sequence[str]) -> int | None:
+        logging.set_verbosity(logging.WARNING)
         try:
             return main()
         except ConfigError as error:

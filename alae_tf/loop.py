@@ -41,6 +41,11 @@ def train(config: Config, directory: RunDirectory) -> int:
     source = open_data(config)
     strategy = make_strategy(config)
     directory.open(config)
+    print(
+        f"train: {config.data} ({len(source):,} images) on {strategy.num_replicas_in_sync} "
+        f"{tf.config.list_logical_devices()[-1].device_type}, run in {directory.path}",
+        file=sys.stderr,
+    )
     run = Run(config, directory, source, strategy)
     try:
         run.restore()
