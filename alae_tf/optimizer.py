@@ -6,13 +6,6 @@ import keras
 import tensorflow as tf
 
 
-@tf.function(jit_compile=True)
-def lreq_adam(theta, v, gradient, rate, beta_2):
-    """The update's arithmetic, compiled into one pass over memory. Returns (θ, v)."""
-    v = beta_2 * v + (1.0 - beta_2) * tf.square(gradient)
-    return theta - rate * gradient / (tf.sqrt(v) + 1e-8), v
-
-
 @keras.saving.register_keras_serializable("alae_tf")
 class LREQAdam(keras.optimizers.Optimizer):
     """Adam without a first moment, with a step factor and a step counter per variable.
@@ -47,14 +40,14 @@ class LREQAdam(keras.optimizers.Optimizer):
         """One update of one variable; called by Keras on every replica."""
         index = self._get_variable_index(variable)
         v, t = self._v[index], self._t[index]
+        beta_2 = tf.cast(self.beta_2, variable.dtype)
+        gradient = tf.cast(gradient, variable.dtype)
         t_new = t + 1.0
-        rate = learning_rate * self._factors[index] * tf.sqrt(1.0 - self.beta_2**t_new)
-        theta_new, v_new = lreq_adam(
-            tf.convert_to_tensor(variable), tf.convert_to_tensor(v), gradient, rate, self.beta_2
-        )
+        v_new = beta_2 * v + (1.0 - beta_2) * tf.square(gradient)
+        rate = learning_rate * self._factors[index] * tf.sqrt(1.0 - tf.pow(beta_2, t_new))
         self.assign(t, t_new)
         self.assign(v, v_new)
-        self.assign(variable, theta_new)
+        self.assign_sub(variable, rate * gradient / (tf.sqrt(v_new) + 1e-8))
 
     def reset(self):
         """Forgets v and t, as at the start of every level. The learning rate stays."""
