@@ -2,7 +2,7 @@ PYTHON ?= python3
 RUN_DIR ?= runs/quickstart
 BIN = .venv/bin
 
-.PHONY: train test test-slow lint
+.PHONY: train test lint
 
 # Trains MLP-ALAE on embedded digits; pictures appear in runs/quickstart/samples/.
 train: .venv/installed
@@ -10,9 +10,6 @@ train: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -q -ra --durations=10
-
-test-slow: .venv/installed
-	$(BIN)/python -m pytest -q -ra -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .

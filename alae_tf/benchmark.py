@@ -5,6 +5,7 @@ python -m alae_tf.benchmark --flagfile=configs/celeba128.cfg --level=3 --batch=1
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 import statistics
@@ -25,7 +26,11 @@ def define_flags() -> None:
     config_flags.define_config_flags()
     flags.DEFINE_integer("level", None, "Level to measure; default: the top one.")
     flags.DEFINE_integer("batch", None, "Images an iteration; default: the config's at the level.")
-    flags.DEFINE_integer("iterations", 5, "Iterations to measure, after two to warm up.")
+    flags.DEFINE_integer(
+        "iterations",
+        5,
+        "Times to measure an iteration (with --r1_every=k: k iterations), after two to warm up.",
+    )
     flags.DEFINE_string("json", None, "Write the result here too.")
 
 
@@ -73,12 +78,16 @@ def measure(config, level: int, batch: int, iterations: int) -> dict[str, float]
     dataset = tf.data.Dataset.from_tensors(images).repeat()
     pixels = next(iter(strategy.experimental_distribute_dataset(dataset)))
 
-    def step():
-        return [float(loss) for loss in trainer.step(pixels, level, 0, 1.0).values()]
+    starts = itertools.count(0, batch)  # of images seen, which --r1_every counts by
+
+    def steps():  # all kinds of iteration once
+        for _ in range(config.r1_every):
+            losses = trainer.step(pixels, level, next(starts), 1.0)
+        return [float(loss) for loss in losses.values()]
 
     for _ in range(2):
-        step()
-    seconds = median_seconds(step, iterations)
+        steps()
+    seconds = median_seconds(steps, iterations) / config.r1_every
     gpus = tf.config.list_logical_devices("GPU")
     peak = (
         tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
@@ -111,6 +120,8 @@ def main() -> None:
         raise ConfigError(f"--batch={batch}: must be at least 1.")
     if values.iterations < 1:
         raise ConfigError(f"--iterations={values.iterations}: must be at least 1.")
+    if values.json and not Path(values.json).resolve().parent.is_dir():
+        raise ConfigError(f"--json={values.json}: its directory does not exist.")
     result = measure(config, level, batch, values.iterations)
     print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
     for name, value in result.items():

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -104,7 +103,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
         raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from None
 
 
@@ -152,6 +151,9 @@ def restore(trainer: Trainer, run_dir: str | Path) -> dict[str, object] | None:
     if found is None:
         return None
     path, entries = found
+    for later in list_checkpoints(run_dir):
+        if later > path:  # torn; must not count as one of the newest to keep
+            later.rename(later.with_suffix(".torn"))
     state = _state(path, entries)
     assign(training_variables(trainer), entries)
     return state

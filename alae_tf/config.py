@@ -6,6 +6,7 @@ No TensorFlow and no absl here, so that a config can be read and checked in a fe
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Config:
         "MLP-ALAE of the paper's MNIST table.",
         choices=("style", "mlp"),
     )
-    image_channels: int = setting(3, "Channels of the images: 1 (grey) or 3 (RGB).")
+    image_channels: int = setting(1, "Channels of the images: 1 (grey) or 3 (RGB).")
     levels: int = setting(
         4, "style: number of resolutions, 4 to 2^(levels+1) pixels [LAYER_COUNT]. mlp: 1."
     )
@@ -68,7 +69,9 @@ class Config:
         (128,), "Images an iteration, over all replicas, by level [LOD_2_BATCH_8GPU]."
     )
     learning_rate_by_level: tuple[float, ...] = setting((0.0015,), "Learning rate by level.")
-    adam_beta_2: float = setting(0.99, "Decay of the squared gradient's mean [ADAM_BETA_1]=0.")
+    adam_beta_2: float = setting(
+        0.99, "Decay of the mean squared gradient; there is no first moment (beta 1 is 0)."
+    )
 
     latent_update: str = setting(
         "EG",
@@ -83,7 +86,9 @@ class Config:
         "about a quarter less work at k = 4 or more; 1 is the paper.",
     )
     style_mixing: float = setting(
-        0.9, "style: probability that an image's later styles come from a second z."
+        0.9,
+        "style: probability that the later styles of a whole batch come from a second z, from a "
+        "random layer on, in updates 1 and 2.",
     )
     w_avg_decay: float = setting(0.995, "Decay of w_avg, the running mean of w.")
     slow_copy_images: float = setting(
@@ -134,6 +139,7 @@ class Config:
             need(self.image_size >= 1, "image_size", "at least 1 pixel")
             need(self.hidden_size >= 1, "hidden_size", "at least 1")
             need(0 <= self.output_slope < 1, "output_slope", "in [0, 1)")
+            need(self.precision == "float32", "precision", "float32 with --architecture=mlp")
         for name in ("epochs_by_level", "batch_by_level", "learning_rate_by_level"):
             values = getattr(self, name)
             need(len(values) >= 1, name, "one number for each level, or one for all")
@@ -208,8 +214,12 @@ class Config:
     @classmethod
     def load(cls, path: str | Path) -> Config:
         """Reads the flagfile that `to_flagfile` wrote (one `--name=value` a line, # comments)."""
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read as a flagfile ({error}).") from None
         values = {}
-        for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             line = line.strip()
             if not line or line.startswith("#"):
                 continue
@@ -272,8 +282,8 @@ def _check_type(field: dataclasses.Field, value: object) -> None:
         fits = isinstance(entry, int | float) if kind is float else isinstance(entry, kind)
         if not fits or (isinstance(entry, bool) and kind is not bool):
             raise ConfigError(f"--{field.name}={value!r}: must be of type {kind.__name__}.")
-        if kind is float and entry != entry:
-            raise ConfigError(f"--{field.name}={value!r}: must be a number.")
+        if kind is float and not math.isfinite(entry):
+            raise ConfigError(f"--{field.name}={value!r}: must be a finite number.")
     choices = field.metadata["choices"]
     if choices and value not in choices:
         raise ConfigError(f"--{field.name}={value}: must be one of {', '.join(choices)}.")

@@ -54,9 +54,12 @@ def run(command: str, main: Callable[[], int | None]) -> None:
         try:
             rest = FLAGS(argv)
         except (flags.Error, OSError) as error:
-            sys.exit(f"{command}: {error}\n`python -m alae_tf.{command} --help` lists the flags.")
+            print(f"{command}: {error}", file=sys.stderr)
+            print(f"`python -m alae_tf.{command} --help` lists the flags.", file=sys.stderr)
+            sys.exit(2)
         if len(rest) > 1:
-            print(f"{command}: {rest[1]!r} is not a flag; flags are written --name=value.")
+            message = f"{command}: {rest[1]!r} is not a flag; flags are written --name=value."
+            print(message, file=sys.stderr)
             sys.exit(2)
         return rest
 
@@ -68,6 +71,6 @@ def run(command: str, main: Callable[[], int | None]) -> None:
             print(f"{command}: {error}", file=sys.stderr)
             return 2
 
-    for name in list(FLAGS):
-        flags.declare_key_flag(name)
+    for field in dataclasses.fields(Config):  # for --help, which shows the main program's flags
+        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[field.name])
     app.run(guarded, flags_parser=parse)

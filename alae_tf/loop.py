@@ -52,7 +52,7 @@ def train(config: Config, directory: RunDirectory) -> int:
         with Signals() as signals:
             run.go(signals)
     except NonFiniteLossError as error:
-        return failed(f"{error}. {run.kept()}")
+        return failed(f"{error}. {run.kept()} Lower --learning_rate_by_level, or it will again.")
     except tf.errors.ResourceExhaustedError as error:
         first = str(error).splitlines()[0]
         return failed(f"out of memory; try a smaller --batch_by_level ({first}). {run.kept()}")
@@ -134,7 +134,8 @@ class Run:
         self.images_seen, self.level = 0, -1
         self.saved_at: int | None = None
         self.sums = np.zeros(len(UPDATES))
-        self.summed = 0
+        self.summed = 0  # iterations in `sums`
+        self.row_images = 0  # images of this process since the last row
         self.pending = None
         self.model: Autoencoder | None = None
 
@@ -142,6 +143,12 @@ class Run:
         """Goes back to the newest whole checkpoint, if there is one."""
         state = checkpoint.restore(self.trainer, self.directory.path)
         if state is not None:
+            if state["dataset_size"] != len(self.source):
+                raise ConfigError(
+                    f"--data={self.config.data}: has {len(self.source):,} images, and "
+                    f"{state['dataset_size']:,} when the run in {self.directory.path} was saved; "
+                    "give the same images, or another --run_dir."
+                )
             self.images_seen = self.saved_at = state["images_seen"]
             self.sums, self.summed = np.array(state["sums"]), state["summed"]
             self.enter_level(state["level"])
@@ -155,20 +162,26 @@ class Run:
         state = {
             "images_seen": self.images_seen,
             "level": self.level,
-            "blend": self.growth.at(self.images_seen).blend,
+            "blend": self.blend,
+            "dataset_size": len(self.source),
             "sums": self.sums.tolist(),
             "summed": self.summed,
         }
         checkpoint.save(self.trainer, self.directory.path, state, self.config.keep_checkpoints)
         self.saved_at, self.saved_time = self.images_seen, time.monotonic()
 
+    @property
+    def blend(self) -> float:
+        """The blend of the current level, which at its very end is 1."""
+        stage = self.growth.at(self.images_seen)
+        return stage.blend if stage.level == self.level else 1.0
+
     def kept(self) -> str:
         """What a user should know when a run has stopped."""
         if self.saved_at is None:
             return "No checkpoint was written."
         return (
-            f"The checkpoint at {self.saved_at:,} images is kept; the same command with "
-            "--resume=auto goes on from it."
+            f"The checkpoint at {self.saved_at:,} images is kept; the same command goes on from it."
         )
 
     def enter_level(self, level: int) -> None:
@@ -185,8 +198,9 @@ class Run:
         )
         self.batches = iter(self.strategy.experimental_distribute_dataset(batches))
         self.model = Autoencoder(self.config, self.trainer.slow, level)
-        count = pictures.COLUMNS * pictures.ROWS
-        self.originals = data.fixed_images(self.source, self.model.resolution, count)
+        self.originals = data.fixed_images(
+            self.source, self.model.resolution, pictures.grid_images(self.model.resolution)
+        )
 
     def go(self, signals: Signals) -> None:
         """Iterates until the end or a signal, and saves."""
@@ -202,7 +216,7 @@ class Run:
         with bar:
             while self.images_seen < self.growth.total and not signals.received:
                 self.iterate(bar)
-        if self.saved_at != self.images_seen:
+        if self.level >= 0 and self.saved_at != self.images_seen:
             self.save()
         if not signals.received:
             self.finish()
@@ -221,6 +235,7 @@ class Run:
         losses = self.trainer.step(pixels, self.level, self.images_seen, stage.blend)
         self.check_losses()
         before, self.images_seen = self.images_seen, self.images_seen + batch
+        self.row_images += batch
         self.pending = (before, losses)
 
         def due(every: int) -> bool:
@@ -250,15 +265,15 @@ class Run:
         """A row of metrics.csv and TensorBoard: means since the row before."""
         self.check_losses()
         now = time.monotonic()
-        seconds, images = now - self.row_time, self.summed * self.config.batch_size(self.level)
+        seconds = now - self.row_time
         means = dict(zip(UPDATES, (self.sums / self.summed).tolist(), strict=True))
         row = {
             "images_seen": self.images_seen,
             "level": self.level,
-            "blend": float(self.growth.at(self.images_seen).blend),
+            "blend": self.blend,
             **{f"loss_{name}": value for name, value in means.items()},
             "learning_rate": self.config.learning_rate(self.level),
-            "images_per_second": images / seconds,
+            "images_per_second": self.row_images / seconds,
             "data_wait": self.waited / seconds,
         }
         self.directory.add_metrics(row)
@@ -271,11 +286,12 @@ class Run:
             **{name: f"{value:.3f}" for name, value in means.items()},
             refresh=False,
         )
-        self.sums, self.summed, self.waited, self.row_time = np.zeros(len(UPDATES)), 0, 0.0, now
+        self.sums, self.summed = np.zeros(len(UPDATES)), 0
+        self.waited, self.row_time, self.row_images = 0.0, now, 0
 
     def draw(self) -> None:
         """A sample grid by the slow copy, and the loss plot."""
-        self.model.blend = self.growth.at(self.images_seen).blend
+        self.model.blend = self.blend
         grid = pictures.sample_grid(self.model, self.originals, self.config.seed)
         path = self.directory.samples / f"images-{self.images_seen:012d}.png"
         write_beside(path, pictures.png(grid))

@@ -12,9 +12,20 @@ from PIL import Image
 
 from alae_tf.autoencoder import Autoencoder
 
-COLUMNS = 12  # images a row of the grid
+COLUMNS = 12  # images a row of the grid; fewer where they are large
 ROWS = 3  # rows of each kind
 SMALLEST = 64  # pixels an image takes in the grid, at least
+WIDEST = 2048  # pixels a row takes, if it has more than 4 images
+
+
+def columns(resolution: int) -> int:
+    """Images a row for images of this many pixels: 12 up to 128, 4 at 512 and more."""
+    return max(4, min(COLUMNS, WIDEST // resolution))
+
+
+def grid_images(resolution: int) -> int:
+    """Originals that a sample grid shows: ROWS rows, 1 where they are large."""
+    return columns(resolution) * (ROWS if resolution <= 128 else 1)
 
 
 def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -22,33 +33,33 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
 
     Args:
         model: what is shown.
-        originals: uint8 [n, H, W, C]; COLUMNS in a row.
+        originals: uint8 [n, H, W, C], n a multiple of `columns(H)`.
         seed: of the generated images.
 
     Returns:
         uint8 [height, width, C]: for each row of originals a row of reconstructions below it;
         under a wider gap as many rows of generated images.
     """
-    reconstructions = model.reconstruct(originals)
-    generated = model.generate(len(originals), seed=seed)
-    rows = []
-    for start in range(0, len(originals), COLUMNS):
-        part = slice(start, start + COLUMNS)
-        rows += [originals[part], reconstructions[part]]
-    upper = tile(np.concatenate(rows))
-    lower = tile(generated)
+    rows, generated = [], []
+    width = columns(originals.shape[1])
+    for start in range(0, len(originals), width):  # row by row, to stay small in memory
+        part = originals[start : start + width]
+        rows += [part, model.reconstruct(part)]
+        generated.append(model.generate(width, seed=seed + start))
+    upper, lower = tile(np.concatenate(rows)), tile(np.concatenate(generated))
     gap = np.full((8, *upper.shape[1:]), 255, np.uint8)
     return np.concatenate([upper, gap, lower])
 
 
 def tile(images: np.ndarray) -> np.ndarray:
-    """uint8 [n, H, W, C] → one picture, COLUMNS a row, small images enlarged by whole factors."""
+    """uint8 [n, H, W, C] → one picture, `columns(H)` a row, small images enlarged."""
+    across = columns(images.shape[1])
     factor = max(1, SMALLEST // images.shape[1])
     images = images.repeat(factor, axis=1).repeat(factor, axis=2)
     images = np.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=128)
     n, height, width, channels = images.shape
-    images = images.reshape(n // COLUMNS, COLUMNS, height, width, channels)
-    return images.transpose(0, 2, 1, 3, 4).reshape(-1, COLUMNS * width, channels)
+    images = images.reshape(n // across, across, height, width, channels)
+    return images.transpose(0, 2, 1, 3, 4).reshape(-1, across * width, channels)
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -29,8 +29,17 @@ COLUMNS = (
     "images_per_second",
     "data_wait",
 )
-# What may differ when a run goes on: how long it lasts and how often it reports.
-CHANGEABLE = ("epochs", "checkpoint_minutes", "keep_checkpoints", "sample_images", "log_images")
+# What may differ when a run goes on.
+CHANGEABLE = (
+    "epochs",
+    "checkpoint_minutes",
+    "keep_checkpoints",
+    "sample_images",
+    "log_images",
+    "data",  # the set may have moved; its number of images must be the same
+    "batch_by_level",  # after running out of memory
+    "learning_rate_by_level",  # after diverging
+)
 
 
 class RunDirectory:
@@ -65,7 +74,8 @@ class RunDirectory:
         if resume == "must" and not any((self.path / "checkpoints").glob("images-*.npz")):
             raise ConfigError(f"{where}: has no checkpoint to go on from (--resume=must).")
         if not self.config_path.exists():
-            if self.path.exists() and any(self.path.iterdir()):
+            files = [path.name for path in self.path.iterdir()] if self.path.exists() else []
+            if any(name != ".lock" and not name.endswith(".partial") for name in files):
                 raise ConfigError(
                     f"{where}: holds files but no run; give a new or empty directory."
                 )
@@ -94,10 +104,11 @@ class RunDirectory:
             ConfigError: another process trains in it, or it cannot be written.
         """
         try:
-            self.samples.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.path / ".lock", "w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             write_beside(self.config_path, config.to_flagfile().encode())
+            self.samples.mkdir(exist_ok=True)
         except BlockingIOError:
             raise ConfigError(
                 f"--run_dir={self.path}: another process is training in it; give another one."
@@ -135,7 +146,10 @@ def write_beside(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all: beside, then renamed."""
     beside = path.with_name(path.name + ".partial")
     try:
-        beside.write_bytes(data)
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

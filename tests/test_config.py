@@ -43,6 +43,7 @@ def test_flagfile_round_trip(tmp_path):
         ({"architecture": "mlp"}, "--levels=4: must be 1 with --architecture=mlp"),
         ({"max_channels": 2}, "at least --start_channels=64"),
         ({"epochs": float("nan")}, "--epochs=nan"),
+        ({"epochs_by_level": (float("inf"),)}, "must be a finite number"),
         ({"levels": "4"}, "must be of type int"),
     ],
 )

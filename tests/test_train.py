@@ -1,5 +1,6 @@
 """The command itself, in processes of its own: what it writes, kills, signals, bad input."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import alae_tf
 from alae_tf import checkpoint
+from alae_tf.config import Config
 from alae_tf.run_dir import RunDirectory
 
 ROOT = Path(__file__).parents[1]
@@ -115,8 +119,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        (["--lvels=3"], 1, "Unknown command line flag 'lvels'"),
-        (["--flagfile=none.cfg"], 1, "none.cfg"),
+        (["--lvels=3"], 2, "Unknown command line flag 'lvels'"),
+        (["--flagfile=none.cfg"], 2, "none.cfg"),
         (["--levels=x"], 2, "--levels=x: must be a whole number"),
         (["--image_channels=3"], 2, "set --image_channels=1"),
         (["--data=folder:/nowhere"], 2, "/nowhere"),
@@ -132,6 +136,31 @@ def test_bad_input_is_one_message_and_writes_nothing(tmp_path, flags, code, mess
     assert message in output
     assert "Traceback" not in output
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_ends_with_a_level_below_the_top_shows_that_level_whole(tmp_path):
+    output, code = run(tmp_path, "--levels=3", "--epochs=0.2")  # level 1 ends at 900 images
+    assert code == 0, output
+    model = alae_tf.load_model(tmp_path)
+    assert (model.level, model.blend, model.resolution) == (1, 1.0, 8)
+
+
+def test_other_images_in_a_resumed_run(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "run")
+    (tmp_path / "images").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "images" / "one.png")
+    data = f"--data=folder:{tmp_path}/images?channels=1"
+    output, code = run(tmp_path / "run", data, "--epochs=1")
+    assert code == 2, output
+    assert "has 1 images, and 4,500 when the run" in output
+
+
+def test_help_explains_every_setting():
+    command = [sys.executable, "-m", "alae_tf.train", "--help"]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    for name in [*Config().to_flagfile().split(), "--run_dir"]:
+        flag = name.removeprefix("--").partition("=")[0]
+        assert f"--{flag}" in output or f"--[no]{flag}" in output, flag
 
 
 def test_another_config_in_the_run_directory(whole):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-BATCH = 500  # images encoded at once
+BATCH = 100  # images encoded at once
 
 
 def features(encode: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
