@@ -30,19 +30,22 @@ def test_two_replicas_on_half_batches_are_one_on_the_whole(kind, small, small_ml
     config, level = (small, 1) if kind == "style" else (small_mlp, 0)
     images = pixels(config, level, 8)
     one, losses_one = train(config, tf.distribute.MirroredStrategy(["CPU:0"]), images, level)
-    two, losses_two = train(
-        config, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), images, level
-    )
+    # Collectives of several strategies in one process get in each other's way; this uses none.
+    reduction = tf.distribute.ReductionToOneDevice()
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=reduction)
+    two, losses_two = train(config, strategy, images, level)
     assert two.strategy.num_replicas_in_sync == 2
     for a, b in zip(losses_one, losses_two, strict=True):
         assert a == pytest.approx(b, rel=1e-4)
+    off = total = 0
     for variable, a, b in zip(one.alae.variables * 2, weights(one), weights(two), strict=False):
         # The bias before an instance norm has no true gradient while the constant is uniform
         # (SPEC of the goldens): its step is the sign of rounding noise.
         if "bias_1" not in variable.path:
-            # Adam divides by |gradient|, so an entry whose gradient is all but zero may differ.
-            off = np.abs(a - b) > 2e-4 * max(1e-3, np.abs(a).max())
-            assert off.mean() < 0.01, variable.path
+            off += (np.abs(a - b) > 2e-4 * max(1e-3, np.abs(a).max())).sum()
+            total += a.size
+    # Adam divides by |gradient|, so an entry whose gradient is all but zero may differ.
+    assert off < 0.005 * total
 
 
 def test_one_trace_a_level(small):
