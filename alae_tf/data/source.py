@@ -1,5 +1,6 @@
 """What every source of images has in common: random access by index, and the fit to a square."""
 
+import abc
 import sys
 
 import numpy as np
@@ -16,7 +17,7 @@ class DataError(ValueError):
     """
 
 
-class Source:
+class Source(abc.ABC):
     """Images that can be read in any order, from several threads at once.
 
     Attributes:
@@ -31,16 +32,17 @@ class Source:
     labels: np.ndarray | None = None
     held_out: "Source | None" = None
 
+    @abc.abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """Number of images."""
 
+    @abc.abstractmethod
     def image(self, index: int) -> np.ndarray:
         """Image `index` (0 to len - 1), decoded and upright: uint8 [H, W, channels], any size.
 
         Raises:
             DataError: the image cannot be read.
         """
-        raise NotImplementedError
 
 
 def fit(image: np.ndarray, resolution: int) -> np.ndarray:
