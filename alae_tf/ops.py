@@ -119,14 +119,37 @@ def downsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return _stride2(x, _four_shifts(kernel) * 0.25)
 
 
-def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Nearest-neighbour doubling and 3×3 convolution in one transposed convolution.
+@tf.custom_gradient
+def upsample_conv(x: tf.Tensor, kernel: tf.Tensor):
+    """Nearest-neighbour doubling and 3×3 convolution in one 2×2 convolution of the small image.
 
-    Exactly `conv(upsample2(x), kernel)` with 16/36 of the multiplications.
+    Exactly `conv(upsample2(x), kernel)` with 16/36 of the multiplications: of the doubled image's
+    3×3 pixels only 2×2 differ, so each of the four pixels that one becomes has a 2×2 kernel of
+    sums. A plain convolution, which TFLite's delegates run whole.
     x [N, H, W, C], kernel [3, 3, C, K] → [N, 2H, 2W, K].
     """
-    # A transposed convolution runs its kernel backwards and takes [.., .., out, in].
-    return _stride2_transposed(x, _four_shifts(tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])))
+
+    def gradient(dy):  # dy → dx is a stride-2 convolution with the kernel turned and transposed
+        dkernel = _four_shifts_transposed(_stride2_kernel(dy, x))
+        return _stride2(dy, _four_shifts(_turn(kernel))), _turn(dkernel)
+
+    _, _, inputs, filters = kernel.shape
+    # Along one axis, rows (pixel of the pair, phase): odd phase of the pixel before, even phase.
+    sums = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 1]])
+    folded = _mix_taps(np.kron(sums, sums), kernel)
+    folded = tf.reshape(folded, [2, 2, 2, 2, inputs, filters])
+    folded = tf.reshape(tf.transpose(folded, [0, 2, 4, 1, 3, 5]), [2, 2, inputs, 4 * filters])
+    x_padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    y = tf.nn.depth_to_space(tf.nn.conv2d(x_padded, folded, 1, "VALID"), 2)
+    return y[:, 1:-1, 1:-1], gradient  # [N, 2H, 2W, K] of [N, 2H+2, 2W+2, K]
+
+
+def _turn(kernel: tf.Tensor) -> tf.Tensor:
+    """The kernel of the transposed convolution: [3, 3, C, K] ↔ [3, 3, K, C], turned by 180°."""
+    return tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])
+
+
+SHIFTS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])  # [4, 3], along one axis
 
 
 def _four_shifts(kernel: tf.Tensor) -> tf.Tensor:
@@ -134,9 +157,17 @@ def _four_shifts(kernel: tf.Tensor) -> tf.Tensor:
 
     As one matrix product, whose gradient is one too; slices have slow gradients.
     """
-    shifts = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])  # [4, 3], along one axis
-    shifts = tf.constant(np.kron(shifts, shifts), kernel.dtype)  # [16, 9]
-    return tf.reshape(shifts @ tf.reshape(kernel, [9, -1]), [4, 4, *kernel.shape[2:]])
+    return tf.reshape(_mix_taps(np.kron(SHIFTS, SHIFTS), kernel), [4, 4, *kernel.shape[2:]])
+
+
+def _four_shifts_transposed(kernel: tf.Tensor) -> tf.Tensor:
+    """The transpose of `_four_shifts`: 4×4 → 3×3."""
+    return tf.reshape(_mix_taps(np.kron(SHIFTS, SHIFTS).T, kernel), [3, 3, *kernel.shape[2:]])
+
+
+def _mix_taps(matrix: np.ndarray, kernel: tf.Tensor) -> tf.Tensor:
+    """matrix [m, n] · the n taps of a kernel [.., .., C, K] → [m, C·K]."""
+    return tf.constant(matrix, kernel.dtype) @ tf.reshape(kernel, [matrix.shape[1], -1])
 
 
 # The stride-2 convolution y = S(x, k) is linear in x and in k, so its derivatives of every order

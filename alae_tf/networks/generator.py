@@ -116,7 +116,7 @@ class Generator(keras.Model):
 
     def call(self, styles, level=None, blend=1.0, noise=None):
         level = self.levels - 1 if level is None else level
-        x = tf.broadcast_to(self.constant, [tf.shape(styles)[0], *self.constant.shape])
+        x = self.constant[tf.newaxis]  # [1, 4, 4, C] until the first style meets it
         for i, block in enumerate(self.blocks[: level + 1]):
             coarser = x
             pair = slice(2 * i, 2 * i + 2)
