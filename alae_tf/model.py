@@ -51,7 +51,8 @@ class ALAE(keras.Model):
         """w [N, latent] → styles [N, styles, latent]; styles are left as they are."""
         if len(w.shape) == 3:
             return w
-        return tf.tile(w[:, tf.newaxis], [1, self.styles, 1])
+        # An addition, unlike tiling, runs on TFLite's delegates.
+        return tf.reshape(w, [-1, 1, w.shape[-1]]) + tf.zeros([self.styles, 1])
 
     def mix(self, styles, other, cutoff):
         """Style mixing: `styles` below the cutoff, `other` from it on. Both [N, styles, latent]."""

@@ -74,7 +74,8 @@ def _normalise(mean, centred, variance, epsilon, dtype) -> tf.Tensor:
 
 def modulate(x: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
     """x·(s₀ + 1) + s₁, the second half of AdaIN. x [N, H, W, C], style [N, 2C]."""
-    scale, shift = tf.split(tf.cast(style, x.dtype)[:, tf.newaxis, tf.newaxis, :], 2, axis=-1)
+    style = tf.reshape(tf.cast(style, x.dtype), [-1, 1, 1, style.shape[-1]])
+    scale, shift = tf.split(style, 2, axis=-1)
     return x * (scale + 1.0) + shift
 
 

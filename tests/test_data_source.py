@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from alae_tf.data import DataError, fit, open_source
-from alae_tf.data.decode import decode
+from alae_tf.pixels import decode
 from alae_tf.data.source import split_query
 
 

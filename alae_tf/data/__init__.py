@@ -6,7 +6,7 @@ from pathlib import Path
 from alae_tf.data.arrays import open_idx, open_mnist5k
 from alae_tf.data.folder import FolderSource
 from alae_tf.data.pipeline import arrays, batches, epoch_order, fixed_images
-from alae_tf.data.source import DataError, Source, fit
+from alae_tf.data.source import DataError, Source
 from alae_tf.data.tfds_source import open_tfds
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "arrays",
     "batches",
     "epoch_order",
-    "fit",
     "fixed_images",
     "open_source",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from alae_tf.data.decode import decode, open_image
+from alae_tf.pixels import decode, open_image
 from alae_tf.data.source import DataError, Source, report, split_query
 from alae_tf.data.threads import pool
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from alae_tf.data.decode import decode
+from alae_tf.pixels import decode
 from alae_tf.data.records import RecordFiles
 from alae_tf.data.source import DataError, Source, split_query
 

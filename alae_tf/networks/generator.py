@@ -117,10 +117,13 @@ class Generator(keras.Model):
     def call(self, styles, level=None, blend=1.0, noise=None):
         level = self.levels - 1 if level is None else level
         x = self.constant[tf.newaxis]  # [1, 4, 4, C] until the first style meets it
+        # Split and reshape, unlike slices, run on TFLite's delegates.
+        styles = tf.split(styles, styles.shape[1], axis=1)
+        styles = [tf.reshape(style, [-1, self.latent_size]) for style in styles]
         for i, block in enumerate(self.blocks[: level + 1]):
             coarser = x
             pair = slice(2 * i, 2 * i + 2)
-            x = block(x, styles=tf.unstack(styles[:, pair], axis=1), noise=noise and noise[pair])
+            x = block(x, styles=styles[pair], noise=noise and noise[pair])
         image = self.to_rgb[level](x)
         if level == 0:
             return image

@@ -1,4 +1,4 @@
-"""Bytes of an image file to pixels, the same for every source that stores files."""
+"""Image files to square pixels, the same for training, serving and devices. No TensorFlow."""
 
 from os import PathLike
 from typing import BinaryIO
@@ -6,6 +6,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
+DIGIT, PADDED_DIGIT = 28, 32
 # A closed list: PIL would also run old or exotic parsers on whatever bears the name of a PNG.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
@@ -53,3 +54,37 @@ def decode(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
             image = Image.alpha_composite(white, image.convert("RGBA"))
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def fit(image: np.ndarray, resolution: int) -> np.ndarray:
+    """Makes an image square and `resolution` pixels wide.
+
+    The centre square is cut out and resized in one go: to a smaller size with PIL's box filter
+    (each pixel is the plain mean of the pixels it covers, rounded along rows and then along
+    columns), to a larger one with PIL's bicubic.
+
+    Digits: a 28x28 image stays as it is at resolution 28. At every other resolution it first gets
+    2 black pixels on each side, so that it halves evenly from 32 on: at 16 a digit is the mean of
+    2x2 blocks of the padded image.
+
+    Args:
+        image: uint8 [H, W, C], C = 1 or 3.
+        resolution: pixels.
+
+    Returns:
+        uint8 [resolution, resolution, C].
+    """
+    height, width, channels = image.shape
+    if height == width == DIGIT != resolution:
+        padded = np.zeros([PADDED_DIGIT, PADDED_DIGIT, channels], np.uint8)
+        padded[2:-2, 2:-2] = image
+        image, height, width = padded, PADDED_DIGIT, PADDED_DIGIT
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    image = image[top : top + side, left : left + side]
+    if side == resolution:
+        return image
+    filter_ = Image.Resampling.BOX if side > resolution else Image.Resampling.BICUBIC
+    square = Image.fromarray(image[..., 0] if channels == 1 else image)
+    resized = np.asarray(square.resize((resolution, resolution), filter_))
+    return resized.reshape(resolution, resolution, channels)

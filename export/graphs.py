@@ -1,0 +1,128 @@
+"""The inference graphs of a trained model: functions of tensors, the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from alae_tf import ops
+from alae_tf.autoencoder import Autoencoder
+from alae_tf.pixels import DIGIT, PADDED_DIGIT
+
+Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
+
+
+class Graphs:
+    """E, G and F∘G of one model, at the level and blend that it has reached.
+
+    Args:
+        model: the slow copy of a run.
+
+    Names say what a tensor holds: `images` are float32 in [−1, 1] (those that come out are not
+    clipped), `pixels` uint8 in [0, 255], both [N, H, W, C] with H = W = resolution. Noise is
+    "const", as in `Autoencoder`.
+    """
+
+    def __init__(self, model: Autoencoder):
+        self.config, self.alae = model.config, model.alae
+        self.level, self.blend, self.resolution = model.level, model.blend, model.resolution
+        self.noise = self.alae.noise("const", 1, self.level)
+        self.shape = (None, self.resolution, self.resolution, self.config.image_channels)
+
+    def encode(self, images):
+        """E: images → w [N, latent]."""
+        return {"w": self.alae.encode(images, self.level, self.blend)}
+
+    def encode_uint8(self, pixels):
+        """E: pixels → w [N, latent]."""
+        return self.encode(ops.to_unit(pixels))
+
+    def encode_bytes(self, image_bytes):
+        """E: PNG, JPEG, BMP or GIF files as strings [N], of any size → w [N, latent]."""
+        shape = tf.TensorSpec(self.shape[1:], tf.float32)
+        return self.encode_uint8(tf.map_fn(self.read, image_bytes, fn_output_signature=shape))
+
+    def decode(self, w):
+        """G: w [N, latent] → images."""
+        return {"images": self.alae.decode(w, self.level, self.blend, self.noise)}
+
+    def decode_any(self, w):
+        """G: w [N, latent] or a style for each layer [N, styles, latent] → images and pixels."""
+        w = tf.reshape(w, [tf.shape(w)[0], -1, self.config.latent_size])  # [N, 1 or styles, latent]
+        count = tf.shape(w)[1]
+        fits = tf.Assert(
+            (count == 1) | (count == self.config.styles),
+            [f"w: expected 1 or {self.config.styles} styles of {self.config.latent_size}, got"]
+            + [count],
+        )
+        with tf.control_dependencies([fits]):
+            styles = tf.broadcast_to(w, [tf.shape(w)[0], self.config.styles, w.shape[-1]])
+        return self.with_pixels(self.decode(styles)["images"])
+
+    def reconstruct(self, images):
+        """G(E(x)): images → images and pixels."""
+        return self.with_pixels(self.decode(self.encode(images)["w"])["images"])
+
+    def generate(self, z, psi):
+        """G(F(z)) with truncation: z [N, latent], psi [N] (1: none) → images and pixels."""
+        styles = self.alae.truncate(
+            self.alae.map(z), psi[:, tf.newaxis, tf.newaxis], self.config.truncation_cutoff
+        )
+        return self.with_pixels(self.decode(styles)["images"])
+
+    def with_pixels(self, images):
+        """The same picture for arithmetic and for eyes."""
+        return {"images": images, "pixels": ops.to_pixels(images)}
+
+    def read(self, data):
+        """An image file (scalar string) → float32 [H, W, C] in [0, 255], fitted as in training.
+
+        TensorFlow's decoder: no WebP, transparency is dropped and EXIF rotation not applied.
+        """
+        image = tf.io.decode_image(data, self.config.image_channels, expand_animations=False)
+        size, target = tf.shape(image)[:2], self.resolution
+        if target != DIGIT:  # digits are padded, as in `alae_tf.pixels.fit`
+            edge = (PADDED_DIGIT - DIGIT) // 2 * tf.cast(tf.reduce_all(size == DIGIT), tf.int32)
+            image = tf.pad(image, [[edge, edge], [edge, edge], [0, 0]])
+            size = tf.shape(image)[:2]
+        side = tf.reduce_min(size)
+        corner = (size - side) // 2
+        image = image[corner[0] : corner[0] + side, corner[1] : corner[1] + side][tf.newaxis]
+        image = tf.cond(
+            side > target,
+            lambda: tf.image.resize(image, [target] * 2, "area"),
+            lambda: tf.image.resize(image, [target] * 2, "bicubic"),
+        )
+        return tf.ensure_shape(tf.round(tf.clip_by_value(image[0], 0.0, 255.0)), self.shape[1:])
+
+    def signatures(self) -> dict[str, Endpoint]:
+        """What a SavedModel offers, by name."""
+        images = tf.TensorSpec(self.shape, tf.float32, "images")
+        z = tf.TensorSpec([None, self.config.latent_size], tf.float32, "z")
+        return {
+            "encode": (self.encode, [images]),
+            "encode_uint8": (self.encode_uint8, [self.pixels_spec]),
+            "encode_bytes": (
+                self.encode_bytes,
+                [tf.TensorSpec([None], tf.string, "image_bytes")],
+            ),
+            "decode": (self.decode_any, [tf.TensorSpec(None, tf.float32, "w")]),
+            "reconstruct": (self.reconstruct, [images]),
+            "generate": (self.generate, [z, tf.TensorSpec([None], tf.float32, "psi")]),
+        }
+
+    def device_signatures(self) -> dict[str, Endpoint]:
+        """What TFLite and ONNX files are made of: one graph each."""
+        return {
+            "encoder": (self.encode, [tf.TensorSpec(self.shape, tf.float32, "images")]),
+            "encoder_uint8": (self.encode_uint8, [self.pixels_spec]),
+            "decoder": (
+                self.decode,
+                [tf.TensorSpec([None, self.config.latent_size], tf.float32, "w")],
+            ),
+        }
+
+    @property
+    def pixels_spec(self) -> tf.TensorSpec:
+        return tf.TensorSpec(self.shape, tf.uint8, "pixels")
