@@ -159,8 +159,14 @@ def restore(trainer: Trainer, run_dir: str | Path) -> dict[str, object] | None:
     return state
 
 
-def load_slow_copy(run_dir: str | Path) -> tuple[Config, ALAE, dict[str, object]]:
+def load_slow_copy(
+    run_dir: str | Path, precision: str | None = None
+) -> tuple[Config, ALAE, dict[str, object]]:
     """The slow copy of a run's newest checkpoint.
+
+    Args:
+        run_dir: the run's directory.
+        precision: to compute in; default: the run's.
 
     Returns:
         (config, networks, state); the state has `level`, `blend` and `images_seen`.
@@ -173,6 +179,7 @@ def load_slow_copy(run_dir: str | Path) -> tuple[Config, ALAE, dict[str, object]
         raise CheckpointError(f"--run_dir={run_dir}: no run directory (it has no config.cfg).")
     try:
         config = Config.load(path)
+        config = config.replace(precision=precision or config.precision)
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
     found = read_newest(run_dir)

@@ -27,7 +27,9 @@ class TFLite:
     def __init__(self, model: Path | bytes, threads: int = 2):
         from ai_edge_litert.interpreter import Interpreter
 
-        source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        source = (
+            {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        )
         self.interpreter = Interpreter(num_threads=threads, **source)
         (self.input,) = self.interpreter.get_input_details()
         self.output = self.interpreter.get_output_details()[0]

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from alae_tf.data import DataError, fit, open_source
-from alae_tf.pixels import decode
 from alae_tf.data.source import split_query
+from alae_tf.pixels import decode
 
 
 def test_fit_takes_the_mean_of_each_block():

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from alae_tf.pixels import decode, open_image
 from alae_tf.data.source import DataError, Source, report, split_query
 from alae_tf.data.threads import pool
+from alae_tf.pixels import decode, open_image
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 # Up to here every file is decoded at opening: seconds, for which all damaged files show at once.

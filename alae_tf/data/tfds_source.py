@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from alae_tf.pixels import decode
 from alae_tf.data.records import RecordFiles
 from alae_tf.data.source import DataError, Source, split_query
+from alae_tf.pixels import decode
 
 
 class TfdsSource(Source):

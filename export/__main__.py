@@ -1,0 +1,427 @@
+"""Turns a run into files for others to run, and proves each against the Keras model."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from export import ExportError
+
+FORMATS = ("saved_model", "tflite", "onnx")
+QUANTIZATIONS = ("none", "float16", "dynamic_int8", "int8")
+CALIBRATION_IMAGES = 100
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; lists are checked here."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export",
+        description=__doc__,
+        epilog="Example: python -m export --run_dir=runs/quickstart --out=exported",
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run_dir", type=Path, help="the run; its slow copy is exported")
+    what.add_argument(
+        "--untrained",
+        type=Path,
+        metavar="CONFIG",
+        help="instead: a config with random weights, to try sizes and speeds before training",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="new directory, or an export's")
+    parser.add_argument("--formats", default=",".join(FORMATS), help="default: %(default)s")
+    parser.add_argument(
+        "--quantize",
+        default=",".join(QUANTIZATIONS),
+        help="TFLite files to write: none (float32), float16, dynamic_int8 (int8 kernels), int8 "
+        "(int8 activations too; uint8 pixels in, float w out). Default: %(default)s",
+    )
+    parser.add_argument(
+        "--representative_data",
+        metavar="URI",
+        help="real images, as --data of training, to compare on and to calibrate int8 with; "
+        "default: the run's own",
+    )
+    parser.add_argument("--level", type=int, help="level of a growing model; default: as trained")
+    parser.add_argument(
+        "--max_int8_error",
+        type=float,
+        default=0.10,
+        help="int8 encoders further off (root mean square error of w, against the spread of w "
+        "between images) are not written. Default: %(default)s",
+    )
+    args = parser.parse_args(arguments)
+    args.formats = _list(parser, "--formats", args.formats, FORMATS)
+    args.quantize = _list(parser, "--quantize", args.quantize, QUANTIZATIONS)
+    if not 0 <= args.max_int8_error < float("inf"):
+        parser.error(f"--max_int8_error={args.max_int8_error}: must be 0 or more.")
+    return args
+
+
+def _list(parser, flag: str, text: str, known: tuple[str, ...]) -> list[str]:
+    values = text.split(",")
+    for value in values:
+        if value not in known:
+            parser.error(f"{flag}={text}: {value!r} is none of {', '.join(known)}.")
+    return [value for value in known if value in values]
+
+
+def check_out(out: Path) -> None:
+    """Tells before any work whether an export may be written here.
+
+    Raises:
+        ExportError: a file, or a directory that holds something else.
+    """
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"--out={out}: is a file; give a directory.")
+    held = [path.name for path in out.iterdir()] if out.exists() else []
+    if any(not name.startswith(".partial-") for name in held) and "manifest.json" not in held:
+        raise ExportError(f"--out={out}: holds files but no export; give a new or empty directory.")
+
+
+def load(run_dir: Path | None, untrained: Path | None, level: int | None):
+    """The model to export, an `Autoencoder` in float32.
+
+    Raises:
+        ExportError: no run or config, no checkpoint, or a level that it has not reached.
+    """
+    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.checkpoint import CheckpointError, load_slow_copy
+    from alae_tf.config import Config, ConfigError
+    from alae_tf.model import build_alae
+
+    try:
+        if untrained:
+            config = Config.load(untrained).replace(precision="float32")
+            alae, state = build_alae(config), {"level": config.levels - 1, "blend": 1.0}
+        else:
+            config, alae, state = load_slow_copy(run_dir, precision="float32")
+    except (CheckpointError, ConfigError) as error:
+        raise ExportError(str(error)) from None
+    reached = state["level"]
+    if level is not None and not 0 <= level <= reached:
+        raise ExportError(f"--level={level}: must be 0 to {reached}, which the run has reached.")
+    if level is None or level == reached:
+        return Autoencoder(config, alae, reached, state["blend"])
+    return Autoencoder(config, alae, level)
+
+
+def real_images(uri: str, resolution: int, channels: int, count: int):
+    """The first images of a source, fitted: uint8 [count, H, W, C]; few images are repeated.
+
+    Raises:
+        ExportError: the data cannot be read, or has other channels.
+    """
+    import numpy as np
+
+    from alae_tf.data import DataError, open_source
+    from alae_tf.pixels import fit
+
+    flag = "--representative_data"
+    try:
+        source = open_source(uri)
+        source = source.held_out or source
+        if source.channels != channels:
+            raise ExportError(
+                f"{flag}={uri}: images of {source.channels} channels, the model takes {channels}."
+            )
+        indices = np.linspace(0, len(source), count, endpoint=False).astype(int)
+        return np.stack([fit(source.image(i), resolution) for i in indices.tolist()])
+    except DataError as error:
+        message = str(error).replace("--data=", f"{flag}=")
+        raise ExportError(f"{message}\nName real images for the comparison by {flag}.") from None
+
+
+class Export:
+    """One export: files are written and checked in a hidden folder beside their final places.
+
+    Args:
+        model: an `Autoencoder`.
+        args: as `parse` gives them.
+        pixels: real images, uint8 [n, H, W, C].
+        folder: the hidden one.
+
+    Attributes:
+        rows: the comparisons so far.
+        files: relative paths of what is to be published.
+        refused: messages on int8 files that are too far off.
+    """
+
+    def __init__(self, model, args: argparse.Namespace, pixels, folder: Path):
+        from alae_tf import pictures
+        from export.graphs import Graphs
+        from export.parity import Reference
+
+        self.model, self.args, self.pixels, self.folder = model, args, pixels, folder
+        self.graphs = Graphs(model)
+        shown = min(len(pixels), pictures.columns(model.resolution))
+        self.reference = Reference(self.graphs, pixels[:shown])
+        self.rows, self.files, self.refused = [], [], []
+
+    def run(self, version: int) -> None:
+        """Writes and checks everything.
+
+        Raises:
+            ExportError: a float file does not agree with Keras.
+        """
+        from tqdm import tqdm
+
+        steps = []
+        if "saved_model" in self.args.formats:
+            steps.append(("SavedModel", lambda: self.saved_model(version)))
+        for graph in ("encoder", "decoder"):
+            if "onnx" in self.args.formats:
+                steps.append((f"{graph}.onnx", lambda graph=graph: self.onnx(graph)))
+            if "tflite" in self.args.formats:
+                for kind in self.args.quantize:
+                    name = f"{graph}.tflite {kind}"
+                    steps.append((name, lambda graph=graph, kind=kind: self.tflite(graph, kind)))
+        with tqdm(steps, "export", leave=False) as bar:
+            for name, step in bar:
+                bar.set_postfix_str(name)
+                step()
+
+    def saved_model(self, version: int) -> None:
+        """The SavedModel with six signatures, its warm-up requests, and TF Serving's files."""
+        from export import parity, saved_model, serving
+
+        path = self.folder / "saved_model" / str(version)
+        path.parent.mkdir()
+        saved_model.write(self.model.alae, self.graphs.signatures(), path)
+        one = self.reference
+        requests = {
+            "encode": {"images": one.images[:1]},
+            "encode_uint8": {"pixels": one.pixels[:1]},
+            "encode_bytes": {"image_bytes": [parity.to_png(one.pixels[0])]},
+            "decode": {"w": one.w[:1]},
+            "reconstruct": {"images": one.images[:1]},
+            "generate": {"z": one.z[:1], "psi": one.psi[:1]},
+        }
+        saved_model.write_warm_up(path, requests, serving.MODEL_NAME)
+        self.accept(parity.check_saved_model(path, self.folder, self.reference))
+        serving.write(self.folder / "serving")
+        self.files += ["saved_model", "serving"]
+
+    def onnx(self, graph: str) -> None:
+        """encoder.onnx or decoder.onnx."""
+        from export import onnx, parity
+
+        path = self.folder / f"{graph}.onnx"
+        path.write_bytes(onnx.convert(self.graphs.device_signatures()[graph]))
+        self.accept([parity.check_onnx(path, self.folder, graph, self.reference)])
+        self.files.append(path.name)
+
+    def tflite(self, graph: str, quantization: str) -> None:
+        """One TFLite file; an int8 encoder beyond the gate is refused."""
+        from alae_tf import ops
+        from export import parity, tflite
+
+        path = self.folder / f"{graph}{tflite.SUFFIX[quantization]}.tflite"
+        signature = graph
+        if graph == "encoder" and quantization == "int8":
+            signature = "encoder_uint8"
+        model = tflite.convert(self.device_model(), signature)
+        if quantization != "none":
+            inputs = self.pixels if signature == "encoder_uint8" else ops.to_unit(self.pixels)
+            if graph == "decoder" and quantization == "int8":
+                inputs = parity.in_parts(self.model.encode, self.pixels)
+            batches = [inputs[i : i + 1] for i in range(len(self.pixels))]
+            mlp = self.model.config.architecture == "mlp"
+            model = tflite.quantize(model, quantization, batches, mlp)
+        path.write_bytes(model)
+        row = parity.check_tflite(
+            path, self.folder, graph, self.reference, self.args.max_int8_error
+        )
+        if "int8" in quantization and not row.holds:
+            path.unlink()
+            self.rows.append(row)
+            self.refused.append(
+                f"{path.name}: refused, its w is {row.spread_error:.3f} of the spread between "
+                f"images off (--max_int8_error={self.args.max_int8_error:g})."
+            )
+            return
+        self.accept([row])
+        self.files.append(path.name)
+
+    def device_model(self) -> Path:
+        """A SavedModel of the single graphs, which the TFLite converter reads."""
+        from export import saved_model
+
+        path = self.folder / "device"
+        if not path.exists():
+            saved_model.write(self.model.alae, self.graphs.device_signatures(), path)
+        return path
+
+    def accept(self, rows) -> None:
+        """Keeps the comparisons of a file, all of which must hold."""
+        from export import parity
+
+        rows = list(rows)
+        self.rows += rows
+        parity.require(rows)
+
+    def finish(self) -> None:
+        """Writes parity.json, parity.png and manifest.json."""
+        from PIL import Image
+
+        from export import parity
+
+        picture = parity.picture(self.folder, self.files, self.reference)
+        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(
+            self.folder / "parity.png"
+        )
+        rows = [dataclasses.asdict(row) | {"holds": row.holds} for row in self.rows]
+        _write_json(self.folder / "parity.json", rows)
+        self.files += ["parity.png", "parity.json"]
+        _write_json(self.folder / "manifest.json", self.manifest())
+
+    def manifest(self) -> dict[str, object]:
+        """What the export is made of."""
+        config, graphs = self.model.config, self.graphs
+        packages = ("tensorflow", "keras", "tf2onnx", "onnx", "ai-edge-litert", "litert-quantizer")
+        signatures = graphs.signatures()
+        return {
+            "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "config": dataclasses.asdict(config),
+            "level": self.model.level,
+            "blend": self.model.blend,
+            "resolution": self.model.resolution,
+            "value_ranges": {
+                "images": "float32 in [-1, 1] (those that come out are not clipped)",
+                "pixels": "uint8 in [0, 255]",
+                "image_bytes": "PNG, JPEG, BMP or GIF files",
+                "w": "float32, unbounded",
+                "z": "float32, N(0, 1)",
+                "psi": "float32, truncation; 1 for none",
+            },
+            "inputs": {
+                name: {spec.name: _describe(spec) for spec in inputs}
+                for name, (_, inputs) in (signatures | graphs.device_signatures()).items()
+            },
+            "outputs": {
+                "encode, encode_uint8, encode_bytes, encoder": {"w": [None, config.latent_size]},
+                "decode, reconstruct, generate": {
+                    "images": list(graphs.shape),
+                    "pixels": list(graphs.shape),
+                },
+                "decoder": {"images": list(graphs.shape)},
+            },
+            "versions": {name: importlib.metadata.version(name) for name in packages},
+            "files": {
+                str(path.relative_to(self.folder)): {
+                    "size": path.stat().st_size,
+                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                }
+                for name in self.files
+                for path in _all_files(self.folder / name)
+            },
+        }
+
+    def publish(self, out: Path) -> None:
+        """Renames everything into place, the manifest last; SavedModel versions never replace."""
+        for name in self.files:
+            source, target = self.folder / name, out / name
+            if name == "saved_model":
+                target.mkdir(exist_ok=True)
+                for version in source.iterdir():
+                    os.rename(version, target / version.name)
+            elif source.is_dir():
+                target.mkdir(exist_ok=True)
+                for file in source.iterdir():
+                    os.replace(file, target / file.name)
+            else:
+                os.replace(source, target)
+        os.replace(self.folder / "manifest.json", out / "manifest.json")
+
+
+def _all_files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
+def _describe(spec) -> dict[str, object]:
+    shape = None if spec.shape.rank is None else spec.shape.as_list()
+    return {"dtype": spec.dtype.name, "shape": shape}
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 failed or a file refused, 2 a wrong flag."""
+    args = parse(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return export(args)
+    except ExportError as error:
+        print(f"export: {error}", file=sys.stderr)
+    except OSError as error:
+        where = error.filename or args.out
+        print(f"export: {where}: {error.strerror}. Nothing was published.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("export: stopped. Nothing was published.", file=sys.stderr)
+    return 1
+
+
+def export(args: argparse.Namespace) -> int:
+    """Loads, writes, checks and publishes; returns the exit code."""
+    check_out(args.out)
+    missing = [name for name in _needed(args) if not _installed(name)]
+    if missing:
+        raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[export]'")
+    model = load(args.run_dir, args.untrained, args.level)
+    uri = args.representative_data or model.config.data
+    pixels = real_images(uri, model.resolution, model.config.image_channels, CALIBRATION_IMAGES)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for left in args.out.glob(".partial-*"):  # of an export that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    folder = args.out / f".partial-{os.getpid()}"
+    folder.mkdir()
+    try:
+        from export import parity
+
+        versions = [int(p.name) for p in args.out.glob("saved_model/*") if p.name.isdecimal()]
+        work = Export(model, args, pixels, folder)
+        try:
+            work.run(max(versions, default=0) + 1)
+        finally:
+            if work.rows:
+                print(parity.table(work.rows))
+        work.finish()
+        work.publish(args.out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not any(args.out.iterdir()):
+            args.out.rmdir()
+    for message in work.refused:
+        print(f"export: {message}", file=sys.stderr)
+    print(f"export: done, {args.out} ({', '.join(work.files)})")
+    return 1 if work.refused else 0
+
+
+def _needed(args: argparse.Namespace) -> list[str]:
+    packages = {
+        "saved_model": ["tensorflow-serving-api"],
+        "tflite": ["ai-edge-litert", "litert-quantizer"],
+        "onnx": ["tf2onnx", "onnx", "onnxruntime"],
+    }
+    return [name for format_ in args.formats for name in packages[format_]]
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
