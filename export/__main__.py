@@ -162,7 +162,7 @@ class Export:
         self.model, self.args, self.pixels, self.folder = model, args, pixels, folder
         self.graphs = Graphs(model)
         shown = min(len(pixels), pictures.columns(model.resolution))
-        self.reference = Reference(self.graphs, pixels[:shown])
+        self.reference = Reference(self.graphs, pixels[:: len(pixels) // shown][:shown])
         self.rows, self.files, self.refused = [], [], []
 
     def run(self, version: int) -> None:

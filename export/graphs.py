@@ -78,9 +78,20 @@ class Graphs:
     def read(self, data):
         """An image file (scalar string) → float32 [H, W, C] in [0, 255], fitted as in training.
 
-        TensorFlow's decoder: no WebP, transparency is dropped and EXIF rotation not applied.
+        Grey images serve as colour ones, but colour is not turned to grey. TensorFlow's decoder:
+        no WebP, transparency is dropped and EXIF rotation not applied.
         """
-        image = tf.io.decode_image(data, self.config.image_channels, expand_animations=False)
+        image = tf.io.decode_image(data, expand_animations=False)
+        image = tf.reshape(image, tf.shape(image)[:3])  # tells the rank
+        channels = self.config.image_channels
+        grey = tf.shape(image)[-1] < 3  # grey, or grey and transparency
+        if channels == 1:
+            right = tf.Assert(grey, ["image_bytes: a colour image; this model takes grey ones"])
+            with tf.control_dependencies([right]):
+                image = image[..., :1]
+        else:
+            image = tf.cond(grey, lambda: tf.tile(image[..., :1], [1, 1, 3]), lambda: image)
+        image = image[..., :channels]
         size, target = tf.shape(image)[:2], self.resolution
         if target != DIGIT:  # digits are padded, as in `alae_tf.pixels.fit`
             edge = (PADDED_DIGIT - DIGIT) // 2 * tf.cast(tf.reduce_all(size == DIGIT), tf.int32)
