@@ -85,13 +85,15 @@ class Rest:
 
     def latent_size(self) -> int:
         """Length of z, from the model's metadata."""
-        answer = self.ask("get", "/metadata", None)
         try:
+            answer = self.ask("get", "/metadata", None)
             signatures = answer["metadata"]["signature_def"]["signature_def"]
             dims = signatures["generate"]["inputs"]["z"]["tensor_shape"]["dim"]
             return int(dims[1]["size"])
-        except (KeyError, IndexError, TypeError, ValueError):
-            raise ServerError(f"{self.url}: gives no metadata; say --latent_size=…") from None
+        except (KeyError, IndexError, TypeError, ValueError) as error:  # ServerError among them
+            raise ServerError(
+                f"{self.url}: does not tell the length of z; give --latent_size ({error})."
+            ) from None
 
     def ask(self, method: str, end: str, body: object) -> object:
         """One request; its answer as JSON."""
@@ -109,7 +111,7 @@ class Rest:
                 text = text.get("error") or text.get("detail") or text
             except ValueError:
                 text = answer.text[:500]
-            raise ServerError(f"{self.url}: {answer.status_code}: {text}")
+            raise ServerError(f"{self.url}: {answer.status_code}: {telling(str(text))}")
         try:
             return answer.json()
         except ValueError:
@@ -191,13 +193,26 @@ class Grpc:
         try:
             return method(request, timeout=self.timeout)
         except self.grpc.RpcError as error:
-            raise ServerError(f"{self.url}: {error.code().name}: {error.details()}") from None
+            details = telling(error.details() or "")
+            raise ServerError(f"{self.url}: {error.code().name}: {details}") from None
+
+
+def telling(message: str) -> str:
+    """The line of TensorFlow's message that says what was wrong."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    asserted = [line.partition("assertion failed: ")[2] for line in lines]
+    asserted = [line for line in asserted if line]
+    others = [line for line in lines if not line.startswith(("Graph execution error", "Detected"))]
+    return (asserted or others or [message])[0]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m export.client", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m export.client",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--url", required=True, help="http[s]://host:8501 or grpc://host:8500")
     parser.add_argument("--model", default="alae", help="its name there; default: %(default)s")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds; default: %(default)s")

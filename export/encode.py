@@ -36,8 +36,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("images", nargs="*", type=Path, help="image files or folders of them")
     parser.add_argument("--decode", type=Path, metavar="W.npy", help="draw these codes instead")
-    parser.add_argument("--model", type=Path, required=True, help="encoder*.tflite; to decode: "
-                        "decoder*.tflite")  # fmt: skip
+    parser.add_argument(
+        "--model", type=Path, required=True, help="encoder*.tflite; to decode: decoder*.tflite"
+    )
     parser.add_argument(
         "--out",
         type=Path,

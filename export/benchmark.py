@@ -1,0 +1,201 @@
+"""Times the encoder and the decoder in Keras and in every exported format, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from export import ExportError
+from export.__main__ import load
+
+THREADS = (1, 2)
+BATCHES = (1, 8)
+MATMUL_SIZE = 3000
+FILES = {
+    "TFLite float32": "{}.tflite",
+    "TFLite float16": "{}_float16.tflite",
+    "TFLite dynamic int8": "{}_dynamic_int8.tflite",
+    "TFLite int8": "{}_int8.tflite",
+    "ONNX Runtime": "{}.onnx",
+}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.benchmark",
+        description=__doc__,
+        epilog="Example: python -m export.benchmark --untrained=configs/celeba128.cfg",
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run_dir", type=Path, help="a run")
+    what.add_argument("--untrained", type=Path, metavar="CONFIG", help="random weights instead")
+    parser.add_argument("--level", type=int, help="default: as trained, or the top one")
+    parser.add_argument("--json", type=Path, help="write the result here too")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # of the child processes
+    parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args(arguments)
+    if args.json and not args.json.resolve().parent.is_dir():
+        parser.error(f"--json={args.json}: its directory does not exist.")
+    return args
+
+
+def write_files(model, folder: Path) -> None:
+    """All formats of a model, int8 calibrated on noise: good for timing only."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from export import onnx, saved_model, tflite
+    from export.graphs import Graphs
+
+    graphs = Graphs(model)
+    signatures = graphs.device_signatures()
+    saved_model.write(model.alae, signatures, folder / "saved_model")
+    mlp = model.config.architecture == "mlp"
+    random = np.random.default_rng(0)
+    kinds = [("encoder", kind) for kind in (*tflite.QUANTIZATIONS, "onnx")]
+    kinds += [("decoder", kind) for _, kind in kinds]
+    for graph, kind in tqdm(kinds, "writing", leave=False):
+        if kind == "onnx":
+            (folder / f"{graph}.onnx").write_bytes(onnx.convert(signatures[graph]))
+            continue
+        source = "encoder_uint8" if (graph, kind) == ("encoder", "int8") else graph
+        file = tflite.convert(folder / "saved_model", source)
+        if kind != "none":
+            batches = [_input(signatures[source][1][0], 1, random) for _ in range(4)]
+            file = tflite.quantize(file, kind, batches, mlp)
+        (folder / f"{graph}{tflite.SUFFIX[kind]}.tflite").write_bytes(file)
+
+
+def _input(spec, batch: int, random):
+    """Noise of an input's shape and type."""
+    import numpy as np
+
+    shape = [batch, *spec.shape[1:]]
+    if spec.dtype == "uint8":
+        return random.integers(0, 256, shape, np.uint8)
+    return random.standard_normal(shape, np.float32).clip(-1, 1)
+
+
+def measure(model, folder: Path, threads: int) -> list[dict[str, object]]:
+    """Median milliseconds of every runtime in this process, at each of BATCHES."""
+    import numpy as np
+    import tensorflow as tf
+
+    from export import runtimes
+    from export.graphs import Graphs
+    from export.parity import seconds
+
+    signatures = Graphs(model).device_signatures()
+    loaded = runtimes.SavedModel(folder / "saved_model")
+    random = np.random.default_rng(0)
+    rows = []
+    for graph in ("encoder", "decoder"):
+        function, (spec,) = signatures[graph]
+        keras = tf.function(function, input_signature=[spec])
+        runs = {
+            "Keras": lambda x, f=keras: [v.numpy() for v in f(tf.constant(x)).values()],
+            "SavedModel": lambda x, g=graph, n=spec.name: loaded.run(g, **{n: x}),
+        }
+        sizes = {"SavedModel": None, "Keras": None}
+        for name, pattern in FILES.items():
+            path = folder / pattern.format(graph)
+            load_file = runtimes.ONNX if name == "ONNX Runtime" else runtimes.TFLite
+            runs[name], sizes[name] = load_file(path, threads), path.stat().st_size
+        for (name, run), batch in itertools.product(runs.items(), BATCHES):
+            int8 = name == "TFLite int8" and graph == "encoder"
+            x = _input(signatures["encoder_uint8"][1][0] if int8 else spec, batch, random)
+            rows.append(
+                {
+                    "graph": graph,
+                    "runtime": name,
+                    "batch": batch,
+                    "threads": threads,
+                    "ms": 1e3 * seconds(lambda run=run, x=x: run(x)),
+                    "size": sizes[name],
+                }
+            )
+    return rows
+
+
+def matmul_gflops() -> float:
+    """Rate of a float32 matrix product in TensorFlow, on this process' threads."""
+    import tensorflow as tf
+
+    from export.parity import seconds
+
+    a = tf.random.stateless_normal([MATMUL_SIZE] * 2, [0, 0])
+    multiply = tf.function(lambda: tf.reduce_sum(a @ a))
+    return 2e-9 * MATMUL_SIZE**3 / seconds(lambda: multiply().numpy())
+
+
+def child(args: argparse.Namespace) -> None:
+    """Measures with one number of threads, which TensorFlow takes once a process."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    model = load(args.run_dir, args.untrained, args.level)
+    rows = measure(model, args.folder, args.threads)
+    (args.folder / f"rows{args.threads}.json").write_text(json.dumps([matmul_gflops(), rows]))
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """A line a runtime, a column for each batch and number of threads (Markdown)."""
+    columns = list(itertools.product(BATCHES, THREADS))
+    heads = [f"batch {b}, {t} thread{'s'[: t - 1]}" for b, t in columns]
+    lines = []
+    for graph in ("encoder", "decoder"):
+        lines += ["", f"| {graph}: ms | {' | '.join(heads)} | MiB |", "|---" * 6 + "|"]
+        for name in ("Keras", "SavedModel", *FILES):
+            of = [r for r in rows if (r["graph"], r["runtime"]) == (graph, name)]
+            ms = {(r["batch"], r["threads"]): r["ms"] for r in of}
+            size = "" if of[0]["size"] is None else f"{of[0]['size'] / 2**20:.1f}"
+            cells = " | ".join(f"{ms[column]:.3g}" for column in columns)
+            lines.append(f"| {name} | {cells} | {size} |")
+    return "\n".join(lines)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the files once, then measures in a process for each number of threads."""
+    model = load(args.run_dir, args.untrained, args.level)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_files(model, folder)
+        result, rates = [], {}
+        for threads in THREADS:
+            command = [sys.executable, "-m", "export.benchmark", *sys.argv[1:]]
+            command += [f"--folder={folder}", f"--threads={threads}"]
+            done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+            if done.returncode:
+                raise ExportError(f"measuring with {threads} threads failed:\n{done.stderr}")
+            rates[threads], rows = json.loads((folder / f"rows{threads}.json").read_text())
+            result += rows
+    print(table(result))
+    for threads, rate in rates.items():
+        print(f"matrix product, {threads} thread{'s'[: threads - 1]}: {rate:.0f} GFLOP/s")
+    if args.json:
+        text = json.dumps({"matmul_gflops": rates, "rows": result}, indent=1)
+        args.json.write_text(text + "\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 a run or config is at fault, 2 a wrong flag."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    args = parse(arguments)
+    try:
+        child(args) if args.folder else run(args)
+    except ExportError as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

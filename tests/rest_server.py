@@ -1,0 +1,48 @@
+"""A KServe server, whose v1 endpoint speaks TF Serving's `:predict` rows, over TF 1's loader.
+
+python tests/rest_server.py SAVED_MODEL PORT
+"""
+
+import base64
+import sys
+from pathlib import Path
+
+import numpy as np
+from kserve import Model, ModelServer
+from kserve.errors import InvalidInput
+
+from export.runtimes import ServedModel
+
+
+class Alae(Model):
+    def __init__(self, path):
+        super().__init__("alae")
+        self.model, self.ready = ServedModel(path), True
+
+    def predict(self, payload, headers=None, response_headers=None):
+        signature = payload.get("signature_name", "serving_default")
+        if signature not in self.model.signatures:
+            raise InvalidInput(f"no signature {signature!r}")
+        definition = self.model.signatures[signature]
+        inputs = {}
+        try:
+            for name, tensor in definition.inputs.items():
+                values = [
+                    base64.b64decode(row[name]["b64"]) if tensor.dtype == 7 else row[name]
+                    for row in payload["instances"]
+                ]
+                kinds = {1: np.float32, 4: np.uint8, 7: object}
+                inputs[name] = np.array(values, kinds[tensor.dtype])
+            outputs = self.model.run(signature, **inputs)
+        except Exception as error:
+            raise InvalidInput(getattr(error, "message", repr(error))) from None
+        if len(outputs) == 1:
+            return {"predictions": next(iter(outputs.values())).tolist()}
+        names = list(outputs)
+        rows = zip(*(value.tolist() for value in outputs.values()), strict=True)
+        return {"predictions": [dict(zip(names, row, strict=True)) for row in rows]}
+
+
+if __name__ == "__main__":
+    server = ModelServer(http_port=int(sys.argv[2]), enable_grpc=False, workers=1)
+    server.start([Alae(Path(sys.argv[1]))])
