@@ -17,6 +17,7 @@ from export.__main__ import load
 THREADS = (1, 2)
 BATCHES = (1, 8)
 MATMUL_SIZE = 3000
+TIMES = 15  # of which a latency is the median
 FILES = {
     "TFLite float32": "{}.tflite",
     "TFLite float16": "{}_float16.tflite",
@@ -117,7 +118,7 @@ def measure(model, folder: Path, threads: int) -> list[dict[str, object]]:
                     "runtime": name,
                     "batch": batch,
                     "threads": threads,
-                    "ms": 1e3 * seconds(lambda run=run, x=x: run(x)),
+                    "ms": 1e3 * seconds(lambda run=run, x=x: run(x), TIMES),
                     "size": sizes[name],
                 }
             )

@@ -44,8 +44,18 @@ class Graphs:
         return self.encode_uint8(tf.map_fn(self.read, image_bytes, fn_output_signature=shape))
 
     def decode(self, w):
-        """G: w [N, latent] → images."""
+        """G: w [N, latent] or [N, styles, latent] → images."""
         return {"images": self.alae.decode(w, self.level, self.blend, self.noise)}
+
+    def decode_small(self, w):
+        """G: w [N, latent] → images, in a form that converters keep small.
+
+        Of constant noise times constant strengths they would make one large constant a layer (at
+        1024 px 64 MB each), so the noise is multiplied by a 1 that they cannot foresee.
+        """
+        one = tf.reshape(1.0 + tf.minimum(tf.abs(w[:, :1]), 0.0), [-1, 1, 1, 1])
+        noise = self.noise and [each * one for each in self.noise]
+        return {"images": self.alae.decode(w, self.level, self.blend, noise)}
 
     def decode_any(self, w):
         """G: w [N, latent] or a style for each layer [N, styles, latent] → images and pixels."""
@@ -129,7 +139,7 @@ class Graphs:
             "encoder": (self.encode, [tf.TensorSpec(self.shape, tf.float32, "images")]),
             "encoder_uint8": (self.encode_uint8, [self.pixels_spec]),
             "decoder": (
-                self.decode,
+                self.decode_small,
                 [tf.TensorSpec([None, self.config.latent_size], tf.float32, "w")],
             ),
         }

@@ -118,15 +118,15 @@ def compare(
     )
 
 
-def seconds(call: Callable[[], object]) -> float:
+def seconds(call: Callable[[], object], times: int = TIMES) -> float:
     """Median wall time of a call, after one to warm up."""
     call()
-    times = []
-    for _ in range(TIMES):
+    measured = []
+    for _ in range(times):
         start = time.perf_counter()
         call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        measured.append(time.perf_counter() - start)
+    return statistics.median(measured)
 
 
 def check_tflite(

@@ -77,7 +77,8 @@ class MLPGenerator(keras.Model):
         self.built = True
 
     def call(self, styles, level=None, blend=1.0, noise=None):
-        x = ops.leaky_relu(self.hidden_1(styles[:, 0]), self.output_slope)
+        w = tf.reshape(styles, [-1, self.hidden_1.inputs])
+        x = ops.leaky_relu(self.hidden_1(w), self.output_slope)
         x = self.output_layer(ops.leaky_relu(self.hidden_2(x), self.output_slope))
         return tf.reshape(x, [-1, self.image_size, self.image_size, self.image_channels])
 
