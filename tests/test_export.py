@@ -1,0 +1,291 @@
+"""python -m export on small models: what it writes, that it agrees with Keras, what it refuses."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+pytest.importorskip("litert_quantizer", reason="extra `export`")
+pytest.importorskip("tf2onnx", reason="extra `export`")
+pytest.importorskip("tensorflow_serving", reason="extra `serving`")
+
+from alae_tf import checkpoint
+from alae_tf.train_step import Trainer
+from export import ExportError, __main__, parity, runtimes
+
+
+def save_run(config, path, level=None, blend=1.0):
+    """A run directory with a checkpoint of new weights, biases and noise strengths not zero."""
+    trainer = Trainer(config)
+    random = np.random.default_rng(0)
+    for variable in trainer.slow.variables:
+        if len(variable.shape) == 1:
+            variable.assign(random.normal(0, 0.2, variable.shape))
+    path.mkdir()
+    (path / "config.cfg").write_text(config.to_flagfile())
+    level = config.levels - 1 if level is None else level
+    state = {"images_seen": 8, "level": level, "blend": blend}
+    checkpoint.save(trainer, path, state, keep=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(1)
+    for i in range(8):
+        small = Image.fromarray(random.integers(0, 256, (4, 4, 3), np.uint8))
+        small.resize((20, 16), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def style_run(tmp_path_factory, photos):
+    from alae_tf.config import Config
+
+    config = Config(
+        levels=2,
+        image_channels=3,
+        start_channels=8,
+        max_channels=16,
+        latent_size=8,
+        mapping_layers=2,
+        data=f"folder:{photos}",
+    )
+    return save_run(config, tmp_path_factory.mktemp("style") / "run")
+
+
+@pytest.fixture(scope="module")
+def exported(style_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "export"
+    arguments = [f"--run_dir={style_run}", f"--out={out}", "--max_int8_error=1"]
+    assert __main__.main(arguments) == 0
+    return out
+
+
+def test_what_is_written(exported):
+    kinds = ["", "_float16", "_dynamic_int8", "_int8"]
+    files = {f"{graph}{kind}.tflite" for graph in ("encoder", "decoder") for kind in kinds}
+    files |= {"encoder.onnx", "decoder.onnx", "manifest.json", "parity.json", "parity.png"}
+    assert {path.name for path in exported.iterdir()} == files | {"saved_model", "serving"}
+    assert [path.name for path in (exported / "saved_model").iterdir()] == ["1"]
+    manifest = json.loads((exported / "manifest.json").read_text())
+    assert (manifest["level"], manifest["resolution"]) == (1, 8)
+    for name, entry in manifest["files"].items():
+        data = (exported / name).read_bytes()
+        assert entry["size"] == len(data), name
+    assert "saved_model/1/assets.extra/tf_serving_warmup_requests" in manifest["files"]
+    assert manifest["inputs"]["encode_uint8"] == {
+        "pixels": {"dtype": "uint8", "shape": [None, 8, 8, 3]}
+    }
+
+
+def test_parity_is_recorded(exported):
+    rows = json.loads((exported / "parity.json").read_text())
+    assert all(row["holds"] for row in rows)
+    graphs = {row["graph"] for row in rows if row["runtime"] == "TF 1 loader"}
+    assert graphs == {
+        "encode", "encode_uint8", "encode_bytes", "decode", "reconstruct", "generate"
+    }  # fmt: skip
+    floats = [row for row in rows if "int8" not in row["file"] and "float16" not in row["file"]]
+    assert max(row["relative_error"] for row in floats) < 1e-4
+    assert all(row["delegated"] > 0.9 for row in rows if row["file"] == "encoder.tflite")
+
+
+def test_files_agree_with_the_python_api(exported, style_run):
+    import alae_tf
+
+    model = alae_tf.load_model(style_run)
+    pixels = np.random.default_rng(2).integers(0, 256, (5, 8, 8, 3), np.uint8)
+    w = model.encode(pixels)
+    images = (pixels / 127.5 - 1).astype(np.float32)
+    for run in (
+        runtimes.TFLite(exported / "encoder.tflite"),
+        runtimes.ONNX(exported / "encoder.onnx"),
+    ):
+        np.testing.assert_allclose(run(images), w, atol=1e-4 * np.abs(w).max())
+    served = runtimes.ServedModel(exported / "saved_model/1")
+    np.testing.assert_array_equal(
+        np.abs(served.run("decode", w=w)["pixels"].astype(int) - model.decode(w)).max() <= 1, True
+    )
+    generated = served.run("generate", z=np.zeros([2, 8], np.float32), psi=np.ones(2, np.float32))
+    assert generated["pixels"].shape == (2, 8, 8, 3)
+    assert generated["images"].dtype == np.float32
+
+
+def test_images_of_any_size_are_fitted_as_in_training(exported, photos):
+    from alae_tf.pixels import decode, fit
+
+    served = runtimes.ServedModel(exported / "saved_model/1")
+    files = sorted(photos.iterdir())
+    data = np.array([path.read_bytes() for path in files], object)
+    fitted = np.stack([fit(decode(path, 3), 8) for path in files])
+    w = served.run("encode_uint8", pixels=fitted)["w"]
+    difference = np.abs(served.run("encode_bytes", image_bytes=data)["w"] - w).max()
+    assert difference < 0.02 * np.abs(w).max()  # two box filters that round differently
+
+
+def test_warm_up_requests_run(exported):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    served = runtimes.ServedModel(exported / "saved_model/1")
+    path = exported / "saved_model/1/assets.extra/tf_serving_warmup_requests"
+    names = []
+    for record in tf.data.TFRecordDataset(str(path)):
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        assert served.run(request.model_spec.signature_name, **inputs)
+        names.append(request.model_spec.signature_name)
+    assert len(names) == 6
+
+
+def test_serving_files(exported):
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    text = (exported / "serving/models.config").read_text()
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    assert config.model_config_list.config[0].base_path == "/models/alae"
+    compose = (exported / "serving/compose.yaml").read_text()
+    assert "../saved_model:/models/alae:ro" in compose
+    assert "max_batch_size" in (exported / "serving/batching.config").read_text()
+
+
+def test_onnx_names(exported):
+    session = runtimes.ONNX(exported / "encoder.onnx").session
+    assert [(i.name, i.shape) for i in session.get_inputs()] == [("images", ["batch", 8, 8, 3])]
+    assert session.get_outputs()[0].name == "w"
+
+
+def test_a_second_export_is_a_new_version(exported, style_run, tmp_path):
+    out = shutil.copytree(exported, tmp_path / "export")
+    before = (out / "saved_model/1/saved_model.pb").read_bytes()
+    arguments = [f"--run_dir={style_run}", f"--out={out}", "--formats=saved_model"]
+    assert __main__.main(arguments) == 0
+    assert sorted(path.name for path in (out / "saved_model").iterdir()) == ["1", "2"]
+    assert (out / "saved_model/1/saved_model.pb").read_bytes() == before
+
+
+def test_an_int8_encoder_that_is_too_far_off_is_refused(style_run, tmp_path, capsys):
+    arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=tflite"]
+    code = __main__.main([*arguments, "--quantize=none,int8", "--max_int8_error=0.0001"])
+    assert code == 1
+    assert "encoder_int8.tflite: refused, its w is 0." in capsys.readouterr().err
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "encoder_int8.tflite" not in names
+    assert "encoder.tflite" in names
+
+
+def test_a_wrong_file_is_not_published(style_run, tmp_path, capsys, monkeypatch):
+    from export import onnx
+
+    right = onnx.convert
+
+    def wrong(endpoint):
+        function, specs = endpoint
+        return right((lambda x: {k: v * 1.001 for k, v in function(x).items()}, specs))
+
+    monkeypatch.setattr(onnx, "convert", wrong)
+    arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=onnx"]
+    assert __main__.main(arguments) == 1
+    assert "encoder.onnx (encoder, run by ONNX Runtime): relative error" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_leaves_nothing(style_run, tmp_path, capsys, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=onnx"]
+    assert __main__.main(arguments) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fading_level_and_mlp(tmp_path, photos, small, small_mlp):
+    fading = small.replace(image_channels=3, data=f"folder:{photos}")
+    run = save_run(fading, tmp_path / "fading", level=1, blend=0.35)
+    arguments = [f"--out={tmp_path}/a", "--formats=onnx,saved_model"]
+    assert __main__.main([f"--run_dir={run}", *arguments]) == 0
+    arguments = [f"--out={tmp_path}/b", "--formats=onnx", "--level=0"]
+    assert __main__.main([f"--run_dir={run}", *arguments]) == 0
+    assert runtimes.ONNX(tmp_path / "b/encoder.onnx").session.get_inputs()[0].shape[1] == 4
+    mlp = small_mlp.replace(data=f"folder:{photos}?channels=1")
+    run = save_run(mlp, tmp_path / "mlp")
+    arguments = [f"--out={tmp_path}/c", "--max_int8_error=1"]
+    assert __main__.main([f"--run_dir={run}", *arguments]) == 0
+
+
+def test_float16_of_a_constant_channel_is_a_number(tmp_path, photos):
+    """An untrained decoder has constant channels: ε 1e-8 must not be rounded to 0."""
+    config = tmp_path / "some.cfg"
+    config.write_text("--levels=2\n--start_channels=4\n--max_channels=8\n--latent_size=8\n"
+                      "--image_channels=3\n")  # fmt: skip
+    arguments = [f"--untrained={config}", f"--representative_data=folder:{photos}"]
+    arguments += [f"--out={tmp_path}/out", "--formats=tflite", "--quantize=float16"]
+    assert __main__.main(arguments) == 0
+    decode = runtimes.TFLite(tmp_path / "out/decoder_float16.tflite")
+    assert np.isfinite(decode(np.ones([1, 8], np.float32))).all()
+
+
+def test_random_operations_are_refused(tmp_path, small):
+    """Flex operators never reach a file."""
+    from export import saved_model, tflite
+
+    model = __import__("alae_tf.model", fromlist=["build_alae"]).build_alae(small)
+    spec = tf.TensorSpec([None, 8], tf.float32, "w")
+
+    def noisy(w):
+        return {"w": w + tf.random.stateless_normal([8], [0, 0])}
+
+    saved_model.write(model, {"noisy": (noisy, [spec])}, tmp_path / "model")
+    with pytest.raises(Exception, match="(?i)flex|custom|not supported"):
+        tflite.convert(tmp_path / "model", "noisy")
+
+
+def test_nan_is_too_far():
+    row = parity.Row("encoder.onnx", "", "", "w", *[float("nan")] * 3, 1e-4, 1.0, 1)
+    assert not row.holds
+    with pytest.raises(ExportError):
+        parity.require([row])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--formats=saved_model,pth"], 2, "'pth' is none of saved_model, tflite, onnx"),
+        (["--quantize=int4"], 2, "'int4' is none of"),
+        (["--max_int8_error=-1"], 2, "must be 0 or more"),
+        (["--level=5"], 1, "--level=5: must be 0 to 1"),
+        (["--representative_data=folder:nowhere"], 1, "--representative_data=folder:nowhere"),
+        (["--representative_data=mnist5k:"], 1, "images of 1 channels, the model takes 3"),
+    ],
+)
+def test_bad_flags(style_run, tmp_path, capsys, arguments, code, message):
+    try:
+        got = __main__.main([f"--run_dir={style_run}", f"--out={tmp_path}/out", *arguments])
+    except SystemExit as stop:
+        got = stop.code
+    assert got == code
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_directories(style_run, tmp_path, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/letter.txt").write_text("dear")
+    assert __main__.main([f"--run_dir={style_run}", f"--out={tmp_path}/full"]) == 1
+    assert "holds files but no export" in capsys.readouterr().err
+    assert __main__.main([f"--run_dir={style_run}", f"--out={tmp_path}/full/letter.txt"]) == 1
+    assert "is a file" in capsys.readouterr().err
+    assert __main__.main([f"--run_dir={tmp_path}/none", f"--out={tmp_path}/out"]) == 1
+    assert "no run directory" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    shutil.copy(style_run / "config.cfg", tmp_path / "empty")
+    assert __main__.main([f"--run_dir={tmp_path}/empty", f"--out={tmp_path}/out"]) == 1
+    assert "no checkpoint yet" in capsys.readouterr().err
+    assert (tmp_path / "full/letter.txt").read_text() == "dear"
