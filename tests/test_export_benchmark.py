@@ -1,0 +1,32 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("litert_quantizer", reason="extra `export`")
+pytest.importorskip("tf2onnx", reason="extra `export`")
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_runtime_is_measured(tmp_path):
+    config = tmp_path / "some.cfg"
+    config.write_text("--levels=2\n--start_channels=4\n--max_channels=8\n--latent_size=8\n")
+    command = [sys.executable, "-m", "export.benchmark", f"--untrained={config}"]
+    command.append(f"--json={tmp_path}/result.json")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert set(result["matmul_gflops"]) == {"1", "2"}
+    assert len(result["rows"]) == 2 * 7 * 2 * 2  # graphs, runtimes, batches, threads
+    assert all(row["ms"] > 0 for row in result["rows"])
+    assert "| TFLite dynamic int8 |" in done.stdout
+
+
+def test_a_config_that_is_not_there():
+    command = [sys.executable, "-m", "export.benchmark", "--untrained=none.cfg"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "none.cfg: cannot be read" in done.stderr

@@ -1,0 +1,158 @@
+"""The on-device tool: what it reads, gives and refuses; that it needs no TensorFlow."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("ai_edge_litert", reason="extra `export`")
+
+from export import encode, saved_model, tflite
+from export.graphs import Graphs
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def model():
+    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.config import Config
+    from alae_tf.model import build_alae
+
+    config = Config(
+        architecture="mlp", levels=1, image_channels=1, image_size=6, hidden_size=16,
+        latent_size=5, mapping_layers=2,
+    )  # fmt: skip
+    return Autoencoder(config, build_alae(config))
+
+
+@pytest.fixture(scope="module")
+def files(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("device")
+    saved_model.write(model.alae, Graphs(model).device_signatures(), folder / "saved")
+    for name in ("encoder", "encoder_uint8", "decoder"):
+        (folder / f"{name}.tflite").write_bytes(tflite.convert(folder / "saved", name))
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 256, (6, 6), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def run(*arguments):
+    return encode.main([str(argument) for argument in arguments])
+
+
+def expected(model, photos):
+    pixels = np.stack(
+        [np.asarray(Image.open(path))[..., None] for path in sorted(photos.iterdir())]
+    )
+    return model.encode(pixels)
+
+
+@pytest.mark.parametrize("name", ["encoder", "encoder_uint8"])
+def test_a_folder_to_npy(model, files, photos, tmp_path, name):
+    assert run(photos, f"--model={files}/{name}.tflite", f"--out={tmp_path}/w.npy") == 0
+    np.testing.assert_allclose(np.load(tmp_path / "w.npy"), expected(model, photos), atol=1e-4)
+
+
+def test_json_by_file_name(model, files, photos, tmp_path, capsys):
+    flag = f"--model={files}/encoder.tflite"
+    assert run(photos / "1.png", flag, f"--out={tmp_path}/w.json", "--threads=1") == 0
+    codes = json.loads((tmp_path / "w.json").read_text())
+    np.testing.assert_allclose(codes[f"{photos}/1.png"], expected(model, photos)[1], atol=1e-4)
+    assert run(photos / "1.png", flag) == 0
+    assert json.loads(capsys.readouterr().out) == codes
+
+
+def test_decode(model, files, tmp_path):
+    w = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    np.save(tmp_path / "w.npy", w)
+    flags = [f"--decode={tmp_path}/w.npy", f"--model={files}/decoder.tflite"]
+    assert run(*flags, f"--out={tmp_path}/image.png") == 0
+    picture = np.asarray(Image.open(tmp_path / "image.png"))
+    assert picture.shape == (12, 12)
+    assert np.abs(picture[:6, 6:].astype(int) - model.decode(w[1])[..., 0]).max() <= 1
+    assert (picture[6:, 6:] == 0).all()
+
+
+def test_many_images_show_a_bar(files, photos, tmp_path, capsys):
+    flags = [f"--model={files}/encoder.tflite", f"--out={tmp_path}/w.npy"]
+    assert run(*[photos] * 7, *flags) == 0
+    assert "encoding" in capsys.readouterr().err
+    assert np.load(tmp_path / "w.npy").shape == (21, 5)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.5, 0.9, 0.999])
+def test_a_truncated_model(files, photos, tmp_path, kept):
+    """In a process of its own: a fault of the runtime would end this one."""
+    data = (files / "encoder.tflite").read_bytes()
+    (tmp_path / "cut.tflite").write_bytes(data[: int(len(data) * kept)])
+    command = [sys.executable, "-m", "export.encode", str(photos), f"--model={tmp_path}/cut.tflite"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cut.tflite: not a whole TFLite file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_refused(files, photos, tmp_path, capsys):
+    encoder, out = f"--model={files}/encoder.tflite", f"--out={tmp_path}/w.npy"
+    colour = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
+    Image.fromarray(colour).save(tmp_path / "colour.png")
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG no")
+    np.save(tmp_path / "codes.npy", np.zeros([2, 4], np.float32))
+    (tmp_path / "empty").mkdir()
+    picture = f"--out={tmp_path}/p.png"
+    for arguments, message in (
+        ([photos, f"--model={files}/decoder.tflite", out], "is a decoder; give encoder"),
+        ([photos, "--model=none.tflite", out], "--model=none.tflite: no such file"),
+        ([tmp_path / "colour.png", encoder, out], "in colour; this model takes grey"),
+        ([photos, tmp_path / "bad.png", encoder, out], "bad.png: cannot be read as an image"),
+        ([tmp_path / "none.png", encoder, out], "none.png: no such file or folder"),
+        ([tmp_path / "empty", encoder, out], "no image in it"),
+        ([f"--decode={tmp_path}/codes.npy", encoder, picture], "is an encoder; give decoder"),
+        (
+            [f"--decode={tmp_path}/codes.npy", f"--model={files}/decoder.tflite", picture],
+            r"float32 [2, 4], expected floats [N, 5]",
+        ),
+        (
+            [f"--decode={tmp_path}/bad.png", f"--model={files}/decoder.tflite", picture],
+            "cannot be read as a .npy file",
+        ),
+    ):
+        assert run(*arguments) == 1, arguments
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "w.npy").exists()
+    for arguments in ([encoder], [photos, encoder, "--out=w.txt"], ["--decode=w.npy", encoder]):
+        with pytest.raises(SystemExit) as stop:
+            run(*arguments)
+        assert stop.value.code == 2
+
+
+def test_without_tensorflow(files, photos, tmp_path):
+    """In a virtual environment of requirements-ondevice.txt alone."""
+    python = tmp_path / "venv/bin/python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    requirements = ["-r", ROOT / "requirements-ondevice.txt"]
+    if subprocess.run([*install, *requirements], capture_output=True).returncode:
+        pytest.skip("pip cannot install requirements-ondevice.txt here (no network)")
+    code = (
+        "import sys; from export import encode; code = encode.main(sys.argv[1:]); "
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules; sys.exit(code)"
+    )
+    flags = [photos, f"--model={files}/encoder.tflite", f"--out={tmp_path}/w.npy"]
+    done = subprocess.run([python, "-c", code, *flags], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "w.npy").shape == (3, 5)
+    assert subprocess.run([python, "-c", "import tensorflow"], capture_output=True).returncode == 1
