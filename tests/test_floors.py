@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"config", "schedule", "ops", "losses"},
+    {"config", "schedule", "ops", "losses", "pixels"},
     {"layers", "optimizer"},
     {"networks"},
     {"model"},
@@ -48,8 +48,29 @@ def test_imports_point_upwards(path):
         assert name == here or FLOOR[name] < FLOOR[here] or (here, name) in ALLOWED_BESIDE, name
 
 
+# What export/ may see of alae_tf: models as users load them, nothing of training.
+SEEN_BY_EXPORT = {
+    "autoencoder", "checkpoint", "config", "data", "model", "ops", "pictures", "pixels"
+}  # fmt: skip
+WITHOUT_TENSORFLOW = {"__init__", "__main__", "encode", "client", "runtimes", "benchmark"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "export").glob("*.py")), ids=lambda p: p.name)
+def test_export_sees_models_alone(path):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            parts = node.module.split(".")
+            names = parts[1:2] or [alias.name for alias in node.names]
+            assert parts[0] != "alae_tf" or set(names) <= SEEN_BY_EXPORT, names
+    if path.stem in WITHOUT_TENSORFLOW:
+        for node in tree.body:
+            names = [a.name for a in getattr(node, "names", [])] + [getattr(node, "module", "")]
+            assert not any((n or "").startswith(("tensorflow", "keras")) for n in names)
+
+
 def test_config_and_flags_do_not_import_tensorflow():
-    for name in ("config", "schedule", "flags", "run_dir", "train", "benchmark"):
+    for name in ("config", "schedule", "pixels", "flags", "run_dir", "train", "benchmark"):
         for node in ast.parse((ROOT / "alae_tf" / f"{name}.py").read_text()).body:
             names = [a.name for a in getattr(node, "names", [])] + [getattr(node, "module", "")]
             assert not any((n or "").startswith(("tensorflow", "keras")) for n in names), name
