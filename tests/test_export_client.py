@@ -1,5 +1,6 @@
 """The client against a gRPC PredictionService and against KServe's REST rows."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -56,7 +57,8 @@ def rest_url(served, tmp_path_factory):
         port = free.getsockname()[1]
     log = open(tmp_path_factory.mktemp("log") / "kserve.log", "w")
     command = [sys.executable, str(ROOT / "tests/rest_server.py"), str(served), str(port)]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     for _ in range(240):
         try:
