@@ -63,9 +63,15 @@ def split_style(x: tf.Tensor, epsilon: float = EPSILON_ENCODER) -> tuple[tf.Tens
 
 def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     x = tf.cast(x, tf.float32)
-    mean = tf.reduce_mean(x, axis=[1, 2], keepdims=True)
+    mean = _mean(x)
     centred = x - mean
-    return mean, centred, tf.reduce_mean(tf.square(centred), axis=[1, 2], keepdims=True)
+    return mean, centred, _mean(tf.square(centred))
+
+
+def _mean(x: tf.Tensor) -> tf.Tensor:
+    """Mean over H and W. In two steps: runtimes that add a million numbers one after another
+    would lose the fifth digit (ONNX Runtime at 1024 px)."""
+    return tf.reduce_mean(tf.reduce_mean(x, axis=2, keepdims=True), axis=1, keepdims=True)
 
 
 def _normalise(mean, centred, variance, epsilon, dtype) -> tf.Tensor:

@@ -112,6 +112,7 @@ def measure(model, folder: Path, threads: int) -> list[dict[str, object]]:
         for (name, run), batch in itertools.product(runs.items(), BATCHES):
             int8 = name == "TFLite int8" and graph == "encoder"
             x = _input(signatures["encoder_uint8"][1][0] if int8 else spec, batch, random)
+            run(x)
             rows.append(
                 {
                     "graph": graph,
@@ -133,6 +134,7 @@ def matmul_gflops() -> float:
 
     a = tf.random.stateless_normal([MATMUL_SIZE] * 2, [0, 0])
     multiply = tf.function(lambda: tf.reduce_sum(a @ a))
+    multiply().numpy()
     return 2e-9 * MATMUL_SIZE**3 / seconds(lambda: multiply().numpy())
 
 

@@ -19,6 +19,7 @@ from export.graphs import Graphs
 
 FLOAT, FLOAT16 = 1e-4, 1e-2  # largest relative error allowed
 TIMES = 5  # of which the latency is the median
+ENOUGH = 1.0  # seconds of timing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,10 +120,9 @@ def compare(
 
 
 def seconds(call: Callable[[], object], times: int = TIMES) -> float:
-    """Median wall time of a call, after one to warm up."""
-    call()
+    """Median wall time of a call that has run before; slow calls are timed less often."""
     measured = []
-    for _ in range(times):
+    while len(measured) < times and sum(measured) < ENOUGH:
         start = time.perf_counter()
         call()
         measured.append(time.perf_counter() - start)
