@@ -16,6 +16,7 @@ from pathlib import Path
 from export import ExportError
 
 FORMATS = ("saved_model", "tflite", "onnx")
+GRAPHS = ("encoder", "decoder")
 QUANTIZATIONS = ("none", "float16", "dynamic_int8", "int8")
 CALIBRATION_IMAGES = 100
 
@@ -38,6 +39,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="new directory, or an export's")
     parser.add_argument("--formats", default=",".join(FORMATS), help="default: %(default)s")
     parser.add_argument(
+        "--graphs",
+        default=",".join(GRAPHS),
+        help="what TFLite and ONNX files are made of; default: %(default)s",
+    )
+    parser.add_argument(
         "--quantize",
         default=",".join(QUANTIZATIONS),
         help="TFLite files to write: none (float32), float16, dynamic_int8 (int8 kernels), int8 "
@@ -59,6 +65,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     args = parser.parse_args(arguments)
     args.formats = _list(parser, "--formats", args.formats, FORMATS)
+    args.graphs = _list(parser, "--graphs", args.graphs, GRAPHS)
     args.quantize = _list(parser, "--quantize", args.quantize, QUANTIZATIONS)
     if not 0 <= args.max_int8_error < float("inf"):
         parser.error(f"--max_int8_error={args.max_int8_error}: must be 0 or more.")
@@ -176,7 +183,7 @@ class Export:
         steps = []
         if "saved_model" in self.args.formats:
             steps.append(("SavedModel", lambda: self.saved_model(version)))
-        for graph in ("encoder", "decoder"):
+        for graph in self.args.graphs:
             if "onnx" in self.args.formats:
                 steps.append((f"{graph}.onnx", lambda graph=graph: self.onnx(graph)))
             if "tflite" in self.args.formats:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from unittest import mock
 
+import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
@@ -23,7 +26,17 @@ def convert(endpoint: Endpoint) -> bytes:
     function, (spec,) = endpoint
     for name in ("tf2onnx", "tf2onnx.tfonnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    model, _ = tf2onnx.convert.from_function(tf.function(function), [spec], opset=OPSET)
+    # "large": weights stay out of the graph, of which each of some fifty passes makes a copy.
+    with mock.patch.object(np, "product", np.prod, create=True):  # NumPy 2 dropped it
+        model, weights = tf2onnx.convert.from_function(
+            tf.function(function), [spec], opset=OPSET, large_model=True
+        )
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            (location,) = [e.value for e in tensor.external_data if e.key == "location"]
+            tensor.raw_data = weights.name_to_tensor_data[location]
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
     (name,) = function(tf.zeros([1, *spec.shape[1:]], spec.dtype))
     (output,) = model.graph.output
     for node in model.graph.node:
@@ -34,3 +47,10 @@ def convert(endpoint: Endpoint) -> bytes:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """All constants of a graph."""
+    yield from graph.initializer
+    for node in graph.node:
+        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))

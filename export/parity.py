@@ -19,7 +19,7 @@ from export.graphs import Graphs
 
 FLOAT, FLOAT16 = 1e-4, 1e-2  # largest relative error allowed
 TIMES = 5  # of which the latency is the median
-ENOUGH = 1.0  # seconds of timing
+ENOUGH = 0.5  # seconds of timing
 
 
 @dataclasses.dataclass(frozen=True)
