@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -234,7 +235,7 @@ class Export:
         signature = graph
         if graph == "encoder" and quantization == "int8":
             signature = "encoder_uint8"
-        model = tflite.convert(self.device_model(), signature)
+        model = self.converted(signature)
         if quantization != "none":
             inputs = self.pixels if signature == "encoder_uint8" else ops.to_unit(self.pixels)
             if graph == "decoder" and quantization == "int8":
@@ -257,14 +258,17 @@ class Export:
         self.accept([row])
         self.files.append(path.name)
 
-    def device_model(self) -> Path:
-        """A SavedModel of the single graphs, which the TFLite converter reads."""
-        from export import saved_model
+    @functools.cache
+    def converted(self, signature: str) -> bytes:
+        """One graph as a float32 TFLite file; the converter reads it from a SavedModel."""
+        from export import saved_model, tflite
 
-        path = self.folder / "device"
-        if not path.exists():
-            saved_model.write(self.model.alae, self.graphs.device_signatures(), path)
-        return path
+        path = self.folder / f"device_{signature}"
+        endpoint = self.graphs.device_signatures()[signature]
+        saved_model.write(self.model.alae, {signature: endpoint}, path)
+        file = tflite.convert(path, signature)
+        shutil.rmtree(path)
+        return file
 
     def accept(self, rows) -> None:
         """Keeps the comparisons of a file, all of which must hold."""
@@ -366,6 +370,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        check_out(args.out)
         return export(args)
     except ExportError as error:
         print(f"export: {error}", file=sys.stderr)
@@ -379,7 +384,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """Loads, writes, checks and publishes; returns the exit code."""
-    check_out(args.out)
+    import tensorflow as tf
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)  # converters warn of gradients that nobody will ask for
+    tf.get_logger().setLevel("ERROR")
     missing = [name for name in _needed(args) if not _installed(name)]
     if missing:
         raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[export]'")
