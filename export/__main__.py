@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import functools
 import hashlib
 import importlib.metadata
 import json
@@ -160,6 +159,7 @@ class Export:
         rows: the comparisons so far.
         files: relative paths of what is to be published.
         refused: messages on int8 files that are too far off.
+        float32: TFLite files in float32, by signature.
     """
 
     def __init__(self, model, args: argparse.Namespace, pixels, folder: Path):
@@ -172,6 +172,7 @@ class Export:
         shown = min(len(pixels), pictures.columns(model.resolution))
         self.reference = Reference(self.graphs, pixels[:: len(pixels) // shown][:shown])
         self.rows, self.files, self.refused = [], [], []
+        self.float32: dict[str, bytes] = {}
 
     def run(self, version: int) -> None:
         """Writes and checks everything.
@@ -258,17 +259,18 @@ class Export:
         self.accept([row])
         self.files.append(path.name)
 
-    @functools.cache
     def converted(self, signature: str) -> bytes:
         """One graph as a float32 TFLite file; the converter reads it from a SavedModel."""
         from export import saved_model, tflite
 
+        if signature in self.float32:
+            return self.float32[signature]
         path = self.folder / f"device_{signature}"
         endpoint = self.graphs.device_signatures()[signature]
         saved_model.write(self.model.alae, {signature: endpoint}, path)
-        file = tflite.convert(path, signature)
+        self.float32[signature] = tflite.convert(path, signature)
         shutil.rmtree(path)
-        return file
+        return self.float32[signature]
 
     def accept(self, rows) -> None:
         """Keeps the comparisons of a file, all of which must hold."""
