@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from export import ExportError
+from export import ExportError, guarded
 
 FORMATS = ("saved_model", "tflite", "onnx")
 GRAPHS = ("encoder", "decoder")
@@ -371,21 +371,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed or a file refused, 2 a wrong flag."""
     args = parse(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        check_out(args.out)
-        return export(args)
-    except ExportError as error:
-        print(f"export: {error}", file=sys.stderr)
-    except OSError as error:
-        where = error.filename or args.out
-        print(f"export: {where}: {error.strerror}. Nothing was published.", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("export: stopped. Nothing was published.", file=sys.stderr)
-    return 1
+    return guarded("export", lambda: export(args))
 
 
 def export(args: argparse.Namespace) -> int:
     """Loads, writes, checks and publishes; returns the exit code."""
+    check_out(args.out)
     import tensorflow as tf
     from absl import logging
 
@@ -397,6 +388,19 @@ def export(args: argparse.Namespace) -> int:
     model = load(args.run_dir, args.untrained, args.level)
     uri = args.representative_data or model.config.data
     pixels = real_images(uri, model.resolution, model.config.image_channels, CALIBRATION_IMAGES)
+    try:
+        work = write(model, args, pixels)
+    except (OSError, tf.errors.OpError) as error:
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ExportError(f"--out={args.out}: {why}; nothing was published.") from None
+    for message in work.refused:
+        print(f"export: {message}", file=sys.stderr)
+    print(f"export: done, {args.out} ({', '.join(work.files)})")
+    return 1 if work.refused else 0
+
+
+def write(model, args: argparse.Namespace, pixels) -> Export:
+    """Writes and checks in a hidden folder in --out, publishes, and removes the folder."""
     args.out.mkdir(parents=True, exist_ok=True)
     for left in args.out.glob(".partial-*"):  # of an export that was killed
         shutil.rmtree(left, ignore_errors=True)
@@ -418,10 +422,7 @@ def export(args: argparse.Namespace) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         if not any(args.out.iterdir()):
             args.out.rmdir()
-    for message in work.refused:
-        print(f"export: {message}", file=sys.stderr)
-    print(f"export: done, {args.out} ({', '.join(work.files)})")
-    return 1 if work.refused else 0
+    return work
 
 
 def _needed(args: argparse.Namespace) -> list[str]:

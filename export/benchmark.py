@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from export import ExportError
+from export import ExportError, guarded
 from export.__main__ import load
 
 THREADS = (1, 2)
@@ -192,12 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a run or config is at fault, 2 a wrong flag."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = parse(arguments)
-    try:
-        child(args) if args.folder else run(args)
-    except ExportError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return guarded("benchmark", lambda: child(args) if args.folder else run(args))
 
 
 if __name__ == "__main__":

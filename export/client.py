@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from alae_tf.pixels import decode
-from export import ExportError
+from export import ExportError, guarded
 from export.encode import find, grid, write
 
 ATTEMPTS = 5
@@ -309,14 +309,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the server or a file is at fault, 2 a wrong flag."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = parse(arguments)
-    try:
-        run(args)
-    except ExportError as error:
-        print(f"client: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return guarded("client", lambda: run(args))
 
 
 if __name__ == "__main__":

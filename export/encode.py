@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from alae_tf.pixels import decode, fit
-from export import ExportError
+from export import ExportError, guarded
 from export.runtimes import TFLite
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
@@ -203,14 +203,7 @@ def run(args: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 a file is at fault, 2 a wrong flag."""
     args = parse(arguments)
-    try:
-        run(args)
-    except ExportError as error:
-        print(f"encode: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return guarded("encode", lambda: run(args))
 
 
 if __name__ == "__main__":

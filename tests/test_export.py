@@ -146,8 +146,11 @@ def test_serving_files(exported):
     from google.protobuf import text_format
     from tensorflow_serving.config import model_server_config_pb2
 
+    from export import serving
+
     text = (exported / "serving/models.config").read_text()
     config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    assert config.model_config_list.config[0].name == serving.MODEL_NAME
     assert config.model_config_list.config[0].base_path == "/models/alae"
     compose = (exported / "serving/compose.yaml").read_text()
     assert "../saved_model:/models/alae:ro" in compose
