@@ -3,6 +3,7 @@
 `python -m export --help`; nothing here imports TensorFlow before it is needed.
 """
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -21,6 +22,9 @@ def guarded(command: str, work: Callable[[], int | None]) -> int:
         return work() or 0
     except ExportError as error:
         print(f"{command}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print(f"{command}: stopped.", file=sys.stderr)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from alae_tf.pixels import decode
 from export import ExportError, guarded
-from export.encode import find, grid, write
+from export.encode import find, grid, read_codes, write
 
 ATTEMPTS = 5
 MOST_BYTES = 2**28  # a gRPC message
@@ -49,6 +49,7 @@ class Rest:
         self.session = requests.Session()
         retry = Retry(
             total=ATTEMPTS - 1,
+            read=0,  # what the server has begun is not sent again
             backoff_factor=0.2,
             status_forcelist=[503],
             allowed_methods=None,
@@ -79,9 +80,14 @@ class Rest:
         rows = answer.get("predictions") if isinstance(answer, dict) else None
         if not rows:
             raise ServerError(f"{self.url}: the answer has no predictions.")
-        if isinstance(rows[0], dict):
-            return {name: np.array([row[name] for row in rows]) for name in rows[0]}
-        return {"": np.array(rows)}
+        try:
+            if isinstance(rows[0], dict):
+                outputs = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            else:
+                outputs = {"": np.array(rows)}
+        except (KeyError, TypeError, ValueError):  # ragged, or rows of different outputs
+            raise ServerError(f"{self.url}: the predictions are not rows of one kind.") from None
+        return outputs
 
     def latent_size(self) -> int:
         """Length of z, from the model's metadata."""
@@ -108,7 +114,8 @@ class Rest:
         if answer.status_code != 200:
             try:
                 text = answer.json()
-                text = text.get("error") or text.get("detail") or text
+                if isinstance(text, dict):
+                    text = text.get("error") or text.get("detail") or text
             except ValueError:
                 text = answer.text[:500]
             raise ServerError(f"{self.url}: {answer.status_code}: {telling(str(text))}")
@@ -185,8 +192,10 @@ class Grpc:
         answer = self.ask(self.stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
-        z = signatures.signature_def["generate"].inputs["z"]
-        return z.tensor_shape.dim[1].size
+        dims = signatures.signature_def["generate"].inputs["z"].tensor_shape.dim
+        if len(dims) != 2:
+            raise ServerError(f"{self.url}: has no signature `generate` with an input `z`.")
+        return dims[1].size
 
     def ask(self, method, request):
         """One call, tried again while the server is unavailable."""
@@ -215,8 +224,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--url", required=True, help="http[s]://host:8501 or grpc://host:8500")
     parser.add_argument("--model", default="alae", help="its name there; default: %(default)s")
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds; default: %(default)s")
-    parser.add_argument("--batch", type=int, default=8, help="images a request")
+    parser.add_argument("--timeout", type=float, default=30.0, help="seconds a request; default: %(default)s")
+    parser.add_argument(
+        "--batch", type=int, default=8, help="images a request; TF Serving as set up here takes 16"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, help_, out in (
         ("encode", "images → w", "W.npy"),
@@ -235,7 +246,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     command.add_argument("--latent_size", type=int, help="default: the server is asked")
     command.add_argument("--out", type=Path, required=True, metavar="PICTURE.png")
     args = parser.parse_args(arguments)
-    if urlsplit(args.url).scheme not in ("http", "https", "grpc") or not urlsplit(args.url).netloc:
+    try:
+        scheme, address = urlsplit(args.url)[:2]
+    except ValueError:
+        scheme = address = ""
+    if scheme not in ("http", "https", "grpc") or not address:
         parser.error(f"--url={args.url}: must be http[s]://host:port or grpc://host:port.")
     ending = ".npy" if args.command == "encode" else ".png"
     if args.out.suffix != ending:
@@ -243,8 +258,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if not args.out.resolve().parent.is_dir():
         parser.error(f"--out={args.out}: its directory does not exist.")
     for name in ("timeout", "batch", "count", "latent_size"):
-        if getattr(args, name, None) is not None and getattr(args, name) <= 0:
-            parser.error(f"--{name}={getattr(args, name)}: must be more than 0.")
+        value = getattr(args, name, None)
+        if value is not None and not 0 < value < float("inf"):
+            parser.error(f"--{name}={value}: must be more than 0.")
     return args
 
 
@@ -275,24 +291,28 @@ def run(args: argparse.Namespace) -> None:
         parts = []
         for start in tqdm(starts, signature, unit="request", leave=False, delay=1):
             part = {name: value[start : start + args.batch] for name, value in inputs.items()}
+            if "image_bytes" in part:
+                part["image_bytes"] = np.array([read(p) for p in part["image_bytes"]], object)
             answer = server.predict(signature, part)
-            if not {"", output} & answer.keys():
-                raise ServerError(f"{args.url}: {signature} gives {list(answer)}, not {output}.")
-            parts.append(answer.get(output, answer.get("")))
+            value = answer.get(output, answer.get(""))
+            rank = 2 if output == "w" else 4
+            count = len(next(iter(part.values())))
+            if value is None or value.dtype.kind not in "fiu" or value.ndim != rank:
+                raise ServerError(f"{args.url}: {signature} gives no array {output} of numbers.")
+            if len(value) != count:
+                raise ServerError(f"{args.url}: {len(value)} answers to {count} inputs.")
+            parts.append(value)
         return np.concatenate(parts)
 
     if args.command in ("encode", "reconstruct"):
-        files = np.array([read(path) for path in find(args.images)], object)
+        files = np.array(find(args.images), object)  # read batch by batch
         w = predict("encode_bytes", "w", image_bytes=files).astype(np.float32)
         if args.command == "encode":
             write(args.out, lambda file: np.save(file, w))
             return
     elif args.command == "decode":
-        try:
-            w = np.load(args.w, allow_pickle=False).astype(np.float32)
-        except (OSError, ValueError, EOFError) as error:
-            raise ExportError(f"{args.w}: cannot be read as a .npy file ({error}).") from None
-        if w.ndim not in (2, 3) or not len(w):
+        w = read_codes(args.w)
+        if w.ndim not in (2, 3):
             raise ExportError(f"{args.w}: {list(w.shape)}, expected [N, latent] or [N, styles, …].")
     if args.command == "generate":
         shape = args.count, args.latent_size or server.latent_size()

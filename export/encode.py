@@ -23,6 +23,7 @@ from export.runtimes import TFLite
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 BATCH = 16
+MOST_THREADS = 256  # LiteRT crashes on absurd numbers
 BAR_FROM = 20  # images for which a progress bar is worth its place
 
 
@@ -56,8 +57,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--out={args.out}: must end in {' or '.join(endings)}.")
     if args.out and not args.out.resolve().parent.is_dir():
         parser.error(f"--out={args.out}: its directory does not exist.")
-    if args.threads < 1:
-        parser.error(f"--threads={args.threads}: must be at least 1.")
+    if not 1 <= args.threads <= MOST_THREADS:
+        parser.error(f"--threads={args.threads}: must be 1 to {MOST_THREADS}.")
     return args
 
 
@@ -72,7 +73,7 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
     try:
         model = TFLite(path, threads)
         ranks = len(model.input["shape"]), len(model.output["shape"])
-        model(np.zeros([1, *model.input["shape"][1:]], model.input["dtype"]))
+        model.interpreter.allocate_tensors()
     except (ValueError, RuntimeError, OSError, TypeError) as error:
         raise ExportError(f"--model={path}: not a whole TFLite file ({error}).") from None
     if ranks != (rank_in, rank_out):
@@ -90,7 +91,8 @@ def find(paths: list[Path]) -> list[Path]:
     files = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            inside = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            inside = sorted(p for p in inside if p.is_file())
             if not inside:
                 raise ExportError(f"{path}: no image in it ({', '.join(EXTENSIONS)}).")
             files += inside
@@ -155,17 +157,30 @@ def draw(model: TFLite, path: Path) -> Image.Image:
         ExportError: no such file, or not codes of this model.
     """
     latent = model.input["shape"][1]
+    w = np.atleast_2d(read_codes(path))
+    if w.ndim != 2 or w.shape[1] != latent:
+        raise ExportError(
+            f"{path}: has the shape {list(w.shape)}, this model takes [N, {latent}]."
+        )
+    images = np.concatenate([model(row[np.newaxis]) for row in w])
+    return grid(np.rint(np.clip(images * 127.5 + 127.5, 0, 255)).astype(np.uint8))
+
+
+def read_codes(path: Path) -> np.ndarray:
+    """The float32 array of a .npy file.
+
+    Raises:
+        ExportError: no such file, not a .npy file of numbers, none in it, or not all finite.
+    """
     try:
         w = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ExportError(f"--decode={path}: cannot be read as a .npy file ({error}).") from None
-    w = np.atleast_2d(w)
-    if w.ndim != 2 or w.shape[1] != latent or not len(w) or w.dtype.kind != "f":
-        raise ExportError(
-            f"--decode={path}: {w.dtype} {list(w.shape)}, expected floats [N, {latent}]."
-        )
-    images = np.concatenate([model(row[np.newaxis].astype(np.float32)) for row in w])
-    return grid(np.rint(np.clip(images * 127.5 + 127.5, 0, 255)).astype(np.uint8))
+        raise ExportError(f"{path}: cannot be read as a .npy file ({error}).") from None
+    if not isinstance(w, np.ndarray) or w.dtype.kind not in "fiu" or not w.size:
+        raise ExportError(f"{path}: holds no array of numbers.")
+    if not np.isfinite(w).all():
+        raise ExportError(f"{path}: holds values that are not finite.")
+    return w.astype(np.float32)
 
 
 def write(path: Path, save) -> None:
@@ -197,7 +212,7 @@ def run(args: argparse.Namespace) -> None:
     if args.out:
         write(args.out, lambda file: file.write(f"{text}\n".encode()))
     else:
-        print(text)
+        print(text, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

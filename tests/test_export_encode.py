@@ -123,7 +123,7 @@ def test_what_is_refused(files, photos, tmp_path, capsys):
         ([f"--decode={tmp_path}/codes.npy", encoder, picture], "is an encoder; give decoder"),
         (
             [f"--decode={tmp_path}/codes.npy", f"--model={files}/decoder.tflite", picture],
-            r"float32 [2, 4], expected floats [N, 5]",
+            "has the shape [2, 4], this model takes [N, 5]",
         ),
         (
             [f"--decode={tmp_path}/bad.png", f"--model={files}/decoder.tflite", picture],
