@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Callable
 
+QUANTIZATIONS = ("none", "float16", "dynamic_int8", "int8")  # of TFLite files
+
 
 class ExportError(ValueError):
     """Something the user can mend; the message names the flag or file and what would be right."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -13,12 +14,22 @@ import shutil
 import sys
 from pathlib import Path
 
-from export import ExportError, guarded
+from export import QUANTIZATIONS, ExportError, guarded
 
 FORMATS = ("saved_model", "tflite", "onnx")
 GRAPHS = ("encoder", "decoder")
-QUANTIZATIONS = ("none", "float16", "dynamic_int8", "int8")
 CALIBRATION_IMAGES = 100
+PACKAGES = (
+    "alae-tf",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "tf2onnx",
+    "onnx",
+    "onnxruntime",
+    "ai-edge-litert",
+    "litert-quantizer",
+)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -89,7 +100,7 @@ def check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise ExportError(f"--out={out}: is a file; give a directory.")
     held = [path.name for path in out.iterdir()] if out.exists() else []
-    if any(not name.startswith(".partial-") for name in held) and "manifest.json" not in held:
+    if any(not name.startswith(".") for name in held) and "manifest.json" not in held:
         raise ExportError(f"--out={out}: holds files but no export; give a new or empty directory.")
 
 
@@ -298,9 +309,16 @@ class Export:
     def manifest(self) -> dict[str, object]:
         """What the export is made of."""
         config, graphs = self.model.config, self.graphs
-        packages = ("tensorflow", "keras", "tf2onnx", "onnx", "ai-edge-litert", "litert-quantizer")
-        signatures = graphs.signatures()
+        graphs_of = {}
+        if "saved_model" in self.args.formats:
+            graphs_of |= graphs.signatures()
+        if {"tflite", "onnx"} & set(self.args.formats):
+            graphs_of |= graphs.device_signatures()
+        before = _read_manifest(self.args.out)
+        older = {k: v for k, v in before.items() if k.startswith("saved_model/")}
         return {
+            "complete": True,
+            "weights": "random" if self.args.untrained else "trained",
             "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "config": dataclasses.asdict(config),
             "level": self.model.level,
@@ -314,20 +332,18 @@ class Export:
                 "z": "float32, N(0, 1)",
                 "psi": "float32, truncation; 1 for none",
             },
-            "inputs": {
-                name: {spec.name: _describe(spec) for spec in inputs}
-                for name, (_, inputs) in (signatures | graphs.device_signatures()).items()
+            "graphs": {
+                name: {
+                    "inputs": {spec.name: _describe(spec) for spec in inputs},
+                    "outputs": self.outputs(name),
+                }
+                for name, (_, inputs) in graphs_of.items()
             },
-            "outputs": {
-                "encode, encode_uint8, encode_bytes, encoder": {"w": [None, config.latent_size]},
-                "decode, reconstruct, generate": {
-                    "images": list(graphs.shape),
-                    "pixels": list(graphs.shape),
-                },
-                "decoder": {"images": list(graphs.shape)},
+            "versions": {
+                name: importlib.metadata.version(name) for name in PACKAGES if _installed(name)
             },
-            "versions": {name: importlib.metadata.version(name) for name in packages},
-            "files": {
+            "files": older
+            | {
                 str(path.relative_to(self.folder)): {
                     "size": path.stat().st_size,
                     "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -337,8 +353,37 @@ class Export:
             },
         }
 
+    def outputs(self, graph: str) -> dict[str, object]:
+        """Names, types and shapes of a graph's outputs."""
+        if graph.startswith("enc"):
+            shape = [None, self.model.config.latent_size]
+            return {"w": {"dtype": "float32", "shape": shape}}
+        shape = list(self.graphs.shape)
+        images = {"images": {"dtype": "float32", "shape": shape}}
+        return (
+            images
+            if graph == "decoder"
+            else images | {"pixels": _describe(self.graphs.pixels_spec)}
+        )
+
     def publish(self, out: Path) -> None:
-        """Renames everything into place, the manifest last; SavedModel versions never replace."""
+        """Renames everything into place, the manifest last.
+
+        SavedModel versions never replace one another; TFLite and ONNX files of an earlier export
+        go when this one made none of their name, so that all files are of one model.
+
+        Raises:
+            ExportError: something of another kind has the name of a file; nothing was renamed.
+        """
+        for name in self.files:
+            if (out / name).exists() and (out / name).is_dir() != (self.folder / name).is_dir():
+                raise ExportError(f"--out={out}: {name} there is of another kind; move it away.")
+        before = _read_manifest(out)
+        _write_json(self.folder / "begun.json", {"complete": False, "files": before})
+        os.replace(self.folder / "begun.json", out / "manifest.json")
+        for name in before.keys() - set(self.files):
+            if name.endswith((".tflite", ".onnx")):
+                (out / name).unlink(missing_ok=True)
         for name in self.files:
             source, target = self.folder / name, out / name
             if name == "saved_model":
@@ -361,6 +406,14 @@ def _all_files(path: Path) -> list[Path]:
 def _describe(spec) -> dict[str, object]:
     shape = None if spec.shape.rank is None else spec.shape.as_list()
     return {"dtype": spec.dtype.name, "shape": shape}
+
+
+def _read_manifest(out: Path) -> dict[str, object]:
+    """The files of the export that is there; none if there is none or its manifest is damaged."""
+    try:
+        return dict(json.loads((out / "manifest.json").read_text())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _write_json(path: Path, value: object) -> None:
@@ -395,13 +448,18 @@ def export(args: argparse.Namespace) -> int:
         raise ExportError(f"--out={args.out}: {why}; nothing was published.") from None
     for message in work.refused:
         print(f"export: {message}", file=sys.stderr)
-    print(f"export: done, {args.out} ({', '.join(work.files)})")
+    print(f"export: {args.out} holds {', '.join(work.files)}")
     return 1 if work.refused else 0
 
 
 def write(model, args: argparse.Namespace, pixels) -> Export:
     """Writes and checks in a hidden folder in --out, publishes, and removes the folder."""
     args.out.mkdir(parents=True, exist_ok=True)
+    lock = open(args.out / ".lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ExportError(f"--out={args.out}: another export is writing there.") from None
     for left in args.out.glob(".partial-*"):  # of an export that was killed
         shutil.rmtree(left, ignore_errors=True)
     folder = args.out / f".partial-{os.getpid()}"
@@ -420,6 +478,7 @@ def write(model, args: argparse.Namespace, pixels) -> Export:
         work.publish(args.out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        (args.out / ".lock").unlink()
         if not any(args.out.iterdir()):
             args.out.rmdir()
     return work

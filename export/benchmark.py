@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from export import ExportError, guarded
+from export import QUANTIZATIONS, ExportError, guarded
 from export.__main__ import load
 
 THREADS = (1, 2)
@@ -60,7 +60,7 @@ def write_files(model, folder: Path) -> None:
     saved_model.write(model.alae, signatures, folder / "saved_model")
     mlp = model.config.architecture == "mlp"
     random = np.random.default_rng(0)
-    kinds = [("encoder", kind) for kind in (*tflite.QUANTIZATIONS, "onnx")]
+    kinds = [("encoder", kind) for kind in (*QUANTIZATIONS, "onnx")]
     kinds += [("decoder", kind) for _, kind in kinds]
     for graph, kind in tqdm(kinds, "writing", leave=False):
         if kind == "onnx":

@@ -224,7 +224,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--url", required=True, help="http[s]://host:8501 or grpc://host:8500")
     parser.add_argument("--model", default="alae", help="its name there; default: %(default)s")
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds a request; default: %(default)s")
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, help="seconds a request; default: %(default)s"
+    )
     parser.add_argument(
         "--batch", type=int, default=8, help="images a request; TF Serving as set up here takes 16"
     )

@@ -159,9 +159,7 @@ def draw(model: TFLite, path: Path) -> Image.Image:
     latent = model.input["shape"][1]
     w = np.atleast_2d(read_codes(path))
     if w.ndim != 2 or w.shape[1] != latent:
-        raise ExportError(
-            f"{path}: has the shape {list(w.shape)}, this model takes [N, {latent}]."
-        )
+        raise ExportError(f"{path}: has the shape {list(w.shape)}, this model takes [N, {latent}].")
     images = np.concatenate([model(row[np.newaxis]) for row in w])
     return grid(np.rint(np.clip(images * 127.5 + 127.5, 0, 255)).astype(np.uint8))
 

@@ -13,6 +13,20 @@ from alae_tf.pixels import DIGIT, PADDED_DIGIT
 Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 
 
+def shrink(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
+    """[side, side, C] → [target, target, C] by PIL's box filter: plain means of the pixels whose
+    centres fall into the new pixel, rounded along rows and then along columns. (TensorFlow's
+    "area" weighs the pixels that are cut, up to 49 of 255 away from it at 33 → 32.)"""
+    scale = tf.cast(side, tf.float64) / target
+    centres = (tf.range(target, dtype=tf.float64) + 0.5) * scale
+    old = tf.cast(tf.range(side), tf.float64) + 0.5
+    distance = (old - centres[:, tf.newaxis]) / scale
+    mean = tf.cast((distance > -0.5) & (distance <= 0.5), tf.float32)  # [target, side]
+    mean /= tf.reduce_sum(mean, axis=1, keepdims=True)
+    image = tf.floor(tf.einsum("ik,hkc->hic", mean, image) + 0.5)
+    return tf.floor(tf.einsum("ik,kwc->iwc", mean, image) + 0.5)
+
+
 class Graphs:
     """E, G and F∘G of one model, at the level and blend that it has reached.
 
@@ -109,13 +123,13 @@ class Graphs:
             size = tf.shape(image)[:2]
         side = tf.reduce_min(size)
         corner = (size - side) // 2
-        image = image[corner[0] : corner[0] + side, corner[1] : corner[1] + side][tf.newaxis]
+        image = image[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
         image = tf.cond(
             side > target,
-            lambda: tf.image.resize(image, [target] * 2, "area"),
+            lambda: shrink(tf.cast(image, tf.float32), side, target),
             lambda: tf.image.resize(image, [target] * 2, "bicubic"),
         )
-        return tf.ensure_shape(tf.round(tf.clip_by_value(image[0], 0.0, 255.0)), self.shape[1:])
+        return tf.ensure_shape(tf.round(tf.clip_by_value(image, 0.0, 255.0)), self.shape[1:])
 
     def signatures(self) -> dict[str, Endpoint]:
         """What a SavedModel offers, by name."""

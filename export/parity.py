@@ -54,9 +54,9 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """Whether the error is within what is allowed (NaN is not)."""
+        """Whether the error is a number, and within what is allowed."""
         error = self.spread_error if "int8" in self.file else self.relative_error
-        return self.allowed is None or error <= self.allowed
+        return error <= (float("inf") if self.allowed is None else self.allowed)
 
 
 class Reference:

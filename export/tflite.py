@@ -17,7 +17,8 @@ from litert_quantizer.algorithm_manager import AlgorithmName
 from litert_quantizer.qtyping import TFLOperationName
 from litert_quantizer.recipe_manager import RecipeManager
 
-QUANTIZATIONS = ("none", "float16", "dynamic_int8", "int8")
+from export import ExportError
+
 SUFFIX = {"none": "", "float16": "_float16", "dynamic_int8": "_dynamic_int8", "int8": "_int8"}
 DENSE = "FULLY_CONNECTED"
 KERNELS = (TFLOperationName.CONV_2D, TFLOperationName.FULLY_CONNECTED)
@@ -31,14 +32,17 @@ def convert(saved_model: Path, signature: str) -> bytes:
         signature: the one to convert. (Without a name, the converter emits each one twice.)
 
     Raises:
-        Exception: an operator is not among TFLite's built-in ones.
+        ExportError: an operator is not among TFLite's built-in ones.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(
         str(saved_model), signature_keys=[signature]
     )
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]  # no Flex
-    with quiet():
-        return converter.convert()
+    try:
+        with quiet():
+            return converter.convert()
+    except Exception as error:  # the converter's own type is not public
+        raise ExportError(f"{signature}: TFLite cannot express it ({error}).") from None
 
 
 def quantize(model: bytes, quantization: str, batches: list[np.ndarray], mlp: bool) -> bytes:

@@ -1,5 +1,6 @@
 """python -m export on small models: what it writes, that it agrees with Keras, what it refuses."""
 
+import fcntl
 import json
 import shutil
 
@@ -78,9 +79,11 @@ def test_what_is_written(exported):
         data = (exported / name).read_bytes()
         assert entry["size"] == len(data), name
     assert "saved_model/1/assets.extra/tf_serving_warmup_requests" in manifest["files"]
-    assert manifest["inputs"]["encode_uint8"] == {
-        "pixels": {"dtype": "uint8", "shape": [None, 8, 8, 3]}
+    assert manifest["graphs"]["encode_uint8"] == {
+        "inputs": {"pixels": {"dtype": "uint8", "shape": [None, 8, 8, 3]}},
+        "outputs": {"w": {"dtype": "float32", "shape": [None, 8]}},
     }
+    assert manifest["complete"]
 
 
 def test_parity_is_recorded(exported):
@@ -116,16 +119,20 @@ def test_files_agree_with_the_python_api(exported, style_run):
     assert generated["images"].dtype == np.float32
 
 
-def test_images_of_any_size_are_fitted_as_in_training(exported, photos):
+def test_images_of_any_size_are_fitted_as_in_training(exported, photos, tmp_path):
     from alae_tf.pixels import decode, fit
 
     served = runtimes.ServedModel(exported / "saved_model/1")
     files = sorted(photos.iterdir())
+    for i, (width, height) in enumerate([(9, 9), (33, 33), (100, 75), (5, 7)]):
+        noise = np.random.default_rng(i).integers(0, 256, (height, width, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{i}.png")
+    files += sorted(tmp_path.iterdir())
     data = np.array([path.read_bytes() for path in files], object)
     fitted = np.stack([fit(decode(path, 3), 8) for path in files])
     w = served.run("encode_uint8", pixels=fitted)["w"]
     difference = np.abs(served.run("encode_bytes", image_bytes=data)["w"] - w).max()
-    assert difference < 0.02 * np.abs(w).max()  # two box filters that round differently
+    assert difference < 0.02 * np.abs(w).max()  # the last bit of rounding
 
 
 def test_warm_up_requests_run(exported):
@@ -166,10 +173,38 @@ def test_onnx_names(exported):
 def test_a_second_export_is_a_new_version(exported, style_run, tmp_path):
     out = shutil.copytree(exported, tmp_path / "export")
     before = (out / "saved_model/1/saved_model.pb").read_bytes()
+    (out / ".partial-1").mkdir()  # of an export that was killed
     arguments = [f"--run_dir={style_run}", f"--out={out}", "--formats=saved_model"]
     assert __main__.main(arguments) == 0
     assert sorted(path.name for path in (out / "saved_model").iterdir()) == ["1", "2"]
     assert (out / "saved_model/1/saved_model.pb").read_bytes() == before
+    files = json.loads((out / "manifest.json").read_text())["files"]
+    assert {"saved_model/1/saved_model.pb", "saved_model/2/saved_model.pb"} <= files.keys()
+    left = {path.name for path in out.iterdir()}  # what is of another model has gone
+    assert left == {"saved_model", "serving", "manifest.json", "parity.json", "parity.png"}
+
+
+def test_what_stands_in_the_way_is_told_before_anything_is_renamed(
+    exported, style_run, tmp_path, capsys
+):
+    out = shutil.copytree(exported, tmp_path / "export")
+    (out / "parity.png").unlink()
+    (out / "parity.png").mkdir()
+    before = (out / "manifest.json").read_bytes()
+    arguments = [f"--run_dir={style_run}", f"--out={out}", "--formats=onnx"]
+    assert __main__.main(arguments) == 1
+    assert "parity.png there is of another kind" in capsys.readouterr().err
+    assert (out / "manifest.json").read_bytes() == before
+
+
+def test_two_exports_into_one_directory(style_run, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    with open(out / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        arguments = [f"--run_dir={style_run}", f"--out={out}", "--formats=onnx"]
+        assert __main__.main(arguments) == 1
+    assert "another export is writing there" in capsys.readouterr().err
 
 
 def test_an_int8_encoder_that_is_too_far_off_is_refused(style_run, tmp_path, capsys):
