@@ -17,6 +17,10 @@ def weights(trainer):
 def train(config, strategy, images, level, steps=2):
     trainer = Trainer(config, strategy)
     trainer.set_learning_rate(level)
+    if config.architecture == "style":
+        # The uniform constant that a run starts from leaves rounding noise for gradients.
+        constant = trainer.alae.G.constant
+        constant.assign(np.random.default_rng(0).standard_normal(constant.shape))
     data = tf.data.Dataset.from_tensors(images).repeat()
     batches = iter(trainer.strategy.experimental_distribute_dataset(data))
     losses = [
@@ -38,12 +42,9 @@ def test_two_replicas_on_half_batches_are_one_on_the_whole(kind, small, small_ml
     for a, b in zip(losses_one, losses_two, strict=True):
         assert a == pytest.approx(b, rel=1e-4)
     off = total = 0
-    for variable, a, b in zip(one.alae.variables * 2, weights(one), weights(two), strict=False):
-        # The bias before an instance norm has no true gradient while the constant is uniform
-        # (SPEC of the goldens): its step is the sign of rounding noise.
-        if "bias_1" not in variable.path:
-            off += (np.abs(a - b) > 2e-4 * max(1e-3, np.abs(a).max())).sum()
-            total += a.size
+    for a, b in zip(weights(one), weights(two), strict=True):
+        off += (np.abs(a - b) > 2e-4 * max(1e-3, np.abs(a).max())).sum()
+        total += a.size
     # Adam divides by |gradient|, so an entry whose gradient is all but zero may differ.
     assert off < 0.005 * total
 
