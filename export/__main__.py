@@ -455,11 +455,15 @@ def export(args: argparse.Namespace) -> int:
 def write(model, args: argparse.Namespace, pixels) -> Export:
     """Writes and checks in a hidden folder in --out, publishes, and removes the folder."""
     args.out.mkdir(parents=True, exist_ok=True)
-    lock = open(args.out / ".lock", "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ExportError(f"--out={args.out}: another export is writing there.") from None
+    with open(args.out / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ExportError(f"--out={args.out}: another export is writing there.") from None
+        return _write_locked(model, args, pixels)
+
+
+def _write_locked(model, args: argparse.Namespace, pixels) -> Export:
     for left in args.out.glob(".partial-*"):  # of an export that was killed
         shutil.rmtree(left, ignore_errors=True)
     folder = args.out / f".partial-{os.getpid()}"
