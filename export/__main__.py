@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
-import fcntl
-import hashlib
-import importlib.metadata
-import json
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from export import QUANTIZATIONS, ExportError, guarded
+from export import QUANTIZATIONS, ExportError, guarded, publish
 
 FORMATS = ("saved_model", "tflite", "onnx")
 GRAPHS = ("encoder", "decoder")
 CALIBRATION_IMAGES = 100
-PACKAGES = (
-    "alae-tf",
-    "tensorflow",
-    "keras",
-    "numpy",
-    "tf2onnx",
-    "onnx",
-    "onnxruntime",
-    "ai-edge-litert",
-    "litert-quantizer",
-)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -89,19 +73,6 @@ def _list(parser, flag: str, text: str, known: tuple[str, ...]) -> list[str]:
         if value not in known:
             parser.error(f"{flag}={text}: {value!r} is none of {', '.join(known)}.")
     return [value for value in known if value in values]
-
-
-def check_out(out: Path) -> None:
-    """Tells before any work whether an export may be written here.
-
-    Raises:
-        ExportError: a file, or a directory that holds something else.
-    """
-    if out.exists() and not out.is_dir():
-        raise ExportError(f"--out={out}: is a file; give a directory.")
-    held = [path.name for path in out.iterdir()] if out.exists() else []
-    if any(not name.startswith(".") for name in held) and "manifest.json" not in held:
-        raise ExportError(f"--out={out}: holds files but no export; give a new or empty directory.")
 
 
 def load(run_dir: Path | None, untrained: Path | None, level: int | None):
@@ -302,122 +273,18 @@ class Export:
             self.folder / "parity.png"
         )
         rows = [dataclasses.asdict(row) | {"holds": row.holds} for row in self.rows]
-        _write_json(self.folder / "parity.json", rows)
+        publish.write_json(self.folder / "parity.json", rows)
         self.files += ["parity.png", "parity.json"]
-        _write_json(self.folder / "manifest.json", self.manifest())
-
-    def manifest(self) -> dict[str, object]:
-        """What the export is made of."""
-        config, graphs = self.model.config, self.graphs
-        graphs_of = {}
-        if "saved_model" in self.args.formats:
-            graphs_of |= graphs.signatures()
-        if {"tflite", "onnx"} & set(self.args.formats):
-            graphs_of |= graphs.device_signatures()
-        before = _read_manifest(self.args.out)
-        older = {k: v for k, v in before.items() if k.startswith("saved_model/")}
-        return {
-            "complete": True,
-            "weights": "random" if self.args.untrained else "trained",
-            "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "config": dataclasses.asdict(config),
-            "level": self.model.level,
-            "blend": self.model.blend,
-            "resolution": self.model.resolution,
-            "value_ranges": {
-                "images": "float32 in [-1, 1] (those that come out are not clipped)",
-                "pixels": "uint8 in [0, 255]",
-                "image_bytes": "PNG, JPEG, BMP or GIF files",
-                "w": "float32, unbounded",
-                "z": "float32, N(0, 1)",
-                "psi": "float32, truncation; 1 for none",
-            },
-            "graphs": {
-                name: {
-                    "inputs": {spec.name: _describe(spec) for spec in inputs},
-                    "outputs": self.outputs(name),
-                }
-                for name, (_, inputs) in graphs_of.items()
-            },
-            "versions": {
-                name: importlib.metadata.version(name) for name in PACKAGES if _installed(name)
-            },
-            "files": older
-            | {
-                str(path.relative_to(self.folder)): {
-                    "size": path.stat().st_size,
-                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-                }
-                for name in self.files
-                for path in _all_files(self.folder / name)
-            },
-        }
-
-    def outputs(self, graph: str) -> dict[str, object]:
-        """Names, types and shapes of a graph's outputs."""
-        if graph.startswith("enc"):
-            shape = [None, self.model.config.latent_size]
-            return {"w": {"dtype": "float32", "shape": shape}}
-        shape = list(self.graphs.shape)
-        images = {"images": {"dtype": "float32", "shape": shape}}
-        return (
-            images
-            if graph == "decoder"
-            else images | {"pixels": _describe(self.graphs.pixels_spec)}
+        before = publish.published_files(self.args.out)
+        older = {name: file for name, file in before.items() if name.startswith("saved_model/")}
+        manifest = publish.manifest(
+            self.model,
+            self.graphs,
+            self.args.formats,
+            trained=not self.args.untrained,
+            files=older | publish.describe_files(self.folder, self.files),
         )
-
-    def publish(self, out: Path) -> None:
-        """Renames everything into place, the manifest last.
-
-        SavedModel versions never replace one another; TFLite and ONNX files of an earlier export
-        go when this one made none of their name, so that all files are of one model.
-
-        Raises:
-            ExportError: something of another kind has the name of a file; nothing was renamed.
-        """
-        for name in self.files:
-            if (out / name).exists() and (out / name).is_dir() != (self.folder / name).is_dir():
-                raise ExportError(f"--out={out}: {name} there is of another kind; move it away.")
-        before = _read_manifest(out)
-        _write_json(self.folder / "begun.json", {"complete": False, "files": before})
-        os.replace(self.folder / "begun.json", out / "manifest.json")
-        for name in before.keys() - set(self.files):
-            if name.endswith((".tflite", ".onnx")):
-                (out / name).unlink(missing_ok=True)
-        for name in self.files:
-            source, target = self.folder / name, out / name
-            if name == "saved_model":
-                target.mkdir(exist_ok=True)
-                for version in source.iterdir():
-                    os.rename(version, target / version.name)
-            elif source.is_dir():
-                target.mkdir(exist_ok=True)
-                for file in source.iterdir():
-                    os.replace(file, target / file.name)
-            else:
-                os.replace(source, target)
-        os.replace(self.folder / "manifest.json", out / "manifest.json")
-
-
-def _all_files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-
-
-def _describe(spec) -> dict[str, object]:
-    shape = None if spec.shape.rank is None else spec.shape.as_list()
-    return {"dtype": spec.dtype.name, "shape": shape}
-
-
-def _read_manifest(out: Path) -> dict[str, object]:
-    """The files of the export that is there; none if there is none or its manifest is damaged."""
-    try:
-        return dict(json.loads((out / "manifest.json").read_text())["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=1) + "\n")
+        publish.write_json(self.folder / publish.MANIFEST, manifest)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -429,13 +296,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """Loads, writes, checks and publishes; returns the exit code."""
-    check_out(args.out)
+    publish.check_out(args.out)
     import tensorflow as tf
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)  # converters warn of gradients that nobody will ask for
     tf.get_logger().setLevel("ERROR")
-    missing = [name for name in _needed(args) if not _installed(name)]
+    missing = [name for name in _needed(args) if not publish.installed(name)]
     if missing:
         raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[export]'")
     model = load(args.run_dir, args.untrained, args.level)
@@ -453,38 +320,18 @@ def export(args: argparse.Namespace) -> int:
 
 
 def write(model, args: argparse.Namespace, pixels) -> Export:
-    """Writes and checks in a hidden folder in --out, publishes, and removes the folder."""
-    args.out.mkdir(parents=True, exist_ok=True)
-    with open(args.out / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ExportError(f"--out={args.out}: another export is writing there.") from None
-        return _write_locked(model, args, pixels)
+    """Writes and checks everything in a hidden folder in --out, then publishes it."""
+    from export import parity
 
-
-def _write_locked(model, args: argparse.Namespace, pixels) -> Export:
-    for left in args.out.glob(".partial-*"):  # of an export that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    folder = args.out / f".partial-{os.getpid()}"
-    folder.mkdir()
-    try:
-        from export import parity
-
-        versions = [int(p.name) for p in args.out.glob("saved_model/*") if p.name.isdecimal()]
+    with publish.hidden_folder(args.out) as folder:
         work = Export(model, args, pixels, folder)
         try:
-            work.run(max(versions, default=0) + 1)
+            work.run(publish.next_version(args.out))
         finally:
             if work.rows:
                 print(parity.table(work.rows))
         work.finish()
-        work.publish(args.out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        (args.out / ".lock").unlink()
-        if not any(args.out.iterdir()):
-            args.out.rmdir()
+        publish.publish(folder, work.files, args.out)
     return work
 
 
@@ -495,14 +342,6 @@ def _needed(args: argparse.Namespace) -> list[str]:
         "onnx": ["tf2onnx", "onnx", "onnxruntime"],
     }
     return [name for format_ in args.formats for name in packages[format_]]
-
-
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 if __name__ == "__main__":
