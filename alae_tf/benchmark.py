@@ -56,8 +56,8 @@ def measure(config, level: int, batch: int, iterations: int) -> dict[str, float]
     import tensorflow as tf
 
     from alae_tf.autoencoder import Autoencoder
-    from alae_tf.loop import make_strategy
-    from alae_tf.train_step import Trainer
+    from alae_tf.strategy import make_strategy
+    from alae_tf.train_step import UPDATES, Trainer
 
     matrix = tf.random.stateless_normal([MATMUL_SIZE] * 2, [0, 0])
     multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
@@ -83,7 +83,7 @@ def measure(config, level: int, batch: int, iterations: int) -> dict[str, float]
     def steps():  # all kinds of iteration once
         for _ in range(config.r1_every):
             losses = trainer.step(pixels, level, next(starts), 1.0)
-        return [float(loss) for loss in losses.values()]
+        return [float(losses[name]) for name in UPDATES]
 
     for _ in range(2):
         steps()

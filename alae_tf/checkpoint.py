@@ -52,6 +52,9 @@ def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
         for variable, v, t in optimizer.slots():
             name = names[id(variable)].removeprefix("alae/")
             named[f"optimizer/v/{name}"], named[f"optimizer/t/{name}"] = v, t
+    if trainer.loss_scale is not None:
+        named["loss_scale/value"] = trainer.loss_scale.value
+        named["loss_scale/good"] = trainer.loss_scale.good
     return named
 
 
@@ -68,7 +71,7 @@ def save(trainer: Trainer, run_dir: str | Path, state: Mapping[str, object], kee
         OSError: the disk is full or away; the checkpoints that were there are untouched.
     """
     folder = Path(run_dir) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     path = folder / f"images-{state['images_seen']:012d}.npz"
     values = {name: np.asarray(v) for name, v in training_variables(trainer).items()}
     values["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
@@ -145,14 +148,17 @@ def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.nda
         variable.assign(entries[name])
 
 
-def restore(trainer: Trainer, run_dir: str | Path) -> dict[str, object] | None:
-    """Restores the newest whole checkpoint; returns its state, or None where there is none."""
+def restore(trainer: Trainer, run_dir: str | Path, chief: bool = True) -> dict[str, object] | None:
+    """Restores the newest whole checkpoint; returns its state, or None where there is none.
+
+    Torn ones that are newer are renamed, by the chief of several workers alone.
+    """
     found = read_newest(run_dir)
     if found is None:
         return None
     path, entries = found
     for later in list_checkpoints(run_dir):
-        if later > path:  # torn; must not count as one of the newest to keep
+        if chief and later > path:  # torn; must not count as one of the newest to keep
             later.rename(later.with_suffix(".torn"))
     state = _state(path, entries)
     assign(training_variables(trainer), entries)

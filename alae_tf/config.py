@@ -100,9 +100,10 @@ class Config:
     seed: int = setting(0, "The same seed gives the same run, to the bit, on one machine.")
     precision: str = setting(
         "float32",
-        "bfloat16: convolutions in bfloat16, everything else (weights, statistics, styles, "
-        "losses) in float32; for hardware with bfloat16 units.",
-        choices=("float32", "bfloat16"),
+        "bfloat16, float16: convolutions and activations in it, all else (weights, statistics, "
+        "styles, w, losses) in float32; for hardware with units for it. float16 scales the losses "
+        "and skips updates whose gradients overflow.",
+        choices=("float32", "bfloat16", "float16"),
     )
     xla: bool = setting(
         False,
@@ -110,6 +111,23 @@ class Config:
         "the MLP and hurts the convolutions.",
     )
 
+    strategy: str = setting(
+        "auto",
+        "mirrored: all GPUs of this machine (or its CPU); multi_worker: several machines, each "
+        "running this command, found by TF_CONFIG, Slurm or Kubernetes; one_device: the first "
+        "GPU or the CPU; auto: multi_worker if TF_CONFIG names several workers, else mirrored.",
+        choices=("auto", "mirrored", "multi_worker", "one_device"),
+    )
+    accumulate: int = setting(
+        1,
+        "Parts into which each replica's share of the batch is cut, to need that much less "
+        "memory; the gradients are added up, so the result is that of the whole batch.",
+    )
+    max_hours: float = setting(
+        0.0,
+        "Hours after which this process saves and stops with exit code 75, for schedulers with a "
+        "time limit; the same command again goes on. 0: no limit.",
+    )
     checkpoint_minutes: float = setting(
         10.0, "Minutes between checkpoints; also written at each level's start and at the end."
     )
@@ -122,7 +140,8 @@ class Config:
             _check_type(field, getattr(self, field.name))
         need = self._need
         need(self.image_channels in (1, 3), "image_channels", "1 (grey) or 3 (RGB)")
-        for name in ("latent_size", "mapping_layers", "keep_checkpoints", "r1_every"):
+        counts = ("latent_size", "mapping_layers", "keep_checkpoints", "r1_every", "accumulate")
+        for name in counts:
             need(getattr(self, name) >= 1, name, "at least 1")
         for name in ("sample_images", "log_images"):
             need(getattr(self, name) >= 1, name, "at least 1 image")
@@ -158,6 +177,7 @@ class Config:
         need(0 <= self.truncation_psi <= 2, "truncation_psi", "in [0, 2]; 1 truncates nothing")
         need(self.truncation_cutoff >= 0, "truncation_cutoff", "0 or more")
         need(0 <= self.seed < 2**31, "seed", "in [0, 2^31)")
+        need(self.max_hours >= 0, "max_hours", "0 (no limit) or more")
         need(self.checkpoint_minutes > 0, "checkpoint_minutes", "greater than 0")
 
     def _need(self, holds: bool, name: str, right: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import signal
+import errno
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -14,55 +15,86 @@ from alae_tf import checkpoint, data, pictures
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import Source
+from alae_tf.events import Events
+from alae_tf.interrupt import Interrupt
 from alae_tf.metrics.representation import features, nearest_neighbour_accuracy
 from alae_tf.run_dir import RunDirectory, write_beside
 from alae_tf.schedule import Growth
+from alae_tf.strategy import is_chief, make_strategy, of_all_replicas, workers
 from alae_tf.train_step import UPDATES, Trainer
+
+# What a network disk says that is away, and may come back.
+AWAY = (
+    errno.ENOENT,
+    errno.EIO,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+)
+RETRY_SECONDS = 10.0
+MIN_LOSS_SCALE = 2.0**-10  # of float16; a scale below it helps nothing any more
+PATIENCE_SECONDS = 1800.0  # at the end of a run; a tenth of a minute after a signal
 
 
 class NonFiniteLossError(ArithmeticError):
     """A loss is NaN or infinite; the message says which and where."""
 
 
-def train(config: Config, directory: RunDirectory) -> int:
+def train(config: Config, directory: RunDirectory, resume: str = "auto") -> int:
     """Trains, or goes on training, until the config's epochs are over.
 
     Args:
         config: what to train, on what.
-        directory: where; `RunDirectory.check` has been passed.
+        directory: where.
+        resume: as of `RunDirectory.check`.
 
     Returns:
         The exit code: 0 done; 1 stopped by an error, told on stderr; 128 + n stopped by signal n
-        after saving.
+        after saving; 75 likewise, by --max_hours or with another worker.
 
     Raises:
         ConfigError, data.DataError, checkpoint.CheckpointError: before any work.
     """
-    source = open_data(config)
-    strategy = make_strategy(config)
-    directory.open(config)
-    print(
-        f"train: {config.data} ({len(source):,} images) on {strategy.num_replicas_in_sync} "
-        f"{tf.config.list_logical_devices()[-1].device_type}, run in {directory.path}",
-        file=sys.stderr,
-    )
-    run = Run(config, directory, source, strategy)
-    try:
-        run.restore()
-        with Signals() as signals:
-            run.go(signals)
-    except NonFiniteLossError as error:
-        return failed(f"{error}. {run.kept()} Lower --learning_rate_by_level, or it will again.")
-    except tf.errors.ResourceExhaustedError as error:
-        first = str(error).splitlines()[0]
-        return failed(f"out of memory; try a smaller --batch_by_level ({first}). {run.kept()}")
-    except tf.errors.OpError as error:
-        return failed(f"{error.message.splitlines()[0]}. {run.kept()}")
-    except OSError as error:
-        return failed(f"--run_dir={directory.path}: {error.strerror or error}. {run.kept()}")
-    if signals.received:
-        print(f"train: stopped by {signals.received.name}. {run.kept()}", file=sys.stderr)
-        return 128 + signals.received
+    with Interrupt(config.max_hours) as interrupt:
+        strategy = make_strategy(config)
+        chief = is_chief(strategy)
+        if chief:
+            directory.check(config, resume)
+        source = open_data(config)
+        if chief:
+            directory.open(config)
+            print(
+                f"train: {config.data} ({len(source):,} images) on "
+                f"{strategy.num_replicas_in_sync} "
+                f"{tf.config.list_logical_devices()[-1].device_type}, run in {directory.path}",
+                file=sys.stderr,
+            )
+        run = Run(config, directory, source, strategy)
+        try:
+            run.restore()
+            finished = run.go(interrupt)
+        except NonFiniteLossError as error:
+            return failed(
+                f"{error}. {run.kept()} Lower --learning_rate_by_level, or it will again."
+            )
+        except tf.errors.ResourceExhaustedError as error:
+            first = str(error).splitlines()[0]
+            return failed(
+                "out of memory; raise --accumulate or try a smaller --batch_by_level "
+                f"({first}). {run.kept()}"
+            )
+        except tf.errors.OpError as error:
+            return failed(f"{error.message.splitlines()[0]}. {run.kept()}")
+        except OSError as error:
+            return failed(f"--run_dir={directory.path}: {error.strerror or error}. {run.kept()}")
+        if not finished:
+            print(f"train: {interrupt.reason}. {run.kept()}", file=sys.stderr)
+            return interrupt.exit_code
     return 0
 
 
@@ -83,39 +115,6 @@ def open_data(config: Config) -> Source:
     return source
 
 
-def make_strategy(config: Config) -> tf.distribute.Strategy:
-    """MirroredStrategy over all GPUs that TensorFlow sees, else over its CPU devices (one)."""
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    for batch in config.batch_by_level:
-        if batch % len(devices):
-            raise ConfigError(
-                f"--batch_by_level={','.join(map(str, config.batch_by_level))}: {batch} cannot be "
-                f"divided among {len(devices)} devices; use multiples of {len(devices)}."
-            )
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
-
-
-class Signals:
-    """While it is open, SIGTERM and Ctrl-C are noted instead of killing; a second one kills."""
-
-    def __init__(self):
-        self.received: signal.Signals | None = None
-
-    def __enter__(self):
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        self._before = {number: signal.signal(number, self._note) for number in numbers}
-        return self
-
-    def _note(self, number, frame):
-        self.received = signal.Signals(number)
-        for other, handler in self._before.items():
-            signal.signal(other, handler)
-
-    def __exit__(self, *error):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-
 class Run:
     """A run on its way.
 
@@ -129,6 +128,7 @@ class Run:
     def __init__(self, config, directory, source, strategy):
         self.config, self.directory, self.source = config, directory, source
         self.strategy = strategy
+        self.chief, self.workers = is_chief(strategy), workers(strategy)
         self.growth = Growth.of(config, len(source))
         self.trainer = Trainer(config, strategy)
         self.images_seen, self.level = 0, -1
@@ -137,11 +137,13 @@ class Run:
         self.summed = 0  # iterations in `sums`
         self.row_images = 0  # images of this process since the last row
         self.pending = None
+        self.stop = None  # of the latest iteration: whether a worker was asked to stop
+        self.away = False  # the run directory cannot be reached
         self.model: Autoencoder | None = None
 
     def restore(self) -> None:
         """Goes back to the newest whole checkpoint, if there is one."""
-        state = checkpoint.restore(self.trainer, self.directory.path)
+        state = checkpoint.restore(self.trainer, self.directory.path, self.chief)
         if state is not None:
             if state["dataset_size"] != len(self.source):
                 raise ConfigError(
@@ -151,13 +153,22 @@ class Run:
                 )
             self.images_seen = self.saved_at = state["images_seen"]
             self.sums, self.summed = np.array(state["sums"]), state["summed"]
+        if self.workers > 1 and len(set(of_all_replicas(self.strategy, self.images_seen))) > 1:
+            raise ConfigError(
+                f"--run_dir={self.directory.path}: the workers find different checkpoints there; "
+                "it must be on a disk that all of them share."
+            )
+        if state is not None:
             self.enter_level(state["level"])
+        if not self.chief:
+            return
+        if state is not None:
             print(f"train: goes on after {self.images_seen:,} images.", file=sys.stderr)
         self.directory.rewind_metrics(self.images_seen)
-        self.writer = tf.summary.create_file_writer(str(self.directory.tensorboard))
+        self.events = Events(self.directory.tensorboard, self.images_seen)
 
-    def save(self) -> None:
-        """Writes a checkpoint of this moment."""
+    def save(self) -> bool:
+        """Writes a checkpoint of this moment; returns whether it could be."""
         self.check_losses()
         state = {
             "images_seen": self.images_seen,
@@ -167,8 +178,49 @@ class Run:
             "sums": self.sums.tolist(),
             "summed": self.summed,
         }
-        checkpoint.save(self.trainer, self.directory.path, state, self.config.keep_checkpoints)
-        self.saved_at, self.saved_time = self.images_seen, time.monotonic()
+
+        def write():
+            checkpoint.save(self.trainer, self.directory.path, state, self.config.keep_checkpoints)
+            self.saved_at = self.images_seen
+            self.events.flush()
+
+        saved = self.reach(write)
+        wait = 60 * self.config.checkpoint_minutes if saved else RETRY_SECONDS
+        self.next_save = time.monotonic() + wait
+        return saved
+
+    def reach(self, write: Callable[[], None]) -> bool:
+        """Writes into the run directory, or says (once) that it is away and returns False.
+
+        Raises:
+            OSError: it cannot be written for another reason, as a full disk.
+        """
+        where = f"--run_dir={self.directory.path}"
+        try:
+            self.directory.require()
+            write()
+        except (OSError, tf.errors.OpError) as error:
+            number = getattr(error, "errno", errno.EIO)
+            if number not in AWAY or isinstance(error, tf.errors.ResourceExhaustedError):
+                raise
+            if not self.away:
+                why = getattr(error, "strerror", None) or "cannot be written"
+                message = f"train: {where}: {why}; training goes on and saves when it is back."
+                tqdm.write(message, file=sys.stderr)
+            self.away = True
+            return False
+        if self.away:
+            tqdm.write(f"train: {where}: is back.", file=sys.stderr)
+        self.away = False
+        return True
+
+    def save_patiently(self, seconds: float) -> None:
+        """Saves what is not saved yet; waits so long for a run directory that is away."""
+        deadline = time.monotonic() + seconds
+        while self.saved_at != self.images_seen and not self.save():
+            if time.monotonic() > deadline:
+                raise OSError(errno.ENOENT, "is away")
+            time.sleep(1.0)
 
     @property
     def blend(self) -> float:
@@ -188,23 +240,35 @@ class Run:
         """Points data and model at a level."""
         self.level = level
         self.trainer.set_learning_rate(level)
-        batches = data.batches(
-            self.source,
-            self.config.level_resolution(level),
-            self.config.batch_size(level),
-            seed=self.config.seed,
-            start=self.images_seen,
-            flip=self.config.flip,
-        )
-        self.batches = iter(self.strategy.experimental_distribute_dataset(batches))
+        batch = self.config.batch_size(level)
+
+        def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            own = data.batches(
+                self.source,
+                self.config.level_resolution(level),
+                batch,
+                seed=self.config.seed,
+                start=self.images_seen,
+                flip=self.config.flip,
+                worker=context.input_pipeline_id,
+                workers=context.num_input_pipelines,
+            )
+            share = context.get_per_replica_batch_size(batch)
+            whole = share * context.num_input_pipelines == batch
+            return own if whole else own.rebatch(share, drop_remainder=True)
+
+        self.batches = iter(self.strategy.distribute_datasets_from_function(batches))
+        if not self.chief:
+            return
         self.model = Autoencoder(self.config, self.trainer.slow, level)
         self.originals = data.fixed_images(
             self.source, self.model.resolution, pictures.grid_images(self.model.resolution)
         )
 
-    def go(self, signals: Signals) -> None:
-        """Iterates until the end or a signal, and saves."""
-        self.saved_time = self.row_time = time.monotonic()
+    def go(self, interrupt: Interrupt) -> bool:
+        """Iterates until the end (True) or until asked to stop (False), and saves."""
+        self.row_time = time.monotonic()
+        self.next_save = self.row_time + 60 * self.config.checkpoint_minutes
         self.waited = 0.0
         bar = tqdm(
             total=self.growth.total,
@@ -212,31 +276,45 @@ class Run:
             unit="img",
             unit_scale=True,
             mininterval=0.5 if sys.stderr.isatty() else 30,
+            disable=not self.chief,
         )
         with bar:
-            while self.images_seen < self.growth.total and not signals.received:
-                self.iterate(bar)
-        if self.level >= 0 and self.saved_at != self.images_seen:
-            self.save()
-        if not signals.received:
+            while self.images_seen < self.growth.total and not self.stopping(interrupt):
+                self.iterate(bar, interrupt.asked)
+        finished = self.images_seen >= self.growth.total
+        if self.chief and self.level >= 0:
+            self.save_patiently(PATIENCE_SECONDS if finished else 6.0)
+        if self.chief and finished:
             self.finish()
+        return finished
 
-    def iterate(self, bar: tqdm) -> None:
+    def stopping(self, interrupt: Interrupt) -> bool:
+        """Whether to stop now. Several workers do after the same iteration, or they would wait
+        for each other for ever: after the one that told all of them that one was asked to."""
+        if self.workers == 1:
+            return interrupt.asked
+        return self.stop is not None and float(self.stop) > 0
+
+    def iterate(self, bar: tqdm, asked: bool) -> None:
         """One iteration, and what is due after it."""
         stage = self.growth.at(self.images_seen)
         if stage.level != self.level:
             self.enter_level(stage.level)
             self.trainer.reset_optimizers()
-            self.save()
+            if self.chief:
+                self.save()
         batch = self.config.batch_size(self.level)
         start = time.monotonic()
         pixels = next(self.batches)
         self.waited += time.monotonic() - start
-        losses = self.trainer.step(pixels, self.level, self.images_seen, stage.blend)
+        losses = self.trainer.step(pixels, self.level, self.images_seen, stage.blend, asked)
         self.check_losses()
         before, self.images_seen = self.images_seen, self.images_seen + batch
         self.row_images += batch
-        self.pending = (before, losses)
+        self.pending, self.stop = (before, losses), losses["stop"]
+        bar.update(batch)
+        if not self.chief:
+            return
 
         def due(every: int) -> bool:
             return before // every != self.images_seen // every
@@ -245,9 +323,8 @@ class Run:
             self.log(bar)
         if due(self.config.sample_images):
             self.draw()
-        if time.monotonic() - self.saved_time > 60 * self.config.checkpoint_minutes:
+        if time.monotonic() > self.next_save:
             self.save()
-        bar.update(batch)
 
     def check_losses(self) -> None:
         """Looks at the losses of the iteration before, which a GPU has finished by now."""
@@ -256,6 +333,10 @@ class Run:
         images_seen, losses = self.pending
         self.pending = None
         values = np.array([float(losses[name]) for name in UPDATES])
+        if self.trainer.loss_scale is not None and not np.isfinite(values).all():
+            if float(self.trainer.loss_scale.value) < MIN_LOSS_SCALE:
+                raise NonFiniteLossError(f"float16 overflows throughout at {images_seen:,} images")
+            return  # an update that was skipped
         for name, value in zip(UPDATES, values, strict=True):
             if not np.isfinite(value):
                 raise NonFiniteLossError(f"loss_{name} is {value} after {images_seen:,} images")
@@ -266,7 +347,7 @@ class Run:
         self.check_losses()
         now = time.monotonic()
         seconds = now - self.row_time
-        means = dict(zip(UPDATES, (self.sums / self.summed).tolist(), strict=True))
+        means = dict(zip(UPDATES, (self.sums / max(1, self.summed)).tolist(), strict=True))
         row = {
             "images_seen": self.images_seen,
             "level": self.level,
@@ -276,10 +357,10 @@ class Run:
             "images_per_second": self.row_images / seconds,
             "data_wait": self.waited / seconds,
         }
-        self.directory.add_metrics(row)
-        with self.writer.as_default(step=self.images_seen):
-            for name, value in row.items():
-                tf.summary.scalar(name, value)
+        if self.reach(lambda: self.directory.add_metrics(row)):
+            scale = self.trainer.loss_scale
+            extra = {} if scale is None else {"loss_scale": float(scale.value)}
+            self.events.scalars(self.images_seen, row | extra)
         bar.set_postfix(
             level=self.level,
             blend=f"{row['blend']:.2f}",
@@ -294,17 +375,20 @@ class Run:
         self.model.blend = self.blend
         grid = pictures.sample_grid(self.model, self.originals, self.config.seed)
         path = self.directory.samples / f"images-{self.images_seen:012d}.png"
-        write_beside(path, pictures.png(grid))
-        with self.writer.as_default(step=self.images_seen):
-            tf.summary.image("samples", grid[np.newaxis])
-        rows = self.directory.read_metrics()
-        if rows:
-            write_beside(self.directory.path / "losses.png", pictures.loss_plot(rows))
+
+        def write():
+            write_beside(path, pictures.png(grid))
+            self.events.image(self.images_seen, grid)
+            rows = self.directory.read_metrics()
+            if rows:
+                write_beside(self.directory.path / "losses.png", pictures.loss_plot(rows))
+
+        self.reach(write)
 
     def finish(self) -> None:
         """What a finished run shows: the last grid and, with labels, the 1-NN accuracy."""
         self.draw()
-        self.writer.flush()
+        self.events.flush()
         print(f"train: done, {self.images_seen:,} images. Pictures in {self.directory.samples}/")
         held_out = self.source.held_out
         if self.source.labels is None or held_out is None or held_out.labels is None:

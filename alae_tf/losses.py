@@ -23,7 +23,10 @@ def latent_loss(w: tf.Tensor, w_reconstructed: tf.Tensor) -> tf.Tensor:
 
 
 def logits_and_r1(
-    logits: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, gamma: float
+    logits: Callable[[tf.Tensor], tf.Tensor],
+    real: tf.Tensor,
+    gamma: float,
+    scale: tf.Tensor | float = 1.0,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The logits of real images and their R1 penalty, γ/2 · Σ‖∂ logit / ∂ pixel‖².
 
@@ -31,6 +34,8 @@ def logits_and_r1(
         logits: images [N, H, W, C] → [N], each from its own image alone.
         real: float32 [N, H, W, C].
         gamma: weight of the penalty (γ = 10 in the paper).
+        scale: the slope is computed `scale` times as large and divided by it in float32, so that
+            float16 inside the networks does not lose it.
 
     Returns:
         (logits [N], penalty [N]), the penalty summed over pixels and channels of each image.
@@ -41,5 +46,6 @@ def logits_and_r1(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(real)
         real_logits = logits(real)
-    slope = tape.gradient(real_logits, real)
+        scaled = real_logits * scale
+    slope = tape.gradient(scaled, real) / scale
     return real_logits, gamma / 2 * tf.reduce_sum(tf.square(slope), axis=[1, 2, 3])

@@ -18,14 +18,16 @@ class LREQAdam(keras.optimizers.Optimizer):
     Args:
         learning_rate: float.
         beta_2: float in [0, 1). Decay of v.
+        gate: a float32 scalar variable, or None. While it is 0, updates change nothing; while it
+            is 1, they are as above. For float16, where a step may have to be skipped.
 
     The factor is the variable's attribute `step_factor` (`alae_tf.layers`), 1 without one.
     Variables without a gradient in an update are left out of `apply`, so their t stands still.
     """
 
-    def __init__(self, learning_rate=0.0015, beta_2=0.99, name="lreq_adam", **kwargs):
+    def __init__(self, learning_rate=0.0015, beta_2=0.99, gate=None, name="lreq_adam", **kwargs):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
-        self.beta_2 = beta_2
+        self.beta_2, self.gate = beta_2, gate
 
     def build(self, variables):
         """Makes v and t for each variable."""
@@ -45,6 +47,10 @@ class LREQAdam(keras.optimizers.Optimizer):
         t_new = t + 1.0
         v_new = beta_2 * v + (1.0 - beta_2) * tf.square(gradient)
         rate = learning_rate * self._factors[index] * tf.sqrt(1.0 - tf.pow(beta_2, t_new))
+        if self.gate is not None:
+            open_ = tf.convert_to_tensor(self.gate) > 0.0
+            t_new, v_new = tf.where(open_, t_new, t), tf.where(open_, v_new, v)
+            gradient = tf.where(open_, gradient, 0.0)
         self.assign(t, t_new)
         self.assign(v, v_new)
         self.assign_sub(variable, rate * gradient / (tf.sqrt(v_new) + 1e-8))
@@ -60,3 +66,46 @@ class LREQAdam(keras.optimizers.Optimizer):
 
     def get_config(self):
         return super().get_config() | {"beta_2": self.beta_2}
+
+
+class LossScale:
+    """Dynamic loss scaling, which keeps gradients within float16's range.
+
+    Losses are multiplied by `value` before they are differentiated and gradients divided by it.
+    An update whose gradients overflow all the same is skipped and the value halved; after
+    `GROWTH_UPDATES` updates without an overflow it is doubled. One scale serves both optimizers,
+    since update 3 moves the networks of both by one backward pass (Keras' LossScaleOptimizer has
+    one scale an optimizer).
+
+    Attributes:
+        value: float32 scalar variable.
+        good: float32 scalar variable, updates since the value last changed.
+        gate: float32 scalar variable, 1 if the latest gradients were finite, else 0.
+    """
+
+    START = 2.0**15
+    GROWTH_UPDATES = 2000
+
+    def __init__(self):
+        kwargs = dict(trainable=False, autocast=False, aggregation="only_first_replica")
+        self.value = keras.Variable(self.START, name="loss_scale", **kwargs)
+        self.good = keras.Variable(0.0, name="loss_scale_good", **kwargs)
+        self.gate = keras.Variable(1.0, name="loss_scale_gate", **kwargs)
+
+    def unscale(self, gradients: list) -> list:
+        """Divides gradients (or None) by the scale, and sets `gate` and the scale by them.
+
+        To be called on every replica; the replicas find the same.
+        """
+        scale = tf.convert_to_tensor(self.value)
+        gradients = [None if g is None else tf.cast(g, tf.float32) / scale for g in gradients]
+        sums = [tf.reduce_sum(g) for g in gradients if g is not None]  # not finite if an entry is
+        bad = tf.cast(~tf.reduce_all(tf.math.is_finite(tf.stack(sums))), tf.float32)
+        context = tf.distribute.get_replica_context()
+        finite = context.all_reduce(tf.distribute.ReduceOp.SUM, bad) == 0.0
+        good = tf.where(finite, self.good + 1.0, 0.0)
+        grown = good >= self.GROWTH_UPDATES
+        self.gate.assign(tf.cast(finite, tf.float32))
+        self.value.assign(tf.where(finite, tf.where(grown, 2.0 * scale, scale), scale / 2.0))
+        self.good.assign(tf.where(grown, 0.0, good))
+        return gradients

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -38,7 +39,10 @@ CHANGEABLE = (
     "log_images",
     "data",  # the set may have moved; its number of images must be the same
     "batch_by_level",  # after running out of memory
+    "accumulate",
     "learning_rate_by_level",  # after diverging
+    "strategy",  # the next machine may be another
+    "max_hours",
 )
 
 
@@ -56,6 +60,7 @@ class RunDirectory:
         self.samples = self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
         self._lock = None
+        self._unwritten: list[str] = []  # rows of metrics while the directory is away
 
     def check(self, config: Config, resume: str) -> None:
         """Tells, before any work and without writing, whether a run may start or go on here.
@@ -118,6 +123,15 @@ class RunDirectory:
                 f"--run_dir={self.path}: {error.strerror}; nothing to lose."
             ) from None
 
+    def require(self) -> None:
+        """Looks whether the run is still there, so that nothing is written in its place.
+
+        Raises:
+            FileNotFoundError: it is not; a network disk may be away.
+        """
+        if not self.config_path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "is away", str(self.path))
+
     def rewind_metrics(self, images_seen: int) -> None:
         """Drops rows later than a checkpoint, which the resumed run will write again."""
         rows = [row for row in self.read_metrics() if int(row["images_seen"]) <= images_seen]
@@ -133,13 +147,16 @@ class RunDirectory:
         return [row for row in rows if all(row.get(name) for name in COLUMNS)]
 
     def add_metrics(self, row: dict[str, object]) -> None:
-        """Appends a row, numbers to six digits."""
+        """Appends a row, numbers to six digits; it is kept until it can be written."""
         texts = [
             f"{value:.6g}" if isinstance(value, float) else str(value)
             for value in (row[name] for name in COLUMNS)
         ]
+        self._unwritten.append(",".join(texts) + "\n")
+        self.require()
         with open(self.metrics_path, "a") as file:
-            file.write(",".join(texts) + "\n")
+            file.write("".join(self._unwritten))
+        self._unwritten.clear()
 
 
 def write_beside(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ A run lives in its --run_dir; the same command again goes on where it stopped.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from absl import flags
@@ -35,14 +36,16 @@ def main() -> int:
     if not flags.FLAGS.run_dir:
         raise ConfigError("--run_dir: say where the run is to live, as --run_dir=runs/mine.")
     directory = RunDirectory(flags.FLAGS.run_dir)
-    directory.check(config, flags.FLAGS.resume)
+    # Of several workers the chief may have begun already: it checks for all.
+    if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
+        directory.check(config, flags.FLAGS.resume)
 
     from alae_tf.checkpoint import CheckpointError
     from alae_tf.data import DataError
     from alae_tf.loop import train
 
     try:
-        return train(config, directory)
+        return train(config, directory, flags.FLAGS.resume)
     except (DataError, CheckpointError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@ import tensorflow as tf
 from alae_tf import losses, ops
 from alae_tf.config import Config
 from alae_tf.model import build_alae
-from alae_tf.optimizer import LREQAdam
+from alae_tf.optimizer import LossScale, LREQAdam
 
 UPDATES = ("d", "g", "latent")
 
@@ -41,6 +41,7 @@ class Trainer:
         alae: the networks being trained.
         slow: their slow copy, which is what is evaluated and exported.
         optimizer_ed, optimizer_fg: of E and D, and of F and G.
+        loss_scale: with float16, else None.
         traces: how often each level's step was traced.
     """
 
@@ -52,8 +53,12 @@ class Trainer:
             self.slow = build_alae(config)
             for slow, fast in zip(self.slow.variables, self.alae.variables, strict=True):
                 slow.assign(fast)
-            self.optimizer_ed = LREQAdam(beta_2=config.adam_beta_2, name="optimizer_ed")
-            self.optimizer_fg = LREQAdam(beta_2=config.adam_beta_2, name="optimizer_fg")
+            self.loss_scale = LossScale() if config.precision == "float16" else None
+            kwargs = dict(beta_2=config.adam_beta_2)
+            if self.loss_scale is not None:
+                kwargs["gate"] = self.loss_scale.gate
+            self.optimizer_ed = LREQAdam(**kwargs, name="optimizer_ed")
+            self.optimizer_fg = LREQAdam(**kwargs, name="optimizer_fg")
             F, G, E, D = self.alae.F, self.alae.G, self.alae.E, self.alae.D
             self.optimizer_ed.build(E.trainable_variables + D.trainable_variables)
             self.optimizer_fg.build(F.trainable_variables + G.trainable_variables)
@@ -70,7 +75,9 @@ class Trainer:
         for optimizer in (self.optimizer_ed, self.optimizer_fg):
             optimizer.reset()
 
-    def step(self, pixels, level: int, images_seen: int, blend: float) -> dict[str, tf.Tensor]:
+    def step(
+        self, pixels, level: int, images_seen: int, blend: float, stop: bool = False
+    ) -> dict[str, tf.Tensor]:
         """One iteration at `level`.
 
         Args:
@@ -78,9 +85,11 @@ class Trainer:
             level: int. The step is traced once a level.
             images_seen: images before this iteration; with the config's seed it fixes all draws.
             blend: in [0, 1].
+            stop: whether this worker has been asked to stop.
 
         Returns:
-            The three losses by name in `UPDATES`: float32 scalars, means over the global batch.
+            The three losses by name in `UPDATES`: float32 scalars, means over the global batch;
+            and "stop", above 0 if any worker has been asked to stop.
         """
         every = self.config.r1_every
         r1 = every == 1 or (images_seen // self.config.batch_size(level)) % every == 0
@@ -88,21 +97,23 @@ class Trainer:
         if key not in self._steps:
             self._steps[key] = self._make_step(level, r1)
         seed = tf.constant([self.config.seed, images_seen], tf.int64)
-        return self._steps[key](pixels, seed, tf.constant(blend, tf.float32))
+        blend, stop = (tf.constant(float(value), tf.float32) for value in (blend, stop))
+        return self._steps[key](pixels, seed, blend, stop)
 
     def _make_step(self, level: int, r1: bool):
         @tf.function
-        def step(pixels, seed, blend):
+        def step(pixels, seed, blend, stop):
             self.traces[level] = self.traces.get(level, 0) + 1
-            result = self.strategy.run(replica_step, args=(pixels, seed, blend))
+            result = self.strategy.run(replica_step, args=(pixels, seed, blend, stop))
             reduce = tf.distribute.ReduceOp.SUM
-            return {name: self.strategy.reduce(reduce, result[name], axis=None) for name in UPDATES}
+            return {k: self.strategy.reduce(reduce, v, axis=None) for k, v in result.items()}
 
-        def replica_step(pixels, seed, blend):
+        def replica_step(pixels, seed, blend, stop):
             batch = self.config.batch_size(level)
             iteration = Iteration(self, level, blend, batch, r1)
             real = fade_images(ops.to_unit(pixels), level, blend)
-            return iteration(real, {name: iteration.draw(name, seed) for name in UPDATES})
+            losses = iteration(real, {name: iteration.draw(name, seed) for name in UPDATES})
+            return losses | {"stop": tf.identity(stop)}  # a value of this replica
 
         return step
 
@@ -125,6 +136,7 @@ class Iteration:
     def __init__(self, trainer: Trainer, level: int, blend: tf.Tensor, batch: int, r1: bool):
         self.config, self.alae, self.slow = trainer.config, trainer.alae, trainer.slow
         self.optimizer_ed, self.optimizer_fg = trainer.optimizer_ed, trainer.optimizer_fg
+        self.loss_scale = trainer.loss_scale
         self.level, self.blend, self.batch, self.r1 = level, blend, batch, r1
 
     def __call__(self, real: tf.Tensor, draws: dict[str, Draw]) -> dict[str, tf.Tensor]:
@@ -145,14 +157,14 @@ class Iteration:
             fake, w = self.generate(draw)
             fake = tf.stop_gradient(fake)
             with tf.GradientTape() as tape:
-                real_logits, penalty = losses.logits_and_r1(self.logits, real, gamma)
-                loss = losses.discriminator_loss(self.logits(fake), real_logits) + penalty
-                loss = self.mean(loss)
-            return loss, w, tape.gradient(loss, variables)
+                logits, penalty = losses.logits_and_r1(self.logits, real, gamma, self.scale())
+                loss = losses.discriminator_loss(self.logits(fake), logits) + penalty
+                loss, scaled = self.mean(loss)
+            return loss, tf.reduce_sum(w, axis=0), tape.gradient(scaled, variables)
 
-        loss, w, slopes = self.compiled(gradients)(real, draw)
-        apply(self.optimizer_ed, slopes, variables)
-        self.update_w_avg(w)
+        loss, w_sum, slopes = self.total(gradients, real, draw)
+        self.apply(slopes, (self.optimizer_ed, variables))
+        self.update_w_avg(w_sum)
         return loss
 
     def update_generator(self, draw: Draw) -> tf.Tensor:
@@ -162,12 +174,12 @@ class Iteration:
         def gradients(draw):
             with tf.GradientTape() as tape:
                 image, w = self.generate(draw)
-                loss = self.mean(losses.generator_loss(self.logits(image)))
-            return loss, w, tape.gradient(loss, variables)
+                loss, scaled = self.mean(losses.generator_loss(self.logits(image)))
+            return loss, tf.reduce_sum(w, axis=0), tape.gradient(scaled, variables)
 
-        loss, w, slopes = self.compiled(gradients)(draw)
-        apply(self.optimizer_fg, slopes, variables)
-        self.update_w_avg(w)
+        loss, w_sum, slopes = self.total(gradients, draw)
+        self.apply(slopes, (self.optimizer_fg, variables))
+        self.update_w_avg(w_sum)
         return loss
 
     def update_latent(self, draw: Draw) -> tf.Tensor:
@@ -180,18 +192,17 @@ class Iteration:
             with tf.GradientTape() as tape:
                 image, w = self.generate(draw)
                 found = self.alae.encode(image, self.level, self.blend)
-                loss = self.mean(losses.latent_loss(w, found))
-            return loss, w, tape.gradient(loss, E + FG)
+                loss, scaled = self.mean(losses.latent_loss(w, found))
+            return loss, tf.reduce_sum(w, axis=0), tape.gradient(scaled, E + FG)
 
-        loss, w, slopes = self.compiled(gradients)(draw)
-        apply(self.optimizer_ed, slopes[: len(E)], E)
-        apply(self.optimizer_fg, slopes[len(E) :], FG)
-        self.update_w_avg(w)
+        loss, w_sum, slopes = self.total(gradients, draw)
+        self.apply(slopes, (self.optimizer_ed, E), (self.optimizer_fg, FG))
+        self.update_w_avg(w_sum)
         return loss
 
-    def update_w_avg(self, w: tf.Tensor) -> None:
+    def update_w_avg(self, w_sum: tf.Tensor) -> None:
         """w_avg follows the global batch's mean w, at each of the three updates."""
-        mean = tf.reduce_sum(w, axis=0) / self.batch
+        mean = w_sum / self.batch
         mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, mean)
         w_avg = self.alae.w_avg
         w_avg.assign(ops.lerp(mean, tf.convert_to_tensor(w_avg), self.config.w_avg_decay))
@@ -218,14 +229,65 @@ class Iteration:
         """D∘E at the current level and blend."""
         return self.alae.logits(x, self.level, self.blend)
 
-    def mean(self, per_example: tf.Tensor) -> tf.Tensor:
-        """This replica's share of the mean over the global batch."""
-        return tf.reduce_sum(per_example) / self.batch
+    def scale(self) -> tf.Tensor | float:
+        """What losses are multiplied by while they are differentiated; 1 but for float16."""
+        return 1.0 if self.loss_scale is None else tf.convert_to_tensor(self.loss_scale.value)
 
-    def compiled(self, function):
-        """The function, compiled by XLA if the config says so (forward and backward only:
-        XLA cannot compile the exchange between replicas)."""
-        return tf.function(function, jit_compile=True) if self.config.xla else function
+    def mean(self, per_example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """This replica's share of the mean over the global batch, and that share scaled."""
+        loss = tf.reduce_sum(per_example) / self.batch
+        return loss, loss * self.scale()
+
+    def total(self, gradients, *batch):
+        """The sum of what `gradients` gives for each of --accumulate parts of the batch.
+
+        One part is in memory at a time: the first shows which gradients there are, a loop adds
+        the others. `gradients` gives sums over examples: (loss, w_sum, slopes).
+        """
+        # XLA cannot compile the exchange between replicas, so it gets forward and backward only.
+        compute = tf.function(gradients, jit_compile=True) if self.config.xla else gradients
+        parts = self.config.accumulate
+        if parts == 1:
+            return compute(*batch)
+        share = self.batch // tf.distribute.get_replica_context().num_replicas_in_sync
+
+        def part(i):
+            def own(x):  # the first noise map and the cutoff are for all examples
+                whole = x.shape.rank and x.shape[0] == share
+                return tf.reshape(x, [parts, share // parts, *x.shape[1:]])[i] if whole else x
+
+            return tf.nest.map_structure(lambda x: x if x is None else own(x), batch)
+
+        first = compute(*part(0))
+        there = [x is not None for x in tf.nest.flatten(first)]
+
+        def existing(result):
+            return [
+                x for x, is_there in zip(tf.nest.flatten(result), there, strict=True) if is_there
+            ]
+
+        def add(i, *sums):
+            new = existing(compute(*part(i)))
+            return i + 1, *(a + b for a, b in zip(sums, new, strict=True))
+
+        start = (tf.constant(1), *existing(first))
+        _, *sums = tf.while_loop(lambda i, *_: i < parts, add, start, parallel_iterations=1)
+        sums = iter(sums)
+        return tf.nest.pack_sequence_as(first, [next(sums) if ok else None for ok in there])
+
+    def apply(self, slopes: list, *moved: tuple[LREQAdam, list]) -> None:
+        """Applies the gradients that exist; the layers of other levels have none.
+
+        Args:
+            slopes: of all variables in `moved`, in order; None where there is none.
+            moved: optimizers with the variables that each is to move.
+        """
+        if self.loss_scale is not None:
+            slopes = self.loss_scale.unscale(slopes)
+        slopes = iter(slopes)
+        for optimizer, variables in moved:
+            pairs = [(next(slopes), variable) for variable in variables]
+            optimizer.apply(*zip(*(pair for pair in pairs if pair[0] is not None), strict=True))
 
     def draw(self, update: str, seed: tf.Tensor) -> Draw:
         """Draws the random numbers of one update for this replica.
@@ -252,13 +314,7 @@ class Iteration:
         context = tf.distribute.get_replica_context()
         share = self.batch // context.num_replicas_in_sync
         start = context.replica_id_in_sync_group * share
-        return values[start : start + share]
-
-
-def apply(optimizer: LREQAdam, gradients: list, variables: list) -> None:
-    """Applies the gradients that exist; the layers of other levels have none."""
-    pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
-    optimizer.apply(*zip(*pairs, strict=True))
+        return tf.slice(values, [start, *[0] * (values.shape.rank - 1)], [share, *values.shape[1:]])
 
 
 def fade_images(x: tf.Tensor, level: int, blend: tf.Tensor) -> tf.Tensor:

@@ -7,11 +7,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"config", "schedule", "ops", "losses", "pixels"},
+    {"config", "schedule", "ops", "losses", "pixels", "interrupt", "events"},
     {"layers", "optimizer"},
     {"networks"},
     {"model"},
-    {"data", "train_step", "metrics"},
+    {"data", "train_step", "metrics", "strategy"},
     {"checkpoint", "official"},
     {"autoencoder", "run_dir"},
     {"pictures"},

@@ -4,7 +4,6 @@ import pytest
 import tensorflow as tf
 
 from alae_tf import checkpoint, loop
-from alae_tf.config import ConfigError
 from alae_tf.run_dir import RunDirectory
 
 
@@ -12,12 +11,6 @@ from alae_tf.run_dir import RunDirectory
 def one_device(monkeypatch):
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     monkeypatch.setattr(loop, "make_strategy", lambda config: strategy)
-
-
-def test_a_batch_that_the_replicas_do_not_divide(small):
-    with pytest.raises(ConfigError, match="--batch_by_level=9: 9 cannot be divided among 2 dev"):
-        loop.make_strategy(small.replace(batch_by_level=(9,)))
-    assert loop.make_strategy(small).num_replicas_in_sync == 2
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(

@@ -49,6 +49,7 @@ def test_one_process_at_a_time(tmp_path):
 
 def test_metrics_rewind_to_a_checkpoint(tmp_path):
     directory = RunDirectory(tmp_path)
+    directory.open(Config())
     directory.rewind_metrics(0)
     for images in (10, 20, 30):
         directory.add_metrics(dict.fromkeys(COLUMNS, 0.123456789) | {"images_seen": images})

@@ -32,6 +32,8 @@ def batches(
     start: int = 0,
     flip: bool = False,
     prefetch: int = 4,
+    worker: int = 0,
+    workers: int = 1,
 ) -> tf.data.Dataset:
     """Endless batches; position p (images seen) is image epoch_order(n, seed, p // n)[p % n].
 
@@ -50,23 +52,27 @@ def batches(
         flip: mirror each image with probability ½, drawn from (seed, position of the batch), so
             that the flips of a resumed run agree if its batches begin at the same positions.
         prefetch: batches made ready ahead.
+        worker, workers: of several, each reads its own part of every batch: worker i the i-th.
 
     Returns:
-        Dataset of uint8 [batch_size, resolution, resolution, C], static shape. An image that cannot
-        be read raises tf.errors.OpError with DataError's text in it, as tf.data wraps it.
+        Dataset of uint8 [batch_size/workers, resolution, resolution, C], static shape. An image
+        that cannot be read raises tf.errors.OpError with DataError's text in it, as tf.data wraps
+        it.
     """
     _keep(source, resolution)
     gate = exit_gate()
-    shape = [batch_size, resolution, resolution, source.channels]
+    share = batch_size // workers
+    own = slice(worker * share, (worker + 1) * share)
+    shape = [share, resolution, resolution, source.channels]
     order = functools.lru_cache(maxsize=2)(functools.partial(epoch_order, len(source), seed))
 
     def batch_at(position: np.int64) -> np.ndarray:
-        epochs, places = np.divmod(position + np.arange(batch_size), len(source))
+        epochs, places = np.divmod(position + np.arange(batch_size)[own], len(source))
         parts = [order(epoch)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()]
         images = _take(source, resolution, np.concatenate(parts))
         if flip:
             mirrored = np.random.default_rng([seed, FLIPS, position]).random(batch_size) < 0.5
-            images[mirrored] = images[mirrored, :, ::-1]
+            images[mirrored[own]] = images[mirrored[own], :, ::-1]
         return images
 
     def gated(position: np.int64) -> np.ndarray:
@@ -75,11 +81,7 @@ def batches(
     def load(position: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.numpy_function(gated, [position], tf.uint8), shape)
 
-    options = tf.data.Options()
-    # There are no input files to deal out among workers: each takes its share of every batch.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    dataset = tf.data.Dataset.counter(start, batch_size).map(load)
-    return dataset.prefetch(prefetch).with_options(options)
+    return tf.data.Dataset.counter(start, batch_size).map(load).prefetch(prefetch)
 
 
 def fixed_images(source: Source, resolution: int, count: int) -> np.ndarray:

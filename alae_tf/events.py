@@ -1,0 +1,60 @@
+"""TensorBoard's view of a run: scalars and sample grids by images seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+
+class Events:
+    """The event files of a run; a new one for every process that trains in it.
+
+    Args:
+        folder: the run's `tensorboard/`.
+        images_seen: where the run goes on; what is recorded beyond it is dropped, since it will
+            be recorded again and a graph must not double back.
+    """
+
+    def __init__(self, folder: Path, images_seen: int):
+        for path in folder.glob("events.out.tfevents.*"):
+            _drop_later(path, images_seen)
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Records numbers."""
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+
+    def image(self, step: int, image: np.ndarray) -> None:
+        """Records a sample grid, uint8 [H, W, C]."""
+        with self._writer.as_default(step=step):
+            tf.summary.image("samples", image[np.newaxis])
+
+    def flush(self) -> None:
+        """Makes sure that everything is on disk."""
+        self._writer.flush()
+
+
+def _drop_later(path: Path, images_seen: int) -> None:
+    """Rewrites an event file without the events after `images_seen` and without a torn end."""
+    kept, whole = [], True
+    try:
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            later = tf.compat.v1.Event.FromString(record).step > images_seen
+            whole = whole and not later
+            if not later:
+                kept.append(record)
+    except tf.errors.DataLossError:  # a kill cut its last record short
+        whole = False
+    if whole:
+        return
+    beside = path.with_name(path.name + ".partial")
+    with tf.io.TFRecordWriter(str(beside)) as writer:
+        for record in kept:
+            writer.write(record)
+    os.replace(beside, path)

@@ -1,0 +1,155 @@
+"""Over which devices and machines a run is spread, and what its workers must agree on.
+
+The workers of a multi-worker run are the same command on every machine. Which machines there are
+and which of them this process is, is read from the environment:
+
+- TF_CONFIG, if it is set: TensorFlow's JSON of {"cluster": {"worker": [addresses]}, "task": …};
+- else Slurm's variables, in a job step started by `srun`;
+- else Kubernetes' interface, for pods of one Job: ALAE_POD_LABEL selects them (as
+  job-name=alae), HOST_IP is the address of this pod's node, and the pods use the host's network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import tensorflow as tf
+
+from alae_tf.config import Config, ConfigError
+
+KUBERNETES_PORT = 8470
+
+
+def make_strategy(config: Config) -> tf.distribute.Strategy:
+    """The strategy that `config.strategy` names; to be made before any other use of TensorFlow.
+
+    Raises:
+        ConfigError: the environment describes no cluster, or the batches cannot be divided.
+    """
+    kind = config.strategy
+    if kind == "auto":
+        kind = "multi_worker" if _workers_of_tf_config() > 1 else "mirrored"
+    if kind == "multi_worker":
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolve_cluster())
+    else:
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        names = [device.name for device in devices]
+        strategy = (
+            tf.distribute.OneDeviceStrategy(names[0])
+            if kind == "one_device"
+            else tf.distribute.MirroredStrategy(names)
+        )
+    check_batches(config, strategy.num_replicas_in_sync)
+    return strategy
+
+
+def check_batches(config: Config, replicas: int) -> None:
+    """Every level's batch must be divisible among the replicas and --accumulate parts.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    parts = replicas * config.accumulate
+    for batch in config.batch_by_level:
+        if batch % parts:
+            accumulate = f" times --accumulate={config.accumulate}" if config.accumulate > 1 else ""
+            raise ConfigError(
+                f"--batch_by_level={','.join(map(str, config.batch_by_level))}: {batch} cannot be "
+                f"divided among {replicas} devices{accumulate}; use multiples of {parts}."
+            )
+
+
+def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
+    """The cluster that the environment describes, this process' place in it set.
+
+    Raises:
+        ConfigError: it describes none, or describes it wrongly.
+    """
+    if os.environ.get("TF_CONFIG"):
+        if _workers_of_tf_config() == 0:
+            raise ConfigError(
+                'TF_CONFIG: must be JSON as {"cluster": {"worker": ["host:port", …]}, '
+                '"task": {"type": "worker", "index": 0}}.'
+            )
+        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    try:
+        if "SLURM_PROCID" in os.environ:
+            return _slurm()
+        if "KUBERNETES_SERVICE_HOST" in os.environ:
+            return _kubernetes(_kubernetes_client())
+    except (ImportError, RuntimeError, KeyError, ValueError) as error:
+        raise ConfigError(f"--strategy=multi_worker: the cluster is not clear ({error}).") from None
+    raise ConfigError(
+        "--strategy=multi_worker: no cluster found; set TF_CONFIG, or start by Slurm's srun or as "
+        "a Kubernetes Job (see BUILD.md)."
+    )
+
+
+def _workers_of_tf_config() -> int:
+    try:
+        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        workers = config["cluster"]["worker"]
+        index = config["task"]["index"]
+        return len(workers) if 0 <= index < len(workers) else 0
+    except (ValueError, KeyError, TypeError):
+        return 0
+
+
+def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
+    cpu_only = dict(gpus_per_node=1, gpus_per_task=1, auto_set_gpu=False)
+    if not shutil.which("nvidia-smi"):  # the resolver cannot count to zero GPUs
+        tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "1")
+        cpu_only["gpus_per_node"] = max(int(part.split("(")[0]) for part in tasks.split(","))
+    kwargs = {} if shutil.which("nvidia-smi") else cpu_only
+    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**kwargs)
+    resolver.cluster_spec()  # finds out which task this is
+    return resolver
+
+
+def _kubernetes(client) -> tf.distribute.cluster_resolver.ClusterResolver:
+    resolver = tf.distribute.cluster_resolver.KubernetesClusterResolver(
+        {"worker": [os.environ["ALAE_POD_LABEL"]]},
+        tf_server_port=KUBERNETES_PORT,
+        override_client=client,
+    )
+    workers = resolver.cluster_spec().job_tasks("worker")
+    own = f"{os.environ['HOST_IP']}:{KUBERNETES_PORT}"
+    if workers.count(own) != 1:
+        raise ValueError(f"{own} should be one of the pods' addresses: {', '.join(workers)}")
+    resolver.task_type, resolver.task_id = "worker", workers.index(own)
+    return resolver
+
+
+def _kubernetes_client():
+    from kubernetes import client, config
+
+    config.load_incluster_config()
+    return client.CoreV1Api()
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run's files: the first worker, or the only one."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_id
+
+
+def workers(strategy: tf.distribute.Strategy) -> int:
+    """Number of processes that train together."""
+    resolver = strategy.cluster_resolver
+    return max(1, len(resolver.cluster_spec().as_dict().get("worker", []))) if resolver else 1
+
+
+def of_all_replicas(strategy: tf.distribute.Strategy, value: int) -> list[int]:
+    """What each replica's process gave as `value`, in order; all must call this together."""
+
+    @tf.function
+    def gather():
+        def replica():
+            context = tf.distribute.get_replica_context()
+            return context.all_gather(tf.constant([value], tf.int64), axis=0)
+
+        return strategy.experimental_local_results(strategy.run(replica))[0]
+
+    return gather().numpy().tolist()
