@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 
@@ -17,6 +16,7 @@ from alae_tf.data import Source
 from alae_tf.metrics.representation import features, nearest_neighbour_accuracy
 from alae_tf.run_dir import RunDirectory, write_beside
 from alae_tf.schedule import Growth
+from alae_tf.signals import Signals
 from alae_tf.train_step import UPDATES, Trainer
 
 
@@ -93,27 +93,6 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
                 f"divided among {len(devices)} devices; use multiples of {len(devices)}."
             )
     return tf.distribute.MirroredStrategy([device.name for device in devices])
-
-
-class Signals:
-    """While it is open, SIGTERM and Ctrl-C are noted instead of killing; a second one kills."""
-
-    def __init__(self):
-        self.received: signal.Signals | None = None
-
-    def __enter__(self):
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        self._before = {number: signal.signal(number, self._note) for number in numbers}
-        return self
-
-    def _note(self, number, frame):
-        self.received = signal.Signals(number)
-        for other, handler in self._before.items():
-            signal.signal(other, handler)
-
-    def __exit__(self, *error):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 class Run:
