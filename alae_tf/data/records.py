@@ -41,7 +41,7 @@ class RecordFiles:
         """The bytes of one record; IndexError outside 0 to len - 1."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        path = self.paths[np.searchsorted(self._file_starts, index, side="right") - 1]
+        path = self.paths[self._file_of(index)]
         offset, length = self._spans[index].tolist()
         try:
             descriptor = os.open(path, os.O_RDONLY)
@@ -54,6 +54,33 @@ class RecordFiles:
         if len(data) < length:
             raise _torn(path, index, offset, offset + length, offset + len(data))
         return data
+
+    def place(self, index: int) -> str:
+        """Where record `index` is, for messages: the file, and its number there."""
+        number = self._file_of(index)
+        return f"{self.paths[number]}: record {index - self._file_starts[number]:,}"
+
+    def _file_of(self, index: int) -> int:
+        return int(np.searchsorted(self._file_starts, index, side="right")) - 1
+
+
+def count_records(path: str | os.PathLike) -> int:
+    """How many records a file has, without a walk if its size is a multiple of the first one's.
+
+    Raises:
+        DataError: the file is missing or torn.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            header = file.read(HEADER)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}. It should be a TFRecord file.") from None
+    if len(header) == HEADER:
+        first = HEADER + struct.unpack_from("<Q", header)[0] + FOOTER
+        if size % first == 0:
+            return size // first
+    return len(_spans(os.fspath(path)))
 
 
 def _spans(path: str) -> np.ndarray:

@@ -60,6 +60,29 @@ class Source(abc.ABC):
         return self.pyramid(index, [resolution])[0]
 
 
+class Subset(Source):
+    """Some images of a source.
+
+    Args:
+        source: where they are.
+        indices: int64 [n], their places there.
+    """
+
+    def __init__(self, source: Source, indices: np.ndarray):
+        self.uri, self.channels = source.uri, source.channels
+        self.labels = None if source.labels is None else source.labels[indices]
+        self._source, self._indices = source, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def image(self, index: int) -> np.ndarray:
+        return self._source.image(int(self._indices[index]))
+
+    def pyramid(self, index: int, resolutions: Sequence[int]) -> list[np.ndarray]:
+        return self._source.pyramid(int(self._indices[index]), resolutions)
+
+
 def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Splits "PATH?key=value&key=value" into the path and its options.
 
