@@ -1,5 +1,6 @@
 """Random access to TFRecord files."""
 
+import bisect
 import os
 import struct
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ class RecordFiles:
         self.paths = [os.fspath(path) for path in paths]
         spans = [_spans(path) for path in self.paths]
         self._spans = np.concatenate([np.zeros([0, 2], np.int64), *spans])  # offset, length
-        self._file_starts = np.cumsum([0] + [len(span) for span in spans])[:-1]
+        self._file_starts = np.cumsum([0] + [len(span) for span in spans])[:-1].tolist()
         if not len(self._spans):
             names = ", ".join(self.paths) or "no file"
             raise DataError(f"{names}: no record. At least one TFRecord is needed.")
@@ -61,7 +62,7 @@ class RecordFiles:
         return f"{self.paths[number]}: record {index - self._file_starts[number]:,}"
 
     def _file_of(self, index: int) -> int:
-        return int(np.searchsorted(self._file_starts, index, side="right")) - 1
+        return bisect.bisect_right(self._file_starts, index) - 1
 
 
 def count_records(path: str | os.PathLike) -> int:

@@ -3,6 +3,8 @@
 A record is a tf.train.Example of `shape` (int64 [C, H, W]) and `data` (uint8, in that order).
 """
 
+import math
+
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -36,7 +38,7 @@ def from_record(record: bytes) -> np.ndarray:
     shape, data = list(features["shape"].int64_list.value), features["data"].bytes_list.value
     if len(shape) != 3 or min(shape) < 1 or shape[0] not in (1, 3):
         raise ValueError(f"has the shape {shape} instead of [1 or 3, height, width]")
-    if len(data) != 1 or len(data[0]) != np.prod(shape):
+    if len(data) != 1 or len(data[0]) != math.prod(shape):
         held = f"{len(data[0]):,}" if len(data) == 1 else f"{len(data)} times some"
         raise ValueError(f"has {held} bytes of data for the shape {shape}, a byte a value")
     return np.frombuffer(data[0], np.uint8).reshape(shape).transpose(1, 2, 0)
