@@ -180,6 +180,7 @@ class Run:
         }
 
         def write():
+            self.directory.require()
             checkpoint.save(self.trainer, self.directory.path, state, self.config.keep_checkpoints)
             self.saved_at = self.images_seen
             self.events.flush()
@@ -197,7 +198,6 @@ class Run:
         """
         where = f"--run_dir={self.directory.path}"
         try:
-            self.directory.require()
             write()
         except (OSError, tf.errors.OpError) as error:
             number = getattr(error, "errno", errno.EIO)
@@ -377,6 +377,7 @@ class Run:
         path = self.directory.samples / f"images-{self.images_seen:012d}.png"
 
         def write():
+            self.directory.require()
             write_beside(path, pictures.png(grid))
             self.events.image(self.images_seen, grid)
             rows = self.directory.read_metrics()

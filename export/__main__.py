@@ -111,7 +111,6 @@ def real_images(uri: str, resolution: int, channels: int, count: int):
     import numpy as np
 
     from alae_tf.data import DataError, open_source
-    from alae_tf.pixels import fit
 
     flag = "--representative_data"
     try:
@@ -122,7 +121,7 @@ def real_images(uri: str, resolution: int, channels: int, count: int):
                 f"{flag}={uri}: images of {source.channels} channels, the model takes {channels}."
             )
         indices = np.linspace(0, len(source), count, endpoint=False).astype(int)
-        return np.stack([fit(source.image(i), resolution) for i in indices.tolist()])
+        return np.stack([source.fitted(i, resolution) for i in indices.tolist()])
     except DataError as error:
         message = str(error).replace("--data=", f"{flag}=")
         raise ExportError(f"{message}\nName real images for the comparison by {flag}.") from None

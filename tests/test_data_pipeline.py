@@ -156,7 +156,7 @@ assert [part.shape.as_list() for part in parts] == [[32, 4, 4, 1]] * 2
 got = np.concatenate([part.numpy()[:, 0, 1, 0] for part in parts])
 small = Numbered(100, 512)
 order = epoch_order(100, 0, 0)[:64]
-assert got.tolist() == [pipeline.fit(small.image(i), 4)[0, 1, 0] for i in order]
+assert got.tolist() == [small.fitted(i, 4)[0, 1, 0] for i in order]
 print("two halves")
 """
 
