@@ -93,12 +93,15 @@ class Trainer:
         """
         every = self.config.r1_every
         r1 = every == 1 or (images_seen // self.config.batch_size(level)) % every == 0
-        key = (level, r1)
-        if key not in self._steps:
-            self._steps[key] = self._make_step(level, r1)
         seed = tf.constant([self.config.seed, images_seen], tf.int64)
         blend, stop = (tf.constant(float(value), tf.float32) for value in (blend, stop))
-        return self._steps[key](pixels, seed, blend, stop)
+        return self.traced(level, r1)(pixels, seed, blend, stop)
+
+    def traced(self, level: int, r1: bool = True) -> tf.types.experimental.PolymorphicFunction:
+        """The step at a level, with or without R1: pixels, seed [2], blend, stop → losses."""
+        if (level, r1) not in self._steps:
+            self._steps[level, r1] = self._make_step(level, r1)
+        return self._steps[level, r1]
 
     def _make_step(self, level: int, r1: bool):
         @tf.function
