@@ -2,7 +2,8 @@
 
     python -m alae_tf.memory --flagfile=configs/ffhq1024.cfg
 
-Nothing is computed: an iteration is traced for two batch sizes, and its graph walked in order. A
+Nothing is computed: an iteration is traced for two batch sizes, and its graph walked as TensorFlow
+does, each operation as soon as its inputs are there (so that parts of several updates overlap). A
 tensor takes memory from the operation that makes it to the last one that uses it; reshapes share
 their input's memory, and element-wise operations overwrite an input that nothing uses any more. The
 peak of what is alive, plus the weights, their slow copy and the optimizers' state, is what an
@@ -12,6 +13,7 @@ memory, fragmentation, CUDA itself.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 
 from absl import flags
@@ -49,15 +51,36 @@ def define_flags() -> None:
     flags.DEFINE_float("reserve", 0.2, "Share of a GPU that is left free, in [0, 1).")
 
 
+def execution_order(graph) -> list:
+    """The operations as TensorFlow's executor starts them: first ready, first served."""
+    operations = graph.get_operations()
+    waits = {}
+    followers = {operation: [] for operation in operations}
+    for operation in operations:
+        before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
+        waits[operation] = len(before)
+        for each in before:
+            followers[each].append(operation)
+    ready = collections.deque(operation for operation in operations if not waits[operation])
+    order = []
+    while ready:
+        order.append(ready.popleft())
+        for follower in followers[order[-1]]:
+            waits[follower] -= 1
+            if not waits[follower]:
+                ready.append(follower)
+    return order
+
+
 def peak_bytes(graph) -> int:
-    """The most that a graph's tensors take at once, its operations in their order.
+    """The most that a graph's tensors take at once.
 
     Raises:
         ValueError: a shape is not known.
     """
     root = {}  # tensor → the tensor whose memory it uses
     last_use = {}
-    operations = graph.get_operations()
+    operations = execution_order(graph)
 
     def owner(tensor):
         return root.get(tensor.ref(), tensor.ref())

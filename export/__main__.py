@@ -81,11 +81,16 @@ def load(run_dir: Path | None, untrained: Path | None, level: int | None):
     Raises:
         ExportError: no run or config, no checkpoint, or a level that it has not reached.
     """
+    import tensorflow as tf
+    from absl import logging
+
     from alae_tf.autoencoder import Autoencoder
     from alae_tf.checkpoint import CheckpointError, load_slow_copy
     from alae_tf.config import Config, ConfigError
     from alae_tf.model import build_alae
 
+    logging.set_verbosity(logging.ERROR)  # converters warn of gradients that nobody will ask for
+    tf.get_logger().setLevel("ERROR")
     try:
         if untrained:
             config = Config.load(untrained).replace(precision="float32")
@@ -297,10 +302,7 @@ def export(args: argparse.Namespace) -> int:
     """Loads, writes, checks and publishes; returns the exit code."""
     publish.check_out(args.out)
     import tensorflow as tf
-    from absl import logging
 
-    logging.set_verbosity(logging.ERROR)  # converters warn of gradients that nobody will ask for
-    tf.get_logger().setLevel("ERROR")
     missing = [name for name in _needed(args) if not publish.installed(name)]
     if missing:
         raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[export]'")

@@ -16,7 +16,7 @@ FLOORS = [
     {"autoencoder", "run_dir"},
     {"pictures", "shards"},
     {"flags", "loop"},
-    {"train", "benchmark", "prepare"},
+    {"train", "benchmark", "memory", "prepare"},
 ]
 ALLOWED_BESIDE = {("schedule", "config"), ("losses", "ops")}
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -78,7 +78,7 @@ def test_export_sees_models_alone(path):
 
 
 WITHOUT_TENSORFLOW_HERE = (
-    "config schedule pixels interrupt prepared flags run_dir train benchmark prepare".split()
+    "config schedule pixels interrupt prepared flags run_dir train benchmark memory prepare".split()
 )
 
 
