@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 
 from absl import flags
 
 from alae_tf import flags as config_flags
-from alae_tf.config import Config, ConfigError
+from alae_tf.config import ConfigError
 
 BATCHES = (2, 4)  # between which memory grows as it does further on
 ALIASES = {"Identity", "Reshape", "StopGradient", "ReadVariableOp", "Squeeze", "ExpandDims"}
@@ -120,25 +121,23 @@ def peak_bytes(graph) -> int:
     return peak
 
 
-def measure(config: Config, level: int) -> Memory:
-    """What one iteration at `level` needs on one device."""
+def measure(trainer, level: int) -> Memory:
+    """What one iteration of a `Trainer` at `level` needs on one device."""
     import tensorflow as tf
 
-    from alae_tf.train_step import Trainer
-
+    config = trainer.config
     peaks = []
     for batch in BATCHES:
-        trainer = Trainer(config.replace(batch_by_level=(batch * config.accumulate,)))
-        step = trainer.traced(level)
-        side = config.level_resolution(level)
-        shape = [batch * config.accumulate, side, side, config.image_channels]
-        pixels = tf.TensorSpec(shape, tf.uint8)
-        scalar = tf.TensorSpec([], tf.float32)
-        concrete = step.get_concrete_function(pixels, tf.TensorSpec([2], tf.int64), scalar, scalar)
+        side, batch = config.level_resolution(level), batch * config.accumulate
+        pixels = tf.TensorSpec([batch, side, side, config.image_channels], tf.uint8)
+        scalar, seed = tf.TensorSpec([], tf.float32), tf.TensorSpec([2], tf.int64)
+        step = trainer.traced(level, batch=batch)
+        concrete = step.get_concrete_function(pixels, seed, scalar, scalar)
         peaks.append(peak_bytes(concrete.graph))
-    weights = sum(v.numpy().nbytes for v in (*trainer.alae.variables, *trainer.slow.variables))
-    weights += sum(v.numpy().nbytes for _, v, _ in trainer.optimizer_ed.slots())
-    weights += sum(v.numpy().nbytes for _, v, _ in trainer.optimizer_fg.slots())
+    variables = [*trainer.alae.variables, *trainer.slow.variables]
+    variables += [v for _, v, _ in trainer.optimizer_ed.slots()]
+    variables += [v for _, v, _ in trainer.optimizer_fg.slots()]
+    weights = 4 * sum(math.prod(variable.shape) for variable in variables)
     slope = (peaks[1] - peaks[0]) / (BATCHES[1] - BATCHES[0])
     fixed = weights + peaks[0] - slope * BATCHES[0]
     return Memory(level, config.level_resolution(level), fixed, slope)
@@ -159,8 +158,11 @@ def main() -> None:
     names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
     print(f"| level | px | fixed, MiB | an image, MiB | {names} |")
     print("|---" * (4 + len(gpus)) + "|")
+    from alae_tf.train_step import Trainer
+
+    trainer = Trainer(config)
     for level in range(config.levels):
-        need = measure(config, level)
+        need = measure(trainer, level)
         batches = " | ".join(
             str(need.largest_batch(gpu * 2**30 * (1 - reserve)) * config.accumulate or "—")
             for gpu in gpus

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from alae_tf import memory
+from alae_tf.train_step import Trainer
 
 MIB = 2**20
 
@@ -38,16 +39,11 @@ def test_unknown_shapes_are_told():
 
 
 def test_memory_grows_with_images_and_level_and_shrinks_with_parts(small):
-    low, high = (memory.measure(small, level) for level in (0, 1))
+    trainer = Trainer(small)
+    low, high = (memory.measure(trainer, level) for level in (0, 1))
     assert (low.resolution, high.resolution) == (4, 8)
     assert 2 * low.per_image < high.per_image < 8 * low.per_image
-    weights = 4 * 2 * sum(np.prod(v.shape) for v in memory_variables(small))
+    weights = 4 * 2 * sum(np.prod(v.shape) for v in trainer.alae.variables)
     assert weights < low.fixed < 3 * weights
     need = memory.Memory(0, 4, fixed=1000.0, per_image=10.0)
     assert [need.largest_batch(room) for room in (900, 1009, 1010, 1079, 1080)] == [0, 0, 1, 4, 8]
-
-
-def memory_variables(config):
-    from alae_tf.model import build_alae
-
-    return build_alae(config).variables
