@@ -149,6 +149,7 @@ class Iteration:
         self.optimizer_ed, self.optimizer_fg = trainer.optimizer_ed, trainer.optimizer_fg
         self.loss_scale = trainer.loss_scale
         self.level, self.blend, self.batch, self.r1 = level, blend, batch, r1
+        self.finished: list[tf.Tensor] = []  # gradients of the update before
 
     def __call__(self, real: tf.Tensor, draws: dict[str, Draw]) -> dict[str, tf.Tensor]:
         result = {
@@ -230,7 +231,10 @@ class Iteration:
 
     def generate(self, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
         """G∘F: (images [N, H, W, C], their w [N, latent], before any style mixing)."""
-        w = self.alae.F(draw.z)
+        # Without the wait, G's passes of all updates would be in memory at once.
+        with tf.control_dependencies(self.finished):
+            z = tf.identity(draw.z)
+        w = self.alae.F(z)
         styles = self.alae.broadcast(w)
         if draw.z_mixed is not None:
             styles = self.alae.mix(styles, self.alae.map(draw.z_mixed), draw.cutoff)
@@ -293,6 +297,7 @@ class Iteration:
             slopes: of all variables in `moved`, in order; None where there is none.
             moved: optimizers with the variables that each is to move.
         """
+        self.finished = [slope for slope in slopes if slope is not None]
         if self.loss_scale is not None:
             slopes = self.loss_scale.unscale(slopes)
         slopes = iter(slopes)

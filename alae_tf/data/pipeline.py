@@ -80,7 +80,11 @@ def batches(
     def load(position: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.numpy_function(gated, [position], tf.uint8), shape)
 
-    return tf.data.Dataset.counter(start, batch_size).map(load).prefetch(prefetch)
+    options = tf.data.Options()
+    # There is nothing to tune, and the tuner holds up the exit of the process by many seconds.
+    options.autotune.enabled = False
+    dataset = tf.data.Dataset.counter(start, batch_size).map(load)
+    return dataset.prefetch(prefetch).with_options(options)
 
 
 def fixed_images(source: Source, resolution: int, count: int) -> np.ndarray:
