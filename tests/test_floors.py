@@ -7,16 +7,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"config", "schedule", "ops", "losses", "pixels", "interrupt", "events"},
+    {"config", "schedule", "ops", "losses", "pixels", "interrupt", "events", "pytorch_file"},
     {"layers", "optimizer"},
     {"networks"},
     {"model"},
-    {"data", "train_step", "metrics", "strategy"},
-    {"checkpoint", "official"},
-    {"autoencoder", "run_dir"},
-    {"pictures"},
+    {"data", "train_step", "metrics", "strategy", "official_weights"},
+    {"checkpoint"},
+    {"autoencoder", "run_dir", "official_goldens"},
+    {"pictures", "official_import"},
     {"flags", "loop"},
-    {"train", "benchmark"},
+    {"train", "benchmark", "official"},
 ]
 ALLOWED_BESIDE = {("schedule", "config"), ("losses", "ops")}
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
