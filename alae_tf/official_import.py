@@ -85,7 +85,11 @@ def import_run(
         raise OfficialError(f"{path}: holds other networks:\n  " + "\n  ".join(wrong))
     write(trainer, directory)
     left = [str(name) for name in contents.data["models"] if name not in names.values()]
-    left += [str(name) for name in contents.data if name != "models"]
+    for name, value in contents.data.items():
+        if name != "models":
+            left.append(
+                f"{name} ({', '.join(map(str, value))})" if isinstance(value, dict) else name
+            )
     left += [f"objects of {name}" for name in contents.skipped]
     return Imported(config, list(names.values()), len(tensors), left)
 
@@ -181,3 +185,4 @@ def write(trainer: Trainer, directory: RunDirectory) -> None:
                 path.rmdir()  # if it is empty
         raise
     directory.open(trainer.config)
+    directory.close()
