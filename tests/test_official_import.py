@@ -1,20 +1,24 @@
 """The authors' checkpoints as runs: encode, export and further training take them."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from pth_writer import call, name, write
 
 import alae_tf
-from alae_tf import checkpoint, official
-from alae_tf.config import Config
+from alae_tf import checkpoint, loop, official
+from alae_tf.config import Config, ConfigError
+from alae_tf.data import open_source
 from alae_tf.model import build_alae
 from alae_tf.official_weights import table
 from alae_tf.pytorch_file import read_pytorch
+from alae_tf.run_dir import RunDirectory
 from export.__main__ import load
 
 ROOT = Path(__file__).parents[1]
@@ -64,9 +68,8 @@ def test_a_run_of_the_authors_weights_gives_their_numbers(path, tmp_path, capsys
     said = capsys.readouterr().out
     assert "read discriminator_s, generator_s, mapping_tl_s, mapping_fl_s, dlatent_avg: 109" in said
     assert "4 levels (32 px), 3 image channels, 4 to 16 channels, w of 8, 3 layers in F" in said
-    assert (
-        "left out: discriminator, generator, mapping_tl, mapping_fl, auxiliary, objects of" in said
-    )
+    assert "left out: discriminator, generator, mapping_tl, mapping_fl, auxiliary (" in said
+    assert "objects of tracker.RunningMeanTorch" in said
     assert official.main(["verify", FORWARD, f"--run_dir={run_dir}"]) == 0
     errors = dict(official.verify(FORWARD, run_dir))
     assert len(errors) == 23
@@ -105,7 +108,24 @@ def test_python_and_export_take_it(imported):
     assert load(imported, None, 1).resolution == 8
 
 
-def test_training_goes_on_at_the_top_level(imported, tmp_path):
+def checkpoint_of(path, config):
+    """A checkpoint of the authors' layout with new weights; returns them and the path."""
+    alae = build_alae(config)
+    networks = {"E": "discriminator", "G": "generator", "D": "mapping_tl", "F": "mapping_fl"}
+    networks["w_avg"] = "dlatent_avg"
+    models = {network: {} for network in networks.values()}
+    for entry in table(alae):
+        letter, _, key = entry.name.partition("/")
+        theirs = np.zeros(entry.shape, np.float32)
+        if entry.variable is None:
+            theirs[:] = np.outer([1, 2, 1], [1, 2, 1]) / 16
+        else:
+            theirs = entry.to_theirs(entry.variable.numpy(), theirs)
+        models[networks[letter]][key] = theirs
+    return alae, write(path, {"models": models})
+
+
+def test_the_command_trains_the_authors_weights_at_the_top_level(tmp_path):
     photos, run_dir = tmp_path / "photos", tmp_path / "run"
     photos.mkdir()
     pixels = np.random.default_rng(0).integers(256, size=[8, 32, 32, 3]).astype(np.uint8)
@@ -116,28 +136,49 @@ def test_training_goes_on_at_the_top_level(imported, tmp_path):
     assert official.main(["import", ZIP, f"--run_dir={run_dir}", f"--config={config}"]) == 0
     assert Config.load(run_dir / "config.cfg") == Config.load(config)
     before = newest(run_dir)
-
-    def train(*flags):
-        command = [sys.executable, "-m", "alae_tf.train", f"--flagfile={run_dir}/config.cfg"]
-        command += [f"--run_dir={run_dir}", f"--data=folder:{photos}", *flags]
-        result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
-        return result.returncode, result.stderr
-
     # Levels of 16 images: the top one starts at 48 and is faded in at 56, after 7 epochs.
-    code, said = train("--epochs=7")
-    assert code == 2, said
-    assert "--epochs=7: imported weights go on where level 3 is faded in, here after 7 epo" in said
-    code, said = train("--epochs=8")
-    assert code == 0, said
-    assert "imported weights, at level 3 and faded in" in said
-    assert "goes on after 56 images" in said
+    command = [sys.executable, "-m", "alae_tf.train", f"--flagfile={run_dir}/config.cfg"]
+    command += [f"--run_dir={run_dir}", f"--data=folder:{photos}", "--epochs=8"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert "imported weights, at level 3 and faded in" in result.stderr
+    assert "goes on after 56 images" in result.stderr
     assert checkpoint.list_checkpoints(run_dir)[-1].name == "images-000000000064.npz"
     after = newest(run_dir)
-    kernel = "alae/G/blocks.3/conv_2/kernel"
-    assert 0 < np.abs(after[kernel] - before[kernel]).max() < 0.1
-    assert after["optimizer/t/G/blocks.3/conv_2/kernel"] == 4  # two iterations, updates 2 and 3
-    code, said = train("--epochs=9")  # from here on a run like any other
-    assert code == 0 and "goes on after 64 images" in said and "imported" not in said
+    kernel = "G/blocks.3/conv_2/kernel"
+    assert 0 < np.abs(after[f"alae/{kernel}"] - before[f"alae/{kernel}"]).max() < 0.1
+    assert after[f"optimizer/t/{kernel}"] == 4  # two iterations, updates 2 and 3
+
+
+def test_an_imported_run_goes_on_like_any_other(small, tmp_path, capsys, monkeypatch):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    monkeypatch.setattr(loop, "make_strategy", lambda config: strategy)
+    _, path = checkpoint_of(tmp_path / "grey.pth", small)
+    flagfile = tmp_path / "small.cfg"
+    flagfile.write_text(small.to_flagfile())
+    run_dir = tmp_path / "run"
+    flags = [f"--run_dir={run_dir}", "--which=raw", f"--config={flagfile}"]
+    assert official.main(["import", path, *flags]) == 0
+
+    def train(**changes):
+        directory = RunDirectory(run_dir)
+        try:
+            return loop.train(small.replace(**changes), directory)
+        finally:
+            directory.close()
+
+    size = len(open_source(small.data))
+    half = 1.5 * round(0.02 * size) / size  # epochs until level 1 is faded in
+    with pytest.raises(ConfigError, match="imported weights go on where level 1 is faded in, here"):
+        train(epochs=half)
+    assert train(epochs=half + 0.002) == 0
+    said = capsys.readouterr().err
+    assert "imported weights" in said and f"goes on after {round(half * size)} images" in said
+    assert train(epochs=half + 0.004) == 0
+    said = capsys.readouterr().err
+    assert "imported weights" not in said and "goes on after 151 images" in said
+    state = json.loads(bytes(newest(run_dir)["state"]))
+    assert state["level"] == 1 and state["blend"] == 1.0 and state["dataset_size"] == size
 
 
 def test_every_tensor_that_does_not_fit_is_listed(authors, tmp_path, capsys):
@@ -219,18 +260,7 @@ def test_sizes_are_read_off_the_tensors(tmp_path, capsys):
         image_channels=1,
         epochs_by_level=(1.0,),
     )
-    alae = build_alae(config)
-    names = {"E": "discriminator", "G": "generator", "D": "mapping_tl", "F": "mapping_fl"}
-    models = {name: {} for name in (*names.values(), "dlatent_avg")}
-    names["w_avg"] = "dlatent_avg"
-    for entry in table(alae):
-        letter, _, key = entry.name.partition("/")
-        before = np.zeros(entry.shape, np.float32)
-        if entry.variable is None:
-            before[:] = np.outer([1, 2, 1], [1, 2, 1]) / 16
-        ours = None if entry.variable is None else entry.variable.numpy()
-        models[names[letter]][key] = entry.to_theirs(ours, before)
-    path = write(tmp_path / "grey.pth", {"models": models})
+    alae, path = checkpoint_of(tmp_path / "grey.pth", config)
     run_dir = tmp_path / "run"
     assert official.main(["import", path, f"--run_dir={run_dir}", "--which=raw"]) == 0
     found = Config.load(run_dir / "config.cfg")
