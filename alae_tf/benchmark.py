@@ -9,6 +9,9 @@ import itertools
 import json
 import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +27,12 @@ MATMUL_SIZE = 3000
 def define_flags() -> None:
     """The flags of this command."""
     config_flags.define_config_flags()
-    flags.DEFINE_integer("level", None, "Level to measure; default: the top one.")
+    flags.DEFINE_string(
+        "level",
+        None,
+        "Level to measure; default: the top one. all: every level, each in a process of its own, "
+        "so that its peak memory is its own.",
+    )
     flags.DEFINE_integer("batch", None, "Images an iteration; default: the config's at the level.")
     flags.DEFINE_integer(
         "iterations",
@@ -108,13 +116,25 @@ def measure(config, level: int, batch: int, iterations: int) -> dict[str, float]
     }
 
 
+def in_a_process(level: int) -> dict[str, float]:
+    """The result of this command at one level, which it prints too."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "result.json"
+        command = [sys.executable, "-m", "alae_tf.benchmark", *sys.argv[1:]]
+        done = subprocess.run([*command, f"--level={level}", f"--json={path}"])
+        if done.returncode:
+            raise ConfigError(f"--level=all: level {level} failed.")
+        return json.loads(path.read_text())
+
+
 def main() -> None:
     """Prints the result, and writes it with --json."""
     config = config_flags.read_config()
     values = flags.FLAGS
-    level = config.levels - 1 if values.level is None else values.level
-    if not 0 <= level < config.levels:
-        raise ConfigError(f"--level={level}: must be 0 to {config.levels - 1}.")
+    top = config.levels - 1
+    if values.level not in (None, "all", *map(str, range(config.levels))):
+        raise ConfigError(f"--level={values.level}: must be 0 to {top}, or all.")
+    level = top if values.level in (None, "all") else int(values.level)
     batch = config.batch_size(level) if values.batch is None else values.batch
     if batch < 1:
         raise ConfigError(f"--batch={batch}: must be at least 1.")
@@ -122,6 +142,11 @@ def main() -> None:
         raise ConfigError(f"--iterations={values.iterations}: must be at least 1.")
     if values.json and not Path(values.json).resolve().parent.is_dir():
         raise ConfigError(f"--json={values.json}: its directory does not exist.")
+    if values.level == "all":
+        results = {str(level): in_a_process(level) for level in range(config.levels)}
+        if values.json:
+            Path(values.json).write_text(json.dumps(results, indent=2) + "\n")
+        return
     result = measure(config, level, batch, values.iterations)
     print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
     for name, value in result.items():

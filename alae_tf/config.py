@@ -56,7 +56,8 @@ class Config:
     data: str = setting(
         "mnist5k:",
         "The images: mnist5k: (5,000 digits, no download), idx:DIR (files in MNIST's format), "
-        "folder:DIR (PNG, JPEG, WebP), tfds:NAME (TensorFlow Datasets).",
+        "folder:DIR (PNG, JPEG, WebP), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (what "
+        "alae_tf.prepare or StyleGAN's tool wrote).",
     )
     flip: bool = setting(True, "Mirror images left-right at random; switch off for digits.")
     epochs: float = setting(60.0, "Length of the whole run, in passes over the training images.")

@@ -60,41 +60,41 @@ def train(config: Config, directory: RunDirectory, resume: str = "auto") -> int:
     Raises:
         ConfigError, data.DataError, checkpoint.CheckpointError: before any work.
     """
-    with Interrupt(config.max_hours) as interrupt:
-        strategy = make_strategy(config)
-        chief = is_chief(strategy)
-        if chief:
-            directory.check(config, resume)
-        source = open_data(config)
-        if chief:
-            directory.open(config)
-            print(
-                f"train: {config.data} ({len(source):,} images) on "
-                f"{strategy.num_replicas_in_sync} "
-                f"{tf.config.list_logical_devices()[-1].device_type}, run in {directory.path}",
-                file=sys.stderr,
-            )
-        run = Run(config, directory, source, strategy)
-        try:
-            run.restore()
+    interrupt = Interrupt(config.max_hours)
+    strategy = make_strategy(config)
+    chief = is_chief(strategy)
+    if chief:
+        directory.check(config, resume)
+    source = open_data(config)
+    if chief:
+        directory.open(config)
+        print(
+            f"train: {config.data} ({len(source):,} images) on "
+            f"{strategy.num_replicas_in_sync} "
+            f"{tf.config.list_logical_devices()[-1].device_type}, run in {directory.path}",
+            file=sys.stderr,
+        )
+    run = Run(config, directory, source, strategy)
+    try:
+        run.restore()
+        with interrupt:  # not earlier: the strategy of several workers takes SIGTERM for itself
             finished = run.go(interrupt)
-        except NonFiniteLossError as error:
-            return failed(
-                f"{error}. {run.kept()} Lower --learning_rate_by_level, or it will again."
-            )
-        except tf.errors.ResourceExhaustedError as error:
-            first = str(error).splitlines()[0]
-            return failed(
-                "out of memory; raise --accumulate or try a smaller --batch_by_level "
-                f"({first}). {run.kept()}"
-            )
-        except tf.errors.OpError as error:
-            return failed(f"{error.message.splitlines()[0]}. {run.kept()}")
-        except OSError as error:
-            return failed(f"--run_dir={directory.path}: {error.strerror or error}. {run.kept()}")
-        if not finished:
+    except NonFiniteLossError as error:
+        return failed(f"{error}. {run.kept()} Lower --learning_rate_by_level, or it will again.")
+    except tf.errors.ResourceExhaustedError as error:
+        first = str(error).splitlines()[0]
+        return failed(
+            "out of memory; raise --accumulate or try a smaller --batch_by_level "
+            f"({first}). {run.kept()}"
+        )
+    except tf.errors.OpError as error:
+        return failed(f"{error.message.splitlines()[0]}. {run.kept()}")
+    except OSError as error:
+        return failed(f"--run_dir={directory.path}: {error.strerror or error}. {run.kept()}")
+    if not finished:
+        if chief:
             print(f"train: {interrupt.reason}. {run.kept()}", file=sys.stderr)
-            return interrupt.exit_code
+        return interrupt.exit_code
     return 0
 
 
@@ -195,6 +195,7 @@ class Run:
         }
 
         def write():
+            self.directory.require()
             checkpoint.save(self.trainer, self.directory.path, state, self.config.keep_checkpoints)
             self.saved_at = self.images_seen
             self.events.flush()
@@ -212,7 +213,6 @@ class Run:
         """
         where = f"--run_dir={self.directory.path}"
         try:
-            self.directory.require()
             write()
         except (OSError, tf.errors.OpError) as error:
             number = getattr(error, "errno", errno.EIO)
@@ -392,6 +392,7 @@ class Run:
         path = self.directory.samples / f"images-{self.images_seen:012d}.png"
 
         def write():
+            self.directory.require()
             write_beside(path, pictures.png(grid))
             self.events.image(self.images_seen, grid)
             rows = self.directory.read_metrics()

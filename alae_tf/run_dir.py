@@ -125,7 +125,8 @@ class RunDirectory:
 
     def close(self) -> None:
         """Leaves the directory to other processes."""
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def require(self) -> None:
         """Looks whether the run is still there, so that nothing is written in its place.

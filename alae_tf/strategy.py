@@ -98,11 +98,11 @@ def _workers_of_tf_config() -> int:
 
 
 def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
-    cpu_only = dict(gpus_per_node=1, gpus_per_task=1, auto_set_gpu=False)
-    if not shutil.which("nvidia-smi"):  # the resolver cannot count to zero GPUs
-        tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "1")
-        cpu_only["gpus_per_node"] = max(int(part.split("(")[0]) for part in tasks.split(","))
-    kwargs = {} if shutil.which("nvidia-smi") else cpu_only
+    kwargs = {}
+    if not shutil.which("nvidia-smi"):  # the resolver cannot count to zero: one "GPU" a task
+        tasks = os.environ["SLURM_STEP_TASKS_PER_NODE"].split(",")  # as 2(x3),1
+        most = max(int(part.partition("(")[0]) for part in tasks)
+        kwargs = dict(gpus_per_node=most, gpus_per_task=1, auto_set_gpu=False)
     resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**kwargs)
     resolver.cluster_spec()  # finds out which task this is
     return resolver

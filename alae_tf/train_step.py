@@ -93,14 +93,26 @@ class Trainer:
         """
         every = self.config.r1_every
         r1 = every == 1 or (images_seen // self.config.batch_size(level)) % every == 0
-        key = (level, r1)
-        if key not in self._steps:
-            self._steps[key] = self._make_step(level, r1)
         seed = tf.constant([self.config.seed, images_seen], tf.int64)
         blend, stop = (tf.constant(float(value), tf.float32) for value in (blend, stop))
-        return self._steps[key](pixels, seed, blend, stop)
+        return self.traced(level, r1)(pixels, seed, blend, stop)
 
-    def _make_step(self, level: int, r1: bool):
+    def traced(
+        self, level: int, r1: bool = True, batch: int | None = None
+    ) -> tf.types.experimental.PolymorphicFunction:
+        """The step at a level: pixels, seed [2], blend, stop → losses.
+
+        Args:
+            level: int.
+            r1: with R1 or without.
+            batch: global; default: the config's at the level.
+        """
+        key = (level, r1, batch or self.config.batch_size(level))
+        if key not in self._steps:
+            self._steps[key] = self._make_step(*key)
+        return self._steps[key]
+
+    def _make_step(self, level: int, r1: bool, batch: int):
         @tf.function
         def step(pixels, seed, blend, stop):
             self.traces[level] = self.traces.get(level, 0) + 1
@@ -109,7 +121,6 @@ class Trainer:
             return {k: self.strategy.reduce(reduce, v, axis=None) for k, v in result.items()}
 
         def replica_step(pixels, seed, blend, stop):
-            batch = self.config.batch_size(level)
             iteration = Iteration(self, level, blend, batch, r1)
             real = fade_images(ops.to_unit(pixels), level, blend)
             losses = iteration(real, {name: iteration.draw(name, seed) for name in UPDATES})

@@ -81,11 +81,16 @@ def load(run_dir: Path | None, untrained: Path | None, level: int | None):
     Raises:
         ExportError: no run or config, no checkpoint, or a level that it has not reached.
     """
+    import tensorflow as tf
+    from absl import logging
+
     from alae_tf.autoencoder import Autoencoder
     from alae_tf.checkpoint import CheckpointError, load_slow_copy
     from alae_tf.config import Config, ConfigError
     from alae_tf.model import build_alae
 
+    logging.set_verbosity(logging.ERROR)  # converters warn of gradients that nobody will ask for
+    tf.get_logger().setLevel("ERROR")
     try:
         if untrained:
             config = Config.load(untrained).replace(precision="float32")
@@ -111,7 +116,6 @@ def real_images(uri: str, resolution: int, channels: int, count: int):
     import numpy as np
 
     from alae_tf.data import DataError, open_source
-    from alae_tf.pixels import fit
 
     flag = "--representative_data"
     try:
@@ -122,7 +126,7 @@ def real_images(uri: str, resolution: int, channels: int, count: int):
                 f"{flag}={uri}: images of {source.channels} channels, the model takes {channels}."
             )
         indices = np.linspace(0, len(source), count, endpoint=False).astype(int)
-        return np.stack([fit(source.image(i), resolution) for i in indices.tolist()])
+        return np.stack([source.fitted(i, resolution) for i in indices.tolist()])
     except DataError as error:
         message = str(error).replace("--data=", f"{flag}=")
         raise ExportError(f"{message}\nName real images for the comparison by {flag}.") from None
@@ -298,10 +302,7 @@ def export(args: argparse.Namespace) -> int:
     """Loads, writes, checks and publishes; returns the exit code."""
     publish.check_out(args.out)
     import tensorflow as tf
-    from absl import logging
 
-    logging.set_verbosity(logging.ERROR)  # converters warn of gradients that nobody will ask for
-    tf.get_logger().setLevel("ERROR")
     missing = [name for name in _needed(args) if not publish.installed(name)]
     if missing:
         raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[export]'")

@@ -11,11 +11,14 @@ def benchmark(*flags):
     return subprocess.run([*command, *flags], cwd=ROOT, capture_output=True, text=True)
 
 
-def test_keys_and_consistency(tmp_path):
+def test_keys_and_consistency_at_every_level(tmp_path):
     path = tmp_path / "result.json"
-    done = benchmark("--level=0", "--batch=4", "--iterations=2", f"--json={path}")
+    done = benchmark("--level=all", "--batch=4", "--iterations=2", f"--json={path}")
     assert done.returncode == 0, done.stderr
-    result = json.loads(path.read_text())
+    results = json.loads(path.read_text())
+    assert set(results) == {"0", "1"}
+    assert "level 0 (4 px), batch 4" in done.stdout
+    result = results["1"]
     assert set(result) == {
         "iteration_seconds",
         "images_per_second",
@@ -31,4 +34,4 @@ def test_keys_and_consistency(tmp_path):
 def test_a_level_that_is_not_there():
     done = benchmark("--level=2")
     assert done.returncode == 2
-    assert "--level=2: must be 0 to 1." in done.stderr
+    assert "--level=2: must be 0 to 1, or all." in done.stderr

@@ -147,14 +147,16 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 pipeline.CACHE_BYTES = 0  # so that the read-ahead is at work when the script ends
-dataset = strategy.experimental_distribute_dataset(batches(Numbered(100, 512), 4, 64, seed=0))
-iterator = iter(dataset)
+source = Numbered(100, 512)
+iterator = iter(strategy.distribute_datasets_from_function(
+    lambda context: batches(source, 4, 64, seed=0).rebatch(32, drop_remainder=True)
+))
 parts = strategy.experimental_local_results(next(iterator))
 assert [part.shape.as_list() for part in parts] == [[32, 4, 4, 1]] * 2
 got = np.concatenate([part.numpy()[:, 0, 1, 0] for part in parts])
 small = Numbered(100, 512)
 order = epoch_order(100, 0, 0)[:64]
-assert got.tolist() == [pipeline.fit(small.image(i), 4)[0, 1, 0] for i in order]
+assert got.tolist() == [small.fitted(i, 4)[0, 1, 0] for i in order]
 print("two halves")
 """
 
@@ -171,3 +173,11 @@ def test_two_replicas_share_a_batch_and_the_interpreter_ends():
     )
     assert (run.returncode, run.stdout) == (0, "two halves\n"), run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_each_worker_reads_its_part_of_every_batch():
+    kwargs = dict(resolution=4, batch_size=8, seed=3, start=16, flip=True)
+    whole = batches(Numbered(20, 4), **kwargs)
+    halves = [batches(Numbered(20, 4), **kwargs, worker=i, workers=2) for i in range(2)]
+    for batch, *parts in zip(whole.take(4), *halves, strict=False):
+        np.testing.assert_array_equal(batch, np.concatenate(parts))

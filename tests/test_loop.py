@@ -33,3 +33,63 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(
     assert f"--run_dir={tmp_path}: No space left on device" in message
     assert "The checkpoint at 8 images is kept" in message
     assert len(checkpoint.list_checkpoints(tmp_path)) == 2
+
+
+def test_a_run_directory_that_goes_away_and_comes_back_loses_nothing(
+    small_mlp, tmp_path, monkeypatch, capsys, one_device
+):
+    config = small_mlp.replace(
+        data="mnist5k:",
+        image_size=28,
+        epochs=0.01,
+        checkpoint_minutes=1e-9,
+        log_images=8,
+        sample_images=16,
+        flip=False,
+    )
+    monkeypatch.setattr(loop, "RETRY_SECONDS", 0.0)
+    run_dir, away = tmp_path / "run", tmp_path / "away"
+    iterate = loop.Run.iterate
+
+    def with_a_gap(self, *args):
+        if self.images_seen == 16:
+            run_dir.rename(away)
+        if self.images_seen == 32:
+            assert self.saved_at == 16
+            assert not run_dir.exists()  # nothing was made in its place
+            away.rename(run_dir)
+        iterate(self, *args)
+
+    monkeypatch.setattr(loop.Run, "iterate", with_a_gap)
+    assert loop.train(config, RunDirectory(run_dir)) == 0
+    message = capsys.readouterr().err
+    assert message.count("is away; training goes on and saves when it is back") == 1
+    assert message.count(f"{run_dir}: is back.") == 1
+    assert [int(path.stem[7:]) for path in checkpoint.list_checkpoints(run_dir)] == [16, 40, 48]
+    rows = RunDirectory(run_dir).read_metrics()
+    assert [int(row["images_seen"]) for row in rows] == [8, 16, 24, 32, 40, 48]
+
+
+def test_a_run_directory_that_stays_away_ends_the_run(
+    small_mlp, tmp_path, monkeypatch, capsys, one_device
+):
+    config = small_mlp.replace(data="mnist5k:", image_size=28, epochs=0.01, flip=False)
+    monkeypatch.setattr(loop, "PATIENCE_SECONDS", 0.0)
+    run_dir, iterate = tmp_path / "run", loop.Run.iterate
+
+    def lost(self, *args):
+        if self.images_seen == 16:
+            run_dir.rename(tmp_path / "away")
+        iterate(self, *args)
+
+    monkeypatch.setattr(loop.Run, "iterate", lost)
+    assert loop.train(config, RunDirectory(run_dir)) == 1
+    assert "is away. The checkpoint at 0 images is kept" in capsys.readouterr().err
+
+
+def test_max_hours_saves_and_asks_to_be_run_again(small_mlp, tmp_path, capsys, one_device):
+    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False, max_hours=1e-9)
+    assert loop.train(config, RunDirectory(tmp_path)) == 75
+    assert "stopped after --max_hours=1e-09" in capsys.readouterr().err
+    config = config.replace(max_hours=0.0, epochs=0.005)
+    assert loop.train(config, RunDirectory(tmp_path)) == 0

@@ -93,6 +93,34 @@ def test_killed_at_each_level_and_resumed_ends_with_the_same_bits(whole, tmp_pat
     ]
 
 
+@pytest.mark.slow
+def test_killed_twenty_times_at_random_moments_it_loses_nothing_and_ends_equal(whole, tmp_path):
+    moments = np.random.default_rng(0).uniform(0, 1, 20)
+    begun = time.monotonic()
+    run(tmp_path / "timed")
+    seconds = time.monotonic() - begun
+    runs, saved = 0, -1
+    for moment in moments.tolist():
+        run_dir = tmp_path / f"run{runs}"
+        process = start(run_dir)
+        try:
+            process.communicate(timeout=moment * seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        assert newest(run_dir) >= saved
+        for path in checkpoint.list_checkpoints(run_dir):
+            checkpoint.read(path)  # whole
+        saved = newest(run_dir)
+        if process.returncode == 0:  # done before its moment came: on with another run
+            same_end(run_dir, whole[0])
+            runs, saved = runs + 1, -1
+    run_dir = tmp_path / f"run{runs}"
+    output, code = run(run_dir)
+    assert code == 0, output
+    same_end(run_dir, whole[0])
+
+
 def test_sigterm_saves_and_a_torn_checkpoint_is_survived(whole, tmp_path):
     process = start(tmp_path)
     wait_for(process, tmp_path, 40)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from alae_tf.data import open_source
+from alae_tf.pixels import fit
 from alae_tf.train_step import Trainer, fade_images
 
 
@@ -113,11 +115,72 @@ def test_real_images_fade_in():
     assert tf.reshape(faded, [-1]).numpy().tolist() == [0.75, 1.25, 1.75, 2.25]
 
 
-def test_bfloat16_and_xla_train(small_mlp, small):
+def test_accumulated_parts_are_the_whole_batch(small, small_mlp):
+    for config, level in ((small, 1), (small_mlp, 0)):
+        images = pixels(config, level, 8)
+        whole, losses = train(config, None, images, level)
+        parts, losses_of_parts = train(config.replace(accumulate=4), None, images, level)
+        for a, b in zip(losses, losses_of_parts, strict=True):
+            assert a == pytest.approx(b, rel=1e-4)
+        off = total = 0
+        for a, b in zip(weights(whole), weights(parts), strict=True):
+            off += (np.abs(a - b) > 2e-4 * max(1e-3, np.abs(a).max())).sum()
+            total += a.size
+        assert off < 0.005 * total
+
+
+def test_accumulation_with_xla(small_mlp):
+    images = pixels(small_mlp, 0, 8)
+    _, plain = train(small_mlp, None, images, 0)
+    _, parts = train(small_mlp.replace(accumulate=2, xla=True), None, images, 0)
+    for a, b in zip(plain, parts, strict=True):
+        assert a == pytest.approx(b, rel=1e-3)
+
+
+def test_half_precision_follows_float32(small):
+    """Over 200 iterations: the mean of each loss, without the first 20, is within a tenth."""
+    source, rng = open_source("mnist5k:"), np.random.default_rng(0)
+    batches = [
+        np.stack([fit(source.image(i), 8) for i in rng.integers(0, 4500, 16).tolist()])
+        for _ in range(200)
+    ]
+    config = small.replace(start_channels=8, max_channels=16, latent_size=16, batch_by_level=(16,))
+    means = {}
+    for precision in ("float32", "bfloat16", "float16"):
+        trainer = Trainer(config.replace(precision=precision))
+        trainer.set_learning_rate(1)
+        steps = [trainer.step(batch, 1, 16 * i, 1.0) for i, batch in enumerate(batches)]
+        means[precision] = {
+            name: np.mean([float(step[name]) for step in steps[20:]])
+            for name in ("d", "g", "latent")
+        }
+    for precision in ("bfloat16", "float16"):
+        assert means[precision] == pytest.approx(means["float32"], rel=0.1), precision
+
+
+def test_float16_skips_an_overflow_and_goes_on(small):
+    trainer = Trainer(small.replace(precision="float16"))
+    trainer.set_learning_rate(1)
+    scale = trainer.loss_scale
+    scale.value.assign(2.0**40)  # overflows in every update
+    before = {v.path: v.numpy() for v in trainer.alae.trainable_variables}
     images = pixels(small, 1, 8)
-    _, (full,) = train(small, None, images, 1, steps=1)
-    _, (half,) = train(small.replace(precision="bfloat16"), None, images, 1, steps=1)
-    assert half["d"] == pytest.approx(full["d"], rel=0.1)
+    trainer.step(images, 1, 0, 1.0)
+    assert float(scale.value) == 2.0**37  # halved by each of the three updates
+    for variable in trainer.alae.trainable_variables:
+        np.testing.assert_array_equal(variable, before[variable.path], err_msg=variable.path)
+    for optimizer in (trainer.optimizer_ed, trainer.optimizer_fg):
+        assert all(float(t) == 0 and not np.any(v) for _, v, t in optimizer.slots())
+    scale.value.assign(2.0**4)
+    scale.good.assign(scale.GROWTH_UPDATES - 3)
+    losses = trainer.step(images, 1, 8, 1.0)
+    assert all(np.isfinite(float(loss)) for loss in losses.values())
+    assert (float(scale.value), float(scale.good)) == (2.0**5, 0.0)
+    changed = [np.any(v != before[v.path]) for v in trainer.alae.trainable_variables]
+    assert sum(changed) > len(changed) / 2
+
+
+def test_xla_trains(small_mlp):
     images = pixels(small_mlp, 0, 8)
     _, plain = train(small_mlp, None, images, 0, steps=2)
     _, compiled = train(small_mlp.replace(xla=True), None, images, 0, steps=2)

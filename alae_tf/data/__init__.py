@@ -6,12 +6,14 @@ from pathlib import Path
 from alae_tf.data.arrays import open_idx, open_mnist5k
 from alae_tf.data.folder import FolderSource
 from alae_tf.data.pipeline import arrays, batches, epoch_order, fixed_images
-from alae_tf.data.source import DataError, Source
+from alae_tf.data.source import DataError, Source, Subset
 from alae_tf.data.tfds_source import open_tfds
+from alae_tf.data.tfrecord_source import open_tfrecord
 
 __all__ = [
     "DataError",
     "Source",
+    "Subset",
     "arrays",
     "batches",
     "epoch_order",
@@ -24,19 +26,22 @@ SCHEMES = {
     "idx": open_idx,
     "folder": FolderSource,
     "tfds": open_tfds,
+    "tfrecord": open_tfrecord,
 }
 FORMS = """What --data takes:
   mnist5k:                           5,000 MNIST digits that need no network
   idx:DIR                            files in MNIST's format, as idx:/data/mnist
   folder:DIR[?channels=1]            PNG, JPEG and WebP files, as folder:/data/faces
-  tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist"""
+  tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist
+  tfrecord:DIR[/PREFIX]              what python -m alae_tf.prepare or StyleGAN's tool wrote"""
 
 
 def open_source(uri: str) -> Source:
     """Opens the images that a URI names; the training part, with `held_out` beside it.
 
     Args:
-        uri: `mnist5k:`, `idx:DIR`, `folder:DIR` or `tfds:NAME`; see `FORMS`.
+        uri: `mnist5k:`, `idx:DIR`, `folder:DIR`, `tfds:NAME` or `tfrecord:DIR`; see
+            `FORMS`.
 
     Raises:
         DataError: not such a URI, or what it names cannot be read.
@@ -49,7 +54,8 @@ def open_source(uri: str) -> Source:
     if scheme in SCHEMES:
         raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{FORMS}")
     if os.sep in scheme or scheme.startswith((".", "~")) or (uri and Path(uri).exists()):
-        digits = any(Path(uri).expanduser().glob("train-images*"))
-        meant = f"{'idx' if digits else 'folder'}:{uri}"
+        kinds = {"idx": "train-images*", "tfrecord": "*.tfrecords*"}
+        held = [kind for kind, names in kinds.items() if any(Path(uri).expanduser().glob(names))]
+        meant = f"{(held or ['folder'])[0]}:{uri}"
         raise DataError(f"--data={uri}: a path alone; did you mean {meant}?\n{FORMS}")
     raise DataError(f"--data={uri}: '{scheme}' is no kind of data.\n{FORMS}")

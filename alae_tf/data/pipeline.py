@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from alae_tf.data.source import Source
 from alae_tf.data.threads import exit_gate, for_each_part
-from alae_tf.pixels import fit
 
 # Fitted images are kept up to this size: 30,000 images at 128 px (1.4 GiB) are, at 256 px (5.5 GiB)
 # are not. It leaves a machine of 8 GB room for the training itself.
@@ -150,6 +149,6 @@ def _fit_into(out: np.ndarray, rows: np.ndarray, source: Source, indices: np.nda
 
     def some(part: np.ndarray) -> None:
         for row, index in zip(rows[part].tolist(), indices[part].tolist(), strict=True):
-            out[row] = fit(source.image(index), out.shape[1])
+            out[row] = source.fitted(index, out.shape[1])
 
     for_each_part(some, len(rows))

@@ -1,5 +1,6 @@
 """Random access to TFRecord files."""
 
+import bisect
 import os
 import struct
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ class RecordFiles:
         self.paths = [os.fspath(path) for path in paths]
         spans = [_spans(path) for path in self.paths]
         self._spans = np.concatenate([np.zeros([0, 2], np.int64), *spans])  # offset, length
-        self._file_starts = np.cumsum([0] + [len(span) for span in spans])[:-1]
+        self._file_starts = np.cumsum([0] + [len(span) for span in spans])[:-1].tolist()
         if not len(self._spans):
             names = ", ".join(self.paths) or "no file"
             raise DataError(f"{names}: no record. At least one TFRecord is needed.")
@@ -41,7 +42,7 @@ class RecordFiles:
         """The bytes of one record; IndexError outside 0 to len - 1."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        path = self.paths[np.searchsorted(self._file_starts, index, side="right") - 1]
+        path = self.paths[self._file_of(index)]
         offset, length = self._spans[index].tolist()
         try:
             descriptor = os.open(path, os.O_RDONLY)
@@ -54,6 +55,33 @@ class RecordFiles:
         if len(data) < length:
             raise _torn(path, index, offset, offset + length, offset + len(data))
         return data
+
+    def place(self, index: int) -> str:
+        """Where record `index` is, for messages: the file, and its number there."""
+        number = self._file_of(index)
+        return f"{self.paths[number]}: record {index - self._file_starts[number]:,}"
+
+    def _file_of(self, index: int) -> int:
+        return bisect.bisect_right(self._file_starts, index) - 1
+
+
+def count_records(path: str | os.PathLike) -> int:
+    """How many records a file has, without a walk if its size is a multiple of the first one's.
+
+    Raises:
+        DataError: the file is missing or torn.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            header = file.read(HEADER)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}. It should be a TFRecord file.") from None
+    if len(header) == HEADER:
+        first = HEADER + struct.unpack_from("<Q", header)[0] + FOOTER
+        if size % first == 0:
+            return size // first
+    return len(_spans(os.fspath(path)))
 
 
 def _spans(path: str) -> np.ndarray:

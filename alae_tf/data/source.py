@@ -2,8 +2,11 @@
 
 import abc
 import sys
+from collections.abc import Sequence
 
 import numpy as np
+
+from alae_tf.pixels import fit
 
 
 class DataError(ValueError):
@@ -40,6 +43,44 @@ class Source(abc.ABC):
         Raises:
             DataError: the image cannot be read.
         """
+
+    def pyramid(self, index: int, resolutions: Sequence[int]) -> list[np.ndarray]:
+        """Image `index`, square, at each of some resolutions: uint8 [resolution, resolution, C].
+
+        Each is fitted from the original (`alae_tf.pixels.fit`), which is decoded once.
+
+        Raises:
+            DataError: the image cannot be read.
+        """
+        image = self.image(index)
+        return [fit(image, resolution) for resolution in resolutions]
+
+    def fitted(self, index: int, resolution: int) -> np.ndarray:
+        """`pyramid` at one resolution: uint8 [resolution, resolution, C]."""
+        return self.pyramid(index, [resolution])[0]
+
+
+class Subset(Source):
+    """Some images of a source.
+
+    Args:
+        source: where they are.
+        indices: int64 [n], their places there.
+    """
+
+    def __init__(self, source: Source, indices: np.ndarray):
+        self.uri, self.channels = source.uri, source.channels
+        self.labels = None if source.labels is None else source.labels[indices]
+        self._source, self._indices = source, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def image(self, index: int) -> np.ndarray:
+        return self._source.image(int(self._indices[index]))
+
+    def pyramid(self, index: int, resolutions: Sequence[int]) -> list[np.ndarray]:
+        return self._source.pyramid(int(self._indices[index]), resolutions)
 
 
 def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:

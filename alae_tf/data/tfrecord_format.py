@@ -1,0 +1,51 @@
+"""Images as TFRecords, in the form of StyleGAN's and ALAE's own tools.
+
+A record is a tf.train.Example of `shape` (int64 [C, H, W]) and `data` (uint8, in that order).
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+
+def to_record(image: np.ndarray) -> bytes:
+    """uint8 [H, W, C] as a record; the same image always gives the same bytes."""
+    pixels = image.transpose(2, 0, 1)  # [C, H, W]
+    feature = {
+        "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=pixels.shape)),
+        "data": tf.train.Feature(bytes_list=tf.train.BytesList(value=[pixels.tobytes()])),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString(deterministic=True)
+
+
+def from_record(record: bytes) -> np.ndarray:
+    """The image in a record: uint8 [H, W, C], not to be written to.
+
+    Raises:
+        ValueError: no such record; the message says what it is instead.
+    """
+    try:
+        features = tf.train.Example.FromString(record).features.feature
+    except DecodeError:
+        raise ValueError("is no tf.train.Example") from None
+    for name in ("shape", "data"):
+        if name not in features:
+            held = ", ".join(sorted(features)) or "nothing"
+            raise ValueError(f"lacks the feature '{name}' (it has {held})")
+    shape, data = list(features["shape"].int64_list.value), features["data"].bytes_list.value
+    if len(shape) != 3 or min(shape) < 1 or shape[0] not in (1, 3):
+        raise ValueError(f"has the shape {shape} instead of [1 or 3, height, width]")
+    if len(data) != 1 or len(data[0]) != math.prod(shape):
+        held = f"{len(data[0]):,}" if len(data) == 1 else f"{len(data)} times some"
+        raise ValueError(f"has {held} bytes of data for the shape {shape}, a byte a value")
+    return np.frombuffer(data[0], np.uint8).reshape(shape).transpose(1, 2, 0)
+
+
+def label(record: bytes) -> int | None:
+    """The feature `label` of a record that `from_record` reads, or None if it has none."""
+    features = tf.train.Example.FromString(record).features.feature
+    values = features["label"].int64_list.value if "label" in features else ()
+    return values[0] if len(values) == 1 else None

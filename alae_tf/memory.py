@@ -1,0 +1,176 @@
+"""Tells which batch fits which GPU at each level, from the shapes of one training iteration.
+
+    python -m alae_tf.memory --flagfile=configs/ffhq1024.cfg
+
+Nothing is computed: an iteration is traced for two batch sizes, and its graph walked as TensorFlow
+does, each operation as soon as its inputs are there (so that parts of several updates overlap). A
+tensor takes memory from the operation that makes it to the last one that uses it; reshapes share
+their input's memory, and element-wise operations overwrite an input that nothing uses any more. The
+peak of what is alive, plus the weights, their slow copy and the optimizers' state, is what an
+iteration needs at least. --reserve is left for what shapes do not tell: the convolutions' scratch
+memory, fragmentation, CUDA itself.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+
+from absl import flags
+
+from alae_tf import flags as config_flags
+from alae_tf.config import ConfigError
+
+BATCHES = (2, 4)  # between which memory grows as it does further on
+ALIASES = {"Identity", "Reshape", "StopGradient", "ReadVariableOp", "Squeeze", "ExpandDims"}
+ALIASES |= {"EnsureShape", "PreventGradient", "IdentityN"}
+IN_PLACE = {"Add", "AddV2", "AddN", "Sub", "Mul", "RealDiv", "Square", "Sqrt", "Rsqrt", "Neg"}
+IN_PLACE |= {"LeakyRelu", "LeakyReluGrad", "BiasAdd", "Softplus", "SoftplusGrad", "Sigmoid"}
+IN_PLACE |= {"SqrtGrad", "RsqrtGrad", "SelectV2", "Select", "Maximum", "Minimum"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """What an iteration at one level needs, in bytes: fixed + per_image · images."""
+
+    level: int
+    resolution: int
+    fixed: float
+    per_image: float
+
+    def largest_batch(self, available: float) -> int:
+        """The largest power of two that fits; 0 if none does."""
+        images = (available - self.fixed) / self.per_image
+        return 0 if images < 1 else 2 ** (int(images).bit_length() - 1)
+
+
+def define_flags() -> None:
+    """The flags of this command."""
+    config_flags.define_config_flags()
+    flags.DEFINE_string("gpu_gib", "8,12,16,24,40,80", "Sizes of GPUs, with commas between.")
+    flags.DEFINE_float("reserve", 0.2, "Share of a GPU that is left free, in [0, 1).")
+
+
+def execution_order(graph) -> list:
+    """The operations as TensorFlow's executor starts them: first ready, first served."""
+    operations = graph.get_operations()
+    waits = {}
+    followers = {operation: [] for operation in operations}
+    for operation in operations:
+        before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
+        waits[operation] = len(before)
+        for each in before:
+            followers[each].append(operation)
+    ready = collections.deque(operation for operation in operations if not waits[operation])
+    order = []
+    while ready:
+        order.append(ready.popleft())
+        for follower in followers[order[-1]]:
+            waits[follower] -= 1
+            if not waits[follower]:
+                ready.append(follower)
+    return order
+
+
+def peak_bytes(graph) -> int:
+    """The most that a graph's tensors take at once.
+
+    Raises:
+        ValueError: a shape is not known.
+    """
+    root = {}  # tensor → the tensor whose memory it uses
+    last_use = {}
+    operations = execution_order(graph)
+
+    def owner(tensor):
+        return root.get(tensor.ref(), tensor.ref())
+
+    for place, operation in enumerate(operations):
+        for tensor in operation.inputs:
+            last_use[owner(tensor)] = place
+        for tensor in operation.outputs:
+            if operation.type in ALIASES and len(operation.inputs):
+                root[tensor.ref()] = owner(operation.inputs[0])
+    ends: dict[int, list] = {}
+    for ref, place in last_use.items():
+        ends.setdefault(place, []).append(ref)
+    alive, now, peak = {}, 0, 0
+    for place, operation in enumerate(operations):
+        freed = [ref for ref in ends.get(place, ()) if ref in alive]
+        for tensor in operation.outputs:
+            if tensor.ref() in root or operation.type in ("Placeholder", "Const"):
+                continue  # placeholders are variables and the batch
+            if tensor.dtype.name in ("resource", "variant"):
+                continue
+            if not tensor.shape.is_fully_defined():
+                raise ValueError(f"{tensor.name}: shape {tensor.shape}")
+            size = tensor.shape.num_elements() * tensor.dtype.size
+            if operation.type in IN_PLACE:
+                same = [ref for ref in freed if alive.get(ref) == size]
+                if same:
+                    now -= alive.pop(same[0])
+            if tensor.ref() in last_use:
+                alive[tensor.ref()] = size
+            now += size
+            peak = max(peak, now)
+            if tensor.ref() not in last_use:
+                now -= size
+        for ref in freed:
+            now -= alive.pop(ref, 0)
+    return peak
+
+
+def measure(trainer, level: int) -> Memory:
+    """What one iteration of a `Trainer` at `level` needs on one device."""
+    import tensorflow as tf
+
+    config = trainer.config
+    peaks = []
+    for batch in BATCHES:
+        side, batch = config.level_resolution(level), batch * config.accumulate
+        pixels = tf.TensorSpec([batch, side, side, config.image_channels], tf.uint8)
+        scalar, seed = tf.TensorSpec([], tf.float32), tf.TensorSpec([2], tf.int64)
+        step = trainer.traced(level, batch=batch)
+        concrete = step.get_concrete_function(pixels, seed, scalar, scalar)
+        peaks.append(peak_bytes(concrete.graph))
+    variables = [*trainer.alae.variables, *trainer.slow.variables]
+    variables += [v for _, v, _ in trainer.optimizer_ed.slots()]
+    variables += [v for _, v, _ in trainer.optimizer_fg.slots()]
+    weights = 4 * sum(math.prod(variable.shape) for variable in variables)
+    slope = (peaks[1] - peaks[0]) / (BATCHES[1] - BATCHES[0])
+    fixed = weights + peaks[0] - slope * BATCHES[0]
+    return Memory(level, config.level_resolution(level), fixed, slope)
+
+
+def main() -> None:
+    """Prints a table, a row a level."""
+    config = config_flags.read_config()
+    try:
+        gpus = [float(text) for text in flags.FLAGS.gpu_gib.split(",")]
+    except ValueError:
+        gpus = []
+    if not gpus or min(gpus) <= 0:
+        raise ConfigError(f"--gpu_gib={flags.FLAGS.gpu_gib}: must be numbers, as 8,12,16.")
+    reserve = flags.FLAGS.reserve
+    if not 0 <= reserve < 1:
+        raise ConfigError(f"--reserve={reserve:g}: must be in [0, 1).")
+    names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
+    print(f"| level | px | fixed, MiB | an image, MiB | {names} |")
+    print("|---" * (4 + len(gpus)) + "|")
+    from alae_tf.train_step import Trainer
+
+    trainer = Trainer(config)
+    for level in range(config.levels):
+        need = measure(trainer, level)
+        batches = " | ".join(
+            str(need.largest_batch(gpu * 2**30 * (1 - reserve)) * config.accumulate or "—")
+            for gpu in gpus
+        )
+        sizes = f"{need.fixed / 2**20:,.0f} | {need.per_image / 2**20:,.1f}"
+        print(f"| {level} | {need.resolution} | {sizes} | {batches} |", flush=True)
+
+
+if __name__ == "__main__":
+    define_flags()
+    config_flags.run("memory", main)

@@ -1,0 +1,90 @@
+"""What a directory of prepared images is: names of files, and the plan it was made by.
+
+PREFIX-rNN.tfrecords[.PPP]   images of 2^NN pixels (part PPP of them); PREFIX is train or test
+PREFIX-labels.npy            int64 [images], if the images have classes
+dataset.json                 source, counts, sizes and checksums; written when all files are whole
+.prepare/                    the plan, a note for each finished shard, and the files under way
+
+StyleGAN's and ALAE's own tools name their files so too. No TensorFlow here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+from alae_tf.config import ConfigError
+
+FILE = re.compile(r"(?P<prefix>.+)-r(?P<log2>\d\d)\.tfrecords(?:\.(?P<part>\d+))?")
+MANIFEST, WORK = "dataset.json", ".prepare"
+PLAN = f"{WORK}/plan.json"
+
+
+def file_name(prefix: str, resolution: int, part: int) -> str:
+    """As train-r07.tfrecords.000, which holds images of 128 pixels."""
+    return f"{prefix}-r{resolution.bit_length() - 1:02}.tfrecords.{part:03}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is made; must be the same when a preparation goes on.
+
+    Args:
+        data: URI of the source.
+        channels: 1 or 3.
+        max_resolution: pixels, a power of two.
+        test_fraction: as asked for.
+        train, test: numbers of images.
+        shards: of the training images.
+    """
+
+    data: str
+    channels: int
+    max_resolution: int
+    test_fraction: float | None
+    train: int
+    test: int
+    shards: int
+
+    @property
+    def resolutions(self) -> list[int]:
+        """4 to max_resolution."""
+        return [2**k for k in range(2, self.max_resolution.bit_length())]
+
+    def check_same(self, path: Path) -> None:
+        """Tells whether the plan in a file is this one.
+
+        Raises:
+            ConfigError: it is not, or cannot be read.
+        """
+        try:
+            before = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            raise ConfigError(f"{path} is damaged; give another --out.") from None
+        differ = [
+            f"{name}: {before.get(name)} there, {value} asked for"
+            for name, value in dataclasses.asdict(self).items()
+            if before.get(name) != value
+        ]
+        if differ:
+            raise ConfigError(
+                f"--out={path.parents[1]}: holds a preparation of another kind; give another "
+                "directory, or the same settings:\n  " + "\n  ".join(differ)
+            )
+
+
+def check_out(out: Path) -> None:
+    """Tells before any work whether images may be prepared here.
+
+    Raises:
+        ConfigError: a file, or a directory that holds something else.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out={out}: is a file; give a directory.")
+    held = {path.name for path in out.iterdir()} if out.exists() else set()
+    if held - {WORK} and not (out / PLAN).exists():
+        raise ConfigError(
+            f"--out={out}: holds files but no preparation; give a new or empty directory."
+        )

@@ -1,0 +1,211 @@
+"""Writes images as TFRecord shards, each of them whole or not at all.
+
+A shard is a run of consecutive images, in one file a resolution. Its files are written in the work
+folder, renamed into place together, and then noted there with sizes and checksums; what has no
+note, or differs from it, is written again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import wait
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from alae_tf.data import Source
+from alae_tf.data import tfrecord_format as format_
+from alae_tf.data.records import FOOTER, HEADER
+from alae_tf.data.threads import pool
+from alae_tf.prepared import WORK, file_name
+from alae_tf.run_dir import write_beside
+
+
+class Stopped(Exception):
+    """The work was asked to stop."""
+
+
+class SourceChangedError(ValueError):
+    """The images are not those that were prepared before; the message names a file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Images `start` to `stop` - 1 of a part ("train" or "test")."""
+
+    part: str
+    number: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def divide(part: str, images: int, shards: int) -> list[Shard]:
+    """Shards of `images` images, whose sizes differ by one at most."""
+    bounds = [round(images * k / shards) for k in range(shards + 1)]
+    return [Shard(part, k, bounds[k], bounds[k + 1]) for k in range(shards)]
+
+
+def record_bytes(resolution: int, channels: int) -> int:
+    """How long the record of an image is in its file."""
+    image = np.zeros([resolution, resolution, channels], np.uint8)
+    return HEADER + len(format_.to_record(image)) + FOOTER
+
+
+def describe(path: Path) -> dict[str, int | str]:
+    """Size and checksum of a file."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
+
+
+def write_labels(out: Path, part: str, source: Source) -> dict | None:
+    """Writes PART-labels.npy and tells its name, size and checksum; None if there are none."""
+    if source.labels is None:
+        return None
+    buffer = io.BytesIO()
+    np.save(buffer, source.labels, allow_pickle=False)
+    path = out / f"{part}-labels.npy"
+    if not path.exists() or path.read_bytes() != buffer.getvalue():
+        write_beside(path, buffer.getvalue())
+    return {"file": path.name, **describe(path)}
+
+
+class ShardWriter:
+    """Makes shards in a directory.
+
+    Args:
+        out: the directory; its work folder is there.
+        sources: the images of each part.
+        resolutions: pixels, powers of two.
+        stopping: asked before each image; the work ends if it says yes.
+        advance: called with a number of images as they get done, from several threads.
+
+    Attributes:
+        written: names of the files written for the first time.
+        repaired: names of the files that were found missing or damaged and written again.
+        kept: number of the files found whole.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        sources: Mapping[str, Source],
+        resolutions: list[int],
+        stopping: Callable[[], bool],
+        advance: Callable[[int], None],
+    ):
+        self.out, self.work = out, out / WORK
+        self.sources, self.resolutions = sources, resolutions
+        self.stopping, self.advance = stopping, advance
+        self.written: list[str] = []
+        self.repaired: list[str] = []
+        self.kept = 0
+        self._lock = threading.Lock()
+        self._failed = threading.Event()
+
+    def run(self, shards: list[Shard]) -> None:
+        """Makes all shards, on all cores.
+
+        Raises:
+            Stopped: `stopping` said so. Finished shards are noted, no other files are left.
+            SourceChangedError, DataError, OSError, tf.errors.OpError: the first that went wrong;
+                otherwise as for Stopped.
+        """
+        futures = [pool().submit(self._guarded, shard) for shard in shards]
+        try:
+            wait(futures)
+        finally:
+            self._failed.set()  # a second Ctrl-C ends the wait: the threads then stop too
+        errors = [future.exception() for future in futures]
+        for error in sorted(filter(None, errors), key=lambda e: isinstance(e, Stopped)):
+            raise error
+
+    def note(self, shard: Shard) -> dict[str, dict] | None:
+        """What was noted of a finished shard: {file name: {images, bytes, sha256}}."""
+        try:
+            note = json.loads(self._note_path(shard).read_text())
+            whole = all(len(note[name]["sha256"]) == 64 for name in self._names(shard).values())
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        return note if whole else None
+
+    def _guarded(self, shard: Shard) -> None:
+        try:
+            self._make(shard)
+        except BaseException:
+            self._failed.set()
+            raise
+
+    def _make(self, shard: Shard) -> None:
+        if self._failed.is_set() or self.stopping():
+            raise Stopped
+        note, names = self.note(shard), self._names(shard)
+        missing = [r for r in self.resolutions if not note or not self._whole(names[r], note)]
+        if missing:
+            self._write(shard, missing, note)
+        else:
+            self.advance(len(shard))
+        with self._lock:
+            self.kept += len(names) - len(missing)
+            (self.repaired if note else self.written).extend(names[r] for r in missing)
+
+    def _write(self, shard: Shard, resolutions: list[int], note: dict | None) -> None:
+        """Writes a shard's files of these resolutions; the note of a new shard holds all."""
+        paths = {r: self.work / name for r, name in self._names(shard).items() if r in resolutions}
+        try:
+            with contextlib.ExitStack() as stack:
+                writers = [
+                    stack.enter_context(tf.io.TFRecordWriter(str(path))) for path in paths.values()
+                ]
+                for index in range(shard.start, shard.stop):
+                    if self._failed.is_set() or self.stopping():
+                        raise Stopped
+                    images = self.sources[shard.part].pyramid(index, list(paths))
+                    for writer, image in zip(writers, images, strict=True):
+                        writer.write(format_.to_record(image))
+                    self.advance(1)
+            entries = {path.name: self._finish(path, len(shard)) for path in paths.values()}
+            for name, entry in entries.items():
+                if note and note[name] != entry:
+                    raise SourceChangedError(
+                        f"{name} was missing or damaged, and comes out otherwise than it was: the "
+                        "images have changed since (or Pillow has)"
+                    )
+            for path in paths.values():
+                os.replace(path, self.out / path.name)
+            if not note:
+                write_beside(self._note_path(shard), json.dumps(entries).encode())
+        finally:
+            for path in paths.values():
+                path.unlink(missing_ok=True)
+
+    def _finish(self, path: Path, images: int) -> dict[str, int | str]:
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+        return {"images": images, **describe(path)}
+
+    def _whole(self, name: str, note: dict) -> bool:
+        path = self.out / name
+        try:
+            if path.stat().st_size != note[name]["bytes"]:  # spares reading it
+                return False
+            return {"images": note[name]["images"], **describe(path)} == note[name]
+        except OSError:
+            return False
+
+    def _names(self, shard: Shard) -> dict[int, str]:
+        return {r: file_name(shard.part, r, shard.number) for r in self.resolutions}
+
+    def _note_path(self, shard: Shard) -> Path:
+        return self.work / f"{shard.part}-{shard.number:03}.json"

@@ -1,0 +1,231 @@
+"""tfrecord:DIR, on files laid out as StyleGAN's and the authors' tools write them."""
+
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from alae_tf.data import DataError, arrays, open_source
+from alae_tf.data.records import count_records
+from alae_tf.data.tfrecord_format import from_record, to_record
+from alae_tf.pixels import fit
+
+
+def crc32c(data: bytes) -> int:
+    """The Castagnoli checksum, bit by bit, masked as TFRecord files have it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def framed(*records: bytes) -> bytes:
+    """A TFRecord file, byte for byte."""
+    parts = []
+    for record in records:
+        length = struct.pack("<Q", len(record))
+        parts += [length, struct.pack("<I", crc32c(length)), record]
+        parts += [struct.pack("<I", crc32c(record))]
+    return b"".join(parts)
+
+
+# tf.train.Example of shape [1, 4, 4] and data 0 … 15 on the wire, `shape` first as TensorFlow 1
+# wrote it: field number and kind, length, content.
+DATA = bytes(range(16))
+SHAPE_ENTRY = b"\x0a\x05shape" + b"\x12\x07" + b"\x1a\x05" + b"\x0a\x03\x01\x04\x04"
+DATA_ENTRY = b"\x0a\x04data" + b"\x12\x14" + b"\x0a\x12" + b"\x0a\x10" + DATA
+EXAMPLE = (
+    b"\x0a\x30" + b"\x0a\x10" + SHAPE_ENTRY + b"\x0a\x1c" + DATA_ENTRY
+)  # 0x30 = 2 + 0x10 + 2 + 0x1c
+
+
+def image(number: int, side: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng([number, side]).integers(
+        0, 256, [side, side, channels], dtype=np.uint8
+    )
+
+
+def example(**features) -> bytes:
+    kinds = {}
+    for name, value in features.items():
+        if isinstance(value, bytes):
+            kinds[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        else:
+            kinds[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=value))
+    return tf.train.Example(features=tf.train.Features(feature=kinds)).SerializeToString()
+
+
+def write(path, records):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+
+
+def write_set(directory, prefix, counts, sides=(4, 8), channels=3):
+    """As the authors' tool: parts of `counts` images, numbered on."""
+    starts = np.cumsum([0, *counts]).tolist()
+    for part, (start, stop) in enumerate(zip(starts, starts[1:], strict=False)):
+        for side in sides:
+            name = f"{prefix}-r{side.bit_length() - 1:02}.tfrecords.{part:03}"
+            images = [image(k, side, channels) for k in range(start, stop)]
+            write(directory / name, [to_record(pixels) for pixels in images])
+
+
+def error_of(uri):
+    with pytest.raises(DataError) as error:
+        arrays(open_source(uri), 4)
+    assert str(error.value).startswith(f"--data={uri}: ")
+    return str(error.value)
+
+
+def test_a_file_byte_for_byte(tmp_path):
+    assert crc32c(b"123456789") == ((0xE3069283 >> 15 | 0xE3069283 << 17) + 0xA282EAD8) % 2**32
+    (tmp_path / "digits-r02.tfrecords").write_bytes(framed(EXAMPLE, EXAMPLE[:-1] + b"\xff"))
+    source = open_source(f"tfrecord:{tmp_path}")
+    assert len(source) == 2 and source.channels == 1
+    assert source.labels is None and source.held_out is None
+    expected = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    assert np.array_equal(source.image(0), expected)
+    assert source.image(1)[3, 3] == 255
+
+
+def test_what_we_write_is_that_record_and_tensorflow_agrees_on_the_file(tmp_path):
+    pixels = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    same = b"\x0a\x30" + b"\x0a\x1c" + DATA_ENTRY + b"\x0a\x10" + SHAPE_ENTRY  # keys sorted
+    assert to_record(pixels) == same
+    write(tmp_path / "ours", [same])
+    assert (tmp_path / "ours").read_bytes() == framed(same)
+
+
+def test_colours_are_stored_one_after_the_other():
+    pixels = np.arange(2 * 2 * 3, dtype=np.uint8).reshape(2, 2, 3)
+    values = from_record(
+        example(shape=[3, 2, 2], data=bytes([0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]))
+    )
+    assert np.array_equal(values, pixels) and np.array_equal(from_record(to_record(pixels)), pixels)
+
+
+def test_stylegan_s_layout(tmp_path):
+    """One file a resolution, all of them in one directory with a file of labels beside."""
+    for side in (4, 8, 16):
+        records = [to_record(image(k, side)) for k in range(5)]
+        write(tmp_path / f"ffhq-r{side.bit_length() - 1:02}.tfrecords", records)
+    (tmp_path / "ffhq-rxx.labels").write_bytes(b"")
+    source = open_source(f"tfrecord:{tmp_path}")
+    assert len(source) == 5 and source.resolutions == [4, 8, 16]
+    for side in (4, 8, 16):
+        assert np.array_equal(source.fitted(3, side), image(3, side))
+    assert np.array_equal(source.image(3), image(3, 16))
+    assert np.array_equal(source.fitted(3, 32), fit(image(3, 16), 32))
+
+
+def test_the_authors_layout_in_parts(tmp_path):
+    write_set(tmp_path, "celeba", [2, 0, 3], sides=(8, 32))
+    for uri in (f"tfrecord:{tmp_path}", f"tfrecord:{tmp_path}/celeba"):
+        source = open_source(uri)
+        assert np.array_equal(arrays(source, 8), [image(k, 8) for k in range(5)])
+        assert np.array_equal(source.fitted(4, 16), fit(image(4, 32), 16))  # from the next larger
+
+
+def test_labels_of_the_authors_digits(tmp_path):
+    records = [example(shape=[1, 4, 4], data=DATA, label=[k]) for k in (7, 2)]
+    write(tmp_path / "mnist-r02.tfrecords.000", records)
+    labels = open_source(f"tfrecord:{tmp_path}").labels
+    assert labels.tolist() == [7, 2] and labels.dtype == np.int64
+
+
+def test_train_and_test_go_together_other_sets_must_be_chosen(tmp_path):
+    write_set(tmp_path, "train", [3])
+    write_set(tmp_path, "test", [2])
+    source = open_source(f"tfrecord:{tmp_path}")
+    assert len(source) == 3 and len(source.held_out) == 2
+    assert open_source(f"tfrecord:{tmp_path}/train").held_out is None
+    write_set(tmp_path, "more", [2])
+    message = error_of(f"tfrecord:{tmp_path}")
+    assert "several sets" in message and f"--data=tfrecord:{tmp_path}/more or" in message
+    assert "(there is more, test, train)" in error_of(f"tfrecord:{tmp_path}/mre")
+
+
+def test_where_no_such_files_are(tmp_path):
+    (tmp_path / "a.png").touch()
+    for uri in (f"tfrecord:{tmp_path}", f"tfrecord:{tmp_path}/none/ffhq"):
+        assert "-rNN.tfrecords[.PPP]" in error_of(uri) and "alae_tf.prepare" in error_of(uri)
+
+
+def test_a_path_with_records_suggests_tfrecord(tmp_path):
+    write_set(tmp_path, "x", [1])
+    with pytest.raises(DataError, match=f"did you mean tfrecord:{tmp_path}?"):
+        open_source(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "record, parts",
+    [
+        (b"\xff\xff\xff", ["is no tf.train.Example"]),
+        (b"", ["lacks the feature 'shape' (it has nothing)"]),
+        (example(shape=[3, 4, 4], image=b"x"), ["lacks the feature 'data' (it has image, shape)"]),
+        (
+            example(shape=[3, 4, 4], data=b"x" * 47),
+            ["has 47 bytes of data for the shape [3, 4, 4]"],
+        ),
+        (example(shape=[4, 4], data=DATA), ["has the shape [4, 4] instead of [1 or 3, height"]),
+        (example(shape=[2, 4, 4], data=DATA * 2), ["has the shape [2, 4, 4]"]),
+        (example(shape=[3, 2, 8], data=DATA * 3), ["[2, 8, 3] instead of [4, 4, 3]"]),
+        (example(shape=[1, 4, 4], data=DATA), ["[4, 4, 1] instead of [4, 4, 3]"]),
+    ],
+)
+def test_records_that_are_not_right(tmp_path, record, parts):
+    write(tmp_path / "x-r02.tfrecords.000", [to_record(image(0, 4))] * 2)
+    write(tmp_path / "x-r02.tfrecords.001", [to_record(image(0, 4)), record])
+    message = error_of(f"tfrecord:{tmp_path}")
+    parts = ["x-r02.tfrecords.001: record 1 ", "Copy the files again, or prepare", *parts]
+    assert all(part in message for part in parts), message
+
+
+def test_a_resolution_of_another_file_name(tmp_path):
+    write(tmp_path / "x-r03.tfrecords", [to_record(image(0, 4))])
+    assert "x-r03.tfrecords: record 0 " in error_of(f"tfrecord:{tmp_path}")
+
+
+@pytest.mark.parametrize("lost", [1, 20])
+def test_a_torn_file(tmp_path, lost):
+    write_set(tmp_path, "x", [3, 2])
+    torn = tmp_path / "x-r03.tfrecords.001"
+    torn.write_bytes(torn.read_bytes()[:-lost])
+    message = error_of(f"tfrecord:{tmp_path}")
+    assert "x-r03.tfrecords.001: record 1 " in message and "cut short" in message
+
+
+def test_counts_that_differ(tmp_path):
+    write_set(tmp_path, "x", [3, 2])
+    one = tmp_path / "x-r03.tfrecords.001"
+    one.write_bytes(one.read_bytes()[: one.stat().st_size // 2])
+    message = error_of(f"tfrecord:{tmp_path}")
+    assert "different numbers of images: 5 at 4 px, 4 at 8 px" in message
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"")
+    assert "no record" in error_of(f"tfrecord:{tmp_path}")
+
+
+def test_parts_that_are_missing_or_too_many(tmp_path):
+    write_set(tmp_path, "x", [1, 1, 1])
+    (tmp_path / "x-r02.tfrecords.001").unlink()
+    message = error_of(f"tfrecord:{tmp_path}")
+    assert (
+        "parts are missing or of two sets at 4 px" in message and "x-r02.tfrecords.002" in message
+    )
+    write_set(tmp_path, "x", [1, 1, 1])
+    write(tmp_path / "x-r02.tfrecords", [to_record(image(0, 4))])
+    assert "parts are missing or of two sets at 4 px" in error_of(f"tfrecord:{tmp_path}")
+
+
+def test_records_of_different_lengths_are_counted_too(tmp_path):
+    long = example(shape=[1, 4, 4], data=DATA, name=b"a name")
+    write(tmp_path / "x-r02.tfrecords", [to_record(image(0, 4, 1)), long, long])
+    assert count_records(tmp_path / "x-r02.tfrecords") == 3
+    assert len(open_source(f"tfrecord:{tmp_path}")) == 3

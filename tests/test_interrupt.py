@@ -1,0 +1,26 @@
+import os
+import signal
+import time
+
+from alae_tf.interrupt import OVER_TIME, Interrupt
+
+
+def test_a_signal_is_noted_and_handlers_come_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupt() as interrupt:
+        assert not interrupt.asked
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        assert interrupt.asked
+        assert (interrupt.reason, interrupt.exit_code) == ("stopped by SIGTERM", 143)
+        assert signal.getsignal(signal.SIGTERM) is before  # a second one kills
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_hours_run_out():
+    interrupt = Interrupt(max_hours=0.02 / 3600)
+    assert not interrupt.asked
+    time.sleep(0.03)
+    assert interrupt.asked
+    assert interrupt.reason.startswith("stopped after --max_hours=")
+    assert interrupt.exit_code == OVER_TIME == 75

@@ -1,0 +1,386 @@
+"""Preparing: the same images as from the source, kills, damage, bad input."""
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alae_tf import data, prepare
+from alae_tf.data import Source, batches, open_source
+from alae_tf.data.arrays import ArraySource
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(out, *flags, uri="numbered:", resolution=16):
+    """Exit code and what was printed."""
+    text = io.StringIO()
+    arguments = [f"--data={uri}", f"--out={out}", f"--max_resolution={resolution}", *flags]
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        try:
+            code = prepare.main(arguments)
+        except SystemExit as end:  # argparse
+            code = end.code
+    return code, text.getvalue()
+
+
+def contents(out):
+    """All files but the lock, which is empty."""
+    files = [path for path in out.rglob("*") if path.is_file() and path.name != "lock"]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
+
+
+def numbered(size, held_out=0):
+    """Random digits with labels; a source in memory, of images that are not square."""
+    draw = np.random.default_rng(size)
+    images = draw.integers(0, 256, [size, 20, 24], dtype=np.uint8)
+    test = numbered(held_out) if held_out else None
+    return ArraySource("numbered:", images, draw.integers(0, 10, size), test)
+
+
+@pytest.fixture
+def source(monkeypatch):
+    """What `run` prepares: 50 images and 7 held out, unless a test changes it."""
+    held = {"source": numbered(50, held_out=7)}
+    monkeypatch.setattr(data, "open_source", lambda uri: held["source"])
+    return held
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """30 photographs of different sizes, one of them damaged."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    for k in range(30):
+        pixels = np.random.default_rng(k).integers(0, 256, [40 + k, 70 - k, 3], dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{k:02}.png")
+    (root / "07.png").write_bytes((root / "07.png").read_bytes()[:100])
+    return root
+
+
+def same_batches(a, b, resolution):
+    for first, second in zip(
+        *(batches(s, resolution, 8, seed=3, flip=True).take(9).as_numpy_iterator() for s in (a, b)),
+        strict=True,
+    ):
+        assert np.array_equal(first, second)
+
+
+def test_digits_give_the_same_batches_as_their_source(tmp_path, source):
+    code, text = run(tmp_path / "out", "--shards=3")
+    assert code == 0, text
+    assert "50 images to train on and 7 held out, at 4, 8, 16 px, in 12 files" in text
+    prepared = open_source(f"tfrecord:{tmp_path}/out")
+    for ours, theirs in [
+        (prepared, source["source"]),
+        (prepared.held_out, source["source"].held_out),
+    ]:
+        assert ours.channels == 1 and len(ours) == len(theirs)
+        assert ours.labels.tolist() == theirs.labels.tolist() and ours.labels.dtype == np.int64
+        for resolution in (4, 8, 16):
+            same_batches(ours, theirs, resolution)
+
+
+def test_photographs_give_the_same_batches_as_their_folder(tmp_path, folder, capsys):
+    uri = f"folder:{folder}"
+    code, text = run(tmp_path / "out", uri=uri, resolution=64)
+    assert code == 0 and "1 of 30 images cannot be read and are left out: 07.png" in text
+    prepared, theirs = open_source(f"tfrecord:{tmp_path}/out"), open_source(uri)
+    assert len(prepared) == 29 and prepared.held_out is None and prepared.labels is None
+    assert prepared.resolutions == [4, 8, 16, 32, 64]
+    for resolution in (4, 32, 64):
+        same_batches(prepared, theirs, resolution)
+    # Prepared again from the prepared, all levels are the very same.
+    code, text = run(tmp_path / "again", uri=f"tfrecord:{tmp_path}/out", resolution=64)
+    first, second = contents(tmp_path / "out"), contents(tmp_path / "again")
+    names = [name for name in first if name.startswith("train-")]
+    assert code == 0 and names and all(first[name] == second[name] for name in names)
+
+
+def test_dataset_json(tmp_path, source):
+    run(tmp_path, "--shards=2")
+    manifest = json.loads((tmp_path / "dataset.json").read_text())
+    assert manifest["data"] == "numbered:" and manifest["max_resolution"] == 16
+    assert manifest["channels"] == 1 and manifest["test_fraction"] is None
+    train, test = manifest["parts"]["train"], manifest["parts"]["test"]
+    assert train["images"] == 50 and test["images"] == 7
+    assert sorted(train["files"]) == [
+        f"train-r{log2:02}.tfrecords.{part:03}" for log2 in (2, 3, 4) for part in (0, 1)
+    ]
+    assert list(test["files"]) == [f"test-r{log2:02}.tfrecords.000" for log2 in (2, 3, 4)]
+    entry = train["files"]["train-r04.tfrecords.001"]
+    size = (tmp_path / "train-r04.tfrecords.001").stat().st_size
+    assert entry["images"] == 25 and entry["bytes"] == size > 25 * 256
+    assert len(entry["sha256"]) == len(train["labels"]["sha256"]) == 64
+    assert np.load(tmp_path / train["labels"]["file"]).tolist() == list(
+        open_source(f"tfrecord:{tmp_path}").labels
+    )
+
+
+def test_a_fraction_is_held_out_at_even_distances(tmp_path, source):
+    source["source"] = numbered(50)
+    assert run(tmp_path / "a", "--test_fraction=0.1")[0] == 0
+    prepared, theirs = open_source(f"tfrecord:{tmp_path}/a"), source["source"]
+    held = [5, 15, 25, 35, 45]
+    assert prepared.held_out.labels.tolist() == theirs.labels[held].tolist()
+    assert [prepared.held_out.fitted(k, 8).tolist() for k in range(5)] == [
+        theirs.fitted(k, 8).tolist() for k in held
+    ]
+    assert np.array_equal(prepared.fitted(5, 16), theirs.fitted(6, 16)) and len(prepared) == 45
+    source["source"] = numbered(50, held_out=7)
+    assert run(tmp_path / "b", "--test_fraction=0")[0] == 0
+    assert open_source(f"tfrecord:{tmp_path}/b").held_out is None
+    code, text = run(tmp_path / "c", "--test_fraction=0.1")
+    assert code == 2 and "--test_fraction=0.1: numbered: holds out 7 images of its own" in text
+    source["source"] = numbered(4)
+    code, text = run(tmp_path / "c", "--test_fraction=0.1")
+    assert code == 2 and "holds out 0 of 4 images" in text and not (tmp_path / "c").exists()
+
+
+def test_a_finished_directory_is_verified_and_only_damage_repaired(tmp_path, source):
+    run(tmp_path)
+    whole = contents(tmp_path)
+    code, text = run(tmp_path)
+    assert code == 0 and "all as their checksums say: nothing to do" in text
+    damaged = tmp_path / "train-r03.tfrecords.001"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    (tmp_path / "test-r02.tfrecords.000").unlink()
+    (tmp_path / "test-labels.npy").write_bytes(b"")
+    untouched = (tmp_path / "train-r02.tfrecords.001").stat().st_mtime_ns
+    code, text = run(tmp_path)
+    assert code == 0
+    assert "written again: test-r02.tfrecords.000, train-r03.tfrecords.001." in text
+    assert contents(tmp_path) == whole
+    assert (tmp_path / "train-r02.tfrecords.001").stat().st_mtime_ns == untouched
+
+
+def test_images_that_changed_since_do_not_go_in(tmp_path, source):
+    run(tmp_path)
+    name = "train-r03.tfrecords.001"
+    (tmp_path / name).unlink()
+    source["source"].images = source["source"].images // 2
+    code, text = run(tmp_path)
+    assert code == 1 and f"{name} was missing or damaged, and comes out otherwise" in text
+    assert not (tmp_path / name).exists()
+
+
+def test_a_notice_that_was_torn_only_costs_its_shard(tmp_path, source):
+    run(tmp_path)
+    whole = contents(tmp_path)
+    for text in ('{"train-r02', "[]", "{}", '{"train-r02.tfrecords.000": 3}'):
+        (tmp_path / ".prepare" / "train-000.json").write_text(text)
+        assert run(tmp_path)[0] == 0 and contents(tmp_path) == whole
+
+
+class Troubled(Source):
+    """The images of a source, and something that happens at image 30."""
+
+    def __init__(self, source, trouble):
+        self.uri, self.channels, self.labels = source.uri, source.channels, source.labels
+        self._source, self._trouble = source, trouble
+
+    def __len__(self):
+        return len(self._source)
+
+    def image(self, index):
+        if index == 30:
+            self._trouble()
+        return self._source.image(index)
+
+
+def kill(number):
+    os.kill(os.getpid(), number)
+    time.sleep(0.2)  # until the main thread has noted it
+
+
+def unreadable():
+    raise data.DataError("--data=numbered:: image 30 cannot be read.")
+
+
+@pytest.mark.parametrize(
+    "trouble, code, text",
+    [
+        (lambda: kill(signal.SIGTERM), 143, "prepare: stopped by SIGTERM. --out="),
+        (lambda: kill(signal.SIGINT), 130, "prepare: stopped by SIGINT. --out="),
+        (unreadable, 1, "prepare: --data=numbered:: image 30 cannot be read. --out="),
+    ],
+)
+def test_what_stops_it_leaves_whole_shards_and_it_goes_on(tmp_path, source, trouble, code, text):
+    whole = numbered(50)
+    source["source"] = Troubled(whole, trouble)
+    got, printed = run(tmp_path / "out", "--shards=5")
+    assert got == code and text in printed, printed
+    assert "finished shards are kept; the same command goes on" in printed
+    left = contents(tmp_path / "out")
+    assert not any(name.startswith(".prepare/train-r") for name in left)
+    assert "train-r02.tfrecords.003" not in left and "dataset.json" not in left
+    with pytest.raises(data.DataError, match="its preparation is not finished"):
+        open_source(f"tfrecord:{tmp_path}/out")
+    source["source"] = whole
+    code, printed = run(tmp_path / "out", "--shards=5")
+    assert code == 0, printed
+    run(tmp_path / "undisturbed", "--shards=5")
+    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+
+
+def test_a_disk_without_room_is_told_before_any_work(tmp_path, source, monkeypatch):
+    free = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(prepare.shutil, "disk_usage", lambda path: free)
+    code, text = run(tmp_path)
+    assert code == 1 and "0.00 GiB are needed and 0.00 GiB free" in text
+    assert not [name for name in contents(tmp_path) if "train" in name]
+
+
+def test_a_disk_that_fills_up_on_the_way(tmp_path, source):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))  # a file of 16 px is larger
+    try:
+        code, text = run(tmp_path, "--shards=2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 1 and "finished shards are kept" in text and "Traceback" not in text, text
+    assert not [name for name in contents(tmp_path) if "tfrecords" in name and "train" in name]
+    assert run(tmp_path, "--shards=2")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "flags, parts",
+    [
+        (["--max_resolution=48"], ["--max_resolution=48: must be 4, 8, 16, … or 1024."]),
+        (["--max_resolution=2048"], ["--max_resolution=2048"]),
+        (["--max_resolution=big"], ["--max_resolution", "invalid int value: 'big'"]),
+        (["--shards=0"], ["--shards=0: must be 1 to 1000."]),
+        (["--shards=51"], ["--shards=51: must be at most 50, one an image."]),
+        (["--test_fraction=1"], ["--test_fraction=1: must be in [0, 1)."]),
+        (["--test_fraction=nan"], ["--test_fraction=nan: must be in [0, 1)."]),
+        (["--data=lmdb:/x"], ["--data=lmdb:/x: 'lmdb' is no kind of data", "tfrecord:DIR"]),
+        (["--data=folder:/nowhere"], ["--data=folder:/nowhere: /nowhere is not a directory"]),
+    ],
+)
+def test_bad_input_is_told_in_a_line_and_nothing_written(
+    tmp_path, source, monkeypatch, flags, parts
+):
+    if any("--data" in flag for flag in flags):
+        monkeypatch.undo()
+    code, text = run(tmp_path / "out", *flags)
+    assert code == 2 and all(part in text for part in parts), text
+    assert "Traceback" not in text and not (tmp_path / "out").exists()
+
+
+def test_directories_that_cannot_be_used(tmp_path, source):
+    (tmp_path / "file").touch()
+    code, text = run(tmp_path / "file")
+    assert code == 2 and f"--out={tmp_path}/file: is a file; give a directory." in text
+    code, text = run(tmp_path)
+    assert code == 2 and "holds files but no preparation; give a new or empty directory" in text
+    code, text = run(tmp_path / "file" / "under")
+    assert code == 1 and "Not a directory" in text
+    assert run(tmp_path / "out", "--shards=2")[0] == 0
+    code, text = run(tmp_path / "out", "--shards=3", resolution=8)
+    assert code == 2 and "holds a preparation of another kind" in text
+    assert "max_resolution: 16 there, 8 asked for" in text and "shards: 2 there, 3" in text
+    (tmp_path / "out" / ".prepare" / "plan.json").write_text("{")
+    code, text = run(tmp_path / "out", "--shards=2")
+    assert code == 2 and "plan.json is damaged" in text
+
+
+def test_two_at_once(tmp_path, source):
+    (tmp_path / ".prepare").mkdir()
+    with open(tmp_path / ".prepare" / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, text = run(tmp_path)
+    assert code == 2 and "another process is preparing images there" in text
+    assert run(tmp_path)[0] == 0
+
+
+def test_dataset_json_is_checked_at_opening(tmp_path, source):
+    run(tmp_path, "--shards=2")
+    name = tmp_path / "train-r03.tfrecords.001"
+    data_ = name.read_bytes()
+    uri = f"tfrecord:{tmp_path}"
+
+    def error():
+        with pytest.raises(data.DataError) as caught:
+            open_source(uri)
+        return str(caught.value)
+
+    name.write_bytes(data_[:-1])
+    assert f"{name.name} has {len(data_) - 1:,} bytes, and {len(data_):,} in dataset" in error()
+    name.unlink()
+    assert f"{name.name} is in dataset.json and not there" in error()
+    name.write_bytes(data_)
+    (tmp_path / "train-r03.tfrecords.002").touch()
+    assert "train-r03.tfrecords.002 is not in dataset.json" in error()
+    (tmp_path / "train-r03.tfrecords.002").unlink()
+    (tmp_path / "train-labels.npy").write_bytes(b"x")
+    with pytest.raises(data.DataError, match="train-labels.npy cannot be read"):
+        _ = open_source(uri).labels
+    np.save(tmp_path / "train-labels.npy", np.zeros(3))
+    with pytest.raises(data.DataError, match=r"holds float64 \[3\] instead of integers \[50\]"):
+        _ = open_source(uri).labels
+    for text in ("{", "[]", '{"parts": 3}', '{"parts": {"train": {"files": {}}}}'):
+        (tmp_path / "dataset.json").write_text(text)
+        assert "dataset.json is damaged" in error()
+
+
+def start(out):
+    """mnist5k: at 64 px, in a process of its own; 64 shards, so that kills fall into many."""
+    command = [sys.executable, "-m", "alae_tf.prepare", "--data=mnist5k:", f"--out={out}"]
+    command += ["--max_resolution=64", "--shards=64"]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def kill_after_start(out, shards, seconds):
+    """Kills it some time after it finished that many new shards; the shards it left."""
+    before = len(list(out.glob(".prepare/t*-*.json")))
+    process = start(out)
+    while process.poll() is None and len(list(out.glob(".prepare/t*-*.json"))) < before + shards:
+        time.sleep(0.002)
+    time.sleep(seconds)
+    process.kill()
+    process.communicate()
+    return len(list(out.glob(".prepare/t*-*.json")))
+
+
+def ends_equal(out, tmp_path):
+    output, code = (process := start(out)).communicate()[0], process.returncode
+    assert code == 0, output
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        whole = ["--data=mnist5k:", f"--out={tmp_path}/whole", "--max_resolution=64", "--shards=64"]
+        assert prepare.main(whole) == 0
+    assert contents(out) == contents(tmp_path / "whole")
+    return output
+
+
+def test_killed_and_started_again_it_ends_equal(tmp_path):
+    kept = kill_after_start(tmp_path / "out", shards=3, seconds=0)
+    assert 3 <= kept < 72  # 64 of train and 8 of test
+    notes = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/.prepare/t*-*.json")}
+    assert "of which were there" in ends_equal(tmp_path / "out", tmp_path)
+    assert all(path.stat().st_mtime_ns == before for path, before in notes.items())
+
+
+@pytest.mark.slow
+def test_killed_20_times_at_random_moments_it_loses_nothing(tmp_path):
+    draw, kept = random.Random(0), 0
+    for _ in range(20):
+        before = kept
+        kept = kill_after_start(tmp_path / "out", draw.randint(0, 3), draw.uniform(0, 0.05))
+        assert kept >= before
+    assert 0 < kept
+    print(f"{kept} shards finished before the last kill")
+    ends_equal(tmp_path / "out", tmp_path)

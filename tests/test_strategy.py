@@ -1,0 +1,193 @@
+"""How a cluster is found, and two real workers on this machine."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from alae_tf import checkpoint, strategy
+from alae_tf.config import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch):
+    for name in ("TF_CONFIG", "SLURM_PROCID", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def tf_config(ports, index):
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    return json.dumps(
+        {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    )
+
+
+def test_batches_that_the_replicas_do_not_divide(small):
+    with pytest.raises(ConfigError, match="--batch_by_level=9: 9 cannot be divided among 2 dev"):
+        strategy.make_strategy(small.replace(batch_by_level=(9,)))
+    with pytest.raises(ConfigError, match="2 devices times --accumulate=3; use multiples of 6"):
+        strategy.make_strategy(small.replace(accumulate=3))
+    assert strategy.make_strategy(small).num_replicas_in_sync == 2
+
+
+def test_one_device_is_the_chief(small):
+    one = strategy.make_strategy(small.replace(strategy="one_device", batch_by_level=(9,)))
+    assert isinstance(one, tf.distribute.OneDeviceStrategy)
+    assert strategy.is_chief(one)
+    assert strategy.workers(one) == 1
+    assert strategy.of_all_replicas(one, 7) == [7]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {"worker": ["a:1"]}}', tf_config([1], 1)])
+def test_a_wrong_tf_config(small, monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ConfigError, match="TF_CONFIG: must be JSON as"):
+        strategy.make_strategy(small.replace(strategy="multi_worker"))
+
+
+def test_no_cluster(small):
+    with pytest.raises(ConfigError, match="no cluster found; set TF_CONFIG"):
+        strategy.make_strategy(small.replace(strategy="multi_worker"))
+
+
+def test_tf_config_names_the_workers(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", tf_config([1, 2], 1))
+    resolver = strategy.resolve_cluster()
+    assert resolver.cluster_spec().as_dict() == {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+    assert resolver.task_id == 1
+
+
+def test_slurm_names_the_workers(monkeypatch):
+    monkeypatch.setattr(strategy.shutil, "which", lambda name: None)  # no GPUs
+    for name, value in {
+        "SLURM_PROCID": "3",
+        "SLURM_STEP_NUM_TASKS": "4",
+        "SLURM_STEP_NODELIST": "node[1-2]",
+        "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
+    }.items():
+        monkeypatch.setenv(name, value)
+    resolver = strategy.resolve_cluster()
+    tasks = ["node1:8888", "node1:8889", "node2:8888", "node2:8889"]
+    assert resolver.cluster_spec().as_dict() == {"worker": tasks}
+    assert (resolver.task_type, resolver.task_id) == ("worker", 3)
+    monkeypatch.delenv("SLURM_STEP_NODELIST")
+    with pytest.raises(ConfigError, match="the cluster is not clear.*STEP_NODELIST"):
+        strategy.resolve_cluster()
+
+
+def test_kubernetes_names_the_workers(monkeypatch):
+    def pod(name, address):
+        status = SimpleNamespace(phase="Running", host_ip=address)
+        return SimpleNamespace(metadata=SimpleNamespace(name=name), status=status)
+
+    class Client:
+        def list_pod_for_all_namespaces(self, label_selector):
+            assert label_selector == "job-name=alae"
+            return SimpleNamespace(items=[pod("alae-1-x", "10.0.0.9"), pod("alae-0-y", "10.0.0.4")])
+
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("ALAE_POD_LABEL", "job-name=alae")
+    monkeypatch.setenv("HOST_IP", "10.0.0.9")
+    monkeypatch.setattr(strategy, "_kubernetes_client", Client)
+    resolver = strategy.resolve_cluster()
+    assert resolver.cluster_spec().as_dict() == {"worker": ["10.0.0.4:8470", "10.0.0.9:8470"]}
+    assert (resolver.task_type, resolver.task_id) == ("worker", 1)
+    monkeypatch.setenv("HOST_IP", "10.0.0.5")
+    with pytest.raises(ConfigError, match="10.0.0.5:8470 should be one of"):
+        strategy.resolve_cluster()
+
+
+# Two workers
+
+
+def start(run_dir, images, environment=None):
+    """Training at 4 px in batches of eight, up to `images` of the 4,500."""
+    flags = [
+        f"--flagfile={ROOT}/configs/smoke.cfg",
+        f"--run_dir={run_dir}",
+        f"--epochs={images / 4500}",
+        "--checkpoint_minutes=0.0001",
+        "--batch_by_level=8",
+    ]
+    return subprocess.Popen(
+        [sys.executable, "-m", "alae_tf.train", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | (environment or {}),
+    )
+
+
+def start_two(run_dir, images):
+    with socket.socket() as one, socket.socket() as two:
+        for each in (one, two):
+            each.bind(("127.0.0.1", 0))
+        ports = [each.getsockname()[1] for each in (one, two)]
+    return [start(run_dir, images, {"TF_CONFIG": tf_config(ports, index)}) for index in (0, 1)]
+
+
+def ends(processes):
+    return [(process.communicate(timeout=200)[0], process.returncode) for process in processes]
+
+
+def wait_for(processes, run_dir, images):
+    deadline = time.monotonic() + 200
+    while not any(int(path.stem[7:]) >= images for path in checkpoint.list_checkpoints(run_dir)):
+        assert all(process.poll() is None for process in processes), ends(processes)
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A run of 64 images: from here on few gradients are rounding noise, as many are at first."""
+    run_dir = tmp_path_factory.mktemp("begun") / "run"
+    (result,) = ends([start(run_dir, 64)])
+    assert result[1] == 0, result[0]
+    return run_dir
+
+
+def test_two_workers_one_of_them_killed_end_as_one_process_does(begun, tmp_path):
+    """The same weights as one process on the whole batch; all restarted after one was killed."""
+    shutil.copytree(begun, tmp_path / "one")
+    shutil.copytree(begun, tmp_path / "two")
+    (result,) = ends([start(tmp_path / "one", 96)])
+    assert result[1] == 0, result[0]
+    both = start_two(tmp_path / "two", 96)
+    wait_for(both, tmp_path / "two", 72)
+    both[1].kill()
+    both[1].communicate()
+    both[0].kill()  # as a scheduler does when a part of a job is gone
+    both[0].communicate()
+    (output, code), (other, other_code) = ends(start_two(tmp_path / "two", 96))
+    assert (code, other_code) == (0, 0), output + other
+    assert "goes on after" in output
+    assert "train:" not in other  # the chief alone speaks and writes
+    (_, one), (_, two) = (checkpoint.read_newest(tmp_path / name) for name in ("one", "two"))
+    for name in one.keys() - {"state"}:
+        if not name.endswith("G/blocks.0/bias_1"):  # its true gradient is zero (`official`)
+            limit = 1e-4 * max(1e-3, np.abs(one[name]).max())
+            np.testing.assert_allclose(two[name], one[name], rtol=0, atol=limit, err_msg=name)
+
+
+def test_sigterm_to_one_worker_stops_both_after_the_same_iteration(begun, tmp_path):
+    shutil.copytree(begun, tmp_path / "run")
+    both = start_two(tmp_path / "run", 4500)
+    wait_for(both, tmp_path / "run", 72)
+    both[1].send_signal(signal.SIGTERM)
+    (chief, code), (other, other_code) = ends(both)
+    assert (code, other_code) == (75, 128 + signal.SIGTERM), chief + other
+    assert "stopped with another worker. The checkpoint at" in chief
