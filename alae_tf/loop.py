@@ -144,7 +144,9 @@ class Run:
     def restore(self) -> None:
         """Goes back to the newest whole checkpoint, if there is one."""
         state = checkpoint.restore(self.trainer, self.directory.path, self.chief)
-        if state is not None:
+        if state is not None and state["dataset_size"] is None:
+            self.images_seen = self.imported_at(state["level"])
+        elif state is not None:
             if state["dataset_size"] != len(self.source):
                 raise ConfigError(
                     f"--data={self.config.data}: has {len(self.source):,} images, and "
@@ -166,6 +168,19 @@ class Run:
             print(f"train: goes on after {self.images_seen:,} images.", file=sys.stderr)
         self.directory.rewind_metrics(self.images_seen)
         self.events = Events(self.directory.tensorboard, self.images_seen)
+
+    def imported_at(self, level: int) -> int:
+        """Where a run of imported weights, which tell no images seen, goes on: as soon as `level`,
+        at which they stand, is faded in."""
+        images_seen = self.growth.faded_in(level)
+        if images_seen >= self.growth.total:
+            raise ConfigError(
+                f"--epochs={self.config.epochs:g}: imported weights go on where level {level} is "
+                f"faded in, here after {images_seen / len(self.source):g} epochs; give more."
+            )
+        if self.chief:
+            print(f"train: imported weights, at level {level} and faded in.", file=sys.stderr)
+        return images_seen
 
     def save(self) -> bool:
         """Writes a checkpoint of this moment; returns whether it could be."""

@@ -123,6 +123,11 @@ class RunDirectory:
                 f"--run_dir={self.path}: {error.strerror}; nothing to lose."
             ) from None
 
+    def close(self) -> None:
+        """Leaves the directory to other processes."""
+        if self._lock is not None:
+            self._lock.close()
+
     def require(self) -> None:
         """Looks whether the run is still there, so that nothing is written in its place.
 

@@ -62,6 +62,11 @@ class Growth:
         """Images seen when `level` starts."""
         return sum(by_level(self.images_by_level, lower) for lower in range(level))
 
+    def faded_in(self, level: int) -> int:
+        """Images seen when `level` has come to blend 1."""
+        half = math.ceil(0.5 * by_level(self.images_by_level, level)) if level > 0 else 0
+        return self.start(level) + half
+
     def at(self, images_seen: int) -> Stage:
         """The stage after `images_seen` images (0 or more)."""
         if images_seen < 0:

@@ -7,16 +7,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"config", "schedule", "ops", "losses", "pixels", "interrupt", "events"},
+    {"config", "schedule", "ops", "losses", "pixels", "interrupt", "events", "pytorch_file"},
     {"layers", "optimizer", "prepared"},
     {"networks"},
     {"model"},
-    {"data", "train_step", "metrics", "strategy"},
-    {"checkpoint", "official"},
-    {"autoencoder", "run_dir"},
-    {"pictures", "shards"},
+    {"data", "train_step", "metrics", "strategy", "official_weights"},
+    {"checkpoint"},
+    {"autoencoder", "run_dir", "official_goldens"},
+    {"pictures", "shards", "official_import"},
     {"flags", "loop"},
-    {"train", "benchmark", "memory", "prepare"},
+    {"train", "benchmark", "memory", "prepare", "official"},
 ]
 ALLOWED_BESIDE = {("schedule", "config"), ("losses", "ops")}
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

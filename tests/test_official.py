@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alae_tf import official
+from alae_tf import official, official_goldens, official_weights
+from alae_tf.model import build_alae
 
 GOLDENS = Path(__file__).parent / "goldens"
 
@@ -99,9 +100,9 @@ def test_weights_go_there_and_back():
     with np.load(GOLDENS / "style128_forward.npz") as file:
         meta = json.loads(bytes(file["meta/config"]))
         weights = {n.removeprefix("weights/"): file[n] for n in file.files if "weights/" in n}
-    alae = official.build_alae(official.read_config(meta))
-    official.load_weights(alae, weights)
-    back = official.read_weights(alae, weights)
+    alae = build_alae(official_goldens.read_config(meta))
+    official_weights.load_weights(alae, weights)
+    back = official_weights.read_weights(alae, weights)
     assert back.keys() == weights.keys()
     for name, theirs in weights.items():
         np.testing.assert_array_equal(back[name], theirs, err_msg=name)

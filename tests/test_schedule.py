@@ -34,3 +34,10 @@ def test_epochs_become_images():
 def test_negative_images_are_refused():
     with pytest.raises(ValueError, match="expected 0 or more"):
         Growth((10,), levels=1).at(-1)
+
+
+def test_a_level_is_faded_in_at_its_half():
+    growth = Growth((100, 25), levels=3)
+    assert [growth.faded_in(level) for level in range(3)] == [0, 113, 138]
+    assert growth.at(113).blend == growth.at(138).blend == 1.0
+    assert growth.at(112).blend < 1.0 and growth.at(137).blend < 1.0

@@ -1,0 +1,177 @@
+"""Numbers that the authors' model produced, computed again with ours."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from alae_tf import ops
+from alae_tf.checkpoint import load_slow_copy
+from alae_tf.config import Config, ConfigError
+from alae_tf.model import ALAE, build_alae
+from alae_tf.official_weights import (
+    OfficialError,
+    differences,
+    load_weights,
+    read_weights,
+)
+from alae_tf.train_step import UPDATES, Draw, Iteration, Trainer
+
+ZERO_GRADIENT = "G/decode_block.0.bias_1"  # its step is the sign of rounding noise (see `verify`)
+
+
+def read_config(meta: Mapping[str, object], **changes) -> Config:
+    """The authors' settings, as a golden file names them → a Config."""
+    return Config(
+        levels=meta["layer_count"],
+        start_channels=meta["startf"],
+        max_channels=meta["maxf"],
+        latent_size=meta["latent_size"],
+        mapping_layers=meta["mapping_layers"],
+        image_channels=meta["channels"],
+        w_avg_decay=meta["dlatent_avg_beta"],
+        **changes,
+    )
+
+
+def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tuple[str, float]]:
+    """Computes every quantity in a golden file again.
+
+    Args:
+        path: an `.npz` of numbers from the authors' model: a forward file (`weights/…`) or one
+            of two training iterations (`before/…`, `after_0/…`, `after_1/…`).
+        run_dir: take the weights from this run's slow copy, not from the file; for forward files.
+
+    Yields:
+        (name of the quantity, largest absolute error over the largest entry). In the training
+        files `G/decode_block.0.bias_1` is left out: while the constant is uniform the instance
+        norm removes that bias, so its true gradient is zero and its step is the sign of
+        rounding noise.
+
+    Raises:
+        OfficialError: no such file, not of this form, or its tensors do not fit its config; or
+            the run is of another config, or the file one of training iterations.
+        CheckpointError: `run_dir` holds no run.
+    """
+    file = read_npz(path)
+    try:
+        meta = json.loads(bytes(file["meta/config"]))
+        if "in/x_0" in file:
+            if run_dir is not None:
+                raise OfficialError("training iterations; --run_dir needs a forward file")
+            yield from verify_training(file, meta)
+        else:
+            yield from verify_forward(file, meta, run_dir)
+    except KeyError as error:
+        raise OfficialError(f"{path}: no entry {error}") from None
+    except (OfficialError, ConfigError, json.JSONDecodeError) as error:
+        raise OfficialError(f"{path}: {error}") from None
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads an `.npz` without unpickling anything."""
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise OfficialError(f"{path}: no such file") from None
+    except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
+        raise OfficialError(f"{path}: not a NumPy .npz archive ({error})") from None
+
+
+def subset(file: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The entries below `prefix`, without it."""
+    return {name.removeprefix(prefix): file[name] for name in file if name.startswith(prefix)}
+
+
+def noise_maps(file: Mapping[str, np.ndarray], prefix: str) -> list[np.ndarray]:
+    """The noise maps `prefix`0, `prefix`1, … in the order of use."""
+    maps = subset(file, prefix)
+    return [maps[str(k)] for k in range(sum(name.isdigit() for name in maps))]
+
+
+def relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Largest absolute difference over the largest entry of `theirs` (over 1 if that is 0)."""
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    if ours.shape != theirs.shape:
+        raise OfficialError(f"got shape {list(ours.shape)}, the file has {list(theirs.shape)}")
+    return float(np.abs(ours - theirs).max() / (np.abs(theirs).max() or 1.0))
+
+
+def forward_model(file: Mapping[str, np.ndarray], meta: Mapping, run_dir) -> ALAE:
+    """The networks of a forward file, or of a run with that file's config."""
+    config = read_config(meta)
+    if run_dir is None:
+        alae = build_alae(config)
+        load_weights(alae, subset(file, "weights/"))
+        return alae
+    own, alae, _ = load_slow_copy(run_dir, precision="float32")
+    wrong = differences(own, config, f"--run_dir={run_dir}", "this file")
+    if wrong:
+        raise OfficialError("numbers of other networks:\n  " + "\n  ".join(wrong))
+    return alae
+
+
+def verify_forward(
+    file: Mapping[str, np.ndarray], meta: Mapping, run_dir: str | Path | None = None
+) -> Iterator[tuple[str, float]]:
+    """w, encode, logit and decode at every level and blend in the file; truncated generation."""
+    alae = forward_model(file, meta, run_dir)
+    for name, theirs in subset(file, "out/").items():
+        at = re.fullmatch(r"(encode|logit|decode_noise)_(level(\d+)_blend([\d.]+))", name)
+        if at:
+            quantity, key, level, blend = at[1], at[2], int(at[3]), float(at[4])
+            if quantity == "decode_noise":
+                noise = noise_maps(file, f"in/noise_{key}_")
+                ours = alae.decode(file["in/styles"], level, blend, noise)
+            else:
+                compute = alae.encode if quantity == "encode" else alae.logits
+                ours = compute(file[f"in/x_level{level}"], level, blend)
+        elif name == "w":
+            ours = alae.F(file["in/z"])
+        elif name == "generate_truncated":
+            psi, cutoff = file["meta/truncation_psi"], file["meta/truncation_cutoff"]
+            styles = alae.map(file["in/z"])
+            # The released model moves w_avg whenever it generates, before it truncates.
+            mean = tf.reduce_mean(styles, axis=0)
+            w_avg = tf.convert_to_tensor(alae.w_avg)
+            alae.w_avg.assign(ops.lerp(mean, w_avg, meta["dlatent_avg_beta"]))
+            styles = alae.truncate(styles, psi, cutoff)
+            ours = alae.decode(styles, noise=noise_maps(file, "in/noise_truncated_"))
+        else:
+            raise OfficialError(f"out/{name}: a quantity that is not known here")
+        yield name, relative_error(ours, theirs)
+
+
+def verify_training(file: Mapping[str, np.ndarray], meta: Mapping) -> Iterator[tuple[str, float]]:
+    """Losses and every tensor after each iteration; F moves in update 3, as in that model."""
+    level, blend = int(file["meta/level"]), float(file["meta/blend"])
+    batch = len(file["in/x_0"])
+    config = read_config(
+        meta,
+        latent_update="EFG",
+        batch_by_level=(batch,),
+        learning_rate_by_level=(float(file["meta/lr"]),),
+    )
+    trainer = Trainer(config)
+    before = subset(file, "before/")
+    load_weights(trainer.alae, before)
+    trainer.set_learning_rate(level)
+    iterate = tf.function(Iteration(trainer, level, tf.constant(blend), batch, r1=True))
+    for i in range(sum(name.startswith("in/x_") for name in file)):
+        draws = {
+            name: Draw(file[f"in/z_{name}_{i}"], noise_maps(file, f"in/noise_{name}_{i}_"))
+            for name in UPDATES
+        }
+        losses = iterate(tf.constant(file[f"in/x_{i}"]), draws)
+        for name in UPDATES:
+            yield f"loss_{name}_{i}", relative_error(losses[name], file[f"out/loss_{name}_{i}"])
+        ours = read_weights(trainer.alae, before)
+        for name, theirs in subset(file, f"after_{i}/").items():
+            if name != ZERO_GRADIENT:
+                yield f"after_{i}/{name}", relative_error(ours[name], theirs)

@@ -1,0 +1,188 @@
+"""A checkpoint of the authors' training → a run directory, as if that run had been ours."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from alae_tf import checkpoint
+from alae_tf.config import Config, ConfigError
+from alae_tf.official_weights import OfficialError, differences, load_weights
+from alae_tf.pytorch_file import read_pytorch
+from alae_tf.run_dir import RunDirectory
+from alae_tf.train_step import UPDATES, Trainer
+
+# The authors' names of the networks → ours. Their slow copies have `_s` behind the name.
+NETWORKS = {
+    "discriminator": "E",
+    "generator": "G",
+    "mapping_tl": "D",
+    "mapping_fl": "F",
+    "dlatent_avg": "w_avg",
+}
+WHICH = {"slow": "_s", "raw": ""}
+D_LAYERS = 3
+
+
+class Imported(NamedTuple):
+    """What became of a file.
+
+    Attributes:
+        config: of the new run.
+        read: the authors' names of the networks that were taken.
+        tensors: how many these hold.
+        left: what else the file holds: other networks, optimizers, names of skipped classes.
+    """
+
+    config: Config
+    read: list[str]
+    tensors: int
+    left: list[str]
+
+
+def import_run(
+    path: str | Path, run_dir: str | Path, config_path: str | Path | None, which: str = "slow"
+) -> Imported:
+    """Makes a run directory of a checkpoint, at its top level, with new optimizers.
+
+    Args:
+        path: a `.pth` file of the authors' layout.
+        run_dir: new or empty; nothing is overwritten.
+        config_path: a flagfile; default: sizes as the tensors have them, all else as `Config`.
+        which: "slow" for the slow copies, "raw" for the weights that training moves.
+
+    Raises:
+        PytorchFileError: the file cannot be read or is refused.
+        OfficialError: its tensors are not those of a StyleALAE, or not of the config.
+        ConfigError: `run_dir` holds something, or the flagfile is wrong.
+        OSError: the run directory cannot be written.
+    """
+    directory = RunDirectory(run_dir)
+    if directory.config_path.exists():
+        raise ConfigError(f"--run_dir={run_dir}: already holds a run; give a new directory.")
+    directory.check(Config(), resume="never")
+    asked = Config.load(config_path) if config_path else None
+    contents = read_pytorch(path)
+    names, wrong = {}, []
+    try:
+        names, tensors = choose(contents.data, which)
+        sizes = read_sizes(tensors)
+        config = asked or sizes
+        wrong = differences(config, sizes, str(config_path), str(path))
+        if not wrong:
+            trainer = Trainer(config)
+            for alae in (trainer.alae, trainer.slow):
+                load_weights(alae, tensors)
+    except (OfficialError, ConfigError) as error:
+        raise OfficialError(f"{path}: {in_their_names(str(error), names)}") from None
+    if wrong:
+        raise OfficialError(f"{path}: holds other networks:\n  " + "\n  ".join(wrong))
+    write(trainer, directory)
+    left = [str(name) for name in contents.data["models"] if name not in names.values()]
+    for name, value in contents.data.items():
+        if name != "models":
+            left.append(
+                f"{name} ({', '.join(map(str, value))})" if isinstance(value, dict) else name
+            )
+    left += [f"objects of {name}" for name in contents.skipped]
+    return Imported(config, list(names.values()), len(tensors), left)
+
+
+def in_their_names(message: str, names: Mapping[str, str]) -> str:
+    """A message on `G/const` → one on `generator_s.const`, as the file has it."""
+    return re.sub(
+        r"(?<!\S)(E|G|D|F|w_avg)/", lambda match: names.get(match[1], match[1]) + ".", message
+    )
+
+
+def choose(data: object, which: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """One set of networks.
+
+    Returns:
+        ({our letter: the authors' name}, {name as in `official_weights.table`: tensor}).
+
+    Raises:
+        OfficialError: a network is missing, not known, or holds something that is no tensor.
+    """
+    models = data.get("models") if isinstance(data, dict) else None
+    if not isinstance(models, dict):
+        raise OfficialError("no entry `models`, which the authors' checkpoints have")
+    unknown = [n for n in models if not isinstance(n, str) or n.removesuffix("_s") not in NETWORKS]
+    names, tensors, wrong = {}, {}, [f"not known: {name!a}" for name in unknown]
+    for network, prefix in NETWORKS.items():
+        name = network + WHICH[which]
+        if network == "dlatent_avg" and name not in models:
+            name = network  # a running mean already, of which the authors keep one
+        state = models.get(name)
+        if not isinstance(state, dict):
+            wrong.append(f"missing: {name}")
+            continue
+        names[prefix] = name
+        for key, value in state.items():
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                tensors[f"{prefix}/{key}"] = value
+            else:
+                wrong.append(f"no tensor of floats: {name}.{key}")
+    if wrong:
+        other = next(other for other in WHICH if other != which)
+        hint = f"\n--which={other} takes the other set of networks." if not unknown else ""
+        raise OfficialError("its networks are others:\n  " + "\n  ".join(wrong) + hint)
+    return names, tensors
+
+
+def read_sizes(tensors: Mapping[str, np.ndarray]) -> Config:
+    """The config whose networks have these tensors; what shapes do not tell is left as default.
+
+    Raises:
+        OfficialError: a tensor that tells a size is missing, or the sizes cannot be built here.
+        ConfigError: a size is out of range.
+    """
+
+    def shape(name: str, rank: int) -> tuple[int, ...]:
+        if name not in tensors or tensors[name].ndim != rank:
+            raise OfficialError(f"no tensor {name} of rank {rank}: no StyleALAE")
+        return tensors[name].shape
+
+    def count(name: str) -> int:
+        return next(i for i in itertools.count() if name.format(i) not in tensors)
+
+    if (layers := count("D/map_blocks.{}.weight")) != D_LAYERS:
+        raise OfficialError(f"D/map_blocks has {layers} layers; D has {D_LAYERS} here")
+    levels = count("E/encode_block.{}.conv_1.weight")
+    start_channels, image_channels, *_ = shape("E/from_rgb.0.from_rgb.weight", 4)
+    return Config(
+        levels=levels,
+        start_channels=start_channels,
+        max_channels=shape(f"E/encode_block.{levels - 1}.conv_2.weight", 4)[0],
+        latent_size=shape("F/map_blocks.0.fc.weight", 2)[0],
+        mapping_layers=count("F/map_blocks.{}.fc.weight"),
+        image_channels=image_channels,
+    )
+
+
+def write(trainer: Trainer, directory: RunDirectory) -> None:
+    """Writes the run; its config last, without which it is none, should this be broken off."""
+    state = {
+        "images_seen": 0,
+        "level": trainer.config.levels - 1,
+        "blend": 1.0,
+        "dataset_size": None,  # `loop.Run.restore` counts on once it knows the images
+        "sums": [0.0] * len(UPDATES),
+        "summed": 0,
+    }
+    directory.path.mkdir(parents=True, exist_ok=True)
+    try:
+        checkpoint.save(trainer, directory.path, state, keep=1)
+    except OSError:
+        for path in (directory.path / checkpoint.FOLDER, directory.path):
+            with contextlib.suppress(OSError):
+                path.rmdir()  # if it is empty
+        raise
+    directory.open(trainer.config)
+    directory.close()
