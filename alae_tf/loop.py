@@ -349,7 +349,7 @@ class Run:
         self.pending = None
         values = np.array([float(losses[name]) for name in UPDATES])
         if self.trainer.loss_scale is not None and not np.isfinite(values).all():
-            if float(self.trainer.loss_scale.value) < MIN_LOSS_SCALE:
+            if self.trainer.loss_scale.value.numpy() < MIN_LOSS_SCALE:
                 raise NonFiniteLossError(f"float16 overflows throughout at {images_seen:,} images")
             return  # an update that was skipped
         for name, value in zip(UPDATES, values, strict=True):
@@ -374,7 +374,7 @@ class Run:
         }
         if self.reach(lambda: self.directory.add_metrics(row)):
             scale = self.trainer.loss_scale
-            extra = {} if scale is None else {"loss_scale": float(scale.value)}
+            extra = {} if scale is None else {"loss_scale": scale.value.numpy()}
             self.events.scalars(self.images_seen, row | extra)
         bar.set_postfix(
             level=self.level,

@@ -93,3 +93,14 @@ def test_max_hours_saves_and_asks_to_be_run_again(small_mlp, tmp_path, capsys, o
     assert "stopped after --max_hours=1e-09" in capsys.readouterr().err
     config = config.replace(max_hours=0.0, epochs=0.005)
     assert loop.train(config, RunDirectory(tmp_path)) == 0
+
+
+def test_float16_trains_and_goes_on_with_its_loss_scale(small, tmp_path, one_device):
+    config = small.replace(precision="float16", data="mnist5k:", epochs=0.004)
+    assert loop.train(config, RunDirectory(tmp_path)) == 0
+    _, entries = checkpoint.read_newest(tmp_path)
+    assert 0 < entries["loss_scale/value"] <= 2.0**15
+    before = entries["loss_scale/good"]
+    assert loop.train(config.replace(epochs=0.006), RunDirectory(tmp_path), "must") == 0
+    _, entries = checkpoint.read_newest(tmp_path)
+    assert entries["loss_scale/good"] == before + 3 or entries["loss_scale/value"] < 2.0**15

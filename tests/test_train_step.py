@@ -12,8 +12,20 @@ def pixels(config, level, count):
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 1), np.uint8)
 
 
-def weights(trainer):
-    return [v.numpy() for v in trainer.alae.variables + trainer.slow.variables]
+def assert_same_weights(one, two):
+    """All but a few entries are: Adam divides by |gradient|, which may be rounding noise."""
+    off = total = 0
+    for trainer in (one, two):
+        assert all(np.isfinite(v).all() for v in trainer.alae.variables)
+    for a, b in zip(
+        [*one.alae.variables, *one.slow.variables],
+        [*two.alae.variables, *two.slow.variables],
+        strict=True,
+    ):
+        a, b = a.numpy(), b.numpy()
+        off += (np.abs(a - b) > 2e-4 * max(1e-3, np.abs(a).max())).sum()
+        total += a.size
+    assert off < 0.005 * total
 
 
 def train(config, strategy, images, level, steps=2):
@@ -43,12 +55,7 @@ def test_two_replicas_on_half_batches_are_one_on_the_whole(kind, small, small_ml
     assert two.strategy.num_replicas_in_sync == 2
     for a, b in zip(losses_one, losses_two, strict=True):
         assert a == pytest.approx(b, rel=1e-4)
-    off = total = 0
-    for a, b in zip(weights(one), weights(two), strict=True):
-        off += (np.abs(a - b) > 2e-4 * max(1e-3, np.abs(a).max())).sum()
-        total += a.size
-    # Adam divides by |gradient|, so an entry whose gradient is all but zero may differ.
-    assert off < 0.005 * total
+    assert_same_weights(one, two)
 
 
 def test_one_trace_a_level(small):
@@ -122,11 +129,7 @@ def test_accumulated_parts_are_the_whole_batch(small, small_mlp):
         parts, losses_of_parts = train(config.replace(accumulate=4), None, images, level)
         for a, b in zip(losses, losses_of_parts, strict=True):
             assert a == pytest.approx(b, rel=1e-4)
-        off = total = 0
-        for a, b in zip(weights(whole), weights(parts), strict=True):
-            off += (np.abs(a - b) > 2e-4 * max(1e-3, np.abs(a).max())).sum()
-            total += a.size
-        assert off < 0.005 * total
+        assert_same_weights(whole, parts)
 
 
 def test_accumulation_with_xla(small_mlp):
@@ -158,26 +161,35 @@ def test_half_precision_follows_float32(small):
         assert means[precision] == pytest.approx(means["float32"], rel=0.1), precision
 
 
-def test_float16_skips_an_overflow_and_goes_on(small):
-    trainer = Trainer(small.replace(precision="float16"))
-    trainer.set_learning_rate(1)
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_float16_skips_an_overflow_and_goes_on(small, replicas):
+    # Collectives of several strategies in one process get in each other's way; this uses none.
+    reduction = tf.distribute.ReductionToOneDevice()
+    devices = [f"CPU:{i}" for i in range(replicas)]
+    strategy = tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+    trainer = Trainer(small.replace(precision="float16"), strategy)
+    trainer.set_learning_rate(0)
     scale = trainer.loss_scale
     scale.value.assign(2.0**40)  # overflows in every update
     before = {v.path: v.numpy() for v in trainer.alae.trainable_variables}
-    images = pixels(small, 1, 8)
-    trainer.step(images, 1, 0, 1.0)
-    assert float(scale.value) == 2.0**37  # halved by each of the three updates
+    data = tf.data.Dataset.from_tensors(pixels(small, 0, 8)).repeat()
+    batches = iter(strategy.experimental_distribute_dataset(data))
+    trainer.step(next(batches), 0, 0, 1.0)
+    assert scale.value.numpy() == 2.0**37  # halved by each of the three updates
     for variable in trainer.alae.trainable_variables:
-        np.testing.assert_array_equal(variable, before[variable.path], err_msg=variable.path)
+        np.testing.assert_array_equal(
+            variable.numpy(), before[variable.path], err_msg=variable.path
+        )
     for optimizer in (trainer.optimizer_ed, trainer.optimizer_fg):
-        assert all(float(t) == 0 and not np.any(v) for _, v, t in optimizer.slots())
+        assert all(t.numpy() == 0 and not np.any(v.numpy()) for _, v, t in optimizer.slots())
     scale.value.assign(2.0**4)
     scale.good.assign(scale.GROWTH_UPDATES - 3)
-    losses = trainer.step(images, 1, 8, 1.0)
+    losses = trainer.step(next(batches), 0, 8, 1.0)
     assert all(np.isfinite(float(loss)) for loss in losses.values())
-    assert (float(scale.value), float(scale.good)) == (2.0**5, 0.0)
-    changed = [np.any(v != before[v.path]) for v in trainer.alae.trainable_variables]
-    assert sum(changed) > len(changed) / 2
+    assert (scale.value.numpy(), scale.good.numpy()) == (2.0**5, 0.0)
+    blocks = [trainer.alae.E.blocks[1], trainer.alae.G.blocks[0]]
+    moved = [v for block in blocks for v in block.trainable_variables]
+    assert all(np.any(v.numpy() != before[v.path]) for v in moved)
 
 
 def test_xla_trains(small_mlp):
