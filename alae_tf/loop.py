@@ -360,9 +360,11 @@ class Run:
     def log(self, bar: tqdm) -> None:
         """A row of metrics.csv and TensorBoard: means since the row before."""
         self.check_losses()
+        if self.summed == 0:  # float16 skipped them all
+            return
         now = time.monotonic()
         seconds = now - self.row_time
-        means = dict(zip(UPDATES, (self.sums / max(1, self.summed)).tolist(), strict=True))
+        means = dict(zip(UPDATES, (self.sums / self.summed).tolist(), strict=True))
         row = {
             "images_seen": self.images_seen,
             "level": self.level,
