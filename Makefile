@@ -9,7 +9,7 @@ train: .venv/installed
 	$(BIN)/python -m alae_tf.train --flagfile=configs/quickstart.cfg --run_dir=$(RUN_DIR)
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q -ra --durations=10
+	$(BIN)/python -m pytest -q -ra --durations=10 -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

