@@ -178,6 +178,7 @@ def test_a_path_with_records_suggests_tfrecord(tmp_path):
         (example(shape=[3, 2, 8], data=DATA * 3), ["[2, 8, 3] instead of [4, 4, 3]"]),
         (example(shape=[1, 4, 4], data=DATA), ["[4, 4, 1] instead of [4, 4, 3]"]),
     ],
+    ids=range(8),  # protos are written in no fixed order
 )
 def test_records_that_are_not_right(tmp_path, record, parts):
     write(tmp_path / "x-r02.tfrecords.000", [to_record(image(0, 4))] * 2)
