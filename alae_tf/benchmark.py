@@ -67,17 +67,13 @@ def measure(config, level: int, batch: int, iterations: int) -> dict[str, float]
     from alae_tf.strategy import make_strategy
     from alae_tf.train_step import UPDATES, Trainer
 
+    config = config.replace(batch_by_level=(batch,))
+    strategy = make_strategy(config)  # before any other use of TensorFlow
     matrix = tf.random.stateless_normal([MATMUL_SIZE] * 2, [0, 0])
     multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
     multiply().numpy()
     matmul_seconds = median_seconds(lambda: multiply().numpy(), 5)
 
-    sizes = config.batch_by_level
-    if len(sizes) <= level:
-        sizes += (sizes[-1],) * (level + 1 - len(sizes))
-    sizes = (*sizes[:level], batch, *sizes[level + 1 :])
-    config = config.replace(batch_by_level=sizes)
-    strategy = make_strategy(config)
     trainer = Trainer(config, strategy)
     trainer.set_learning_rate(level)
     side = config.level_resolution(level)

@@ -38,7 +38,8 @@ AWAY = (
 )
 RETRY_SECONDS = 10.0
 MIN_LOSS_SCALE = 2.0**-10  # of float16; a scale below it helps nothing any more
-PATIENCE_SECONDS = 1800.0  # at the end of a run; a tenth of a minute after a signal
+PATIENCE_SECONDS = 1800.0  # for a run directory that is away at the end of a run
+HASTE_SECONDS = 6.0  # the same after a signal
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -90,7 +91,10 @@ def train(config: Config, directory: RunDirectory, resume: str = "auto") -> int:
     except tf.errors.OpError as error:
         return failed(f"{error.message.splitlines()[0]}. {run.kept()}")
     except OSError as error:
-        return failed(f"--run_dir={directory.path}: {error.strerror or error}. {run.kept()}")
+        where = f"--run_dir={directory.path}"
+        if run.away:
+            return failed(f"{where}: is away. What was saved is there when it is back.")
+        return failed(f"{where}: {error.strerror or error}. {run.kept()}")
     if not finished:
         if chief:
             print(f"train: {interrupt.reason}. {run.kept()}", file=sys.stderr)
@@ -216,7 +220,8 @@ class Run:
             write()
         except (OSError, tf.errors.OpError) as error:
             number = getattr(error, "errno", errno.EIO)
-            if number not in AWAY or isinstance(error, tf.errors.ResourceExhaustedError):
+            full = isinstance(error, tf.errors.ResourceExhaustedError)
+            if number not in AWAY or full or (number == errno.ENOENT and self.directory.there):
                 raise
             if not self.away:
                 why = getattr(error, "strerror", None) or "cannot be written"
@@ -226,14 +231,16 @@ class Run:
             return False
         if self.away:
             tqdm.write(f"train: {where}: is back.", file=sys.stderr)
+            self.next_save = 0.0
         self.away = False
         return True
 
-    def save_patiently(self, seconds: float) -> None:
-        """Saves what is not saved yet; waits so long for a run directory that is away."""
-        deadline = time.monotonic() + seconds
+    def save_patiently(self, interrupt: Interrupt) -> None:
+        """Saves what is not saved yet; waits a while for a run directory that is away."""
+        begun = time.monotonic()
         while self.saved_at != self.images_seen and not self.save():
-            if time.monotonic() > deadline:
+            patience = HASTE_SECONDS if interrupt.asked else PATIENCE_SECONDS
+            if time.monotonic() - begun > patience:
                 raise OSError(errno.ENOENT, "is away")
             time.sleep(1.0)
 
@@ -245,6 +252,8 @@ class Run:
 
     def kept(self) -> str:
         """What a user should know when a run has stopped."""
+        if not self.chief:
+            return "What the first worker saved is kept."
         if self.saved_at is None:
             return "No checkpoint was written."
         return (
@@ -298,7 +307,7 @@ class Run:
                 self.iterate(bar, interrupt.asked)
         finished = self.images_seen >= self.growth.total
         if self.chief and self.level >= 0:
-            self.save_patiently(PATIENCE_SECONDS if finished else 6.0)
+            self.save_patiently(interrupt)
         if self.chief and finished:
             self.finish()
         return finished
@@ -350,7 +359,10 @@ class Run:
         values = np.array([float(losses[name]) for name in UPDATES])
         if self.trainer.loss_scale is not None and not np.isfinite(values).all():
             if self.trainer.loss_scale.value.numpy() < MIN_LOSS_SCALE:
-                raise NonFiniteLossError(f"float16 overflows throughout at {images_seen:,} images")
+                raise NonFiniteLossError(
+                    f"float16 overflows throughout at {images_seen:,} images; --precision=bfloat16 "
+                    "does not"
+                )
             return  # an update that was skipped
         for name, value in zip(UPDATES, values, strict=True):
             if not np.isfinite(value):
@@ -374,10 +386,14 @@ class Run:
             "images_per_second": self.row_images / seconds,
             "data_wait": self.waited / seconds,
         }
-        if self.reach(lambda: self.directory.add_metrics(row)):
-            scale = self.trainer.loss_scale
-            extra = {} if scale is None else {"loss_scale": scale.value.numpy()}
+        scale = self.trainer.loss_scale
+        extra = {} if scale is None else {"loss_scale": scale.value.numpy()}
+
+        def write():
+            self.directory.add_metrics(row)
             self.events.scalars(self.images_seen, row | extra)
+
+        self.reach(write)
         bar.set_postfix(
             level=self.level,
             blend=f"{row['blend']:.2f}",
@@ -395,6 +411,7 @@ class Run:
 
         def write():
             self.directory.require()
+            self.directory.samples.mkdir(exist_ok=True)
             write_beside(path, pictures.png(grid))
             self.events.image(self.images_seen, grid)
             rows = self.directory.read_metrics()
@@ -406,7 +423,7 @@ class Run:
     def finish(self) -> None:
         """What a finished run shows: the last grid and, with labels, the 1-NN accuracy."""
         self.draw()
-        self.events.flush()
+        self.reach(self.events.flush)
         print(f"train: done, {self.images_seen:,} images. Pictures in {self.directory.samples}/")
         held_out = self.source.held_out
         if self.source.labels is None or held_out is None or held_out.labels is None:

@@ -2,13 +2,13 @@
 
     python -m alae_tf.memory --flagfile=configs/ffhq1024.cfg
 
-Nothing is computed: an iteration is traced for two batch sizes, and its graph walked as TensorFlow
-does, each operation as soon as its inputs are there (so that parts of several updates overlap). A
-tensor takes memory from the operation that makes it to the last one that uses it; reshapes share
-their input's memory, and element-wise operations overwrite an input that nothing uses any more. The
-peak of what is alive, plus the weights, their slow copy and the optimizers' state, is what an
-iteration needs at least. --reserve is left for what shapes do not tell: the convolutions' scratch
-memory, fragmentation, CUDA itself.
+An iteration is traced for two batch sizes, without XLA, and its graph walked as TensorFlow does,
+each operation as soon as its inputs are there (so that parts of an update overlap). A tensor takes
+memory from the operation that makes it to the last one that uses it; reshapes share their input's
+memory, and element-wise operations overwrite an input that nothing uses any more. The peak of what
+is alive, plus the weights, their slow copy and the optimizers' state, is what an iteration needs at
+least. --reserve is left for what shapes do not tell: the convolutions' scratch memory,
+fragmentation, CUDA itself. The weights are made, in this machine's memory.
 """
 
 from __future__ import annotations
@@ -138,6 +138,8 @@ def measure(trainer, level: int) -> Memory:
     variables += [v for _, v, _ in trainer.optimizer_ed.slots()]
     variables += [v for _, v, _ in trainer.optimizer_fg.slots()]
     weights = 4 * sum(math.prod(variable.shape) for variable in variables)
+    if config.accumulate > 1:  # the sums of the gradients of the parts before
+        weights += 4 * sum(math.prod(v.shape) for v in trainer.alae.trainable_variables)
     slope = (peaks[1] - peaks[0]) / (BATCHES[1] - BATCHES[0])
     fixed = weights + peaks[0] - slope * BATCHES[0]
     return Memory(level, config.level_resolution(level), fixed, slope)
@@ -150,7 +152,7 @@ def main() -> None:
         gpus = [float(text) for text in flags.FLAGS.gpu_gib.split(",")]
     except ValueError:
         gpus = []
-    if not gpus or min(gpus) <= 0:
+    if not gpus or not all(0 < gpu < float("inf") for gpu in gpus):
         raise ConfigError(f"--gpu_gib={flags.FLAGS.gpu_gib}: must be numbers, as 8,12,16.")
     reserve = flags.FLAGS.reserve
     if not 0 <= reserve < 1:
@@ -160,14 +162,14 @@ def main() -> None:
     print("|---" * (4 + len(gpus)) + "|")
     from alae_tf.train_step import Trainer
 
-    trainer = Trainer(config)
+    trainer = Trainer(config.replace(xla=False))
     for level in range(config.levels):
         need = measure(trainer, level)
         batches = " | ".join(
             str(need.largest_batch(gpu * 2**30 * (1 - reserve)) * config.accumulate or "—")
             for gpu in gpus
         )
-        sizes = f"{need.fixed / 2**20:,.0f} | {need.per_image / 2**20:,.1f}"
+        sizes = f"{need.fixed / 2**20:,.3g} | {need.per_image / 2**20:,.3g}"
         print(f"| {level} | {need.resolution} | {sizes} | {batches} |", flush=True)
 
 

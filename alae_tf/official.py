@@ -13,20 +13,19 @@ computes every quantity in the file and prints the largest error of each.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 
-from alae_tf.checkpoint import CheckpointError
 from alae_tf.config import ConfigError
-from alae_tf.official_goldens import verify
-from alae_tf.official_import import WHICH, import_run
-from alae_tf.official_weights import OfficialError
 from alae_tf.pytorch_file import PytorchFileError
 
 
 def run_import(args: argparse.Namespace) -> int:
     """Imports, and says what was read, what was left out and what comes next."""
+    from alae_tf.official_import import import_run
+
     config, read, tensors, left = import_run(args.file, args.run_dir, args.config, args.which)
     print(f"{args.file}: read {', '.join(read)}: {tensors} tensors")
     print(
@@ -39,6 +38,8 @@ def run_import(args: argparse.Namespace) -> int:
         print("All other settings are defaults; --config names a flagfile with those to train by.")
     print(
         f"{args.run_dir} is a run at its top level. In Python, alae_tf.load_model has it; next:\n"
+        f"  python -m alae_tf.train --flagfile={shlex.quote(args.run_dir)}/config.cfg "
+        f"--run_dir={shlex.quote(args.run_dir)} --data=folder:PHOTOS\n"
         f"  python -m export --run_dir={shlex.quote(args.run_dir)} --out=exported "
         "--representative_data=folder:PHOTOS"
     )
@@ -47,6 +48,8 @@ def run_import(args: argparse.Namespace) -> int:
 
 def run_verify(args: argparse.Namespace) -> int:
     """Prints the table; 1 if an error is beyond the tolerance, else 0."""
+    from alae_tf.official_goldens import verify
+
     worst, worst_name, failed = -1.0, "", 0
     print(f"{'relative error':>15}  quantity")
     for name, error in verify(args.file, args.run_dir):
@@ -75,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--which",
-        choices=WHICH,
+        choices=("slow", "raw"),
         default="slow",
         help="slow: the slow copies, which are the better ones (default); raw: the others",
     )
@@ -91,6 +94,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0 done, 1 failed, 2 a wrong file or flag."""
     args = parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from alae_tf.checkpoint import CheckpointError
+    from alae_tf.official_weights import OfficialError
+
     try:
         return args.run(args)
     except (OfficialError, PytorchFileError, ConfigError, CheckpointError) as error:

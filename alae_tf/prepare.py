@@ -161,7 +161,7 @@ def prepare(args: argparse.Namespace) -> int:
         ConfigError, DataError: before any work.
     """
     from alae_tf.data import open_source
-    from alae_tf.shards import Stopped
+    from alae_tf.shards import SourceChangedError, Stopped
 
     sources = split(open_source(args.data), args.test_fraction)
     plan = make_plan(args, sources)
@@ -171,6 +171,11 @@ def prepare(args: argparse.Namespace) -> int:
             return 0
         except Stopped:
             reason, code = interrupt.reason, interrupt.exit_code
+        except SourceChangedError as error:
+            print(
+                f"prepare: {error}. Restore them, or prepare into another --out.", file=sys.stderr
+            )
+            return 1
         except Exception as error:
             reason, code = _reason(error), 1
     print(
@@ -189,9 +194,8 @@ def _reason(error: Exception) -> str:
     import tensorflow as tf
 
     from alae_tf.data import DataError
-    from alae_tf.shards import SourceChangedError
 
-    if not isinstance(error, DataError | SourceChangedError | OSError | tf.errors.OpError):
+    if not isinstance(error, DataError | OSError | tf.errors.OpError):
         raise error
     return (getattr(error, "strerror", None) or str(error).splitlines()[0]).rstrip(".")
 

@@ -30,6 +30,8 @@ COLUMNS = (
     "images_per_second",
     "data_wait",
 )
+# What disks say that know no locks, as some network disks: trained on without one.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 # What may differ when a run goes on.
 CHANGEABLE = (
     "epochs",
@@ -111,7 +113,11 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.path / ".lock", "w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
             write_beside(self.config_path, config.to_flagfile().encode())
             self.samples.mkdir(exist_ok=True)
         except BlockingIOError:
@@ -120,7 +126,7 @@ class RunDirectory:
             ) from None
         except OSError as error:
             raise ConfigError(
-                f"--run_dir={self.path}: {error.strerror}; nothing to lose."
+                f"--run_dir={self.path}: {error.strerror}; nothing was written."
             ) from None
 
     def close(self) -> None:
@@ -128,13 +134,18 @@ class RunDirectory:
         if self._lock is not None:
             self._lock.close()
 
+    @property
+    def there(self) -> bool:
+        """Whether the run can be reached; a network disk may be away."""
+        return self.config_path.is_file()
+
     def require(self) -> None:
         """Looks whether the run is still there, so that nothing is written in its place.
 
         Raises:
             FileNotFoundError: it is not; a network disk may be away.
         """
-        if not self.config_path.is_file():
+        if not self.there:
             raise FileNotFoundError(errno.ENOENT, "is away", str(self.path))
 
     def rewind_metrics(self, images_seen: int) -> None:

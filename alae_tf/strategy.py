@@ -5,8 +5,9 @@ and which of them this process is, is read from the environment:
 
 - TF_CONFIG, if it is set: TensorFlow's JSON of {"cluster": {"worker": [addresses]}, "task": …};
 - else Slurm's variables, in a job step started by `srun`;
-- else Kubernetes' interface, for pods of one Job: ALAE_POD_LABEL selects them (as
-  job-name=alae), HOST_IP is the address of this pod's node, and the pods use the host's network.
+- else Kubernetes' interface, for the pods of one Job on the network of their hosts: ALAE_POD_LABEL
+  selects them (as job-name=alae), ALAE_WORKERS is their number, which is waited for, HOST_IP the
+  address of this pod's node.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 
 import tensorflow as tf
 
 from alae_tf.config import Config, ConfigError
 
 KUBERNETES_PORT = 8470
+KUBERNETES_SECONDS = 600.0  # to wait until all pods run
 
 
 def make_strategy(config: Config) -> tf.distribute.Strategy:
@@ -30,7 +33,8 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
     """
     kind = config.strategy
     if kind == "auto":
-        kind = "multi_worker" if _workers_of_tf_config() > 1 else "mirrored"
+        several = os.environ.get("TF_CONFIG") and len(_workers_of_tf_config()) > 1
+        kind = "multi_worker" if several else "mirrored"
     if kind == "multi_worker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolve_cluster())
     else:
@@ -68,11 +72,7 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
         ConfigError: it describes none, or describes it wrongly.
     """
     if os.environ.get("TF_CONFIG"):
-        if _workers_of_tf_config() == 0:
-            raise ConfigError(
-                'TF_CONFIG: must be JSON as {"cluster": {"worker": ["host:port", …]}, '
-                '"task": {"type": "worker", "index": 0}}.'
-            )
+        _workers_of_tf_config()
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     try:
         if "SLURM_PROCID" in os.environ:
@@ -87,14 +87,24 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
     )
 
 
-def _workers_of_tf_config() -> int:
+def _workers_of_tf_config() -> list[str]:
+    """The addresses in TF_CONFIG.
+
+    Raises:
+        ConfigError: it does not name workers alone, or not this process among them.
+    """
     try:
-        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        workers = config["cluster"]["worker"]
-        index = config["task"]["index"]
-        return len(workers) if 0 <= index < len(workers) else 0
-    except (ValueError, KeyError, TypeError):
-        return 0
+        config = json.loads(os.environ["TF_CONFIG"])
+        (job, workers), task = *config["cluster"].items(), config["task"]
+        good = job == task["type"] == "worker" and isinstance(workers, list)
+        if good and all(":" in worker for worker in workers) and 0 <= task["index"] < len(workers):
+            return workers
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise ConfigError(
+        'TF_CONFIG: must be JSON as {"cluster": {"worker": ["host:port", …]}, "task": {"type": '
+        '"worker", "index": 0}}: workers alone, the first of them is the chief.'
+    )
 
 
 def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
@@ -114,7 +124,18 @@ def _kubernetes(client) -> tf.distribute.cluster_resolver.ClusterResolver:
         tf_server_port=KUBERNETES_PORT,
         override_client=client,
     )
-    workers = resolver.cluster_spec().job_tasks("worker")
+    deadline, count = time.monotonic() + KUBERNETES_SECONDS, int(os.environ["ALAE_WORKERS"])
+    while True:
+        try:
+            workers = resolver.cluster_spec().job_tasks("worker")
+            if len(workers) == count:
+                break
+            why = f"{len(workers)} pods run, ALAE_WORKERS={count}"
+        except RuntimeError as error:  # a pod does not run yet
+            why = str(error)
+        if time.monotonic() > deadline:
+            raise ValueError(why)
+        time.sleep(2.0)
     own = f"{os.environ['HOST_IP']}:{KUBERNETES_PORT}"
     if workers.count(own) != 1:
         raise ValueError(f"{own} should be one of the pods' addresses: {', '.join(workers)}")

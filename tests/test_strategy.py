@@ -50,11 +50,24 @@ def test_one_device_is_the_chief(small):
     assert strategy.of_all_replicas(one, 7) == [7]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {"worker": ["a:1"]}}', tf_config([1], 1)])
-def test_a_wrong_tf_config(small, monkeypatch, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"cluster": {"worker": ["a:1"]}}',
+        tf_config([1], 1),
+        tf_config([1, 2], 0).replace('"type": "worker", ', ""),
+        tf_config([1, 2], 0).replace('"type": "worker"', '"type": "evaluator"'),
+        tf_config([1, 2], 0).replace('{"worker": [', '{"chief": ["a:1"], "worker": ['),
+        '{"cluster": {"worker": "a:1,b:1"}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
+@pytest.mark.parametrize("kind", ["auto", "multi_worker"])
+def test_a_wrong_tf_config(small, monkeypatch, kind, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ConfigError, match="TF_CONFIG: must be JSON as"):
-        strategy.make_strategy(small.replace(strategy="multi_worker"))
+        strategy.make_strategy(small.replace(strategy=kind))
 
 
 def test_no_cluster(small):
@@ -92,13 +105,16 @@ def test_kubernetes_names_the_workers(monkeypatch):
         status = SimpleNamespace(phase="Running", host_ip=address)
         return SimpleNamespace(metadata=SimpleNamespace(name=name), status=status)
 
+    pods = [pod("alae-1-x", "10.0.0.9"), pod("alae-0-y", "10.0.0.4")]
+
     class Client:
         def list_pod_for_all_namespaces(self, label_selector):
             assert label_selector == "job-name=alae"
-            return SimpleNamespace(items=[pod("alae-1-x", "10.0.0.9"), pod("alae-0-y", "10.0.0.4")])
+            return SimpleNamespace(items=pods)
 
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("ALAE_POD_LABEL", "job-name=alae")
+    monkeypatch.setenv("ALAE_WORKERS", "2")
     monkeypatch.setenv("HOST_IP", "10.0.0.9")
     monkeypatch.setattr(strategy, "_kubernetes_client", Client)
     resolver = strategy.resolve_cluster()
@@ -106,6 +122,13 @@ def test_kubernetes_names_the_workers(monkeypatch):
     assert (resolver.task_type, resolver.task_id) == ("worker", 1)
     monkeypatch.setenv("HOST_IP", "10.0.0.5")
     with pytest.raises(ConfigError, match="10.0.0.5:8470 should be one of"):
+        strategy.resolve_cluster()
+    monkeypatch.setattr(strategy, "KUBERNETES_SECONDS", 0.0)
+    pods[0].status.phase = "Pending"
+    with pytest.raises(ConfigError, match='Pod "alae-1-x" is not running'):
+        strategy.resolve_cluster()
+    pods.pop(0)
+    with pytest.raises(ConfigError, match="1 pods run, ALAE_WORKERS=2"):
         strategy.resolve_cluster()
 
 
