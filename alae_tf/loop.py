@@ -89,7 +89,8 @@ def train(config: Config, directory: RunDirectory, resume: str = "auto") -> int:
             f"({first}). {run.kept()}"
         )
     except tf.errors.OpError as error:
-        return failed(f"{error.message.splitlines()[0]}. {run.kept()}")
+        gone = " Is another worker gone? Start all of them again." if run.workers > 1 else ""
+        return failed(f"{reason(error.message)}.{gone} {run.kept()}")
     except OSError as error:
         where = f"--run_dir={directory.path}"
         if run.away:
@@ -100,6 +101,13 @@ def train(config: Config, directory: RunDirectory, resume: str = "auto") -> int:
             print(f"train: {interrupt.reason}. {run.kept()}", file=sys.stderr)
         return interrupt.exit_code
     return 0
+
+
+def reason(message: str) -> str:
+    """The line of TensorFlow's message that says why, without the stack around it."""
+    around = ("Graph execution error", "Detected at", "<stack traces")
+    lines = [line for line in message.splitlines() if line.strip() and not line[0].isspace()]
+    return next((line for line in lines if not line.startswith(around)), message).rstrip(". ")
 
 
 def failed(message: str) -> int:
