@@ -12,7 +12,7 @@ from PIL import Image
 from pth_writer import call, name, write
 
 import alae_tf
-from alae_tf import checkpoint, loop, official
+from alae_tf import checkpoint, loop, official, official_goldens
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import open_source
 from alae_tf.model import build_alae
@@ -71,7 +71,7 @@ def test_a_run_of_the_authors_weights_gives_their_numbers(path, tmp_path, capsys
     assert "left out: discriminator, generator, mapping_tl, mapping_fl, auxiliary (" in said
     assert "objects of tracker.RunningMeanTorch" in said
     assert official.main(["verify", FORWARD, f"--run_dir={run_dir}"]) == 0
-    errors = dict(official.verify(FORWARD, run_dir))
+    errors = dict(official_goldens.verify(FORWARD, run_dir))
     assert len(errors) == 23
     assert max(errors.values()) < 1e-4
 
