@@ -138,12 +138,20 @@ def main() -> None:
         raise ConfigError(f"--iterations={values.iterations}: must be at least 1.")
     if values.json and not Path(values.json).resolve().parent.is_dir():
         raise ConfigError(f"--json={values.json}: its directory does not exist.")
+    if values.json and Path(values.json).is_dir():
+        raise ConfigError(f"--json={values.json}: is a directory; name a file.")
     if values.level == "all":
         results = {str(level): in_a_process(level) for level in range(config.levels)}
         if values.json:
             Path(values.json).write_text(json.dumps(results, indent=2) + "\n")
         return
-    result = measure(config, level, batch, values.iterations)
+    import tensorflow as tf
+
+    try:
+        result = measure(config, level, batch, values.iterations)
+    except tf.errors.ResourceExhaustedError as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(f"--batch={batch}: out of memory; try a smaller one ({first}).") from None
     print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
     for name, value in result.items():
         print(f"{name:>20}  {value:.4g}")

@@ -7,6 +7,7 @@ errors. Nothing is unpickled, and the zip format's checksums show a torn file.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -27,6 +28,10 @@ PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be read; the message names the file and what is wrong with it."""
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss or a weight is NaN or infinite; the message says which and where."""
 
 
 def named_variables(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, keras.Variable]]:
@@ -69,11 +74,15 @@ def save(trainer: Trainer, run_dir: str | Path, state: Mapping[str, object], kee
 
     Raises:
         OSError: the disk is full or away; the checkpoints that were there are untouched.
+        NonFiniteError: a weight is not finite; nothing is written.
     """
     folder = Path(run_dir) / FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / f"images-{state['images_seen']:012d}.npz"
     values = {name: np.asarray(v) for name, v in training_variables(trainer).items()}
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise NonFiniteError(f"{name} is not finite after {state['images_seen']:,} images")
     values["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
     beside = path.with_suffix(".partial")
     try:
@@ -102,11 +111,15 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         CheckpointError: the file is torn or no checkpoint.
+        OSError, MemoryError: it could not be read just now; that says nothing of the file.
     """
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
+        seeks_wrongly = isinstance(error, OSError) and error.errno in (None, errno.EINVAL)
+        if isinstance(error, OSError | MemoryError) and not seeks_wrongly:
+            raise
         raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from None
 
 
@@ -151,8 +164,12 @@ def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.nda
 def restore(trainer: Trainer, run_dir: str | Path, chief: bool = True) -> dict[str, object] | None:
     """Restores the newest whole checkpoint; returns its state, or None where there is none.
 
-    Torn ones that are newer are renamed, by the chief of several workers alone.
+    What a kill left half-written is deleted, and torn ones that are newer are renamed, by the chief
+    of several workers alone.
     """
+    if chief:
+        for half in (Path(run_dir) / FOLDER).glob("images-*.partial"):
+            half.unlink(missing_ok=True)
     found = read_newest(run_dir)
     if found is None:
         return None
@@ -180,7 +197,8 @@ def load_slow_copy(
     Raises:
         CheckpointError: `run_dir` is no run directory, or has no checkpoint that can be read.
     """
-    path = Path(run_dir) / "config.cfg"
+    run_dir = Path(run_dir).expanduser()
+    path = run_dir / "config.cfg"
     if not path.is_file():
         raise CheckpointError(f"--run_dir={run_dir}: no run directory (it has no config.cfg).")
     try:

@@ -160,6 +160,13 @@ class Config:
             need(self.hidden_size >= 1, "hidden_size", "at least 1")
             need(0 <= self.output_slope < 1, "output_slope", "in [0, 1)")
             need(self.precision == "float32", "precision", "float32 with --architecture=mlp")
+        other = {"style": ("image_size", "hidden_size", "output_slope")}.get(
+            self.architecture, ("start_channels", "max_channels")
+        )
+        for name in other:
+            default = type(self).__dataclass_fields__[name].default
+            right = f"left out with --architecture={self.architecture}, which has no use for it"
+            need(getattr(self, name) == default, name, right)
         for name in ("epochs_by_level", "batch_by_level", "learning_rate_by_level"):
             values = getattr(self, name)
             need(len(values) >= 1, name, "one number for each level, or one for all")

@@ -20,6 +20,8 @@ class Events:
     """
 
     def __init__(self, folder: Path, images_seen: int):
+        for half in folder.glob("*.partial"):  # a kill left it
+            half.unlink()
         for path in folder.glob("events.out.tfevents.*"):
             _drop_later(path, images_seen)
         self._writer = tf.summary.create_file_writer(str(folder))
@@ -53,7 +55,7 @@ def _drop_later(path: Path, images_seen: int) -> None:
         whole = False
     if whole:
         return
-    beside = path.with_name(path.name + ".partial")
+    beside = path.with_name("rewritten.partial")  # a name that TensorBoard passes over
     with tf.io.TFRecordWriter(str(beside)) as writer:
         for record in kept:
             writer.write(record)

@@ -53,6 +53,9 @@ def run(command: str, main: Callable[[], int | None]) -> None:
     def parse(argv: Sequence[str]) -> list[str]:
         try:
             rest = FLAGS(argv)
+        except UnicodeDecodeError:
+            print(f"{command}: --flagfile: names a file that is no text.", file=sys.stderr)
+            sys.exit(2)
         except (flags.Error, OSError) as error:
             print(f"{command}: {error}", file=sys.stderr)
             print(f"`python -m alae_tf.{command} --help` lists the flags.", file=sys.stderr)
@@ -70,6 +73,9 @@ def run(command: str, main: Callable[[], int | None]) -> None:
         except ConfigError as error:
             print(f"{command}: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print(f"{command}: stopped before it began.", file=sys.stderr)
+            return 130
 
     for field in dataclasses.fields(Config):  # for --help, which shows the main program's flags
         FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[field.name])

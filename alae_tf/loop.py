@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -39,11 +41,8 @@ AWAY = (
 RETRY_SECONDS = 10.0
 MIN_LOSS_SCALE = 2.0**-10  # of float16; a scale below it helps nothing any more
 PATIENCE_SECONDS = 1800.0  # for a run directory that is away at the end of a run
+MOST_NEIGHBOURS = 100_000  # images that the closing 1-NN compares with; it holds them in memory
 HASTE_SECONDS = 6.0  # the same after a signal
-
-
-class NonFiniteLossError(ArithmeticError):
-    """A loss is NaN or infinite; the message says which and where."""
 
 
 def train(config: Config, directory: RunDirectory, resume: str = "auto") -> int:
@@ -68,19 +67,29 @@ def train(config: Config, directory: RunDirectory, resume: str = "auto") -> int:
         directory.check(config, resume)
     source = open_data(config)
     if chief:
-        directory.open(config)
+        directory.open()
         print(
             f"train: {config.data} ({len(source):,} images) on "
             f"{strategy.num_replicas_in_sync} "
             f"{tf.config.list_logical_devices()[-1].device_type}, run in {directory.path}",
             file=sys.stderr,
         )
-    run = Run(config, directory, source, strategy)
+    with contextlib.closing(directory):
+        try:
+            run = Run(config, directory, source, strategy)
+        except tf.errors.ResourceExhaustedError as error:
+            first = str(error).splitlines()[0]
+            return failed(f"out of memory for the networks alone; make them smaller ({first}).")
+        return carry_out(run, interrupt)
+
+
+def carry_out(run: Run, interrupt: Interrupt) -> int:
+    """Goes on with a run until it is over; returns the exit code of `train`."""
     try:
         run.restore()
         with interrupt:  # not earlier: the strategy of several workers takes SIGTERM for itself
             finished = run.go(interrupt)
-    except NonFiniteLossError as error:
+    except checkpoint.NonFiniteError as error:
         return failed(f"{error}. {run.kept()} Lower --learning_rate_by_level, or it will again.")
     except tf.errors.ResourceExhaustedError as error:
         first = str(error).splitlines()[0]
@@ -92,12 +101,12 @@ def train(config: Config, directory: RunDirectory, resume: str = "auto") -> int:
         gone = " Is another worker gone? Start all of them again." if run.workers > 1 else ""
         return failed(f"{reason(error.message)}.{gone} {run.kept()}")
     except OSError as error:
-        where = f"--run_dir={directory.path}"
+        where = f"--run_dir={run.directory.path}"
         if run.away:
             return failed(f"{where}: is away. What was saved is there when it is back.")
         return failed(f"{where}: {error.strerror or error}. {run.kept()}")
     if not finished:
-        if chief:
+        if run.chief:
             print(f"train: {interrupt.reason}. {run.kept()}", file=sys.stderr)
         return interrupt.exit_code
     return 0
@@ -106,6 +115,9 @@ def train(config: Config, directory: RunDirectory, resume: str = "auto") -> int:
 def reason(message: str) -> str:
     """The line of TensorFlow's message that says why, without the stack around it."""
     around = ("Graph execution error", "Detected at", "<stack traces")
+    own = message.rpartition("DataError: ")[2]  # raised by a source, inside tf.data
+    if own != message:
+        return own.splitlines()[0].rstrip(". ")
     lines = [line for line in message.splitlines() if line.strip() and not line[0].isspace()]
     return next((line for line in lines if not line.startswith(around)), message).rstrip(". ")
 
@@ -178,6 +190,9 @@ class Run:
             return
         if state is not None:
             print(f"train: goes on after {self.images_seen:,} images.", file=sys.stderr)
+        self.directory.write_config(
+            self.config, self.images_seen
+        )  # not before all has been checked
         self.directory.rewind_metrics(self.images_seen)
         self.events = Events(self.directory.tensorboard, self.images_seen)
 
@@ -229,7 +244,9 @@ class Run:
         except (OSError, tf.errors.OpError) as error:
             number = getattr(error, "errno", errno.EIO)
             full = isinstance(error, tf.errors.ResourceExhaustedError)
-            if number not in AWAY or full or (number == errno.ENOENT and self.directory.there):
+            if full:  # TensorFlow's word for a full disk, too
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            if number not in AWAY or (number == errno.ENOENT and self.directory.there):
                 raise
             if not self.away:
                 why = getattr(error, "strerror", None) or "cannot be written"
@@ -367,14 +384,16 @@ class Run:
         values = np.array([float(losses[name]) for name in UPDATES])
         if self.trainer.loss_scale is not None and not np.isfinite(values).all():
             if self.trainer.loss_scale.value.numpy() < MIN_LOSS_SCALE:
-                raise NonFiniteLossError(
+                raise checkpoint.NonFiniteError(
                     f"float16 overflows throughout at {images_seen:,} images; --precision=bfloat16 "
                     "does not"
                 )
             return  # an update that was skipped
         for name, value in zip(UPDATES, values, strict=True):
             if not np.isfinite(value):
-                raise NonFiniteLossError(f"loss_{name} is {value} after {images_seen:,} images")
+                raise checkpoint.NonFiniteError(
+                    f"loss_{name} is {value} after {images_seen:,} images"
+                )
         self.sums, self.summed = self.sums + values, self.summed + 1
 
     def log(self, bar: tqdm) -> None:
@@ -429,12 +448,15 @@ class Run:
         self.reach(write)
 
     def finish(self) -> None:
-        """What a finished run shows: the last grid and, with labels, the 1-NN accuracy."""
+        """What a finished run shows: the last grid and, of up to `MOST_NEIGHBOURS` images with
+        labels, the 1-NN accuracy."""
         self.draw()
         self.reach(self.events.flush)
         print(f"train: done, {self.images_seen:,} images. Pictures in {self.directory.samples}/")
         held_out = self.source.held_out
         if self.source.labels is None or held_out is None or held_out.labels is None:
+            return
+        if len(self.source) > MOST_NEIGHBOURS:
             return
         known, unknown = (
             features(self.model.encode, data.arrays(part, self.model.resolution))

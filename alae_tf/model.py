@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import numbers
+import random
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -38,6 +43,18 @@ class ALAE(keras.Model):
             name="w_avg",
         )
         self.built = True
+
+    def get_config(self):
+        networks = {name: getattr(self, name) for name in "FGED"}
+        return super().get_config() | {
+            **{name: keras.saving.serialize_keras_object(n) for name, n in networks.items()},
+            "styles": self.styles,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        networks = {name: keras.saving.deserialize_keras_object(config[name]) for name in "FGED"}
+        return cls(**config | networks)
 
     def call(self, x, level=None, blend=1.0):
         """Reconstructs x without noise: G(E(x)). [N, H, W, C] in [−1, 1] → the same."""
@@ -83,7 +100,7 @@ class ALAE(keras.Model):
                 and every call) or "none".
             batch: int or scalar tensor. Images.
             level: int; default: full resolution.
-            seed: int32 or int64 [2], or an int.
+            seed: int32 or int64 [2], or an integer.
 
         Returns:
             A list of maps as `Generator` takes them, or None.
@@ -101,7 +118,7 @@ class ALAE(keras.Model):
                 np.random.default_rng(k).standard_normal((1, *shape[1:]), dtype=np.float32)
                 for k, shape in enumerate(shapes)
             ]
-        seed = tf.convert_to_tensor((0, seed) if isinstance(seed, int) else seed)
+        seed = tf.convert_to_tensor((0, seed) if isinstance(seed, numbers.Integral) else seed)
         seeds = tf.random.split(seed, len(shapes))
         return [tf.random.stateless_normal(shape, seeds[k]) for k, shape in enumerate(shapes)]
 
@@ -111,9 +128,24 @@ def build_alae(config: Config, seed: int | None = None) -> ALAE:
 
     Args:
         config: architecture, sizes and precision are read.
-        seed: of the new weights; default: the config's. Keras' global generators are set to it.
+        seed: of the new weights; default: the config's.
     """
-    keras.utils.set_random_seed(config.seed if seed is None else seed)
+    with seeded(config.seed if seed is None else seed):
+        return _build(config)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seeds Python's generator, from which Keras' initialisers draw seeds; then puts it back."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+def _build(config: Config) -> ALAE:
     if config.architecture == "mlp":
         sizes = dict(
             image_size=config.image_size,

@@ -71,6 +71,12 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
         raise OfficialError(f"{path}: no entry {error}") from None
     except (OfficialError, ConfigError, json.JSONDecodeError) as error:
         raise OfficialError(f"{path}: {error}") from None
+    except (TypeError, ValueError, AttributeError, tf.errors.InvalidArgumentError) as error:
+        text = re.sub(
+            r"\x1b\[\d*m", "", str(error)
+        )  # Keras writes in bold, behind a line of its own
+        lines = [line for line in text.splitlines() if line and "encountered when" not in line]
+        raise OfficialError(f"{path}: its entries do not go together ({lines[0]})") from None
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -121,6 +127,8 @@ def verify_forward(
     file: Mapping[str, np.ndarray], meta: Mapping, run_dir: str | Path | None = None
 ) -> Iterator[tuple[str, float]]:
     """w, encode, logit and decode at every level and blend in the file; truncated generation."""
+    if not subset(file, "out/"):
+        raise OfficialError("no entry out/…: nothing to compare")
     alae = forward_model(file, meta, run_dir)
     for name, theirs in subset(file, "out/").items():
         at = re.fullmatch(r"(encode|logit|decode_noise)_(level(\d+)_blend([\d.]+))", name)
@@ -172,6 +180,7 @@ def verify_training(file: Mapping[str, np.ndarray], meta: Mapping) -> Iterator[t
         for name in UPDATES:
             yield f"loss_{name}_{i}", relative_error(losses[name], file[f"out/loss_{name}_{i}"])
         ours = read_weights(trainer.alae, before)
-        for name, theirs in subset(file, f"after_{i}/").items():
+        for name in ours:
             if name != ZERO_GRADIENT:
+                theirs = file[f"after_{i}/{name}"]
                 yield f"after_{i}/{name}", relative_error(ours[name], theirs)

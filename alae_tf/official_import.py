@@ -184,5 +184,6 @@ def write(trainer: Trainer, directory: RunDirectory) -> None:
             with contextlib.suppress(OSError):
                 path.rmdir()  # if it is empty
         raise
-    directory.open(trainer.config)
+    directory.open()
+    directory.write_config(trainer.config)
     directory.close()

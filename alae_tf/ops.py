@@ -9,6 +9,23 @@ EPSILON_STYLE = 1e-8  # instance norm of G, and pixel norm of z
 EPSILON_ENCODER = 1e-5  # instance norm of E
 
 
+def check_shape(name: str, x: tf.Tensor, *expected: int) -> None:
+    """Checks all of a shape but the batch, N.
+
+    Raises:
+        ValueError: it is another; names `name`, what it got and what it expected.
+    """
+    if tuple(x.shape[1:]) != expected:
+        want = ", ".join(map(str, ("N", *expected)))
+        raise ValueError(f"{name}: got shape {list(x.shape)}, expected [{want}]")
+
+
+def check_level(level: int, levels: int) -> None:
+    """Raises ValueError if there is no such level."""
+    if not 0 <= level < levels:
+        raise ValueError(f"level: got {level}, expected 0 to {levels - 1}")
+
+
 def to_unit(pixels: tf.Tensor) -> tf.Tensor:
     """Pixels [0, 255] of any dtype → float32 in [−1, 1]."""
     return tf.cast(pixels, tf.float32) / 127.5 - 1.0

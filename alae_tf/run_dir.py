@@ -1,6 +1,7 @@
 """A run directory: everything about one run, so that other commands need only `--run_dir`.
 
 config.cfg        the resolved flagfile; `--flagfile=config.cfg` repeats the run
+config-until-NNN.cfg  what it was up to NNN images, where a resumed run was given other settings
 checkpoints/      images-NNNNNNNNNNNN.npz, the newest few
 metrics.csv       losses and speed against images seen
 losses.png        metrics.csv as a plot
@@ -56,7 +57,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.config_path = self.path / "config.cfg"
         self.metrics_path = self.path / "metrics.csv"
         self.samples = self.path / "samples"
@@ -76,6 +77,10 @@ class RunDirectory:
                 does not hold what `resume` asks for.
         """
         where = f"--run_dir={self.path}"
+        try:
+            self.path.exists()
+        except OSError as error:
+            raise ConfigError(f"{where}: {error.strerror}; give another directory.") from None
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{where}: is a file; give a directory.")
         if resume == "must" and not any((self.path / "checkpoints").glob("images-*.npz")):
@@ -104,8 +109,8 @@ class RunDirectory:
                 "settings:\n  " + "\n  ".join(differ)
             )
 
-    def open(self, config: Config) -> None:
-        """Makes the directory, takes it for this process and writes the config.
+    def open(self) -> None:
+        """Makes the directory and takes it for this process.
 
         Raises:
             ConfigError: another process trains in it, or it cannot be written.
@@ -118,8 +123,6 @@ class RunDirectory:
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise
-            write_beside(self.config_path, config.to_flagfile().encode())
-            self.samples.mkdir(exist_ok=True)
         except BlockingIOError:
             raise ConfigError(
                 f"--run_dir={self.path}: another process is training in it; give another one."
@@ -128,6 +131,19 @@ class RunDirectory:
             raise ConfigError(
                 f"--run_dir={self.path}: {error.strerror}; nothing was written."
             ) from None
+
+    def write_config(self, config: Config, images_seen: int = 0) -> None:
+        """Writes the config; one of other settings that is there is kept under another name.
+
+        Args:
+            config: that the run goes on with.
+            images_seen: up to which the other one was in force.
+        """
+        text = config.to_flagfile().encode()
+        if self.config_path.exists() and self.config_path.read_bytes() != text and images_seen:
+            before = self.config_path.with_name(f"config-until-{images_seen}.cfg")
+            write_beside(before, self.config_path.read_bytes())
+        write_beside(self.config_path, text)
 
     def close(self) -> None:
         """Leaves the directory to other processes."""

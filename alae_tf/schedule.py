@@ -19,12 +19,10 @@ class Stage:
     Attributes:
         level: int, 0 is 4×4 pixels.
         blend: float in [0, 1], how much of the level's own layers is faded in.
-        level_end: images seen at which the level is over.
     """
 
     level: int
     blend: float
-    level_end: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +31,16 @@ class Growth:
 
     Args:
         images_by_level: images at each level; the last entry serves all further levels but the
-            last level, which lasts until `images`.
+            last level, which lasts until `total`.
         levels: number of levels.
-        images: length of the whole run in images; default: every level once.
+        total: length of the whole run in images.
 
     A run that is shorter than its levels ends before it reaches the top one.
     """
 
     images_by_level: tuple[int, ...]
     levels: int
-    images: int | None = None
+    total: int
 
     @classmethod
     def of(cls, config: Config, dataset_size: int) -> Growth:
@@ -52,11 +50,6 @@ class Growth:
             config.levels,
             max(1, round(config.epochs * dataset_size)),
         )
-
-    @property
-    def total(self) -> int:
-        """Images seen at the end of the run."""
-        return self.images if self.images is not None else self.start(self.levels)
 
     def start(self, level: int) -> int:
         """Images seen when `level` starts."""
@@ -72,9 +65,7 @@ class Growth:
         if images_seen < 0:
             raise ValueError(f"images_seen: got {images_seen}, expected 0 or more")
         level = max(level for level in range(self.levels) if self.start(level) <= images_seen)
-        last = level == self.levels - 1
-        end = self.total if last else min(self.start(level + 1), self.total)
-        return Stage(level, self._blend(level, images_seen - self.start(level)), end)
+        return Stage(level, self._blend(level, images_seen - self.start(level)))
 
     def _blend(self, level: int, images_in_level: int) -> float:
         """½ − ½cos(πt) over the level's first half, then 1; level 0 has nothing to fade from."""

@@ -91,3 +91,24 @@ def test_slow_copy_of_no_run(tmp_path):
     (tmp_path / "config.cfg").write_text("--levels=2\n")
     with pytest.raises(checkpoint.CheckpointError, match="no checkpoint yet"):
         checkpoint.load_slow_copy(tmp_path)
+
+
+def test_a_disk_that_fails_to_read_is_not_taken_for_a_torn_file(trainer, tmp_path, monkeypatch):
+    path = checkpoint.save(trainer, tmp_path, state(8), keep=1)
+
+    def fails(*args, **kwargs):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.np, "load", fails)
+        with pytest.raises(OSError, match="Input/output error"):
+            checkpoint.restore(trainer, tmp_path)
+    assert checkpoint.restore(trainer, tmp_path) == state(8)
+    assert path.exists()
+
+
+def test_what_a_kill_left_half_written_goes(trainer, tmp_path):
+    path = checkpoint.save(trainer, tmp_path, state(8), keep=1)
+    path.with_name("images-000000000016.partial").write_bytes(b"half")
+    checkpoint.restore(trainer, tmp_path)
+    assert list(path.parent.iterdir()) == [path]

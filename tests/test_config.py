@@ -41,6 +41,7 @@ def test_flagfile_round_trip(tmp_path):
         ({"style_mixing": 1.5}, "a probability"),
         ({"seed": -1}, "--seed=-1"),
         ({"architecture": "mlp"}, "--levels=4: must be 1 with --architecture=mlp"),
+        ({"image_size": 64}, "--image_size=64: must be left out with --architecture=style"),
         ({"max_channels": 2}, "at least --start_channels=64"),
         ({"epochs": float("nan")}, "--epochs=nan"),
         ({"epochs_by_level": (float("inf"),)}, "must be a finite number"),

@@ -41,3 +41,11 @@ def test_what_is_wrong_is_named(argument, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_before_the_work_begins_is_one_line():
+    script = SCRIPT.replace("lambda: print(flags.read_config().to_flagfile())", "stop")
+    stop = "def stop():\n    raise KeyboardInterrupt\n"
+    command = [sys.executable, "-c", stop + script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "some: stopped before it began.\n")

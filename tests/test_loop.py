@@ -1,5 +1,6 @@
 """The loop inside this process, where faults can be put in its way."""
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -116,3 +117,53 @@ Collective ops is aborted by: Socket closed.
 \t [[{{node Reduce}}]] [Op:__inference_step]"""
     assert loop.reason(message) == "Collective ops is aborted by: Socket closed"
     assert loop.reason("short") == "short"
+    wrapped = "{{function_node IteratorGetNext}} Error in: x\nDataError: a.png: gone.\n\t [[x]]"
+    assert loop.reason(wrapped) == "a.png: gone"
+
+
+def test_a_full_disk_under_tensorboard_is_told_as_such(
+    small_mlp, tmp_path, monkeypatch, capsys, one_device
+):
+    config = small_mlp.replace(data="mnist5k:", image_size=28, epochs=0.01, flip=False)
+
+    def full(self):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(loop.Events, "flush", full)
+    assert loop.train(config, RunDirectory(tmp_path)) == 1
+    message = capsys.readouterr().err
+    assert f"--run_dir={tmp_path}: No space left on device" in message
+    assert "memory" not in message
+
+
+def test_weights_that_are_not_finite_are_never_saved(
+    small_mlp, tmp_path, monkeypatch, capsys, one_device
+):
+    config = small_mlp.replace(
+        data="mnist5k:", image_size=28, epochs=0.01, checkpoint_minutes=1e-9, keep_checkpoints=1
+    )
+    iterate = loop.Run.iterate
+
+    def spoiled(self, *args):
+        if self.images_seen == 24:  # as by update 3, whose loss was finite
+            self.trainer.alae.E.hidden_1.bias.assign([float("nan")] * 16)
+            self.save()
+        iterate(self, *args)
+
+    monkeypatch.setattr(loop.Run, "iterate", spoiled)
+    assert loop.train(config, RunDirectory(tmp_path)) == 1
+    message = capsys.readouterr().err
+    assert "alae/E/hidden_1/bias is not finite after 24 images" in message
+    assert "The checkpoint at 24 images is kept" in message
+    _, entries = checkpoint.read_newest(tmp_path)
+    assert all(np.isfinite(value).all() for value in entries.values())
+
+
+def test_networks_that_do_not_fit_into_memory(small_mlp, tmp_path, monkeypatch, capsys, one_device):
+    def too_large(*args):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(loop, "Trainer", too_large)
+    config = small_mlp.replace(data="mnist5k:", image_size=28)
+    assert loop.train(config, RunDirectory(tmp_path)) == 1
+    assert "out of memory for the networks alone" in capsys.readouterr().err

@@ -1,3 +1,6 @@
+import random
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,3 +47,49 @@ def test_reconstruction_is_decode_of_encode(small_mlp):
     x = tf.random.stateless_normal([2, 6, 6, 1], [0, 0])
     np.testing.assert_allclose(alae(x), alae.decode(alae.encode(x)), atol=1e-6)
     np.testing.assert_allclose(alae.logits(x), alae.D(alae.encode(x)), atol=1e-6)
+
+
+def test_building_leaves_the_callers_generators_alone(small_mlp):
+    random.seed(1), np.random.seed(1)
+    expected = random.random(), np.random.random()
+    random.seed(1), np.random.seed(1)
+    build_alae(small_mlp)
+    assert (random.random(), np.random.random()) == expected
+
+
+@pytest.mark.parametrize("kind", ["style", "mlp"])
+def test_config_round_trip(kind, small, small_mlp):
+    alae = build_alae(small if kind == "style" else small_mlp)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(alae))
+    again.set_weights(alae.get_weights())
+    z = tf.random.stateless_normal([2, 8], [0, 0])
+    x = alae.decode(alae.map(z))
+    np.testing.assert_array_equal(again.decode(again.map(z)), x)
+    np.testing.assert_array_equal(again.logits(x), alae.logits(x))
+
+
+def test_a_seed_may_be_a_numpy_integer(small):
+    ours, theirs = (build_alae(small).noise("random", 1, seed=s) for s in (3, np.int64(3)))
+    np.testing.assert_array_equal(ours[0], theirs[0])
+
+
+def test_wrong_shapes_and_levels_are_told(small, small_mlp):
+    alae, mlp = build_alae(small), build_alae(small_mlp)
+    with pytest.raises(ValueError, match=r"level: got 5, expected 0 to 1"):
+        alae.encode(tf.zeros([1, 8, 8, 1]), level=5)
+    with pytest.raises(ValueError, match=r"level: got 2, expected 0 to 1"):
+        alae.decode(tf.zeros([1, 8]), level=2)
+    with pytest.raises(ValueError, match=r"x: got shape \[1, 16, 16, 1\], expected \[N, 8, 8, 1\]"):
+        alae.encode(tf.zeros([1, 16, 16, 1]))
+    with pytest.raises(ValueError, match=r"x: got shape \[1, 8, 8, 1\], expected \[N, 4, 4, 1\]"):
+        alae.encode(tf.zeros([1, 8, 8, 1]), level=0)
+    with pytest.raises(ValueError, match=r"styles: got shape \[1, 6, 8\], expected \[N, 4, 8\]"):
+        alae.decode(tf.zeros([1, 6, 8]))
+    with pytest.raises(ValueError, match=r"noise 2: got shape \[1, 4, 4, 1\], expected"):
+        alae.decode(tf.zeros([1, 8]), noise=[tf.zeros([1, 4, 4, 1])] * 4)
+    with pytest.raises(ValueError, match="noise: got 3 maps, expected 4"):
+        alae.decode(tf.zeros([1, 8]), noise=alae.noise("const", 1)[:3])
+    with pytest.raises(ValueError, match=r"x: got shape \[1, 7, 7, 1\], expected \[N, 6, 6, 1\]"):
+        mlp.encode(tf.zeros([1, 7, 7, 1]))
+    with pytest.raises(ValueError, match=r"styles: got shape \[1, 1, 9\], expected \[N, 1, 8\]"):
+        mlp.decode(tf.zeros([1, 9]))

@@ -65,6 +65,22 @@ def test_a_loose_tolerance_lets_it_pass(tmp_path):
             r"shape: F/map_blocks.0.fc.bias is \[9\]",
         ),
         (lambda e: e.pop("in/z"), "no entry 'in/z'"),
+        (
+            lambda e: [e.pop(name) for name in list(e) if name.startswith("out/")],
+            "no entry out/…: nothing to compare",
+        ),
+        (
+            lambda e: e.update({"in/styles": np.zeros((2, 3, 16), np.float32)}),
+            r"do not go together \(styles: got shape \[2, 3, 16\]",
+        ),
+        (
+            lambda e: e.update({"in/x_level0": np.zeros((2, 8, 8, 3), np.float32)}),
+            r"do not go together \(x: got shape \[2, 8, 8, 3\]",
+        ),
+        (
+            lambda e: e.update({"meta/config": np.frombuffer(b"[1]", np.uint8)}),
+            "do not go together",
+        ),
         (lambda e: e.update({"out/else": np.zeros(2)}), "out/else: a quantity that is not known"),
         (
             lambda e: e.update({"weights/E/encode_block.0.blur.weight": np.ones((4, 1, 3, 3))}),
@@ -78,6 +94,15 @@ def test_what_does_not_match_is_named(tmp_path, capsys, change, message):
         list(official_goldens.verify(path))
     assert official.main(["verify", path]) == 2
     assert path in capsys.readouterr().err
+
+
+def test_a_training_file_must_have_every_tensor_after_every_iteration(tmp_path):
+    with np.load(GOLDENS / "style32_two_steps.npz") as file:
+        entries = {name: file[name] for name in file.files}
+    del entries["after_1/D/map_blocks.0.bias"]
+    np.savez(tmp_path / "less.npz", **entries)
+    with pytest.raises(OfficialError, match="no entry 'after_1/D/map_blocks.0.bias'"):
+        list(official_goldens.verify(tmp_path / "less.npz"))
 
 
 def test_files_of_another_kind_are_refused(tmp_path):

@@ -1,13 +1,9 @@
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 
 from alae_tf.layers import EqualizedDense
 from alae_tf.optimizer import LREQAdam
-
-GOLDENS = Path(__file__).parent / "goldens"
 
 
 def test_two_steps_by_hand():
@@ -52,13 +48,3 @@ def test_factors_of_an_equalised_layer():
 def test_config_round_trip():
     optimizer = LREQAdam.from_config(LREQAdam(learning_rate=0.003, beta_2=0.9).get_config())
     assert (float(optimizer.learning_rate), optimizer.beta_2) == (pytest.approx(0.003), 0.9)
-
-
-def test_slow_copy_formula_is_the_moving_average_of_tensorflow_addons():
-    golden = np.load(GOLDENS / "tensorflow_addons_0.23.npz")
-    slow = golden["moving_average/initial"].copy()
-    for fast, expected in zip(
-        golden["moving_average/variable"], golden["moving_average/average"], strict=True
-    ):
-        slow += (1 - 0.9) * (fast - slow)
-        np.testing.assert_allclose(slow, expected, atol=1e-6)

@@ -16,6 +16,17 @@ def test_fit_takes_the_mean_of_each_block():
     assert fit(image, 2)[..., 0].tolist() == [[15, 101], [1, 64]]
 
 
+def test_fit_averages_areas_where_pixels_do_not_divide():
+    stripe = np.zeros([3, 3, 1], np.uint8)
+    stripe[1] = 255
+    assert fit(stripe, 2)[..., 0].tolist() == [[85, 85]] * 2  # a half of 255 in 1.5 rows
+    assert fit(stripe.transpose(1, 0, 2), 2)[..., 0].tolist() == [[85, 85]] * 2
+    ramp = np.broadcast_to(np.arange(178, dtype=np.uint8)[:, None, None], [178, 178, 3])
+    middles = (np.arange(128) + 0.5) * 178 / 128 - 0.5  # area averaging keeps a ramp a ramp
+    assert np.abs(fit(ramp, 128)[:, 60, 1] - middles).max() < 0.7
+    assert fit(np.full([218, 178, 3], 255, np.uint8), 128).min() == 255
+
+
 def test_fit_cuts_out_the_centre_square():
     wide = np.zeros([2, 6, 3], np.uint8)
     wide[:, 2:4] = [7, 8, 9]

@@ -8,7 +8,8 @@ def test_a_new_directory_gets_a_flagfile_that_repeats_the_run(tmp_path):
     directory, config = RunDirectory(tmp_path / "run"), Config(seed=3)
     directory.check(config, "auto")
     assert not directory.path.exists()  # checking writes nothing
-    directory.open(config)
+    directory.open()
+    directory.write_config(config)
     assert Config.load(directory.config_path) == config
     directory.check(config, "auto")
 
@@ -22,13 +23,13 @@ def test_a_new_directory_gets_a_flagfile_that_repeats_the_run(tmp_path):
     ],
 )
 def test_a_directory_with_a_run(tmp_path, resume, changes, message):
-    RunDirectory(tmp_path).open(Config())
+    RunDirectory(tmp_path).write_config(Config())
     with pytest.raises(ConfigError, match=message):
         RunDirectory(tmp_path).check(Config(**changes), resume)
 
 
 def test_a_run_may_be_made_longer(tmp_path):
-    RunDirectory(tmp_path).open(Config())
+    RunDirectory(tmp_path).write_config(Config())
     RunDirectory(tmp_path).check(Config(epochs=100.0, keep_checkpoints=9), "auto")
 
 
@@ -42,14 +43,31 @@ def test_a_directory_with_other_files_is_left_alone(tmp_path):
 
 def test_one_process_at_a_time(tmp_path):
     first = RunDirectory(tmp_path)
-    first.open(Config())
+    first.open()
     with pytest.raises(ConfigError, match="another process is training in it"):
-        RunDirectory(tmp_path).open(Config())
+        RunDirectory(tmp_path).open()
+    first.close()
+    RunDirectory(tmp_path).open()
+
+
+def test_the_config_of_before_is_kept_when_a_run_goes_on_with_another(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.write_config(Config(epochs=1.0))
+    directory.write_config(Config(epochs=1.0), images_seen=8)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.cfg"]
+    directory.write_config(Config(epochs=2.0), images_seen=16)
+    assert Config.load(directory.config_path).epochs == 2.0
+    assert Config.load(tmp_path / "config-until-16.cfg").epochs == 1.0
+
+
+def test_a_path_that_cannot_be_looked_at(tmp_path):
+    with pytest.raises(ConfigError, match="File name too long; give another directory"):
+        RunDirectory(tmp_path / ("x" * 300)).check(Config(), "auto")
 
 
 def test_metrics_rewind_to_a_checkpoint(tmp_path):
     directory = RunDirectory(tmp_path)
-    directory.open(Config())
+    directory.write_config(Config())
     directory.rewind_metrics(0)
     for images in (10, 20, 30):
         directory.add_metrics(dict.fromkeys(COLUMNS, 0.123456789) | {"images_seen": images})

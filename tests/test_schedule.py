@@ -5,23 +5,18 @@ from alae_tf.schedule import Growth, Stage
 
 
 def test_blend_is_half_way_at_a_quarter_of_the_level():
-    growth = Growth((1000,), levels=3)
+    growth = Growth((1000,), levels=3, total=3000)
     assert growth.at(1250).blend == pytest.approx(0.5)  # level 1 fades over its first 500
     assert growth.at(1000).blend == 0.0
     assert growth.at(1125).blend == pytest.approx(0.5 - 0.5 * 0.5**0.5)
-    assert growth.at(1500) == Stage(level=1, blend=1.0, level_end=2000)
+    assert growth.at(1500) == Stage(level=1, blend=1.0)
 
 
 def test_levels_follow_each_other():
-    growth = Growth((100, 200), levels=3, images=1000)
+    growth = Growth((100, 200), levels=3, total=1000)
     assert [growth.at(n).level for n in (0, 99, 100, 299, 300, 999, 5000)] == [0, 0, 1, 1, 2, 2, 2]
-    assert growth.at(0) == Stage(level=0, blend=1.0, level_end=100)
-    assert growth.at(300).level_end == growth.total == 1000
-
-
-def test_a_short_run_ends_on_its_way():
-    growth = Growth((100,), levels=3, images=150)
-    assert growth.at(120).level_end == 150
+    assert growth.at(0) == Stage(level=0, blend=1.0)
+    assert growth.total == 1000
 
 
 def test_epochs_become_images():
@@ -33,11 +28,11 @@ def test_epochs_become_images():
 
 def test_negative_images_are_refused():
     with pytest.raises(ValueError, match="expected 0 or more"):
-        Growth((10,), levels=1).at(-1)
+        Growth((10,), levels=1, total=10).at(-1)
 
 
 def test_a_level_is_faded_in_at_its_half():
-    growth = Growth((100, 25), levels=3)
+    growth = Growth((100, 25), levels=3, total=150)
     assert [growth.faded_in(level) for level in range(3)] == [0, 113, 138]
     assert growth.at(113).blend == growth.at(138).blend == 1.0
     assert growth.at(112).blend < 1.0 and growth.at(137).blend < 1.0

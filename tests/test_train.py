@@ -79,7 +79,8 @@ def test_what_a_run_leaves(whole):
 
 
 def test_killed_at_each_level_and_resumed_ends_with_the_same_bits(whole, tmp_path):
-    for images in (100, 600):  # in level 0; in level 1, while it fades in
+    # In level 0, around its end (at 456 images), in level 1 while it fades in.
+    for images in (100, 448, 456, 600):
         process = start(tmp_path)
         wait_for(process, tmp_path, images)
         process.kill()
@@ -149,6 +150,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     [
         (["--lvels=3"], 2, "Unknown command line flag 'lvels'"),
         (["--flagfile=none.cfg"], 2, "none.cfg"),
+        ([f"--flagfile={ROOT}/docs/quickstart.png"], 2, "--flagfile: names a file that is no text"),
         (["--levels=x"], 2, "--levels=x: must be a whole number"),
         (["--image_channels=3"], 2, "set --image_channels=1"),
         (["--data=folder:/nowhere"], 2, "/nowhere"),
@@ -178,9 +180,11 @@ def test_other_images_in_a_resumed_run(whole, tmp_path):
     (tmp_path / "images").mkdir()
     Image.new("L", (8, 8)).save(tmp_path / "images" / "one.png")
     data = f"--data=folder:{tmp_path}/images?channels=1"
+    before = (tmp_path / "run" / "config.cfg").read_bytes()
     output, code = run(tmp_path / "run", data, "--epochs=1")
     assert code == 2, output
     assert "has 1 images, and 4,500 when the run" in output
+    assert (tmp_path / "run" / "config.cfg").read_bytes() == before
 
 
 def test_help_explains_every_setting():

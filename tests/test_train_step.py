@@ -1,10 +1,16 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from alae_tf.data import open_source
 from alae_tf.pixels import fit
-from alae_tf.train_step import Trainer, fade_images
+from alae_tf.train_step import Iteration, Trainer, fade_images
+
+GOLDENS = Path(__file__).parent / "goldens"
 
 
 def pixels(config, level, count):
@@ -198,3 +204,20 @@ def test_xla_trains(small_mlp):
     _, compiled = train(small_mlp.replace(xla=True), None, images, 0, steps=2)
     for a, b in zip(plain, compiled, strict=True):
         assert a == pytest.approx(b, rel=1e-3)
+
+
+def test_the_slow_copy_is_the_moving_average_of_tensorflow_addons(small_mlp):
+    with np.load(GOLDENS / "tensorflow_addons_0.23.npz") as golden:
+        initial, variables, averages = (
+            golden[f"moving_average/{name}"] for name in ("initial", "variable", "average")
+        )
+    trainer = Trainer(small_mlp.replace(slow_copy_images=8 * np.log(0.5) / np.log(0.9)))
+    fast, slow = keras.Variable(initial), keras.Variable(initial)
+    nothing = dict(w_avg=keras.Variable([0.0]))
+    iteration = Iteration(trainer, level=0, blend=1.0, batch=8, r1=True)  # decay 0.5^(8/half-life)
+    iteration.alae = SimpleNamespace(trainable_variables=[fast], **nothing)
+    iteration.slow = SimpleNamespace(trainable_variables=[slow], **nothing)
+    for value, average in zip(variables, averages, strict=True):
+        fast.assign(value)
+        iteration.update_slow_copy()
+        np.testing.assert_allclose(slow.numpy(), average, atol=1e-6)

@@ -77,6 +77,9 @@ class Encoder(keras.Model):
         blend: float or scalar tensor in [0, 1]: how much of the level's own block is faded in.
         Returns w: float32 [N, latent_size].
 
+    Raises:
+        ValueError: x of another shape, or no such level.
+
     Reference: E of Fig. 1 and Fig. 3 (left). Block 0 works at full resolution, so level l starts
     at block levels−1−l.
     """
@@ -99,7 +102,10 @@ class Encoder(keras.Model):
         self.built = True
 
     def call(self, x, level=None, blend=1.0):
-        first = 0 if level is None else self.levels - 1 - level
+        level = self.levels - 1 if level is None else level
+        ops.check_level(level, self.levels)
+        ops.check_shape("x", x, 4 * 2**level, 4 * 2**level, self.image_channels)
+        first = self.levels - 1 - level
         features, w = self.blocks[first](self.features(x, first))
         if first < self.levels - 1:
             coarser = self.features(ops.downsample2(x), first + 1)

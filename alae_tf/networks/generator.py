@@ -89,6 +89,9 @@ class Generator(keras.Model):
             released model draws one for the whole batch), or None for no noise.
         Returns the image: float32 [N, H, W, image_channels], around [−1, 1], not clipped.
 
+    Raises:
+        ValueError: styles or noise of another shape or number, or no such level.
+
     Reference: G of Fig. 1 and Fig. 3 (right); the synthesis network of StyleGAN.
     """
 
@@ -116,6 +119,9 @@ class Generator(keras.Model):
 
     def call(self, styles, level=None, blend=1.0, noise=None):
         level = self.levels - 1 if level is None else level
+        ops.check_level(level, self.levels)
+        ops.check_shape("styles", styles, 2 * self.levels, self.latent_size)
+        self.check_noise(noise, level)
         x = self.constant[tf.newaxis]  # [1, 4, 4, C] until the first style meets it
         # Split and reshape, unlike slices, run on TFLite's delegates.
         styles = tf.split(styles, styles.shape[1], axis=1)
@@ -128,6 +134,14 @@ class Generator(keras.Model):
         if level == 0:
             return image
         return ops.lerp(ops.upsample2(self.to_rgb[level - 1](coarser)), image, blend)
+
+    def check_noise(self, noise, level):
+        """Checks the maps of `call`, if there are any."""
+        shapes = self.noise_shapes(1, level)
+        if noise and len(noise) != len(shapes):
+            raise ValueError(f"noise: got {len(noise)} maps, expected {len(shapes)}")
+        for k, (found, shape) in enumerate(zip(noise or [], shapes, strict=False)):
+            ops.check_shape(f"noise {k}", found, *shape[1:])
 
     def noise_shapes(self, batch, level=None):
         """Shapes of the noise maps of `call`, in order, for `batch` images at `level`."""

@@ -25,6 +25,9 @@ class MLPEncoder(keras.Model):
         level, blend: as in `Encoder`; an MLP has one level and nothing to fade.
         Returns w: float32 [N, latent_size].
 
+    Raises:
+        ValueError: x of another shape.
+
     Reference: section 4.1; 784–1024–1024–50.
     """
 
@@ -41,6 +44,7 @@ class MLPEncoder(keras.Model):
         self.built = True
 
     def call(self, x, level=None, blend=1.0):
+        ops.check_shape("x", x, self.image_size, self.image_size, self.image_channels)
         return ops.leaky_relu(self.output_layer(self.long_features(x)), self.output_slope)
 
     def long_features(self, x):
@@ -56,7 +60,7 @@ class MLPEncoder(keras.Model):
 class MLPGenerator(keras.Model):
     """G of MLP-ALAE: three dense layers with leaky ReLU between them and a linear output.
 
-    Args: as in `MLPEncoder`; output_slope is the slope of both leaky ReLUs.
+    Args, Raises: as in `MLPEncoder`; output_slope is the slope of both leaky ReLUs.
 
     Call:
         styles: float32 [N, 1, latent_size]: w, as the only style.
@@ -77,7 +81,8 @@ class MLPGenerator(keras.Model):
         self.built = True
 
     def call(self, styles, level=None, blend=1.0, noise=None):
-        w = tf.reshape(styles, [-1, self.hidden_1.inputs])
+        ops.check_shape("styles", styles, 1, self.latent_size)
+        w = tf.reshape(styles, [-1, self.latent_size])
         x = ops.leaky_relu(self.hidden_1(w), self.output_slope)
         x = self.output_layer(ops.leaky_relu(self.hidden_2(x), self.output_slope))
         return tf.reshape(x, [-1, self.image_size, self.image_size, self.image_channels])
