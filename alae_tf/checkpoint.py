@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ import numpy as np
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.model import ALAE, build_alae
+from alae_tf.run_dir import write_beside
 from alae_tf.train_step import Trainer
 
 FOLDER = "checkpoints"
@@ -84,15 +84,7 @@ def save(trainer: Trainer, run_dir: str | Path, state: Mapping[str, object], kee
         if not np.isfinite(value).all():
             raise NonFiniteError(f"{name} is not finite after {state['images_seen']:,} images")
     values["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    beside = path.with_suffix(".partial")
-    try:
-        with open(beside, "wb") as file:
-            np.savez(file, **values)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_beside(path, lambda file: np.savez(file, **values))
     for old in list_checkpoints(run_dir)[:-keep]:
         old.unlink(missing_ok=True)
     return path

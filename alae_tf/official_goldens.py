@@ -72,9 +72,7 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
     except (OfficialError, ConfigError, json.JSONDecodeError) as error:
         raise OfficialError(f"{path}: {error}") from None
     except (TypeError, ValueError, AttributeError, tf.errors.InvalidArgumentError) as error:
-        text = re.sub(
-            r"\x1b\[\d*m", "", str(error)
-        )  # Keras writes in bold, behind a line of its own
+        text = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras adds a line before, and bold type
         lines = [line for line in text.splitlines() if line and "encountered when" not in line]
         raise OfficialError(f"{path}: its entries do not go together ({lines[0]})") from None
 

@@ -84,7 +84,7 @@ def loss_plot(rows: Sequence[dict[str, str]]) -> bytes:
             axes.axvline(int(row["images_seen"]), color="grey", linestyle=":")
             axes.annotate(
                 f" level {row['level']}",
-                (int(row["images_seen"]), 1),
+                (int(row["images_seen"]), 0.98),
                 xycoords=("data", "axes fraction"),
                 va="top",
                 color="grey",

@@ -16,7 +16,9 @@ import dataclasses
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from alae_tf.config import Config, ConfigError
 
@@ -191,12 +193,17 @@ class RunDirectory:
         self._unwritten.clear()
 
 
-def write_beside(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all: beside, then renamed."""
+def write_beside(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
+    """Writes a file whole or not at all: beside, then renamed.
+
+    Args:
+        path: the file.
+        data: what to write, or a function that writes it into the open file.
+    """
     beside = path.with_name(path.name + ".partial")
     try:
         with open(beside, "wb") as file:
-            file.write(data)
+            data(file) if callable(data) else file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

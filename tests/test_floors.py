@@ -8,12 +8,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"config", "schedule", "ops", "losses", "pixels", "interrupt", "events", "pytorch_file"},
-    {"layers", "optimizer", "prepared"},
+    {"layers", "optimizer", "prepared", "run_dir"},
     {"networks"},
     {"model"},
     {"data", "train_step", "metrics", "strategy", "official_weights"},
     {"checkpoint"},
-    {"autoencoder", "run_dir", "official_goldens"},
+    {"autoencoder", "official_goldens"},
     {"pictures", "shards", "official_import"},
     {"flags", "loop"},
     {"train", "benchmark", "memory", "prepare", "official"},
