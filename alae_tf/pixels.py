@@ -60,7 +60,7 @@ def fit(image: np.ndarray, resolution: int) -> np.ndarray:
     """Makes an image square and `resolution` pixels wide.
 
     The centre square is cut out and resized in one go: to a smaller size by area averaging (each
-    pixel is the mean of the area it covers, rounded along one axis and then the other), to a
+    pixel is the mean of the area it covers, rounded along rows and then along columns), to a
     larger one with PIL's bicubic.
 
     Digits: a 28x28 image stays as it is at resolution 28. At every other resolution it first gets
@@ -85,24 +85,23 @@ def fit(image: np.ndarray, resolution: int) -> np.ndarray:
     if side == resolution:
         return image
     if side % resolution and side > resolution:  # PIL's box takes each pixel whole or not at all
-        rows = _area_means(image, resolution)
-        columns = _area_means(rows.swapaxes(0, 1), resolution)
-        return np.ascontiguousarray(columns.swapaxes(0, 1))
+        return _area_means(_area_means(image, resolution, axis=1), resolution, axis=0)
     filter_ = Image.Resampling.BOX if side > resolution else Image.Resampling.BICUBIC
     square = Image.fromarray(image[..., 0] if channels == 1 else image)
     resized = np.asarray(square.resize((resolution, resolution), filter_))
     return resized.reshape(resolution, resolution, channels)
 
 
-def _area_means(image: np.ndarray, resolution: int) -> np.ndarray:
-    """Means over `resolution` equal parts of the first axis. uint8 [S, W, C] → [resolution, W, C].
+def _area_means(image: np.ndarray, resolution: int, axis: int) -> np.ndarray:
+    """Means over `resolution` equal parts of an axis of a uint8 image, rounded.
 
     The sum of the pixels that begin in a part, mended by the shares of those that its edges cut.
     """
-    side = len(image)
+    side = image.shape[axis]
     edges = np.arange(resolution + 1) * (side / resolution)
     pixel = np.minimum(edges.astype(np.int64), side - 1)  # the one that an edge lies in
-    part = (edges - pixel)[:, None, None]
-    sums = np.add.reduceat(image, pixel, axis=0, dtype=np.int32)[:-1]
-    means = (sums + np.diff(part * image[pixel], axis=0)) * (resolution / side)
-    return np.floor(means + 0.5).astype(np.uint8)
+    share = np.expand_dims(edges - pixel, (1 - axis, 2))
+    sums = np.add.reduceat(image, pixel, axis=axis, dtype=np.int32)
+    sums = sums.take(range(resolution), axis=axis)
+    cut = np.diff(share * image.take(pixel, axis=axis), axis=axis)
+    return np.floor((sums + cut) * (resolution / side) + 0.5).astype(np.uint8)

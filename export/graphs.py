@@ -14,17 +14,16 @@ Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 
 
 def shrink(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
-    """[side, side, C] → [target, target, C] by PIL's box filter: plain means of the pixels whose
-    centres fall into the new pixel, rounded along rows and then along columns. (TensorFlow's
-    "area" weighs the pixels that are cut, up to 49 of 255 away from it at 33 → 32.)"""
+    """[side, side, C] → [target, target, C] by area averaging, as `alae_tf.pixels.fit` does it:
+    rounded along rows and then along columns, in float64 so that halves round alike."""
     scale = tf.cast(side, tf.float64) / target
-    centres = (tf.range(target, dtype=tf.float64) + 0.5) * scale
-    old = tf.cast(tf.range(side), tf.float64) + 0.5
-    distance = (old - centres[:, tf.newaxis]) / scale
-    mean = tf.cast((distance > -0.5) & (distance <= 0.5), tf.float32)  # [target, side]
-    mean /= tf.reduce_sum(mean, axis=1, keepdims=True)
-    image = tf.floor(tf.einsum("ik,hkc->hic", mean, image) + 0.5)
-    return tf.floor(tf.einsum("ik,kwc->iwc", mean, image) + 0.5)
+    start = (tf.range(target, dtype=tf.float64) * scale)[:, tf.newaxis]
+    old = tf.cast(tf.range(side), tf.float64)
+    overlap = tf.minimum(start + scale, old + 1.0) - tf.maximum(start, old)
+    mean = tf.nn.relu(overlap) / scale  # [target, side]
+    image = tf.floor(tf.einsum("ik,hkc->hic", mean, tf.cast(image, tf.float64)) + 0.5)
+    image = tf.floor(tf.einsum("ik,kwc->iwc", mean, image) + 0.5)
+    return tf.cast(image, tf.float32)
 
 
 class Graphs:
@@ -126,7 +125,7 @@ class Graphs:
         image = image[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
         image = tf.cond(
             side > target,
-            lambda: shrink(tf.cast(image, tf.float32), side, target),
+            lambda: shrink(image, side, target),
             lambda: tf.image.resize(image, [target] * 2, "bicubic"),
         )
         return tf.ensure_shape(tf.round(tf.clip_by_value(image, 0.0, 255.0)), self.shape[1:])
