@@ -1,5 +1,6 @@
 """The command itself, in processes of its own: what it writes, kills, signals, bad input."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -120,6 +121,16 @@ def test_killed_twenty_times_at_random_moments_it_loses_nothing_and_ends_equal(w
     output, code = run(run_dir)
     assert code == 0, output
     same_end(run_dir, whole[0])
+
+
+@pytest.mark.slow
+def test_the_quickstart_learns_to_tell_digits_apart(tmp_path):
+    command = [sys.executable, "-m", "alae_tf.train", "--flagfile=configs/quickstart.cfg"]
+    done = subprocess.run(
+        [*command, f"--run_dir={tmp_path / 'run'}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(re.search(r"accuracy on E\(x\): ([\d.]+) %", done.stdout)[1]) >= 88.0
 
 
 def test_sigterm_saves_and_a_torn_checkpoint_is_survived(whole, tmp_path):
