@@ -83,7 +83,12 @@ class Autoencoder:
 
         Returns:
             uint8 [count, H, W, C].
+
+        Raises:
+            ValueError: a count below 1, or another noise mode.
         """
+        if count < 1:
+            raise ValueError(f"count: got {count}, expected 1 or more")
         z = tf.random.stateless_normal([count, self.config.latent_size], [seed, 0])
         psi = self.config.truncation_psi if psi is None else psi
         styles = self.alae.truncate(self.alae.map(z), psi, self.config.truncation_cutoff)
@@ -122,6 +127,7 @@ def load_model(run_dir: str | Path) -> Autoencoder:
 
     Raises:
         CheckpointError: no run directory, or no checkpoint in it that can be read.
+        OSError: the disk fails while it is read.
     """
     config, alae, state = load_slow_copy(run_dir)
     return Autoencoder(config, alae, state["level"], state["blend"])

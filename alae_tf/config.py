@@ -309,9 +309,9 @@ def _check_type(field: dataclasses.Field, value: object) -> None:
     for entry in entries:
         fits = isinstance(entry, int | float) if kind is float else isinstance(entry, kind)
         if not fits or (isinstance(entry, bool) and kind is not bool):
-            raise ConfigError(f"--{field.name}={value!r}: must be of type {kind.__name__}.")
+            raise ConfigError(f"--{field.name}={_to_text(value)}: must be of type {kind.__name__}.")
         if kind is float and not math.isfinite(entry):
-            raise ConfigError(f"--{field.name}={value!r}: must be a finite number.")
+            raise ConfigError(f"--{field.name}={_to_text(value)}: must be a finite number.")
     choices = field.metadata["choices"]
     if choices and value not in choices:
         raise ConfigError(f"--{field.name}={value}: must be one of {', '.join(choices)}.")

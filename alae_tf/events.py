@@ -56,7 +56,10 @@ def _drop_later(path: Path, images_seen: int) -> None:
     if whole:
         return
     beside = path.with_name("rewritten.partial")  # a name that TensorBoard passes over
-    with tf.io.TFRecordWriter(str(beside)) as writer:
-        for record in kept:
-            writer.write(record)
-    os.replace(beside, path)
+    try:
+        with tf.io.TFRecordWriter(str(beside)) as writer:
+            for record in kept:
+                writer.write(record)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -54,7 +54,8 @@ def run(command: str, main: Callable[[], int | None]) -> None:
         try:
             rest = FLAGS(argv)
         except UnicodeDecodeError:
-            print(f"{command}: --flagfile: names a file that is no text.", file=sys.stderr)
+            files = " ".join(word for word in argv if word.lstrip("-").startswith("flagfile"))
+            print(f"{command}: {files}: names a file that is no text.", file=sys.stderr)
             sys.exit(2)
         except (flags.Error, OSError) as error:
             print(f"{command}: {error}", file=sys.stderr)

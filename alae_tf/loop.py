@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -89,6 +89,9 @@ def carry_out(run: Run, interrupt: Interrupt) -> int:
         run.restore()
         with interrupt:  # not earlier: the strategy of several workers takes SIGTERM for itself
             finished = run.go(interrupt)
+    except KeyboardInterrupt:  # the second one, or the first before the loop
+        failed(f"stopped at once. {run.kept()}")
+        return 130
     except checkpoint.NonFiniteError as error:
         return failed(f"{error}. {run.kept()} Lower --learning_rate_by_level, or it will again.")
     except tf.errors.ResourceExhaustedError as error:
@@ -110,6 +113,15 @@ def carry_out(run: Run, interrupt: Interrupt) -> int:
             print(f"train: {interrupt.reason}. {run.kept()}", file=sys.stderr)
         return interrupt.exit_code
     return 0
+
+
+@contextlib.contextmanager
+def full_disk_as_such() -> Iterator[None]:
+    """TensorFlow calls a full disk an exhausted resource, as it does memory: an OSError instead."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
 
 
 def reason(message: str) -> str:
@@ -190,11 +202,11 @@ class Run:
             return
         if state is not None:
             print(f"train: goes on after {self.images_seen:,} images.", file=sys.stderr)
-        self.directory.write_config(
-            self.config, self.images_seen
-        )  # not before all has been checked
+        # Not earlier: what has been checked by now may refuse the config.
+        self.directory.write_config(self.config, self.images_seen)
         self.directory.rewind_metrics(self.images_seen)
-        self.events = Events(self.directory.tensorboard, self.images_seen)
+        with full_disk_as_such():
+            self.events = Events(self.directory.tensorboard, self.images_seen)
 
     def imported_at(self, level: int) -> int:
         """Where a run of imported weights, which tell no images seen, goes on: as soon as `level`,
@@ -240,12 +252,10 @@ class Run:
         """
         where = f"--run_dir={self.directory.path}"
         try:
-            write()
+            with full_disk_as_such():
+                write()
         except (OSError, tf.errors.OpError) as error:
             number = getattr(error, "errno", errno.EIO)
-            full = isinstance(error, tf.errors.ResourceExhaustedError)
-            if full:  # TensorFlow's word for a full disk, too
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
             if number not in AWAY or (number == errno.ENOENT and self.directory.there):
                 raise
             if not self.away:

@@ -98,10 +98,11 @@ def _area_means(image: np.ndarray, resolution: int, axis: int) -> np.ndarray:
     The sum of the pixels that begin in a part, mended by the shares of those that its edges cut.
     """
     side = image.shape[axis]
-    edges = np.arange(resolution + 1) * (side / resolution)
-    pixel = np.minimum(edges.astype(np.int64), side - 1)  # the one that an edge lies in
-    share = np.expand_dims(edges - pixel, (1 - axis, 2))
-    sums = np.add.reduceat(image, pixel, axis=axis, dtype=np.int32)
+    edges = np.arange(resolution + 1) * side  # in parts of a pixel, `resolution` of them in each
+    pixel = np.minimum(edges // resolution, side - 1)  # the one that an edge lies in
+    share = np.expand_dims(edges - pixel * resolution, (1 - axis, 2))
+    sums = np.add.reduceat(image, pixel, axis=axis, dtype=np.int64)
     sums = sums.take(range(resolution), axis=axis)
     cut = np.diff(share * image.take(pixel, axis=axis), axis=axis)
-    return np.floor((sums + cut) * (resolution / side) + 0.5).astype(np.uint8)
+    means = (2 * (sums * resolution + cut) + side) // (2 * side)  # exact, halves upwards
+    return means.astype(np.uint8)

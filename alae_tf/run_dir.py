@@ -142,9 +142,12 @@ class RunDirectory:
             images_seen: up to which the other one was in force.
         """
         text = config.to_flagfile().encode()
-        if self.config_path.exists() and self.config_path.read_bytes() != text and images_seen:
-            before = self.config_path.with_name(f"config-until-{images_seen}.cfg")
-            write_beside(before, self.config_path.read_bytes())
+        before = self.config_path.with_name(f"config-until-{images_seen}.cfg")
+        # One that is there already is the true one: what came after it saved nothing.
+        if images_seen and self.config_path.exists() and not before.exists():
+            old = self.config_path.read_bytes()
+            if old != text:
+                write_beside(before, old)
         write_beside(self.config_path, text)
 
     def close(self) -> None:

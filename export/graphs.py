@@ -15,14 +15,14 @@ Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 
 def shrink(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
     """[side, side, C] → [target, target, C] by area averaging, as `alae_tf.pixels.fit` does it:
-    rounded along rows and then along columns, in float64 so that halves round alike."""
-    scale = tf.cast(side, tf.float64) / target
-    start = (tf.range(target, dtype=tf.float64) * scale)[:, tf.newaxis]
-    old = tf.cast(tf.range(side), tf.float64)
-    overlap = tf.minimum(start + scale, old + 1.0) - tf.maximum(start, old)
-    mean = tf.nn.relu(overlap) / scale  # [target, side]
-    image = tf.floor(tf.einsum("ik,hkc->hic", mean, tf.cast(image, tf.float64)) + 0.5)
-    image = tf.floor(tf.einsum("ik,kwc->iwc", mean, image) + 0.5)
+    rounded along rows and then along columns, in whole numbers of 1/target of a pixel."""
+    size = tf.cast(side, tf.float64)
+    start = (tf.range(target, dtype=tf.float64) * size)[:, tf.newaxis]
+    old = tf.range(size) * target
+    overlap = tf.nn.relu(tf.minimum(start + size, old + target) - tf.maximum(start, old))
+    image = tf.cast(image, tf.float64)
+    image = tf.floor((2.0 * tf.einsum("ik,hkc->hic", overlap, image) + size) / (2.0 * size))
+    image = tf.floor((2.0 * tf.einsum("ik,kwc->iwc", overlap, image) + size) / (2.0 * size))
     return tf.cast(image, tf.float32)
 
 

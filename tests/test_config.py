@@ -44,6 +44,7 @@ def test_flagfile_round_trip(tmp_path):
         ({"image_size": 64}, "--image_size=64: must be left out with --architecture=style"),
         ({"max_channels": 2}, "at least --start_channels=64"),
         ({"epochs": float("nan")}, "--epochs=nan"),
+        ({"learning_rate_by_level": (float("nan"),)}, "--learning_rate_by_level=nan: must be a"),
         ({"epochs_by_level": (float("inf"),)}, "must be a finite number"),
         ({"levels": "4"}, "must be of type int"),
     ],

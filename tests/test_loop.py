@@ -167,3 +167,27 @@ def test_networks_that_do_not_fit_into_memory(small_mlp, tmp_path, monkeypatch, 
     config = small_mlp.replace(data="mnist5k:", image_size=28)
     assert loop.train(config, RunDirectory(tmp_path)) == 1
     assert "out of memory for the networks alone" in capsys.readouterr().err
+
+
+def test_a_full_disk_while_a_run_goes_on_is_told_as_such(
+    small_mlp, tmp_path, monkeypatch, capsys, one_device
+):
+    def full(*args):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(loop, "Events", full)
+    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False)
+    assert loop.train(config, RunDirectory(tmp_path)) == 1
+    assert f"--run_dir={tmp_path}: No space left on device" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_stops_at_once_and_says_what_is_kept(
+    small_mlp, tmp_path, monkeypatch, capsys, one_device
+):
+    def interrupted(self, *args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop.Run, "iterate", interrupted)
+    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False)
+    assert loop.train(config, RunDirectory(tmp_path)) == 130
+    assert "stopped at once. No checkpoint was written." in capsys.readouterr().err

@@ -58,6 +58,8 @@ def test_the_config_of_before_is_kept_when_a_run_goes_on_with_another(tmp_path):
     directory.write_config(Config(epochs=2.0), images_seen=16)
     assert Config.load(directory.config_path).epochs == 2.0
     assert Config.load(tmp_path / "config-until-16.cfg").epochs == 1.0
+    directory.write_config(Config(epochs=3.0), images_seen=16)  # killed before it saved anything
+    assert Config.load(tmp_path / "config-until-16.cfg").epochs == 1.0
 
 
 def test_a_path_that_cannot_be_looked_at(tmp_path):

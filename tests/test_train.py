@@ -161,7 +161,11 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     [
         (["--lvels=3"], 2, "Unknown command line flag 'lvels'"),
         (["--flagfile=none.cfg"], 2, "none.cfg"),
-        ([f"--flagfile={ROOT}/docs/quickstart.png"], 2, "--flagfile: names a file that is no text"),
+        (
+            [f"--flagfile={ROOT}/docs/quickstart.png"],
+            2,
+            "docs/quickstart.png: names a file that is no text",
+        ),
         (["--levels=x"], 2, "--levels=x: must be a whole number"),
         (["--image_channels=3"], 2, "set --image_channels=1"),
         (["--data=folder:/nowhere"], 2, "/nowhere"),
