@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +17,7 @@ from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import Source
 from alae_tf.events import Events
+from alae_tf.faults import AWAY, full_disk_as_such, reason
 from alae_tf.interrupt import Interrupt
 from alae_tf.metrics.representation import features, nearest_neighbour_accuracy
 from alae_tf.run_dir import RunDirectory, write_beside
@@ -25,19 +25,6 @@ from alae_tf.schedule import Growth
 from alae_tf.strategy import is_chief, make_strategy, of_all_replicas, workers
 from alae_tf.train_step import UPDATES, Trainer
 
-# What a network disk says that is away, and may come back.
-AWAY = (
-    errno.ENOENT,
-    errno.EIO,
-    errno.ENXIO,
-    errno.ENODEV,
-    errno.EROFS,
-    errno.ESTALE,
-    errno.ENOTCONN,
-    errno.ETIMEDOUT,
-    errno.EHOSTDOWN,
-    errno.EHOSTUNREACH,
-)
 RETRY_SECONDS = 10.0
 MIN_LOSS_SCALE = 2.0**-10  # of float16; a scale below it helps nothing any more
 PATIENCE_SECONDS = 1800.0  # for a run directory that is away at the end of a run
@@ -113,25 +100,6 @@ def carry_out(run: Run, interrupt: Interrupt) -> int:
             print(f"train: {interrupt.reason}. {run.kept()}", file=sys.stderr)
         return interrupt.exit_code
     return 0
-
-
-@contextlib.contextmanager
-def full_disk_as_such() -> Iterator[None]:
-    """TensorFlow calls a full disk an exhausted resource, as it does memory: an OSError instead."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
-
-
-def reason(message: str) -> str:
-    """The line of TensorFlow's message that says why, without the stack around it."""
-    around = ("Graph execution error", "Detected at", "<stack traces")
-    own = message.rpartition("DataError: ")[2]  # raised by a source, inside tf.data
-    if own != message:
-        return own.splitlines()[0].rstrip(". ")
-    lines = [line for line in message.splitlines() if line.strip() and not line[0].isspace()]
-    return next((line for line in lines if not line.startswith(around)), message).rstrip(". ")
 
 
 def failed(message: str) -> int:

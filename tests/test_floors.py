@@ -7,7 +7,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"config", "schedule", "ops", "losses", "pixels", "interrupt", "events", "pytorch_file"},
+    {
+        "config",
+        "schedule",
+        "ops",
+        "losses",
+        "pixels",
+        "interrupt",
+        "events",
+        "faults",
+        "pytorch_file",
+    },
     {"layers", "optimizer", "prepared", "run_dir"},
     {"networks"},
     {"model"},

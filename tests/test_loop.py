@@ -107,20 +107,6 @@ def test_float16_trains_and_goes_on_with_its_loss_scale(small, tmp_path, one_dev
     assert entries["loss_scale/good"] == before + 3 or entries["loss_scale/value"] < 2.0**15
 
 
-def test_the_reason_in_a_message_of_tensorflow():
-    message = """Graph execution error:
-
-Detected at node Reduce defined at (most recent call last):
-  File "a.py", line 1, in <module>
-<stack traces unavailable>
-Collective ops is aborted by: Socket closed.
-\t [[{{node Reduce}}]] [Op:__inference_step]"""
-    assert loop.reason(message) == "Collective ops is aborted by: Socket closed"
-    assert loop.reason("short") == "short"
-    wrapped = "{{function_node IteratorGetNext}} Error in: x\nDataError: a.png: gone.\n\t [[x]]"
-    assert loop.reason(wrapped) == "a.png: gone"
-
-
 def test_a_full_disk_under_tensorboard_is_told_as_such(
     small_mlp, tmp_path, monkeypatch, capsys, one_device
 ):
