@@ -7,17 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {
-        "config",
-        "schedule",
-        "ops",
-        "losses",
-        "pixels",
-        "interrupt",
-        "events",
-        "faults",
-        "pytorch_file",
-    },
+    set("config schedule ops losses pixels interrupt events faults pytorch_file".split()),
     {"layers", "optimizer", "prepared", "run_dir"},
     {"networks"},
     {"model"},
