@@ -435,6 +435,7 @@ class Run:
         if self.source.labels is None or held_out is None or held_out.labels is None:
             return
         if len(self.source) > MOST_NEIGHBOURS:
+            print(f"train: no 1-nearest-neighbour accuracy with over {MOST_NEIGHBOURS:,} images.")
             return
         known, unknown = (
             features(self.model.encode, data.arrays(part, self.model.resolution))

@@ -178,7 +178,9 @@ def verify_training(file: Mapping[str, np.ndarray], meta: Mapping) -> Iterator[t
         for name in UPDATES:
             yield f"loss_{name}_{i}", relative_error(losses[name], file[f"out/loss_{name}_{i}"])
         ours = read_weights(trainer.alae, before)
+        theirs = subset(file, f"after_{i}/")
+        if missing := sorted(ours.keys() ^ theirs.keys()):
+            raise OfficialError(f"after_{i}/ and before/ differ: {', '.join(missing)}")
         for name in ours:
             if name != ZERO_GRADIENT:
-                theirs = file[f"after_{i}/{name}"]
-                yield f"after_{i}/{name}", relative_error(ours[name], theirs)
+                yield f"after_{i}/{name}", relative_error(ours[name], theirs[name])
