@@ -1,0 +1,52 @@
+"""Quantised TFLite files of one dense layer."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("litert_quantizer", reason="extra `export`")
+
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from export import tflite
+
+WEIGHTS = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory):
+    """A TFLite file that multiplies x [1, 8] by WEIGHTS."""
+    path = tmp_path_factory.mktemp("dense")
+    module = tf.Module()
+    module.weights = tf.Variable(WEIGHTS)
+    spec = tf.TensorSpec([1, 8], tf.float32, "x")
+    function = tf.function(lambda x: {"y": x @ module.weights}, input_signature=[spec])
+    tf.saved_model.save(module, str(path), signatures={"multiply": function})
+    return tflite.convert(path, "multiply")
+
+
+def run(model, x):
+    return Interpreter(model_content=model).get_signature_runner("multiply")(x=x)["y"]
+
+
+def batches():
+    """Fifty inputs of about ±1 and, in their midst, one ten times as large."""
+    x = np.random.default_rng(1).standard_normal((50, 1, 8)).astype(np.float32)
+    x[20] *= 10
+    return list(x)
+
+
+def test_int8_keeps_the_range_of_every_calibration_image(dense):
+    model = tflite.quantize(dense, "int8", batches(), mlp=True)
+    x = batches()[20]
+    expected = x @ WEIGHTS
+    np.testing.assert_allclose(run(model, x), expected, atol=0.03 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("quantization", "tolerance"), [("float16", 2e-3), ("dynamic_int8", 3e-2)])
+def test_the_other_kinds_need_no_images(dense, quantization, tolerance):
+    model = tflite.quantize(dense, quantization, [], mlp=True)
+    x = batches()[0]
+    expected = x @ WEIGHTS
+    np.testing.assert_allclose(run(model, x), expected, atol=tolerance * np.abs(expected).max())
+    assert not np.array_equal(run(model, x), run(dense, x))
