@@ -43,7 +43,6 @@ def small_mlp() -> Config:
         hidden_size=16,
         latent_size=8,
         mapping_layers=2,
-        epochs_by_level=(1.0,),
         batch_by_level=(8,),
         learning_rate_by_level=(0.002,),
     )
