@@ -161,7 +161,7 @@ class Config:
             need(0 <= self.output_slope < 1, "output_slope", "in [0, 1)")
             need(self.precision == "float32", "precision", "float32 with --architecture=mlp")
         of_mlp = ("image_size", "hidden_size", "output_slope")
-        of_style = ("start_channels", "max_channels", "epochs_by_level", "style_mixing")
+        of_style = ("start_channels", "max_channels")
         for name in of_mlp if self.architecture == "style" else of_style:
             default = type(self).__dataclass_fields__[name].default
             right = f"left out with --architecture={self.architecture}, which has no use for it"

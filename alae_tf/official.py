@@ -50,6 +50,8 @@ def run_verify(args: argparse.Namespace) -> int:
     """Prints the table; 1 if an error is beyond the tolerance, else 0."""
     from alae_tf.official_goldens import verify
 
+    if not 0 <= args.tolerance < float("inf"):
+        raise ConfigError(f"--tolerance={args.tolerance}: must be 0 or more.")
     worst, worst_name, failed = -1.0, "", 0
     print(f"{'relative error':>15}  quantity")
     for name, error in verify(args.file, args.run_dir):

@@ -13,7 +13,7 @@ from export import QUANTIZATIONS, ExportError, guarded, publish
 
 FORMATS = ("saved_model", "tflite", "onnx")
 GRAPHS = ("encoder", "decoder")
-CALIBRATION_IMAGES = 100
+CALIBRATION_IMAGES = 500  # those compared among them; 100 above 64 px, where each takes longer
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -142,6 +142,8 @@ class Export:
         folder: the hidden one.
 
     Attributes:
+        reference: Keras' results on some of the images, to compare with.
+        pixels: the other images, to calibrate int8 with.
         rows: the comparisons so far.
         files: relative paths of what is to be published.
         refused: messages on int8 files that are too far off.
@@ -149,14 +151,19 @@ class Export:
     """
 
     def __init__(self, model, args: argparse.Namespace, pixels, folder: Path):
+        import numpy as np
+
         from alae_tf import pictures
         from export.graphs import Graphs
         from export.parity import Reference
 
-        self.model, self.args, self.pixels, self.folder = model, args, pixels, folder
+        self.model, self.args, self.folder = model, args, folder
         self.graphs = Graphs(model)
         shown = min(len(pixels), pictures.columns(model.resolution))
-        self.reference = Reference(self.graphs, pixels[:: len(pixels) // shown][:shown])
+        compared = np.arange(shown) * (len(pixels) // shown)
+        self.reference = Reference(self.graphs, pixels[compared])
+        # Others than those compared, which would look better than new images do.
+        self.pixels = np.delete(pixels, compared, axis=0) if len(pixels) > shown else pixels
         self.rows, self.files, self.refused = [], [], []
         self.float32: dict[str, bytes] = {}
 
@@ -308,7 +315,8 @@ def export(args: argparse.Namespace) -> int:
         raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[export]'")
     model = load(args.run_dir, args.untrained, args.level)
     uri = args.representative_data or model.config.data
-    pixels = real_images(uri, model.resolution, model.config.image_channels, CALIBRATION_IMAGES)
+    count = CALIBRATION_IMAGES if model.resolution <= 64 else CALIBRATION_IMAGES // 5
+    pixels = real_images(uri, model.resolution, model.config.image_channels, count)
     try:
         work = write(model, args, pixels)
     except (OSError, tf.errors.OpError) as error:

@@ -42,10 +42,6 @@ def test_flagfile_round_trip(tmp_path):
         ({"seed": -1}, "--seed=-1"),
         ({"architecture": "mlp"}, "--levels=4: must be 1 with --architecture=mlp"),
         ({"image_size": 64}, "--image_size=64: must be left out with --architecture=style"),
-        (
-            {"architecture": "mlp", "levels": 1, "style_mixing": 0.5},
-            "--style_mixing=0.5: must be left out with --architecture=mlp",
-        ),
         ({"max_channels": 2}, "at least --start_channels=64"),
         ({"epochs": float("nan")}, "--epochs=nan"),
         ({"learning_rate_by_level": (float("nan"),)}, "--learning_rate_by_level=nan: must be a"),
