@@ -77,7 +77,7 @@ def quantize(model: bytes, quantization: str, batches: list[np.ndarray], mlp: bo
             ((signature, details),) = Interpreter(model_content=model).get_signature_list().items()
             (name,) = details["inputs"]
             # The whole range of the batches. Quantizer.calibrate's moving average clips what few
-            # images reach: 0.18 of the spread of w instead of 0.02, for an MLP-ALAE on digits.
+            # images reach: 0.2 of the spread of w instead of 0.02, for an MLP-ALAE on digits.
             calibrator = Calibrator(model, qsv_update_func=min_max_update)
             calibrator.calibrate({signature: [{name: batch} for batch in batches]}, recipe)
             calibration = calibrator.get_model_qsvs()
