@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from alae_tf import ops
-from alae_tf.checkpoint import load_slow_copy
 from alae_tf.config import Config
-from alae_tf.model import ALAE
+from alae_tf.networks import ops
+from alae_tf.networks.alae import ALAE
+from alae_tf.runs.checkpoint import load_ema
 
 
 class Autoencoder:
-    """The slow copy of a run, at the level and blend that it has reached.
+    """The EMA weights of a run, at the level and blend that it has reached.
 
     Args:
         config: the run's config.
@@ -120,7 +120,7 @@ def _give(result: tf.Tensor, one: bool) -> np.ndarray:
 
 
 def load_model(run_dir: str | Path) -> Autoencoder:
-    """The slow copy of a run's newest checkpoint.
+    """The EMA weights of a run's newest checkpoint.
 
     Args:
         run_dir: what `python -m alae_tf.train --run_dir=…` wrote.
@@ -129,5 +129,5 @@ def load_model(run_dir: str | Path) -> Autoencoder:
         CheckpointError: no run directory, or no checkpoint in it that can be read.
         OSError: the disk fails while it is read.
     """
-    config, alae, state = load_slow_copy(run_dir)
+    config, alae, state = load_ema(run_dir)
     return Autoencoder(config, alae, state["level"], state["blend"])

@@ -64,8 +64,8 @@ def measure(config, level: int, batch: int, iterations: int) -> dict[str, float]
     import tensorflow as tf
 
     from alae_tf.autoencoder import Autoencoder
-    from alae_tf.strategy import make_strategy
-    from alae_tf.train_step import UPDATES, Trainer
+    from alae_tf.training.step import UPDATES, Trainer
+    from alae_tf.training.strategy import make_strategy
 
     config = config.replace(batch_by_level=(batch,))
     strategy = make_strategy(config)  # before any other use of TensorFlow
@@ -98,7 +98,7 @@ def measure(config, level: int, batch: int, iterations: int) -> dict[str, float]
         if gpus
         else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     )
-    model = Autoencoder(config, trainer.slow, level)
+    model = Autoencoder(config, trainer.ema, level)
     one = images[0]
     w = model.encode(one)
     model.decode(w)

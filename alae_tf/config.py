@@ -10,8 +10,13 @@ import math
 import typing
 from pathlib import Path
 
+from alae_tf.errors import AlaeError
 
-class ConfigError(ValueError):
+# What the first version called a setting → its name now. Runs of it still load.
+RENAMED = {"slow_copy_images": "ema_images"}
+
+
+class ConfigError(AlaeError):
     """A setting is wrong; the message names the flag, what it was and what would be right."""
 
 
@@ -92,8 +97,8 @@ class Config:
         "random layer on, in updates 1 and 2.",
     )
     w_avg_decay: float = setting(0.995, "Decay of w_avg, the running mean of w.")
-    slow_copy_images: float = setting(
-        10000.0, "Half-life of the slow copy of the weights, in images [0.5^(batch/10000)]."
+    ema_images: float = setting(
+        10000.0, "Half-life of the EMA of the weights, in images [0.5^(batch/10000)]."
     )
     truncation_psi: float = setting(0.7, "Truncation in samples: w_avg + psi (w - w_avg); 1: none.")
     truncation_cutoff: int = setting(8, "Styles from this one on are never truncated.")
@@ -180,7 +185,7 @@ class Config:
         need(self.r1_gamma >= 0, "r1_gamma", "0 or more")
         need(0 <= self.style_mixing <= 1, "style_mixing", "a probability, in [0, 1]")
         need(0 <= self.w_avg_decay < 1, "w_avg_decay", "in [0, 1)")
-        need(self.slow_copy_images > 0, "slow_copy_images", "greater than 0")
+        need(self.ema_images > 0, "ema_images", "greater than 0")
         need(0 <= self.truncation_psi <= 2, "truncation_psi", "in [0, 2]; 1 truncates nothing")
         need(self.truncation_cutoff >= 0, "truncation_cutoff", "0 or more")
         need(0 <= self.seed < 2**31, "seed", "in [0, 2^31)")
@@ -255,7 +260,7 @@ class Config:
                 raise ConfigError(
                     f"{path}, line {number}: {line!r} is not of the form --name=value."
                 )
-            values[name] = text
+            values[RENAMED.get(name, name)] = text
         try:
             return cls.from_text(values)
         except ConfigError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
-from alae_tf.config import Config, ConfigError, is_list
+from alae_tf.config import Config, is_list
 
 FLAGS = flags.FLAGS
 
@@ -67,17 +67,10 @@ def run(command: str, main: Callable[[], int | None]) -> None:
             sys.exit(2)
         return rest
 
-    def guarded(_: Sequence[str]) -> int | None:
+    def quiet(_: Sequence[str]) -> int | None:
         logging.set_verbosity(logging.WARNING)
-        try:
-            return main()
-        except ConfigError as error:
-            print(f"{command}: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print(f"{command}: stopped before it began.", file=sys.stderr)
-            return 130
+        return guarded(command, main)
 
     for field in dataclasses.fields(Config):  # for --help, which shows the main program's flags
         FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[field.name])
-    app.run(guarded, flags_parser=parse)
+    app.run(quiet, flags_parser=parse)

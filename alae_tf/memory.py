@@ -6,7 +6,7 @@ An iteration is traced for two batch sizes, without XLA, and its graph walked as
 each operation as soon as its inputs are there (so that parts of an update overlap). A tensor takes
 memory from the operation that makes it to the last one that uses it; reshapes share their input's
 memory, and element-wise operations overwrite an input that nothing uses any more. The peak of what
-is alive, plus the weights, their slow copy and the optimizers' state, is what an iteration needs at
+is alive, plus the weights, their EMA and the optimizers' state, is what an iteration needs at
 least. --reserve is left for what shapes do not tell: the convolutions' scratch memory,
 fragmentation, CUDA itself. The weights are made, in this machine's memory.
 """
@@ -134,7 +134,7 @@ def measure(trainer, level: int) -> Memory:
         step = trainer.traced(level, batch=batch)
         concrete = step.get_concrete_function(pixels, seed, scalar, scalar)
         peaks.append(peak_bytes(concrete.graph))
-    variables = [*trainer.alae.variables, *trainer.slow.variables]
+    variables = [*trainer.alae.variables, *trainer.ema.variables]
     variables += [v for _, v, _ in trainer.optimizer_ed.slots()]
     variables += [v for _, v, _ in trainer.optimizer_fg.slots()]
     weights = 4 * sum(math.prod(variable.shape) for variable in variables)
@@ -160,7 +160,7 @@ def main() -> None:
     names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
     print(f"| level | px | fixed, MiB | an image, MiB | {names} |")
     print("|---" * (4 + len(gpus)) + "|")
-    from alae_tf.train_step import Trainer
+    from alae_tf.training.step import Trainer
 
     trainer = Trainer(config.replace(xla=False))
     for level in range(config.levels):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import errno
-import fcntl
 import json
 import math
 import os
@@ -22,9 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alae_tf.config import ConfigError
-from alae_tf.interrupt import Interrupt
-from alae_tf.prepared import MANIFEST, PLAN, WORK, Plan, check_out
-from alae_tf.run_dir import write_beside
+from alae_tf.data.prepared import MANIFEST, PLAN, WORK, Plan, check_out
+from alae_tf.errors import guarded
+from alae_tf.files import Lock, write_atomic
+from alae_tf.training.interrupt import Interrupt
 
 SHARD_BYTES = 2**30  # what a kill may cost, in each thread
 LEAST_SHARDS, MOST_SHARDS = 16, 1000  # their numbers have three digits
@@ -109,7 +109,7 @@ def make_plan(args: argparse.Namespace, sources: dict) -> Plan:
     Raises:
         ConfigError: more shards than images.
     """
-    from alae_tf.shards import record_bytes
+    from alae_tf.data.shards import record_bytes
 
     images, channels = len(sources["train"]), sources["train"].channels
     plan = Plan(
@@ -139,16 +139,16 @@ def locked(out: Path, plan: Plan) -> Iterator[None]:
     """
     work = out / WORK
     work.mkdir(parents=True, exist_ok=True)
-    with open(work / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"--out={out}: another process is preparing images there.") from None
+    try:
+        lock = Lock(work / "lock")
+    except BlockingIOError:
+        raise ConfigError(f"--out={out}: another process is preparing images there.") from None
+    with lock:
         path = out / PLAN
         if path.exists():
             plan.check_same(path)
         else:
-            write_beside(path, _json(dataclasses.asdict(plan)))
+            write_atomic(path, _json(dataclasses.asdict(plan)))
         for left in [*work.glob("*.tfrecords.*"), *work.glob("*.partial")]:  # of a killed process
             left.unlink()
         yield
@@ -161,7 +161,7 @@ def prepare(args: argparse.Namespace) -> int:
         ConfigError, DataError: before any work.
     """
     from alae_tf.data import open_source
-    from alae_tf.shards import SourceChangedError, Stopped
+    from alae_tf.data.shards import SourceChangedError, Stopped
 
     sources = split(open_source(args.data), args.test_fraction)
     plan = make_plan(args, sources)
@@ -204,7 +204,7 @@ def write(out: Path, plan: Plan, sources: dict, interrupt: Interrupt) -> str:
     """Writes what is not there yet, dataset.json last; returns what was done, in words."""
     from tqdm import tqdm
 
-    from alae_tf.shards import ShardWriter, divide, write_labels
+    from alae_tf.data.shards import ShardWriter, divide, write_labels
 
     shards = []
     for part, source in sources.items():  # those of "test" are as large as those of "train"
@@ -242,12 +242,12 @@ def write(out: Path, plan: Plan, sources: dict, interrupt: Interrupt) -> str:
         for part, source in sources.items()
     }
     before = (out / MANIFEST).exists()
-    write_beside(out / MANIFEST, _json(dataclasses.asdict(plan) | {"parts": parts}))
+    write_atomic(out / MANIFEST, _json(dataclasses.asdict(plan) | {"parts": parts}))
     return _summary(out, plan, writer, before)
 
 
 def _check_space(out: Path, plan: Plan, shards: list) -> None:
-    from alae_tf.shards import record_bytes
+    from alae_tf.data.shards import record_bytes
 
     per_image = sum(record_bytes(r, plan.channels) for r in plan.resolutions)
     need, free = per_image * sum(map(len, shards)), shutil.disk_usage(out).free
@@ -277,23 +277,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or source, 128 + n signal n."""
     args = parse(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+
+    def work() -> int:
         check_out(args.out)
-        from alae_tf.data import DataError
-    except ConfigError as error:
-        print(f"prepare: {error}", file=sys.stderr)
-        return 2
-    try:
-        return prepare(args)
-    except (ConfigError, DataError) as error:
-        print(f"prepare: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"prepare: --out={args.out}: {error.strerror or error}.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("prepare: stopped.", file=sys.stderr)
-        return 130
+        try:
+            return prepare(args)
+        except OSError as error:
+            print(f"prepare: --out={args.out}: {error.strerror or error}.", file=sys.stderr)
+            return 1
+
+    return guarded("prepare", work)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ A run lives in its --run_dir; the same command again goes on where it stopped.
 from __future__ import annotations
 
 import os
-import sys
 
 from absl import flags
 
 from alae_tf import flags as config_flags
 from alae_tf.config import ConfigError
-from alae_tf.run_dir import RunDirectory
+from alae_tf.runs.directory import RunDirectory
 
 
 def define_flags() -> None:
@@ -40,15 +39,9 @@ def main() -> int:
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
         directory.check(config, flags.FLAGS.resume)
 
-    from alae_tf.checkpoint import CheckpointError
-    from alae_tf.data import DataError
-    from alae_tf.loop import train
+    from alae_tf.training.loop import train
 
-    try:
-        return train(config, directory, flags.FLAGS.resume)
-    except (DataError, CheckpointError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 2
+    return train(config, directory, flags.FLAGS.resume)
 
 
 if __name__ == "__main__":

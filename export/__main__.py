@@ -9,7 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from export import QUANTIZATIONS, ExportError, guarded, publish
+from alae_tf.errors import guarded
+from export import QUANTIZATIONS, ExportError, publish
 
 FORMATS = ("saved_model", "tflite", "onnx")
 GRAPHS = ("encoder", "decoder")
@@ -24,7 +25,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog="Example: python -m export --run_dir=runs/quickstart --out=exported",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run_dir", type=Path, help="the run; its slow copy is exported")
+    what.add_argument("--run_dir", type=Path, help="the run; its EMA weights are exported")
     what.add_argument(
         "--untrained",
         type=Path,
@@ -85,9 +86,9 @@ def load(run_dir: Path | None, untrained: Path | None, level: int | None):
     from absl import logging
 
     from alae_tf.autoencoder import Autoencoder
-    from alae_tf.checkpoint import CheckpointError, load_slow_copy
     from alae_tf.config import Config, ConfigError
-    from alae_tf.model import build_alae
+    from alae_tf.networks.alae import build_alae
+    from alae_tf.runs.checkpoint import CheckpointError, load_ema
 
     logging.set_verbosity(logging.ERROR)  # converters warn of gradients that nobody will ask for
     tf.get_logger().setLevel("ERROR")
@@ -96,7 +97,7 @@ def load(run_dir: Path | None, untrained: Path | None, level: int | None):
             config = Config.load(untrained).replace(precision="float32")
             alae, state = build_alae(config), {"level": config.levels - 1, "blend": 1.0}
         else:
-            config, alae, state = load_slow_copy(run_dir, precision="float32")
+            config, alae, state = load_ema(run_dir, precision="float32")
     except (CheckpointError, ConfigError) as error:
         raise ExportError(str(error)) from None
     reached = state["level"]
@@ -153,13 +154,13 @@ class Export:
     def __init__(self, model, args: argparse.Namespace, pixels, folder: Path):
         import numpy as np
 
-        from alae_tf import pictures
+        from alae_tf.images import picture
         from export.graphs import Graphs
         from export.parity import Reference
 
         self.model, self.args, self.folder = model, args, folder
         self.graphs = Graphs(model)
-        shown = min(len(pixels), pictures.columns(model.resolution))
+        shown = min(len(pixels), picture.columns(model.resolution))
         compared = np.arange(shown) * (len(pixels) // shown)
         self.reference = Reference(self.graphs, pixels[compared])
         # Others than those compared, which would look better than new images do.
@@ -192,6 +193,7 @@ class Export:
 
     def saved_model(self, version: int) -> None:
         """The SavedModel with six signatures, its warm-up requests, and TF Serving's files."""
+        from alae_tf.images.picture import png
         from export import parity, saved_model, serving
 
         path = self.folder / "saved_model" / str(version)
@@ -201,7 +203,7 @@ class Export:
         requests = {
             "encode": {"images": one.images[:1]},
             "encode_uint8": {"pixels": one.pixels[:1]},
-            "encode_bytes": {"image_bytes": [parity.to_png(one.pixels[0])]},
+            "encode_bytes": {"image_bytes": [png(one.pixels[0])]},
             "decode": {"w": one.w[:1]},
             "reconstruct": {"images": one.images[:1]},
             "generate": {"z": one.z[:1], "psi": one.psi[:1]},
@@ -222,7 +224,7 @@ class Export:
 
     def tflite(self, graph: str, quantization: str) -> None:
         """One TFLite file; an int8 encoder beyond the gate is refused."""
-        from alae_tf import ops
+        from alae_tf.networks import ops
         from export import parity, tflite
 
         path = self.folder / f"{graph}{tflite.SUFFIX[quantization]}.tflite"
@@ -275,14 +277,11 @@ class Export:
 
     def finish(self) -> None:
         """Writes parity.json, parity.png and manifest.json."""
-        from PIL import Image
-
+        from alae_tf.images.picture import png
         from export import parity
 
         picture = parity.picture(self.folder, self.files, self.reference)
-        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(
-            self.folder / "parity.png"
-        )
+        (self.folder / "parity.png").write_bytes(png(picture))
         rows = [dataclasses.asdict(row) | {"holds": row.holds} for row in self.rows]
         publish.write_json(self.folder / "parity.json", rows)
         self.files += ["parity.png", "parity.json"]

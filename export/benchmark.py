@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from export import QUANTIZATIONS, ExportError, guarded
+from alae_tf.errors import guarded
+from export import QUANTIZATIONS, ExportError
 from export.__main__ import load
 
 THREADS = (1, 2)

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 
-from alae_tf.pixels import decode
-from export import ExportError, guarded
+from alae_tf.errors import guarded
+from alae_tf.images.read import read_image
+from export import ExportError
 from export.encode import find, grid, read_codes, write
 
 ATTEMPTS = 5
@@ -273,7 +274,7 @@ def read(path: Path) -> bytes:
         ExportError: it cannot be read.
     """
     try:
-        pixels = decode(path, 3)
+        pixels = read_image(path, 3)
     except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
         raise ExportError(f"{path}: cannot be read as an image ({error}).") from None
     grey = not np.ptp(pixels, axis=-1).any()

@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from alae_tf.pixels import decode, fit
-from export import ExportError, guarded
+from alae_tf.errors import guarded
+from alae_tf.images.fit import fit
+from alae_tf.images.read import read_image
+from export import ExportError
 from export.runtimes import TFLite
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
@@ -110,7 +112,7 @@ def read(path: Path, side: int, channels: int) -> np.ndarray:
         ExportError: it cannot be read, or is in colour where the model takes grey.
     """
     try:
-        pixels = decode(path, 3)
+        pixels = read_image(path, 3)
     except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
         raise ExportError(f"{path}: cannot be read as an image ({error}).") from None
     if channels == 1:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from alae_tf import ops
 from alae_tf.autoencoder import Autoencoder
-from alae_tf.pixels import DIGIT, PADDED_DIGIT
+from alae_tf.images.fit import DIGIT, PADDED_DIGIT
+from alae_tf.networks import ops
 
 Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 
 
 def shrink(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
-    """[side, side, C] → [target, target, C] by area averaging, as `alae_tf.pixels.fit` does it:
+    """[side, side, C] → [target, target, C] by area averaging, as `alae_tf.images.fit.fit` does it:
     rounded along rows and then along columns, in whole numbers of 1/target of a pixel."""
     size = tf.cast(side, tf.float64)
     start = (tf.range(target, dtype=tf.float64) * size)[:, tf.newaxis]
@@ -30,7 +30,7 @@ class Graphs:
     """E, G and F∘G of one model, at the level and blend that it has reached.
 
     Args:
-        model: the slow copy of a run.
+        model: the EMA weights of a run.
 
     Names say what a tensor holds: `images` are float32 in [−1, 1] (those that come out are not
     clipped), `pixels` uint8 in [0, 255], both [N, H, W, C] with H = W = resolution. Noise is
@@ -116,7 +116,7 @@ class Graphs:
             image = tf.cond(grey, lambda: tf.tile(image[..., :1], [1, 1, 3]), lambda: image)
         image = image[..., :channels]
         size, target = tf.shape(image)[:2], self.resolution
-        if target != DIGIT:  # digits are padded, as in `alae_tf.pixels.fit`
+        if target != DIGIT:  # digits are padded, as in `alae_tf.images.fit.fit`
             edge = (PADDED_DIGIT - DIGIT) // 2 * tf.cast(tf.reduce_all(size == DIGIT), tf.int32)
             image = tf.pad(image, [[edge, edge], [edge, edge], [0, 0]])
             size = tf.shape(image)[:2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-from alae_tf import ops, pictures
+from alae_tf.images.picture import png, tile
+from alae_tf.networks import ops
 from export import ExportError, runtimes
 from export.graphs import Graphs
 
@@ -157,7 +156,7 @@ def check_onnx(path: Path, root: Path, graph: str, reference: Reference) -> Row:
 def check_saved_model(path: Path, root: Path, reference: Reference) -> Iterator[Row]:
     """Every signature of a SavedModel, by TensorFlow 2 and as TF Serving loads it."""
     styles = reference.graphs.config.styles
-    files = np.array([to_png(pixels) for pixels in reference.pixels])
+    files = np.array([png(pixels) for pixels in reference.pixels])
     cases = [
         ("encode", "images", reference.images, "w", reference.w),
         ("encode_uint8", "pixels", reference.pixels, "w", reference.w),
@@ -185,13 +184,6 @@ def check_saved_model(path: Path, root: Path, reference: Reference) -> Iterator[
         )
 
 
-def to_png(pixels: np.ndarray) -> bytes:
-    """uint8 [H, W, C] → a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def picture(root: Path, files: list[str], reference: Reference) -> np.ndarray:
     """Rows of the same images: the originals, Keras' reconstructions, then those by each pair of
     an encoder and a decoder, in the order of `pairs(files)`.
@@ -210,7 +202,7 @@ def picture(root: Path, files: list[str], reference: Reference) -> np.ndarray:
         x = reference.pixels if encoder == "encoder_int8.tflite" else reference.images
         decoded = in_parts(decode, in_parts(encode, x))
         rows.append(ops.to_pixels(decoded).numpy())
-    return pictures.tile(np.concatenate(rows))
+    return tile(np.concatenate(rows))
 
 
 def pairs(files: list[str]) -> list[tuple[str, str]]:

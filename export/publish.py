@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -14,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from alae_tf.files import Lock, check_directory
 from export import ExportError
 
 MANIFEST = "manifest.json"
@@ -42,13 +42,9 @@ def check_out(out: Path) -> None:
     """Tells before any work whether an export may be written here.
 
     Raises:
-        ExportError: a file, or a directory that holds something else.
+        AlaeError: a file, or a directory that holds something else.
     """
-    if out.exists() and not out.is_dir():
-        raise ExportError(f"--out={out}: is a file; give a directory.")
-    held = [path.name for path in out.iterdir()] if out.exists() else []
-    if any(not name.startswith(".") for name in held) and MANIFEST not in held:
-        raise ExportError(f"--out={out}: holds files but no export; give a new or empty directory.")
+    check_directory("--out", out, "an export", MANIFEST, lambda name: name.startswith("."))
 
 
 @contextlib.contextmanager
@@ -61,11 +57,11 @@ def hidden_folder(out: Path) -> Iterator[Path]:
     """
     made = [path for path in (out, *out.parents) if not path.exists()]
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ExportError(f"--out={out}: another export is writing there.") from None
+    try:
+        lock = Lock(out / ".lock")
+    except BlockingIOError:
+        raise ExportError(f"--out={out}: another export is writing there.") from None
+    with lock:
         for left in out.glob(".partial-*"):  # of an export that was killed
             shutil.rmtree(left, ignore_errors=True)
         folder = out / f".partial-{os.getpid()}"

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 import alae_tf
-from alae_tf import checkpoint
 from alae_tf.autoencoder import Autoencoder
-from alae_tf.model import build_alae
-from alae_tf.train_step import Trainer
+from alae_tf.networks.alae import build_alae
+from alae_tf.runs import checkpoint
+from alae_tf.training.saver import training_variables
+from alae_tf.training.step import Trainer
 
 
 @pytest.fixture
@@ -60,12 +61,12 @@ def test_wrong_input_is_told(model, call, message):
         call(model)
 
 
-def test_load_model_gives_the_slow_copy(small, tmp_path):
+def test_load_model_gives_the_ema(small, tmp_path):
     trainer = Trainer(small)
-    trainer.slow.F.dense[0].kernel.assign(np.full((8, 8), 0.25))
+    trainer.ema.F.dense[0].kernel.assign(np.full((8, 8), 0.25))
     (tmp_path / "config.cfg").write_text(small.to_flagfile())
     state = {"images_seen": 8, "level": 0, "blend": 1.0}
-    checkpoint.save(trainer, tmp_path, state, keep=1)
+    checkpoint.save(training_variables(trainer), tmp_path, state, keep=1)
     model = alae_tf.load_model(tmp_path)
     assert (model.level, model.resolution) == (0, 4)
     assert (model.alae.F.dense[0].kernel.numpy() == 0.25).all()

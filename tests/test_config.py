@@ -1,11 +1,10 @@
-from pathlib import Path
-
 import pytest
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.model import build_alae
+from alae_tf.networks.alae import build_alae
+from tests.paths import ROOT
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.cfg"))
+CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

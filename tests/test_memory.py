@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from alae_tf import memory
-from alae_tf.train_step import Trainer
+from alae_tf.training.step import Trainer
 
 MIB = 2**20
 

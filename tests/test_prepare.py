@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +19,7 @@ from PIL import Image
 from alae_tf import data, prepare
 from alae_tf.data import Source, batches, open_source
 from alae_tf.data.arrays import ArraySource
-
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 def run(out, *flags, uri="numbered:", resolution=16):

@@ -6,18 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import alae_tf
-from alae_tf import checkpoint
 from alae_tf.config import Config
-from alae_tf.run_dir import RunDirectory
+from alae_tf.runs import checkpoint
+from alae_tf.runs.directory import RunDirectory
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 SMOKE = [
     f"--flagfile={ROOT}/configs/smoke.cfg",
     "--checkpoint_minutes=0.0001",

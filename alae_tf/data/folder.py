@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from alae_tf.data.source import DataError, Source, report, split_query
 from alae_tf.data.threads import pool
-from alae_tf.pixels import decode, open_image
+from alae_tf.images.read import open_image, read_image
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 # Up to here every file is decoded at opening: seconds, for which all damaged files show at once.
@@ -81,7 +81,7 @@ class FolderSource(Source):
             if name in self._unreadable:
                 continue
             try:
-                return decode(self.root / name, self.channels)
+                return read_image(self.root / name, self.channels)
             except Exception as error:
                 with self._lock:
                     if name not in self._unreadable:
@@ -115,7 +115,7 @@ class FolderSource(Source):
 
     def _try_decode(self, name: str) -> Exception | None:
         try:
-            decode(self.root / name, self.channels)
+            read_image(self.root / name, self.channels)
         except Exception as error:
             return error
         return None

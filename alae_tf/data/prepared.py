@@ -16,6 +16,7 @@ import re
 from pathlib import Path
 
 from alae_tf.config import ConfigError
+from alae_tf.files import check_directory
 
 FILE = re.compile(r"(?P<prefix>.+)-r(?P<log2>\d\d)\.tfrecords(?:\.(?P<part>\d+))?")
 MANIFEST, WORK = "dataset.json", ".prepare"
@@ -79,12 +80,6 @@ def check_out(out: Path) -> None:
     """Tells before any work whether images may be prepared here.
 
     Raises:
-        ConfigError: a file, or a directory that holds something else.
+        AlaeError: a file, or a directory that holds something else.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out={out}: is a file; give a directory.")
-    held = {path.name for path in out.iterdir()} if out.exists() else set()
-    if held - {WORK} and not (out / PLAN).exists():
-        raise ConfigError(
-            f"--out={out}: holds files but no preparation; give a new or empty directory."
-        )
+    check_directory("--out", out, "a preparation", PLAN, lambda name: name == WORK)

@@ -23,17 +23,18 @@ import tensorflow as tf
 
 from alae_tf.data import Source
 from alae_tf.data import tfrecord_format as format_
+from alae_tf.data.prepared import WORK, file_name
 from alae_tf.data.records import FOOTER, HEADER
 from alae_tf.data.threads import pool
-from alae_tf.prepared import WORK, file_name
-from alae_tf.run_dir import write_beside
+from alae_tf.errors import AlaeError
+from alae_tf.files import write_atomic
 
 
 class Stopped(Exception):
     """The work was asked to stop."""
 
 
-class SourceChangedError(ValueError):
+class SourceChangedError(AlaeError):
     """The images are not those that were prepared before; the message names a file."""
 
 
@@ -77,7 +78,7 @@ def write_labels(out: Path, part: str, source: Source) -> dict | None:
     np.save(buffer, source.labels, allow_pickle=False)
     path = out / f"{part}-labels.npy"
     if not path.exists() or path.read_bytes() != buffer.getvalue():
-        write_beside(path, buffer.getvalue())
+        write_atomic(path, buffer.getvalue())
     return {"file": path.name, **describe(path)}
 
 
@@ -185,7 +186,7 @@ class ShardWriter:
             for path in paths.values():
                 os.replace(path, self.out / path.name)
             if not note:
-                write_beside(self._note_path(shard), json.dumps(entries).encode())
+                write_atomic(self._note_path(shard), json.dumps(entries).encode())
         finally:
             for path in paths.values():
                 path.unlink(missing_ok=True)

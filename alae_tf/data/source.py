@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from alae_tf.pixels import fit
+from alae_tf.errors import AlaeError
+from alae_tf.images.fit import fit
 
 
-class DataError(ValueError):
+class DataError(AlaeError):
     """The images asked for cannot be had.
 
     The message is whole by itself (the flag or file, what is wrong, what would be right), so that
@@ -47,7 +48,7 @@ class Source(abc.ABC):
     def pyramid(self, index: int, resolutions: Sequence[int]) -> list[np.ndarray]:
         """Image `index`, square, at each of some resolutions: uint8 [resolution, resolution, C].
 
-        Each is fitted from the original (`alae_tf.pixels.fit`), which is decoded once.
+        Each is fitted from the original (`alae_tf.images.fit.fit`), which is decoded once.
 
         Raises:
             DataError: the image cannot be read.

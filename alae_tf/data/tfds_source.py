@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from alae_tf.data.records import RecordFiles
 from alae_tf.data.source import DataError, Source, split_query
-from alae_tf.pixels import decode
+from alae_tf.images.read import read_image
 
 
 class TfdsSource(Source):
@@ -45,7 +45,7 @@ class TfdsSource(Source):
     def image(self, index: int) -> np.ndarray:
         try:
             file = io.BytesIO(self._value(index, self._key).bytes_list.value[0])
-            return decode(file, self.channels)
+            return read_image(file, self.channels)
         except DataError as error:
             raise DataError(f"--data={self.uri}: {error}") from None
         except Exception as error:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from alae_tf.data import tfrecord_format as format_
+from alae_tf.data.prepared import FILE, MANIFEST, WORK
 from alae_tf.data.records import RecordFiles, count_records
 from alae_tf.data.source import DataError, Source
-from alae_tf.pixels import fit
-from alae_tf.prepared import FILE, MANIFEST, WORK
+from alae_tf.images.fit import fit
 
 AGAIN = "Copy the files again, or prepare them again (python -m alae_tf.prepare)."
 

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alae_tf import ops
 from alae_tf.config import Config
+from alae_tf.networks import ops
 from alae_tf.networks.discriminator import Discriminator
 from alae_tf.networks.encoder import Encoder
 from alae_tf.networks.generator import Generator

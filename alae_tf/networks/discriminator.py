@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from alae_tf.layers import EqualizedDense
+from alae_tf.networks.layers import EqualizedDense
 
 
 @keras.saving.register_keras_serializable("alae_tf")

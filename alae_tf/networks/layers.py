@@ -3,7 +3,7 @@
 Equalised learning rate ("LREQ"): with c = gain / √fan_in · lr_multiplier, a kernel starts from
 N(0, (c / lr_multiplier)²) and the optimizer multiplies its steps by c, and those of the layer's
 bias by lr_multiplier. Both factors are written on the variables as `step_factor`, which
-`alae_tf.optimizer.LREQAdam` reads; a variable without one has factor 1.
+`alae_tf.training.optimizer.LREQAdam` reads; a variable without one has factor 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import keras
 import tensorflow as tf
 
-from alae_tf import ops
+from alae_tf.networks import ops
 
 SQRT_2 = math.sqrt(2.0)
 

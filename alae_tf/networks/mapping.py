@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from alae_tf import ops
-from alae_tf.layers import EqualizedDense
+from alae_tf.networks import ops
+from alae_tf.networks.layers import EqualizedDense
 
 
 @keras.saving.register_keras_serializable("alae_tf")

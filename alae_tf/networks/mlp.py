@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from alae_tf import ops
-from alae_tf.layers import EqualizedDense
+from alae_tf.networks import ops
+from alae_tf.networks.layers import EqualizedDense
 
 
 @keras.saving.register_keras_serializable("alae_tf")

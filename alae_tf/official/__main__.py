@@ -19,12 +19,12 @@ import sys
 from collections.abc import Sequence
 
 from alae_tf.config import ConfigError
-from alae_tf.pytorch_file import PytorchFileError
+from alae_tf.errors import guarded
 
 
 def run_import(args: argparse.Namespace) -> int:
     """Imports, and says what was read, what was left out and what comes next."""
-    from alae_tf.official_import import import_run
+    from alae_tf.official.importing import import_run
 
     config, read, tensors, left = import_run(args.file, args.run_dir, args.config, args.which)
     print(f"{args.file}: read {', '.join(read)}: {tensors} tensors")
@@ -48,7 +48,7 @@ def run_import(args: argparse.Namespace) -> int:
 
 def run_verify(args: argparse.Namespace) -> int:
     """Prints the table; 1 if an error is beyond the tolerance, else 0."""
-    from alae_tf.official_goldens import verify
+    from alae_tf.official.goldens import verify
 
     if not 0 <= args.tolerance < float("inf"):
         raise ConfigError(f"--tolerance={args.tolerance}: must be 0 or more.")
@@ -80,9 +80,9 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--which",
-        choices=("slow", "raw"),
-        default="slow",
-        help="slow: the slow copies, which are the better ones (default); raw: the others",
+        choices=("ema", "raw"),
+        default="ema",
+        help="ema: the EMA weights, which are the better ones (default); raw: the others",
     )
     command.set_defaults(run=run_import)
     command = commands.add_parser("verify", help="compare with numbers of the authors' model")
@@ -97,17 +97,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0 done, 1 failed, 2 a wrong file or flag."""
     args = parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from alae_tf.checkpoint import CheckpointError
-    from alae_tf.official_weights import OfficialError
 
-    try:
-        return args.run(args)
-    except (OfficialError, PytorchFileError, ConfigError, CheckpointError) as error:
-        print(f"official: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"official: --run_dir={args.run_dir}: {error.strerror or error}.", file=sys.stderr)
-        return 1
+    def work() -> int:
+        try:
+            return args.run(args)
+        except OSError as error:
+            print(
+                f"official: --run_dir={args.run_dir}: {error.strerror or error}.", file=sys.stderr
+            )
+            return 1
+
+    return guarded("official", work)
 
 
 if __name__ == "__main__":

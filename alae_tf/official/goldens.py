@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from alae_tf import ops
-from alae_tf.checkpoint import load_slow_copy
 from alae_tf.config import Config, ConfigError
-from alae_tf.model import ALAE, build_alae
-from alae_tf.official_weights import (
+from alae_tf.networks import ops
+from alae_tf.networks.alae import ALAE, build_alae
+from alae_tf.official.weights import (
     OfficialError,
     differences,
     load_weights,
     read_weights,
 )
-from alae_tf.train_step import UPDATES, Draw, Iteration, Trainer
+from alae_tf.runs.checkpoint import load_ema
+from alae_tf.training.step import UPDATES, Draw, Iteration, Trainer
 
 ZERO_GRADIENT = "G/decode_block.0.bias_1"  # its step is the sign of rounding noise (see `verify`)
 
@@ -45,7 +45,7 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
     Args:
         path: an `.npz` of numbers from the authors' model: a forward file (`weights/…`) or one
             of two training iterations (`before/…`, `after_0/…`, `after_1/…`).
-        run_dir: take the weights from this run's slow copy, not from the file; for forward files.
+        run_dir: take the weights from this run's EMA weights, not from the file; for forward files.
 
     Yields:
         (name of the quantity, largest absolute error over the largest entry). In the training
@@ -114,7 +114,7 @@ def forward_model(file: Mapping[str, np.ndarray], meta: Mapping, run_dir) -> ALA
         alae = build_alae(config)
         load_weights(alae, subset(file, "weights/"))
         return alae
-    own, alae, _ = load_slow_copy(run_dir, precision="float32")
+    own, alae, _ = load_ema(run_dir, precision="float32")
     wrong = differences(own, config, f"--run_dir={run_dir}", "this file")
     if wrong:
         raise OfficialError("numbers of other networks:\n  " + "\n  ".join(wrong))

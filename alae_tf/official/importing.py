@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alae_tf import checkpoint
 from alae_tf.config import Config, ConfigError
-from alae_tf.official_weights import OfficialError, differences, load_weights
-from alae_tf.pytorch_file import read_pytorch
-from alae_tf.run_dir import RunDirectory
-from alae_tf.train_step import UPDATES, Trainer
+from alae_tf.official.pytorch_file import read_pytorch
+from alae_tf.official.weights import OfficialError, differences, load_weights
+from alae_tf.runs import checkpoint
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.training.saver import training_variables
+from alae_tf.training.step import UPDATES, Trainer
 
-# The authors' names of the networks → ours. Their slow copies have `_s` behind the name.
+# The authors' names of the networks → ours. Their EMA weights have `_s` behind the name.
 NETWORKS = {
     "discriminator": "E",
     "generator": "G",
@@ -26,7 +27,7 @@ NETWORKS = {
     "mapping_fl": "F",
     "dlatent_avg": "w_avg",
 }
-WHICH = {"slow": "_s", "raw": ""}
+WHICH = {"ema": "_s", "raw": ""}
 D_LAYERS = 3
 
 
@@ -47,7 +48,7 @@ class Imported(NamedTuple):
 
 
 def import_run(
-    path: str | Path, run_dir: str | Path, config_path: str | Path | None, which: str = "slow"
+    path: str | Path, run_dir: str | Path, config_path: str | Path | None, which: str = "ema"
 ) -> Imported:
     """Makes a run directory of a checkpoint, at its top level, with new optimizers.
 
@@ -55,7 +56,7 @@ def import_run(
         path: a `.pth` file of the authors' layout.
         run_dir: new or empty; nothing is overwritten.
         config_path: a flagfile; default: sizes as the tensors have them, all else as `Config`.
-        which: "slow" for the slow copies, "raw" for the weights that training moves.
+        which: "ema" for the EMA weights, "raw" for the weights that training moves.
 
     Raises:
         PytorchFileError: the file cannot be read or is refused.
@@ -77,7 +78,7 @@ def import_run(
         wrong = differences(config, sizes, str(config_path), str(path))
         if not wrong:
             trainer = Trainer(config)
-            for alae in (trainer.alae, trainer.slow):
+            for alae in (trainer.alae, trainer.ema):
                 load_weights(alae, tensors)
     except (OfficialError, ConfigError) as error:
         raise OfficialError(f"{path}: {in_their_names(str(error), names)}") from None
@@ -178,7 +179,7 @@ def write(trainer: Trainer, directory: RunDirectory) -> None:
     }
     directory.path.mkdir(parents=True, exist_ok=True)
     try:
-        checkpoint.save(trainer, directory.path, state, keep=1)
+        checkpoint.save(training_variables(trainer), directory.path, state, keep=1)
     except OSError:
         for path in (directory.path / checkpoint.FOLDER, directory.path):
             with contextlib.suppress(OSError):

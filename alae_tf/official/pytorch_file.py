@@ -19,6 +19,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from alae_tf.errors import AlaeError
+
 ZIP = b"PK\x03\x04"
 LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # how every file of that format begins
 LEGACY_VERSION = 1001
@@ -50,7 +52,7 @@ WITHOUT = pickle.EXT1 + pickle.EXT2 + pickle.EXT4 + pickle.BYTEARRAY8
 WITHOUT += pickle.NEXT_BUFFER + pickle.READONLY_BUFFER
 
 
-class PytorchFileError(ValueError):
+class PytorchFileError(AlaeError):
     """A file is no PyTorch checkpoint, is damaged or is refused; the message names it."""
 
 

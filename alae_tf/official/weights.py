@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from alae_tf.config import Config
-from alae_tf.model import ALAE
+from alae_tf.errors import AlaeError
+from alae_tf.networks.alae import ALAE
 
 ARCHITECTURE = (
     "architecture",
@@ -22,7 +23,7 @@ ARCHITECTURE = (
 FUSED_FROM = 128  # output pixels from which the authors store G's upsampling kernels transposed
 
 
-class OfficialError(ValueError):
+class OfficialError(AlaeError):
     """A file is not of the authors' form; the message names the file and the tensors."""
 
 

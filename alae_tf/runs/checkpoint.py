@@ -18,15 +18,16 @@ import keras
 import numpy as np
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.model import ALAE, build_alae
-from alae_tf.run_dir import write_beside
-from alae_tf.train_step import Trainer
+from alae_tf.networks.alae import ALAE, build_alae
+from alae_tf.networks.names import named_variables
+from alae_tf.files import write_atomic
+from alae_tf.errors import AlaeError
 
 FOLDER = "checkpoints"
 PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
-class CheckpointError(ValueError):
+class CheckpointError(AlaeError):
     """A checkpoint cannot be read; the message names the file and what is wrong with it."""
 
 
@@ -34,40 +35,16 @@ class NonFiniteError(ArithmeticError):
     """A loss or a weight is NaN or infinite; the message says which and where."""
 
 
-def named_variables(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, keras.Variable]]:
-    """The variables of a layer and its sublayers, named by their attributes, in a fixed order."""
-    for name, value in vars(layer).items():
-        if name.startswith("_"):
-            continue
-        parts = enumerate(value) if isinstance(value, list) else [(None, value)]
-        for index, part in parts:
-            path = f"{prefix}/{name}" if index is None else f"{prefix}/{name}.{index}"
-            if isinstance(part, keras.Variable):
-                yield path, part
-            elif isinstance(part, keras.Layer):
-                yield from named_variables(part, path)
-
-
-def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
-    """All that a run must remember: the networks, their slow copy, both optimizers' state."""
-    named = dict(named_variables(trainer.alae, "alae"))
-    names = {id(variable): name for name, variable in named.items()}
-    named.update(named_variables(trainer.slow, "slow"))
-    for optimizer in (trainer.optimizer_ed, trainer.optimizer_fg):
-        for variable, v, t in optimizer.slots():
-            name = names[id(variable)].removeprefix("alae/")
-            named[f"optimizer/v/{name}"], named[f"optimizer/t/{name}"] = v, t
-    if trainer.loss_scale is not None:
-        named["loss_scale/value"] = trainer.loss_scale.value
-        named["loss_scale/good"] = trainer.loss_scale.good
-    return named
-
-
-def save(trainer: Trainer, run_dir: str | Path, state: Mapping[str, object], keep: int) -> Path:
+def save(
+    variables: Mapping[str, keras.Variable],
+    run_dir: str | Path,
+    state: Mapping[str, object],
+    keep: int,
+) -> Path:
     """Writes a checkpoint, then deletes all but the newest `keep`.
 
     Args:
-        trainer: what is saved.
+        variables: what is saved, by name.
         run_dir: the run's directory.
         state: JSON values beside the variables; `images_seen` names the file.
         keep: checkpoints to keep.
@@ -79,12 +56,12 @@ def save(trainer: Trainer, run_dir: str | Path, state: Mapping[str, object], kee
     folder = Path(run_dir) / FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / f"images-{state['images_seen']:012d}.npz"
-    values = {name: np.asarray(v) for name, v in training_variables(trainer).items()}
+    values = {name: np.asarray(v) for name, v in variables.items()}
     for name, value in values.items():
         if not np.isfinite(value).all():
             raise NonFiniteError(f"{name} is not finite after {state['images_seen']:,} images")
     values["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    write_beside(path, lambda file: np.savez(file, **values))
+    write_atomic(path, lambda file: np.savez(file, **values))
     for old in list_checkpoints(run_dir)[:-keep]:
         old.unlink(missing_ok=True)
     return path
@@ -107,7 +84,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            # `slow/` is what the first version called the EMA.
+            return {re.sub(r"^slow/", "ema/", name): file[name] for name in file.files}
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
         seeks_wrongly = isinstance(error, OSError) and error.errno in (None, errno.EINVAL)
         if isinstance(error, OSError | MemoryError) and not seeks_wrongly:
@@ -153,7 +131,9 @@ def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.nda
         variable.assign(entries[name])
 
 
-def restore(trainer: Trainer, run_dir: str | Path, chief: bool = True) -> dict[str, object] | None:
+def restore(
+    variables: Mapping[str, keras.Variable], run_dir: str | Path, chief: bool = True
+) -> dict[str, object] | None:
     """Restores the newest whole checkpoint; returns its state, or None where there is none.
 
     What a kill left half-written is deleted, and torn ones that are newer are renamed, by the chief
@@ -170,14 +150,14 @@ def restore(trainer: Trainer, run_dir: str | Path, chief: bool = True) -> dict[s
         if chief and later > path:  # torn; must not count as one of the newest to keep
             later.rename(later.with_suffix(".torn"))
     state = _state(path, entries)
-    assign(training_variables(trainer), entries)
+    assign(variables, entries)
     return state
 
 
-def load_slow_copy(
+def load_ema(
     run_dir: str | Path, precision: str | None = None
 ) -> tuple[Config, ALAE, dict[str, object]]:
-    """The slow copy of a run's newest checkpoint.
+    """The EMA weights of a run's newest checkpoint.
 
     Args:
         run_dir: the run's directory.
@@ -204,8 +184,8 @@ def load_slow_copy(
     checkpoint, entries = found
     state = _state(checkpoint, entries)
     alae = build_alae(config)
-    slow = {name: value for name, value in entries.items() if name.startswith("slow/")}
-    assign(dict(named_variables(alae, "slow")), slow)
+    ema = {name: value for name, value in entries.items() if name.startswith("ema/")}
+    assign(dict(named_variables(alae, "ema")), ema)
     return config, alae, state
 
 

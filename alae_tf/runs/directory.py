@@ -14,13 +14,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
-import fcntl
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from alae_tf.config import Config, ConfigError
+from alae_tf.files import Lock, check_directory, write_atomic
 
 COLUMNS = (
     "images_seen",
@@ -33,8 +30,6 @@ COLUMNS = (
     "images_per_second",
     "data_wait",
 )
-# What disks say that know no locks, as some network disks: trained on without one.
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 # What may differ when a run goes on.
 CHANGEABLE = (
     "epochs",
@@ -64,7 +59,7 @@ class RunDirectory:
         self.metrics_path = self.path / "metrics.csv"
         self.samples = self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
-        self._lock = None
+        self._lock: Lock | None = None
         self._unwritten: list[str] = []  # rows of metrics while the directory is away
 
     def check(self, config: Config, resume: str) -> None:
@@ -79,20 +74,12 @@ class RunDirectory:
                 does not hold what `resume` asks for.
         """
         where = f"--run_dir={self.path}"
-        try:
-            self.path.exists()
-        except OSError as error:
-            raise ConfigError(f"{where}: {error.strerror}; give another directory.") from None
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"{where}: is a file; give a directory.")
+        held = check_directory(
+            "--run_dir", self.path, "a run", self.config_path.name, lambda name: name == ".lock"
+        )
         if resume == "must" and not any((self.path / "checkpoints").glob("images-*.npz")):
             raise ConfigError(f"{where}: has no checkpoint to go on from (--resume=must).")
-        if not self.config_path.exists():
-            files = [path.name for path in self.path.iterdir()] if self.path.exists() else []
-            if any(name != ".lock" and not name.endswith(".partial") for name in files):
-                raise ConfigError(
-                    f"{where}: holds files but no run; give a new or empty directory."
-                )
+        if not held:
             return
         if resume == "never":
             raise ConfigError(
@@ -119,12 +106,7 @@ class RunDirectory:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "w")
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise
+            self._lock = Lock(self.path / ".lock")
         except BlockingIOError:
             raise ConfigError(
                 f"--run_dir={self.path}: another process is training in it; give another one."
@@ -147,13 +129,13 @@ class RunDirectory:
         if images_seen and self.config_path.exists() and not before.exists():
             old = self.config_path.read_bytes()
             if old != text:
-                write_beside(before, old)
-        write_beside(self.config_path, text)
+                write_atomic(before, old)
+        write_atomic(self.config_path, text)
 
     def close(self) -> None:
         """Leaves the directory to other processes."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
 
     @property
     def there(self) -> bool:
@@ -173,7 +155,7 @@ class RunDirectory:
         """Drops rows later than a checkpoint, which the resumed run will write again."""
         rows = [row for row in self.read_metrics() if int(row["images_seen"]) <= images_seen]
         lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
-        write_beside(self.metrics_path, ("\n".join(lines) + "\n").encode())
+        write_atomic(self.metrics_path, ("\n".join(lines) + "\n").encode())
 
     def read_metrics(self) -> list[dict[str, str]]:
         """The whole rows of metrics.csv; a line cut short by a kill is passed over."""
@@ -194,21 +176,3 @@ class RunDirectory:
         with open(self.metrics_path, "a") as file:
             file.write("".join(self._unwritten))
         self._unwritten.clear()
-
-
-def write_beside(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
-    """Writes a file whole or not at all: beside, then renamed.
-
-    Args:
-        path: the file.
-        data: what to write, or a function that writes it into the open file.
-    """
-    beside = path.with_name(path.name + ".partial")
-    try:
-        with open(beside, "wb") as file:
-            data(file) if callable(data) else file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

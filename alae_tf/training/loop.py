@@ -12,18 +12,23 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from alae_tf import checkpoint, data, pictures
+from alae_tf import data
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import Source
-from alae_tf.events import Events
-from alae_tf.faults import AWAY, full_disk_as_such, reason
-from alae_tf.interrupt import Interrupt
-from alae_tf.metrics.representation import features, nearest_neighbour_accuracy
-from alae_tf.run_dir import RunDirectory, write_beside
-from alae_tf.schedule import Growth
-from alae_tf.strategy import is_chief, make_strategy, of_all_replicas, workers
-from alae_tf.train_step import UPDATES, Trainer
+from alae_tf.evaluation.representation import features, nearest_neighbour_accuracy
+from alae_tf.files import write_atomic
+from alae_tf.images import picture, plots
+from alae_tf.runs import checkpoint
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.training import sampler
+from alae_tf.training.events import Events
+from alae_tf.training.faults import AWAY, full_disk_as_such, reason
+from alae_tf.training.interrupt import Interrupt
+from alae_tf.training.saver import training_variables
+from alae_tf.training.schedule import Growth
+from alae_tf.training.step import UPDATES, Trainer
+from alae_tf.training.strategy import all_gather, is_chief, make_strategy, workers
 
 RETRY_SECONDS = 10.0
 MIN_LOSS_SCALE = 2.0**-10  # of float16; a scale below it helps nothing any more
@@ -147,7 +152,9 @@ class Run:
 
     def restore(self) -> None:
         """Goes back to the newest whole checkpoint, if there is one."""
-        state = checkpoint.restore(self.trainer, self.directory.path, self.chief)
+        state = checkpoint.restore(
+            training_variables(self.trainer), self.directory.path, self.chief
+        )
         if state is not None and state["dataset_size"] is None:
             self.images_seen = self.imported_at(state["level"])
         elif state is not None:
@@ -159,7 +166,7 @@ class Run:
                 )
             self.images_seen = self.saved_at = state["images_seen"]
             self.sums, self.summed = np.array(state["sums"]), state["summed"]
-        if self.workers > 1 and len(set(of_all_replicas(self.strategy, self.images_seen))) > 1:
+        if self.workers > 1 and len(set(all_gather(self.strategy, self.images_seen))) > 1:
             raise ConfigError(
                 f"--run_dir={self.directory.path}: the workers find different checkpoints there; "
                 "it must be on a disk that all of them share."
@@ -203,7 +210,12 @@ class Run:
 
         def write():
             self.directory.require()
-            checkpoint.save(self.trainer, self.directory.path, state, self.config.keep_checkpoints)
+            checkpoint.save(
+                training_variables(self.trainer),
+                self.directory.path,
+                state,
+                self.config.keep_checkpoints,
+            )
             self.saved_at = self.images_seen
             self.events.flush()
 
@@ -287,9 +299,9 @@ class Run:
         self.batches = iter(self.strategy.distribute_datasets_from_function(batches))
         if not self.chief:
             return
-        self.model = Autoencoder(self.config, self.trainer.slow, level)
+        self.model = Autoencoder(self.config, self.trainer.ema, level)
         self.originals = data.fixed_images(
-            self.source, self.model.resolution, pictures.grid_images(self.model.resolution)
+            self.source, self.model.resolution, sampler.grid_images(self.model.resolution)
         )
 
     def go(self, interrupt: Interrupt) -> bool:
@@ -409,19 +421,19 @@ class Run:
         self.waited, self.row_time, self.row_images = 0.0, now, 0
 
     def draw(self) -> None:
-        """A sample grid by the slow copy, and the loss plot."""
+        """A sample grid by the EMA weights, and the loss plot."""
         self.model.blend = self.blend
-        grid = pictures.sample_grid(self.model, self.originals, self.config.seed)
+        grid = sampler.sample_grid(self.model, self.originals, self.config.seed)
         path = self.directory.samples / f"images-{self.images_seen:012d}.png"
 
         def write():
             self.directory.require()
             self.directory.samples.mkdir(exist_ok=True)
-            write_beside(path, pictures.png(grid))
+            write_atomic(path, picture.png(grid))
             self.events.image(self.images_seen, grid)
             rows = self.directory.read_metrics()
             if rows:
-                write_beside(self.directory.path / "losses.png", pictures.loss_plot(rows))
+                write_atomic(self.directory.path / "losses.png", plots.loss_plot(rows))
 
         self.reach(write)
 

@@ -21,7 +21,7 @@ class LREQAdam(keras.optimizers.Optimizer):
         gate: a float32 scalar variable, or None. While it is 0, updates change nothing; while it
             is 1, they are as above. For float16, where a step may have to be skipped.
 
-    The factor is the variable's attribute `step_factor` (`alae_tf.layers`), 1 without one.
+    The factor is the variable's attribute `step_factor` (`alae_tf.networks.layers`), 1 without one.
     Variables without a gradient in an update are left out of `apply`, so their t stands still.
     """
 

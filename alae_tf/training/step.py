@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from alae_tf import losses, ops
 from alae_tf.config import Config
-from alae_tf.model import build_alae
-from alae_tf.optimizer import LossScale, LREQAdam
+from alae_tf.networks import ops
+from alae_tf.networks.alae import build_alae
+from alae_tf.training import losses
+from alae_tf.training.optimizer import LossScale, LREQAdam
 
 UPDATES = ("d", "g", "latent")
 
@@ -31,7 +32,7 @@ class Draw(NamedTuple):
 
 
 class Trainer:
-    """The networks, their slow copy, the two optimizers, and the step that moves them.
+    """The networks, the EMA of their weights, the two optimizers, and the step that moves them.
 
     Args:
         config: the run's config.
@@ -39,7 +40,7 @@ class Trainer:
 
     Attributes:
         alae: the networks being trained.
-        slow: their slow copy, which is what is evaluated and exported.
+        ema: the EMA of their weights, which is what is evaluated and exported.
         optimizer_ed, optimizer_fg: of E and D, and of F and G.
         loss_scale: with float16, else None.
         traces: how often each level's step was traced.
@@ -50,9 +51,9 @@ class Trainer:
         self.strategy = strategy or tf.distribute.get_strategy()
         with self.strategy.scope():
             self.alae = build_alae(config)
-            self.slow = build_alae(config)
-            for slow, fast in zip(self.slow.variables, self.alae.variables, strict=True):
-                slow.assign(fast)
+            self.ema = build_alae(config)
+            for average, weight in zip(self.ema.variables, self.alae.variables, strict=True):
+                average.assign(weight)
             self.loss_scale = LossScale() if config.precision == "float16" else None
             kwargs = dict(beta_2=config.adam_beta_2)
             if self.loss_scale is not None:
@@ -145,7 +146,7 @@ class Iteration:
     """
 
     def __init__(self, trainer: Trainer, level: int, blend: tf.Tensor, batch: int, r1: bool):
-        self.config, self.alae, self.slow = trainer.config, trainer.alae, trainer.slow
+        self.config, self.alae, self.ema = trainer.config, trainer.alae, trainer.ema
         self.optimizer_ed, self.optimizer_fg = trainer.optimizer_ed, trainer.optimizer_fg
         self.loss_scale = trainer.loss_scale
         self.level, self.blend, self.batch, self.r1 = level, blend, batch, r1
@@ -157,7 +158,7 @@ class Iteration:
             "g": self.update_generator(draws["g"]),
             "latent": self.update_latent(draws["latent"]),
         }
-        self.update_slow_copy()
+        self.update_ema()
         return result
 
     def update_discriminator(self, real: tf.Tensor, draw: Draw) -> tf.Tensor:
@@ -165,7 +166,7 @@ class Iteration:
         variables = self.alae.E.trainable_variables + self.alae.D.trainable_variables
         gamma = self.config.r1_gamma * self.config.r1_every if self.r1 else 0.0
 
-        def gradients(real, draw):
+        def differentiate(real, draw):
             fake, w = self.generate(draw)
             fake = tf.stop_gradient(fake)
             with tf.GradientTape() as tape:
@@ -174,8 +175,8 @@ class Iteration:
                 loss, scaled = self.mean(loss)
             return loss, tf.reduce_sum(w, axis=0), tape.gradient(scaled, variables)
 
-        loss, w_sum, slopes = self.total(gradients, real, draw)
-        self.apply(slopes, (self.optimizer_ed, variables))
+        loss, w_sum, gradients = self.total(differentiate, real, draw)
+        self.apply(gradients, (self.optimizer_ed, variables))
         self.update_w_avg(w_sum)
         return loss
 
@@ -183,14 +184,14 @@ class Iteration:
         """Update 2: F and G make images that D∘E takes for real."""
         variables = self.alae.F.trainable_variables + self.alae.G.trainable_variables
 
-        def gradients(draw):
+        def differentiate(draw):
             with tf.GradientTape() as tape:
                 image, w = self.generate(draw)
                 loss, scaled = self.mean(losses.generator_loss(self.logits(image)))
             return loss, tf.reduce_sum(w, axis=0), tape.gradient(scaled, variables)
 
-        loss, w_sum, slopes = self.total(gradients, draw)
-        self.apply(slopes, (self.optimizer_fg, variables))
+        loss, w_sum, gradients = self.total(differentiate, draw)
+        self.apply(gradients, (self.optimizer_fg, variables))
         self.update_w_avg(w_sum)
         return loss
 
@@ -200,15 +201,15 @@ class Iteration:
         if "F" in self.config.latent_update:
             FG = self.alae.F.trainable_variables + FG
 
-        def gradients(draw):
+        def differentiate(draw):
             with tf.GradientTape() as tape:
                 image, w = self.generate(draw)
                 found = self.alae.encode(image, self.level, self.blend)
                 loss, scaled = self.mean(losses.latent_loss(w, found))
             return loss, tf.reduce_sum(w, axis=0), tape.gradient(scaled, E + FG)
 
-        loss, w_sum, slopes = self.total(gradients, draw)
-        self.apply(slopes, (self.optimizer_ed, E), (self.optimizer_fg, FG))
+        loss, w_sum, gradients = self.total(differentiate, draw)
+        self.apply(gradients, (self.optimizer_ed, E), (self.optimizer_fg, FG))
         self.update_w_avg(w_sum)
         return loss
 
@@ -219,15 +220,13 @@ class Iteration:
         w_avg = self.alae.w_avg
         w_avg.assign(ops.lerp(mean, tf.convert_to_tensor(w_avg), self.config.w_avg_decay))
 
-    def update_slow_copy(self) -> None:
-        """The slow copy follows all weights; w_avg, a running mean already, is copied."""
-        decay = 0.5 ** (self.batch / self.config.slow_copy_images)
-        fast_and_slow = zip(
-            self.alae.trainable_variables, self.slow.trainable_variables, strict=True
-        )
-        for fast, slow in fast_and_slow:
-            slow.assign_add((1.0 - decay) * (fast - slow))
-        self.slow.w_avg.assign(self.alae.w_avg)
+    def update_ema(self) -> None:
+        """The EMA follows all weights; w_avg, a running mean already, is copied."""
+        decay = 0.5 ** (self.batch / self.config.ema_images)
+        pairs = zip(self.alae.trainable_variables, self.ema.trainable_variables, strict=True)
+        for weight, average in pairs:
+            average.assign_add((1.0 - decay) * (weight - average))
+        self.ema.w_avg.assign(self.alae.w_avg)
 
     def generate(self, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
         """G∘F: (images [N, H, W, C], their w [N, latent], before any style mixing)."""
@@ -253,14 +252,14 @@ class Iteration:
         loss = tf.reduce_sum(per_example) / self.batch
         return loss, loss * self.scale()
 
-    def total(self, gradients, *batch):
-        """The sum of what `gradients` gives for each of --accumulate parts of the batch.
+    def total(self, differentiate, *batch):
+        """The sum of what `differentiate` gives for each of --accumulate parts of the batch.
 
         One part is in memory at a time: the first shows which gradients there are, a loop adds
-        the others. `gradients` gives sums over examples: (loss, w_sum, slopes).
+        the others. `differentiate` gives sums over examples: (loss, w_sum, gradients).
         """
         # XLA cannot compile the exchange between replicas, so it gets forward and backward only.
-        compute = tf.function(gradients, jit_compile=True) if self.config.xla else gradients
+        compute = tf.function(differentiate, jit_compile=True) if self.config.xla else differentiate
         parts = self.config.accumulate
         if parts == 1:
             return compute(*batch)
@@ -290,19 +289,19 @@ class Iteration:
         sums = iter(sums)
         return tf.nest.pack_sequence_as(first, [next(sums) if ok else None for ok in there])
 
-    def apply(self, slopes: list, *moved: tuple[LREQAdam, list]) -> None:
+    def apply(self, gradients: list, *moved: tuple[LREQAdam, list]) -> None:
         """Applies the gradients that exist; the layers of other levels have none.
 
         Args:
-            slopes: of all variables in `moved`, in order; None where there is none.
+            gradients: of all variables in `moved`, in order; None where there is none.
             moved: optimizers with the variables that each is to move.
         """
-        self.finished = [slope for slope in slopes if slope is not None]
+        self.finished = [gradient for gradient in gradients if gradient is not None]
         if self.loss_scale is not None:
-            slopes = self.loss_scale.unscale(slopes)
-        slopes = iter(slopes)
+            gradients = self.loss_scale.unscale(gradients)
+        gradients = iter(gradients)
         for optimizer, variables in moved:
-            pairs = [(next(slopes), variable) for variable in variables]
+            pairs = [(next(gradients), variable) for variable in variables]
             optimizer.apply(*zip(*(pair for pair in pairs if pair[0] is not None), strict=True))
 
     def draw(self, update: str, seed: tf.Tensor) -> Draw:

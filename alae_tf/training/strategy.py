@@ -162,7 +162,7 @@ def workers(strategy: tf.distribute.Strategy) -> int:
     return max(1, len(resolver.cluster_spec().as_dict().get("worker", []))) if resolver else 1
 
 
-def of_all_replicas(strategy: tf.distribute.Strategy, value: int) -> list[int]:
+def all_gather(strategy: tf.distribute.Strategy, value: int) -> list[int]:
     """What each replica's process gave as `value`, in order; all must call this together."""
 
     @tf.function

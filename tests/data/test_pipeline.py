@@ -4,13 +4,13 @@ import gc
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from alae_tf.data import DataError, Source, arrays, batches, epoch_order, fixed_images, pipeline
+from tests.paths import ROOT
 
 
 class Numbered(Source):
@@ -169,7 +169,7 @@ def test_two_replicas_share_a_batch_and_the_interpreter_ends():
         capture_output=True,
         text=True,
         timeout=60,
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
     )
     assert (run.returncode, run.stdout) == (0, "two halves\n"), run.stderr
     assert "Traceback" not in run.stderr

@@ -4,8 +4,8 @@ import json
 import pytest
 
 from alae_tf.config import ConfigError
-from alae_tf.prepared import FILE, Plan, file_name
-from alae_tf.shards import describe, divide, record_bytes
+from alae_tf.data.prepared import FILE, Plan, file_name
+from alae_tf.data.shards import describe, divide, record_bytes
 
 PLAN = Plan(
     data="mnist5k:", channels=1, max_resolution=32, test_fraction=None, train=10, test=0, shards=3

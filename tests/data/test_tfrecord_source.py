@@ -9,7 +9,7 @@ import tensorflow as tf
 from alae_tf.data import DataError, arrays, open_source
 from alae_tf.data.records import count_records
 from alae_tf.data.tfrecord_format import from_record, to_record
-from alae_tf.pixels import fit
+from alae_tf.images.fit import fit
 
 
 def crc32c(data: bytes) -> int:

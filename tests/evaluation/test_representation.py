@@ -1,5 +1,4 @@
 import numpy as np
-
 from alae_tf.metrics import representation
 
 

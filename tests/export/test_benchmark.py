@@ -1,14 +1,13 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
+
 pytest.importorskip("litert_quantizer", reason="extra `export`")
 pytest.importorskip("tf2onnx", reason="extra `export`")
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_every_runtime_is_measured(tmp_path):

@@ -16,15 +16,14 @@ pytest.importorskip("tensorflow_serving", reason="extra `serving`")
 
 from export import client, saved_model
 from export.graphs import Graphs
-
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")
 def model():
     from alae_tf.autoencoder import Autoencoder
     from alae_tf.config import Config
-    from alae_tf.model import build_alae
+    from alae_tf.networks.alae import build_alae
 
     config = Config(
         levels=2, image_channels=3, start_channels=4, max_channels=8, latent_size=8,
@@ -42,7 +41,7 @@ def served(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def grpc_url(served):
-    from grpc_server import serve
+    from tests.export.grpc_server import serve
 
     server, port = serve(served)
     yield f"grpc://127.0.0.1:{port}"
@@ -56,7 +55,7 @@ def rest_url(served, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = open(tmp_path_factory.mktemp("log") / "kserve.log", "w")
-    command = [sys.executable, str(ROOT / "tests/rest_server.py"), str(served), str(port)]
+    command = [sys.executable, str(ROOT / "tests/export/rest_server.py"), str(served), str(port)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,15 +12,14 @@ pytest.importorskip("ai_edge_litert", reason="extra `export`")
 
 from export import encode, saved_model, tflite
 from export.graphs import Graphs
-
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")
 def model():
     from alae_tf.autoencoder import Autoencoder
     from alae_tf.config import Config
-    from alae_tf.model import build_alae
+    from alae_tf.networks.alae import build_alae
 
     config = Config(
         architecture="mlp", levels=1, image_channels=1, image_size=6, hidden_size=16,

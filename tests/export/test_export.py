@@ -13,9 +13,10 @@ pytest.importorskip("litert_quantizer", reason="extra `export`")
 pytest.importorskip("tf2onnx", reason="extra `export`")
 pytest.importorskip("tensorflow_serving", reason="extra `serving`")
 
-from alae_tf import checkpoint
-from alae_tf.pixels import fit
-from alae_tf.train_step import Trainer
+from alae_tf.images.fit import fit
+from alae_tf.runs import checkpoint
+from alae_tf.training.saver import training_variables
+from alae_tf.training.step import Trainer
 from export import ExportError, __main__, parity, runtimes
 from export.graphs import shrink
 
@@ -24,14 +25,14 @@ def save_run(config, path, level=None, blend=1.0):
     """A run directory with a checkpoint of new weights, biases and noise strengths not zero."""
     trainer = Trainer(config)
     random = np.random.default_rng(0)
-    for variable in trainer.slow.variables:
+    for variable in trainer.ema.variables:
         if len(variable.shape) == 1:
             variable.assign(random.normal(0, 0.2, variable.shape))
     path.mkdir()
     (path / "config.cfg").write_text(config.to_flagfile())
     level = config.levels - 1 if level is None else level
     state = {"images_seen": 8, "level": level, "blend": blend}
-    checkpoint.save(trainer, path, state, keep=1)
+    checkpoint.save(training_variables(trainer), path, state, keep=1)
     return path
 
 
@@ -122,7 +123,8 @@ def test_files_agree_with_the_python_api(exported, style_run):
 
 
 def test_images_of_any_size_are_fitted_as_in_training(exported, photos, tmp_path):
-    from alae_tf.pixels import decode, fit
+    from alae_tf.images.fit import fit
+    from alae_tf.images.read import read_image
 
     served = runtimes.ServedModel(exported / "saved_model/1")
     files = sorted(photos.iterdir())
@@ -131,7 +133,7 @@ def test_images_of_any_size_are_fitted_as_in_training(exported, photos, tmp_path
         Image.fromarray(noise).save(tmp_path / f"{i}.png")
     files += sorted(tmp_path.iterdir())
     data = np.array([path.read_bytes() for path in files], object)
-    fitted = np.stack([fit(decode(path, 3), 8) for path in files])
+    fitted = np.stack([fit(read_image(path, 3), 8) for path in files])
     w = served.run("encode_uint8", pixels=fitted)["w"]
     difference = np.abs(served.run("encode_bytes", image_bytes=data)["w"] - w).max()
     assert difference < 0.02 * np.abs(w).max()  # the last bit of rounding
@@ -276,7 +278,7 @@ def test_random_operations_are_refused(tmp_path, small):
     """Flex operators never reach a file."""
     from export import saved_model, tflite
 
-    model = __import__("alae_tf.model", fromlist=["build_alae"]).build_alae(small)
+    model = __import__("alae_tf.networks.alae", fromlist=["build_alae"]).build_alae(small)
     spec = tf.TensorSpec([None, 8], tf.float32, "w")
 
     def noisy(w):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alae_tf.pixels import decode, fit
+from alae_tf.images.fit import fit
+from alae_tf.images.read import read_image
 
 
 def test_fit_takes_the_mean_of_each_block():
@@ -68,22 +69,22 @@ def rotated() -> Image.Exif:
 
 def test_grey_becomes_three_equal_channels():
     grey = png(Image.fromarray(np.array([[5, 200]], np.uint8)))
-    assert decode(grey, 3).tolist() == [[[5, 5, 5], [200, 200, 200]]]
-    assert decode(grey, 1).tolist() == [[[5], [200]]]
+    assert read_image(grey, 3).tolist() == [[[5, 5, 5], [200, 200, 200]]]
+    assert read_image(grey, 1).tolist() == [[[5], [200]]]
 
 
 def test_colour_becomes_grey_by_luma():
     image = Image.fromarray(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))
-    assert decode(png(image), 1).ravel().tolist() == [76, 150, 29]  # 255 * .299, .587, .114
-    assert decode(png(image), 3)[0, 1].tolist() == [0, 255, 0]
+    assert read_image(png(image), 1).ravel().tolist() == [76, 150, 29]  # 255 * .299, .587, .114
+    assert read_image(png(image), 3)[0, 1].tolist() == [0, 255, 0]
 
 
 def test_palette_with_and_without_transparency():
     image = Image.new("P", (2, 1))
     image.putpalette([255, 0, 0, 0, 0, 255])
     image.putdata([0, 1])
-    assert decode(png(image), 3).tolist() == [[[255, 0, 0], [0, 0, 255]]]
-    assert decode(png(image, transparency=1), 3).tolist() == [[[255, 0, 0], [255, 255, 255]]]
+    assert read_image(png(image), 3).tolist() == [[[255, 0, 0], [0, 0, 255]]]
+    assert read_image(png(image, transparency=1), 3).tolist() == [[[255, 0, 0], [255, 255, 255]]]
 
 
 @pytest.mark.parametrize(
@@ -96,45 +97,45 @@ def test_palette_with_and_without_transparency():
     ],
 )
 def test_transparent_parts_lie_on_white(mode, pixel, expected):
-    assert decode(png(Image.new(mode, (1, 1), pixel)), 3).tolist() == [[expected]]
+    assert read_image(png(Image.new(mode, (1, 1), pixel)), 3).tolist() == [[expected]]
 
 
 def test_sixteen_bits_are_scaled_not_clipped():
     wide = Image.fromarray(np.array([[0xABCD, 0xFFFF], [0, 257]], np.uint16))
     assert wide.mode == "I;16"
-    assert decode(png(wide), 1)[..., 0].tolist() == [[0xAB, 255], [0, 1]]
-    assert decode(png(wide, exif=rotated()), 1)[..., 0].tolist() == [[0, 0xAB], [1, 255]]
+    assert read_image(png(wide), 1)[..., 0].tolist() == [[0xAB, 255], [0, 1]]
+    assert read_image(png(wide, exif=rotated()), 1)[..., 0].tolist() == [[0, 0xAB], [1, 255]]
 
 
 def test_one_bit():
     image = Image.new("1", (2, 1))
     image.putpixel((1, 0), 1)
-    assert decode(png(image), 3).tolist() == [[[0, 0, 0], [255, 255, 255]]]
+    assert read_image(png(image), 3).tolist() == [[[0, 0, 0], [255, 255, 255]]]
 
 
 def test_exif_rotation_moves_the_marked_corner():
     image = Image.new("L", (16, 8))
     image.paste(255, (0, 0, 8, 8))  # the left half
-    upright = decode(png(image, "JPEG", quality=100, exif=rotated()), 1)
+    upright = read_image(png(image, "JPEG", quality=100, exif=rotated()), 1)
     assert upright.shape == (16, 8, 1)
     assert upright[:8].min() == 255 and upright[8:].max() == 0  # the left half is now on top
 
 
 def test_cmyk_jpeg():
     ink = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # magenta and yellow make red
-    assert decode(png(ink, "JPEG", quality=100), 3)[8, 8].tolist() == [255, 0, 0]
+    assert read_image(png(ink, "JPEG", quality=100), 3)[8, 8].tolist() == [255, 0, 0]
 
 
 def test_an_animation_gives_its_first_frame():
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
     webp = png(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    assert decode(webp, 3)[0, 0].tolist() == [255, 0, 0]
+    assert read_image(webp, 3)[0, 0].tolist() == [255, 0, 0]
 
 
 def test_too_many_pixels_are_refused(monkeypatch):
     file = png(Image.new("1", (300, 100)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30_000)
-    assert decode(file, 1).shape == (100, 300, 1)
+    assert read_image(file, 1).shape == (100, 300, 1)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     with pytest.raises(Image.DecompressionBombError):
-        decode(file, 1)
+        read_image(file, 1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alae_tf.model import build_alae
+from alae_tf.networks.alae import build_alae
 
 
 def test_truncation_by_hand(small):

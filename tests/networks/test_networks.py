@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alae_tf.layers import EqualizedConv2D, EqualizedDense
 from alae_tf.networks.discriminator import Discriminator
 from alae_tf.networks.encoder import Encoder, EncoderBlock
 from alae_tf.networks.generator import Generator, GeneratorBlock
+from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 from alae_tf.networks.mapping import MappingNetwork
 from alae_tf.networks.mlp import MLPEncoder, MLPGenerator
 

@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from alae_tf import ops
-
-GOLDENS = Path(__file__).parent / "goldens"
+from alae_tf.networks import ops
+from tests.paths import GOLDENS
 
 
 def normal(*shape, seed=0):

@@ -1,15 +1,14 @@
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from alae_tf import official, official_goldens, official_weights
-from alae_tf.model import build_alae
-from alae_tf.official_weights import OfficialError
-
-GOLDENS = Path(__file__).parent / "goldens"
+from alae_tf.networks.alae import build_alae
+from alae_tf.official import goldens
+from alae_tf.official.__main__ import main
+from alae_tf.official.weights import OfficialError, load_weights, read_weights
+from tests.paths import GOLDENS
 
 
 @pytest.mark.parametrize(
@@ -22,7 +21,7 @@ GOLDENS = Path(__file__).parent / "goldens"
     ],
 )
 def test_goldens_hold(name, quantities):
-    errors = dict(official_goldens.verify(GOLDENS / f"{name}.npz"))
+    errors = dict(goldens.verify(GOLDENS / f"{name}.npz"))
     assert len(errors) == quantities
     assert max(errors.values()) < 1e-4
 
@@ -40,7 +39,7 @@ def test_a_wrong_weight_is_beyond_the_tolerance(tmp_path, capsys):
     def change(entries):
         entries["weights/F/map_blocks.1.fc.weight"] *= 1.01
 
-    assert official.main(["verify", changed(tmp_path, change)]) == 1
+    assert main(["verify", changed(tmp_path, change)]) == 1
     assert "w  <-- beyond the tolerance" in capsys.readouterr().out
 
 
@@ -51,8 +50,8 @@ def test_a_loose_tolerance_lets_it_pass(tmp_path):
             del entries[name]
 
     path = changed(tmp_path, change)
-    assert official.main(["verify", path]) == 1
-    assert official.main(["verify", path, "--tolerance=0.01"]) == 0
+    assert main(["verify", path]) == 1
+    assert main(["verify", path, "--tolerance=0.01"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -91,8 +90,8 @@ def test_a_loose_tolerance_lets_it_pass(tmp_path):
 def test_what_does_not_match_is_named(tmp_path, capsys, change, message):
     path = changed(tmp_path, change)
     with pytest.raises(OfficialError, match=message):
-        list(official_goldens.verify(path))
-    assert official.main(["verify", path]) == 2
+        list(goldens.verify(path))
+    assert main(["verify", path]) == 2
     assert path in capsys.readouterr().err
 
 
@@ -103,33 +102,33 @@ def test_a_training_file_must_have_every_tensor_after_every_iteration(tmp_path):
     entries["after_1/D/more"] = np.zeros(2)
     np.savez(tmp_path / "other.npz", **entries)
     with pytest.raises(OfficialError, match="after_1/ .* differ: D/map_blocks.0.bias, D/more"):
-        list(official_goldens.verify(tmp_path / "other.npz"))
+        list(goldens.verify(tmp_path / "other.npz"))
 
 
 def test_files_of_another_kind_are_refused(tmp_path):
     with pytest.raises(OfficialError, match="no such file"):
-        list(official_goldens.verify(tmp_path / "none.npz"))
+        list(goldens.verify(tmp_path / "none.npz"))
     text = tmp_path / "text.npz"
     text.write_text("not a zip")
     with pytest.raises(OfficialError, match="not a NumPy .npz"):
-        list(official_goldens.verify(text))
+        list(goldens.verify(text))
     torn = tmp_path / "torn.npz"
     shutil.copy(GOLDENS / "style32_forward.npz", torn)
     torn.write_bytes(torn.read_bytes()[:-5000])
     with pytest.raises(OfficialError, match="not a NumPy .npz"):
-        list(official_goldens.verify(torn))
+        list(goldens.verify(torn))
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(OfficialError, match="no entry 'meta/config'"):
-        list(official_goldens.verify(tmp_path / "other.npz"))
+        list(goldens.verify(tmp_path / "other.npz"))
 
 
 def test_weights_go_there_and_back():
     with np.load(GOLDENS / "style128_forward.npz") as file:
         meta = json.loads(bytes(file["meta/config"]))
         weights = {n.removeprefix("weights/"): file[n] for n in file.files if "weights/" in n}
-    alae = build_alae(official_goldens.read_config(meta))
-    official_weights.load_weights(alae, weights)
-    back = official_weights.read_weights(alae, weights)
+    alae = build_alae(goldens.read_config(meta))
+    load_weights(alae, weights)
+    back = read_weights(alae, weights)
     assert back.keys() == weights.keys()
     for name, theirs in weights.items():
         np.testing.assert_array_equal(back[name], theirs, err_msg=name)

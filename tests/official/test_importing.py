@@ -3,26 +3,27 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from pth_writer import call, name, write
 
 import alae_tf
-from alae_tf import checkpoint, loop, official, official_goldens
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import open_source
-from alae_tf.model import build_alae
-from alae_tf.official_weights import table
-from alae_tf.pytorch_file import read_pytorch
-from alae_tf.run_dir import RunDirectory
+from alae_tf.networks.alae import build_alae
+from alae_tf.official import goldens
+from alae_tf.official.__main__ import main
+from alae_tf.official.pytorch_file import read_pytorch
+from alae_tf.official.weights import table
+from alae_tf.runs import checkpoint
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.training import loop
 from export.__main__ import load
+from tests.official.pth_writer import call, name, write
+from tests.paths import GOLDENS, ROOT
 
-ROOT = Path(__file__).parents[1]
-GOLDENS = ROOT / "tests" / "goldens"
 ZIP, LEGACY = (str(GOLDENS / f"official_style32_{kind}.pth") for kind in ("zip", "legacy"))
 FORWARD = str(GOLDENS / "style32_forward.npz")
 CONFIG = """--levels=4
@@ -39,7 +40,7 @@ CONFIG = """--levels=4
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("imported") / "run"
-    assert official.main(["import", ZIP, f"--run_dir={run_dir}"]) == 0
+    assert main(["import", ZIP, f"--run_dir={run_dir}"]) == 0
     return run_dir
 
 
@@ -52,7 +53,7 @@ def authors():
 
 def fails(capsys, path, run_dir, *flags):
     """The message of an import that fails, after which there is no run directory."""
-    assert official.main(["import", str(path), f"--run_dir={run_dir}", *flags]) == 2
+    assert main(["import", str(path), f"--run_dir={run_dir}", *flags]) == 2
     assert not run_dir.exists()
     return capsys.readouterr().err
 
@@ -64,14 +65,14 @@ def newest(run_dir):
 @pytest.mark.parametrize("path", [ZIP, LEGACY])
 def test_a_run_of_the_authors_weights_gives_their_numbers(path, tmp_path, capsys):
     run_dir = tmp_path / "run"
-    assert official.main(["import", path, f"--run_dir={run_dir}"]) == 0
+    assert main(["import", path, f"--run_dir={run_dir}"]) == 0
     said = capsys.readouterr().out
     assert "read discriminator_s, generator_s, mapping_tl_s, mapping_fl_s, dlatent_avg: 109" in said
     assert "4 levels (32 px), 3 image channels, 4 to 16 channels, w of 8, 3 layers in F" in said
     assert "left out: discriminator, generator, mapping_tl, mapping_fl, auxiliary (" in said
     assert "objects of tracker.RunningMeanTorch" in said
-    assert official.main(["verify", FORWARD, f"--run_dir={run_dir}"]) == 0
-    errors = dict(official_goldens.verify(FORWARD, run_dir))
+    assert main(["verify", FORWARD, f"--run_dir={run_dir}"]) == 0
+    errors = dict(goldens.verify(FORWARD, run_dir))
     assert len(errors) == 23
     assert max(errors.values()) < 1e-4
 
@@ -81,22 +82,22 @@ def test_trained_and_slow_weights_are_alike_and_the_optimizers_new(imported):
     names = [name.removeprefix("alae/") for name in entries if name.startswith("alae/")]
     assert len(names) > 100
     for entry in names:
-        np.testing.assert_array_equal(entries[f"alae/{entry}"], entries[f"slow/{entry}"])
+        np.testing.assert_array_equal(entries[f"alae/{entry}"], entries[f"ema/{entry}"])
     assert not any(entries[name].any() for name in entries if name.startswith("optimizer/"))
 
 
 def test_raw_takes_the_other_weights(tmp_path, capsys, imported):
     run_dir = tmp_path / "run"
-    assert official.main(["import", ZIP, f"--run_dir={run_dir}", "--which=raw"]) == 0
+    assert main(["import", ZIP, f"--run_dir={run_dir}", "--which=raw"]) == 0
     assert "read discriminator, generator, mapping_tl, mapping_fl, dlatent_avg" in (
         capsys.readouterr().out
     )
     raw, slow = newest(run_dir), newest(imported)
     theirs = read_pytorch(ZIP).data["models"]["mapping_fl"]["map_blocks.0.fc.weight"]
-    np.testing.assert_array_equal(raw["slow/F/dense.0/kernel"], theirs.T)
-    assert not np.array_equal(raw["slow/F/dense.0/kernel"], slow["slow/F/dense.0/kernel"])
-    np.testing.assert_array_equal(raw["slow/w_avg"], slow["slow/w_avg"])
-    assert official.main(["verify", FORWARD, f"--run_dir={run_dir}"]) == 1
+    np.testing.assert_array_equal(raw["ema/F/dense.0/kernel"], theirs.T)
+    assert not np.array_equal(raw["ema/F/dense.0/kernel"], slow["ema/F/dense.0/kernel"])
+    np.testing.assert_array_equal(raw["ema/w_avg"], slow["ema/w_avg"])
+    assert main(["verify", FORWARD, f"--run_dir={run_dir}"]) == 1
 
 
 def test_python_and_export_take_it(imported):
@@ -133,7 +134,7 @@ def test_the_command_trains_the_authors_weights_at_the_top_level(tmp_path):
         Image.fromarray(image).save(photos / f"{number}.png")
     config = tmp_path / "tiny.cfg"
     config.write_text(CONFIG)
-    assert official.main(["import", ZIP, f"--run_dir={run_dir}", f"--config={config}"]) == 0
+    assert main(["import", ZIP, f"--run_dir={run_dir}", f"--config={config}"]) == 0
     assert Config.load(run_dir / "config.cfg") == Config.load(config)
     before = newest(run_dir)
     # Levels of 16 images: the top one starts at 48 and is faded in at 56, after 7 epochs.
@@ -158,7 +159,7 @@ def test_an_imported_run_goes_on_like_any_other(small, tmp_path, capsys, monkeyp
     flagfile.write_text(small.to_flagfile())
     run_dir = tmp_path / "run"
     flags = [f"--run_dir={run_dir}", "--which=raw", f"--config={flagfile}"]
-    assert official.main(["import", path, *flags]) == 0
+    assert main(["import", path, *flags]) == 0
 
     def train(**changes):
         directory = RunDirectory(run_dir)
@@ -262,7 +263,7 @@ def test_sizes_are_read_off_the_tensors(tmp_path, capsys):
     )
     alae, path = checkpoint_of(tmp_path / "grey.pth", config)
     run_dir = tmp_path / "run"
-    assert official.main(["import", path, f"--run_dir={run_dir}", "--which=raw"]) == 0
+    assert main(["import", path, f"--run_dir={run_dir}", "--which=raw"]) == 0
     found = Config.load(run_dir / "config.cfg")
     assert found == config.replace(max_channels=16, epochs_by_level=Config.epochs_by_level)
     w = alae_tf.load_model(run_dir).encode(np.zeros([16, 16, 1], np.uint8))
@@ -270,7 +271,7 @@ def test_sizes_are_read_off_the_tensors(tmp_path, capsys):
     flagfile = tmp_path / "grey.cfg"
     flagfile.write_text(config.to_flagfile())  # its 500 are the same networks
     flags = ["--which=raw", f"--config={flagfile}"]
-    assert official.main(["import", path, f"--run_dir={tmp_path / 'again'}", *flags]) == 0
+    assert main(["import", path, f"--run_dir={tmp_path / 'again'}", *flags]) == 0
     assert "missing: discriminator_s" in fails(capsys, path, tmp_path / "slow")
 
 
@@ -288,11 +289,11 @@ def test_a_config_of_another_architecture_is_told(tmp_path, capsys):
 
 def test_nothing_is_overwritten(imported, tmp_path, capsys):
     before = sorted((path, path.stat().st_mtime_ns) for path in imported.rglob("*"))
-    assert official.main(["import", "none.pth", f"--run_dir={imported}"]) == 2
+    assert main(["import", "none.pth", f"--run_dir={imported}"]) == 2
     assert f"--run_dir={imported}: already holds a run; give a new" in capsys.readouterr().err
     assert before == sorted((path, path.stat().st_mtime_ns) for path in imported.rglob("*"))
     (tmp_path / "letter.txt").write_text("Dear")
-    assert official.main(["import", ZIP, f"--run_dir={tmp_path}"]) == 2
+    assert main(["import", ZIP, f"--run_dir={tmp_path}"]) == 2
     assert "holds files but no run" in capsys.readouterr().err
 
 
@@ -302,14 +303,14 @@ def test_a_full_disk_leaves_no_run(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(np, "savez", full)
     run_dir = tmp_path / "run"
-    assert official.main(["import", ZIP, f"--run_dir={run_dir}"]) == 1
+    assert main(["import", ZIP, f"--run_dir={run_dir}"]) == 1
     assert f"--run_dir={run_dir}: No space left on device" in capsys.readouterr().err
     assert not run_dir.exists()
 
 
 def test_a_run_is_verified_against_its_own_kind_alone(imported, tmp_path, capsys):
     def said(*arguments):
-        assert official.main(["verify", *arguments]) == 2
+        assert main(["verify", *arguments]) == 2
         return capsys.readouterr().err
 
     other = str(GOLDENS / "style128_forward.npz")

@@ -2,15 +2,14 @@
 
 import pickle
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from pth_writer import Code, call, code, name, storage, tensor, write
 
-from alae_tf.pytorch_file import PytorchFileError, Skipped, read_pytorch
+from alae_tf.official.pytorch_file import PytorchFileError, Skipped, read_pytorch
+from tests.official.pth_writer import Code, call, code, name, storage, tensor, write
+from tests.paths import GOLDENS
 
-GOLDENS = Path(__file__).parent / "goldens"
 BOTH = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 SIX = np.arange(6, dtype=np.float32)
 
@@ -111,7 +110,7 @@ def commands(touched):
         "torch.load": call(name("torch", "load"), str(touched)),
         "torch.hub.load": call(name("torch.hub", "load"), str(touched)),
         "numpy.save": call(name("numpy", "save"), str(touched), 1),
-        "alae_tf.run_dir.write_beside": call(name("alae_tf.run_dir", "write_beside"), "a", "b"),
+        "alae_tf.files.write_atomic": call(name("alae_tf.files", "write_atomic"), "a", "b"),
         "copyreg._reconstructor": call(name("copyreg", "_reconstructor")),
         # INST and OBJ call too, and STACK_GLOBAL names its function by texts.
         "os.popen": Code(b"(" + code(shell) + b"ios\npopen\n"),

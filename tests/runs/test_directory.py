@@ -1,7 +1,9 @@
 import pytest
 
+from alae_tf.errors import AlaeError
 from alae_tf.config import Config, ConfigError
-from alae_tf.run_dir import COLUMNS, RunDirectory, write_beside
+from alae_tf.files import write_atomic
+from alae_tf.runs.directory import COLUMNS, RunDirectory
 
 
 def test_a_new_directory_gets_a_flagfile_that_repeats_the_run(tmp_path):
@@ -35,9 +37,9 @@ def test_a_run_may_be_made_longer(tmp_path):
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("important")
-    with pytest.raises(ConfigError, match="holds files but no run"):
+    with pytest.raises(AlaeError, match="holds files but no run"):
         RunDirectory(tmp_path).check(Config(), "auto")
-    with pytest.raises(ConfigError, match="is a file"):
+    with pytest.raises(AlaeError, match="is a file"):
         RunDirectory(tmp_path / "thesis.tex").check(Config(), "auto")
 
 
@@ -63,7 +65,7 @@ def test_the_config_of_before_is_kept_when_a_run_goes_on_with_another(tmp_path):
 
 
 def test_a_path_that_cannot_be_looked_at(tmp_path):
-    with pytest.raises(ConfigError, match="File name too long; give another directory"):
+    with pytest.raises(AlaeError, match="File name too long; give another directory"):
         RunDirectory(tmp_path / ("x" * 300)).check(Config(), "auto")
 
 
@@ -81,10 +83,10 @@ def test_metrics_rewind_to_a_checkpoint(tmp_path):
     assert rows[0]["loss_d"] == "0.123457"
 
 
-def test_write_beside_is_whole_or_nothing(tmp_path):
+def test_write_atomic_is_whole_or_nothing(tmp_path):
     path = tmp_path / "file"
-    write_beside(path, b"old")
+    write_atomic(path, b"old")
     with pytest.raises(TypeError):
-        write_beside(path, None)
+        write_atomic(path, None)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from alae_tf.events import Events
+from alae_tf.training.events import Events
 
 
 def steps(folder):

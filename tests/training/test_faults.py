@@ -3,7 +3,7 @@ import errno
 import pytest
 import tensorflow as tf
 
-from alae_tf import faults
+from alae_tf.training import faults
 
 
 def test_the_reason_in_a_message_of_tensorflow():

@@ -2,7 +2,7 @@ import os
 import signal
 import time
 
-from alae_tf.interrupt import OVER_TIME, Interrupt
+from alae_tf.training.interrupt import OVER_TIME, Interrupt
 
 
 def test_a_signal_is_noted_and_handlers_come_back():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alae_tf import checkpoint, loop
-from alae_tf.run_dir import RunDirectory
+from alae_tf.runs import checkpoint
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.training import loop
 
 
 @pytest.fixture

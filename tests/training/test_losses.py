@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alae_tf import losses
+from alae_tf.training import losses
 
 
 def test_r1_is_the_squared_image_gradient():

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from alae_tf.layers import EqualizedDense
-from alae_tf.optimizer import LREQAdam
+from alae_tf.networks.layers import EqualizedDense
+from alae_tf.training.optimizer import LREQAdam
 
 
 def test_two_steps_by_hand():

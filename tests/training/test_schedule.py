@@ -1,7 +1,7 @@
 import pytest
 
 from alae_tf.config import Config
-from alae_tf.schedule import Growth, Stage
+from alae_tf.training.schedule import Growth, Stage
 
 
 def test_blend_is_half_way_at_a_quarter_of_the_level():

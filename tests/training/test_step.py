@@ -1,4 +1,3 @@
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -7,10 +6,9 @@ import pytest
 import tensorflow as tf
 
 from alae_tf.data import open_source
-from alae_tf.pixels import fit
-from alae_tf.train_step import Iteration, Trainer, fade_images
-
-GOLDENS = Path(__file__).parent / "goldens"
+from alae_tf.images.fit import fit
+from alae_tf.training.step import Iteration, Trainer, fade_images
+from tests.paths import GOLDENS
 
 
 def pixels(config, level, count):
@@ -24,8 +22,8 @@ def assert_same_weights(one, two):
     for trainer in (one, two):
         assert all(np.isfinite(v).all() for v in trainer.alae.variables)
     for a, b in zip(
-        [*one.alae.variables, *one.slow.variables],
-        [*two.alae.variables, *two.slow.variables],
+        [*one.alae.variables, *one.ema.variables],
+        [*two.alae.variables, *two.ema.variables],
         strict=True,
     ):
         a, b = a.numpy(), b.numpy()
@@ -99,17 +97,17 @@ def test_which_networks_move_in_update_3(small, networks, moves):
     assert [float(t) for v, _, t in trainer.optimizer_ed.slots() if id(v) in of_d] == [1.0] * 6
 
 
-def test_slow_copy_and_w_avg_follow(small):
+def test_ema_and_w_avg_follow(small):
     trainer = Trainer(small)
     trainer.set_learning_rate(1)
     before = {v.path: v.numpy() for v in trainer.alae.trainable_variables}
     trainer.step(pixels(small, 1, 8), 1, 0, 1.0)
     decay = 0.5 ** (8 / 10000)
-    slow = trainer.slow.trainable_variables
+    slow = trainer.ema.trainable_variables
     for variable, copy in zip(trainer.alae.trainable_variables, slow, strict=True):
         expected = decay * before[variable.path] + (1 - decay) * variable.numpy()
         np.testing.assert_allclose(copy, expected, atol=1e-6)
-    np.testing.assert_array_equal(trainer.slow.w_avg, trainer.alae.w_avg)
+    np.testing.assert_array_equal(trainer.ema.w_avg, trainer.alae.w_avg)
     assert 0 < np.abs(trainer.alae.w_avg).max() < 0.1  # three moves of 0.005 of a mean
 
 
@@ -206,18 +204,18 @@ def test_xla_trains(small_mlp):
         assert a == pytest.approx(b, rel=1e-3)
 
 
-def test_the_slow_copy_is_the_moving_average_of_tensorflow_addons(small_mlp):
+def test_the_ema_is_the_moving_average_of_tensorflow_addons(small_mlp):
     with np.load(GOLDENS / "tensorflow_addons_0.23.npz") as golden:
         initial, variables, averages = (
             golden[f"moving_average/{name}"] for name in ("initial", "variable", "average")
         )
-    trainer = Trainer(small_mlp.replace(slow_copy_images=8 * np.log(0.5) / np.log(0.9)))
+    trainer = Trainer(small_mlp.replace(ema_images=8 * np.log(0.5) / np.log(0.9)))
     fast, slow = keras.Variable(initial), keras.Variable(initial)
     nothing = dict(w_avg=keras.Variable([0.0]))
     iteration = Iteration(trainer, level=0, blend=1.0, batch=8, r1=True)  # decay 0.5^(8/half-life)
     iteration.alae = SimpleNamespace(trainable_variables=[fast], **nothing)
-    iteration.slow = SimpleNamespace(trainable_variables=[slow], **nothing)
+    iteration.ema = SimpleNamespace(trainable_variables=[slow], **nothing)
     for value, average in zip(variables, averages, strict=True):
         fast.assign(value)
-        iteration.update_slow_copy()
+        iteration.update_ema()
         np.testing.assert_allclose(slow.numpy(), average, atol=1e-6)

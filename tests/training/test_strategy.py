@@ -8,17 +8,16 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from alae_tf import checkpoint, strategy
 from alae_tf.config import ConfigError
-
-ROOT = Path(__file__).parents[1]
+from alae_tf.runs import checkpoint
+from alae_tf.training import strategy
+from tests.paths import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +46,7 @@ def test_one_device_is_the_chief(small):
     assert isinstance(one, tf.distribute.OneDeviceStrategy)
     assert strategy.is_chief(one)
     assert strategy.workers(one) == 1
-    assert strategy.of_all_replicas(one, 7) == [7]
+    assert strategy.all_gather(one, 7) == [7]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""Arrays to pictures: grids, PNG. The only place that turns pixels into files. No TensorFlow."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+COLUMNS = 12  # images a row of the grid; fewer where they are large
+SMALLEST = 64  # pixels an image takes in the grid, at least
+WIDEST = 2048  # pixels a row takes, if it has more than 4 images
+
+
+def columns(resolution: int) -> int:
+    """Images a row for images of this many pixels: 12 up to 128, 4 at 512 and more."""
+    return max(4, min(COLUMNS, WIDEST // resolution))
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+    """uint8 [n, H, W, C] → one picture, `columns(H)` a row, small images enlarged."""
+    across = columns(images.shape[1])
+    factor = max(1, SMALLEST // images.shape[1])
+    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    images = np.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=128)
+    n, height, width, channels = images.shape
+    images = images.reshape(n // across, across, height, width, channels)
+    return images.transpose(0, 2, 1, 3, 4).reshape(-1, across * width, channels)
+
+
+def to_image(pixels: np.ndarray) -> Image.Image:
+    """uint8 [H, W, 1 or 3] → a PIL image, grey or RGB."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """uint8 [H, W, 1 or 3] → the bytes of a PNG file."""
+    file = io.BytesIO()
+    to_image(pixels).save(file, "PNG")
+    return file.getvalue()

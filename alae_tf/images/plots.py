@@ -1,0 +1,37 @@
+"""Plots of a run. No TensorFlow."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+
+import matplotlib
+
+
+def loss_plot(rows: Sequence[dict[str, str]]) -> bytes:
+    """The rows of metrics.csv as a PNG: the three losses against images seen, levels marked."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    images = [int(row["images_seen"]) for row in rows]
+    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
+    labels = {"d": "1: E, D (with R1)", "g": "2: F, G", "latent": "3: latent reconstruction"}
+    for name, label in labels.items():
+        axes.plot(images, [float(row[f"loss_{name}"]) for row in rows], label=label, linewidth=1)
+    for before, row in itertools.pairwise(rows):
+        if before["level"] != row["level"]:
+            axes.axvline(int(row["images_seen"]), color="grey", linestyle=":")
+            axes.annotate(
+                f" level {row['level']}",
+                (int(row["images_seen"]), 0.98),
+                xycoords=("data", "axes fraction"),
+                va="top",
+                color="grey",
+            )
+    axes.set(xlabel="images seen", ylabel="loss", yscale="log")
+    axes.legend()
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    pyplot.close(figure)
+    return file.getvalue()

@@ -1,0 +1,1 @@
+"""Algorithm 1 (`step.py`), and the loop that calls it."""
