@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags, logging
 
 from alae_tf.config import Config, is_list
+from alae_tf.errors import guarded
 
 FLAGS = flags.FLAGS
 
