@@ -2,12 +2,15 @@
 
 import abc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from alae_tf.errors import AlaeError
+from alae_tf.errors import AlaeError, printable
 from alae_tf.images.fit import fit
+
+NAMES_SHOWN = 5
 
 
 class DataError(AlaeError):
@@ -32,6 +35,12 @@ class Source(abc.ABC):
     channels: int
     labels: np.ndarray | None = None
     held_out: "Source | None" = None
+
+    def tell_sizes(self, resolution: int) -> None:
+        """Tells the user if images must be enlarged for a resolution, or lose most of themselves.
+
+        For a source that knows their sizes; to be called once, before the work.
+        """
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -74,6 +83,9 @@ class Subset(Source):
         self.labels = None if source.labels is None else source.labels[indices]
         self._source, self._indices = source, indices
 
+    def tell_sizes(self, resolution: int) -> None:
+        self._source.tell_sizes(resolution)
+
     def __len__(self) -> int:
         return len(self._indices)
 
@@ -101,6 +113,33 @@ def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str,
     return path, options
 
 
+def existing_directory(uri: str, path: str, should: str) -> Path:
+    """The directory that a URI names.
+
+    Args:
+        uri: as typed.
+        path: what of it is a path; may begin with ~.
+        should: what it should be, for the message.
+
+    Raises:
+        DataError: there is no directory.
+    """
+    try:
+        directory = Path(path).expanduser()
+        if directory.is_dir():
+            return directory
+        why = "is not a directory"
+    except (OSError, RuntimeError, ValueError) as error:  # no rights, no such user, a zero byte
+        why = f"cannot be reached ({getattr(error, 'strerror', None) or error})"
+    raise DataError(f"--data={uri}: {path} {why}. {should}")
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few names, for a message."""
+    names = list(names)
+    return ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
+
+
 def report(message: str) -> None:
     """Tells the user, on stderr, something that does not stop the work."""
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
