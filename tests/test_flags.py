@@ -48,4 +48,4 @@ def test_ctrl_c_before_the_work_begins_is_one_line():
     stop = "def stop():\n    raise KeyboardInterrupt\n"
     command = [sys.executable, "-c", stop + script]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (130, "some: stopped before it began.\n")
+    assert (done.returncode, done.stderr) == (130, "some: stopped.\n")
