@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from alae_tf.config import ConfigError
-from alae_tf.errors import guarded
+from alae_tf.errors import guarded, printable
 
 
 def run_import(args: argparse.Namespace) -> int:
@@ -33,7 +33,8 @@ def run_import(args: argparse.Namespace) -> int:
         f"image channels, {config.start_channels} to {config.max_channels} channels, w of "
         f"{config.latent_size}, {config.mapping_layers} layers in F"
     )
-    print(f"left out: {', '.join(left) or 'nothing'}")
+    # The file's own words, which may be anything.
+    print(printable(f"left out: {', '.join(left) or 'nothing'}").replace("\n", "\\n"))
     if not args.config:
         print("All other settings are defaults; --config names a flagfile with those to train by.")
     print(
