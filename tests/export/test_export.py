@@ -13,12 +13,10 @@ pytest.importorskip("litert_quantizer", reason="extra `export`")
 pytest.importorskip("tf2onnx", reason="extra `export`")
 pytest.importorskip("tensorflow_serving", reason="extra `serving`")
 
-from alae_tf.images.fit import fit
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
 from alae_tf.training.step import Trainer
 from export import ExportError, __main__, parity, runtimes
-from export.graphs import shrink
 
 
 def save_run(config, path, level=None, blend=1.0):
@@ -331,11 +329,3 @@ def test_bad_directories(style_run, tmp_path, capsys):
     assert __main__.main([f"--run_dir={tmp_path}/empty", f"--out={tmp_path}/out"]) == 1
     assert "no checkpoint yet" in capsys.readouterr().err
     assert (tmp_path / "full/letter.txt").read_text() == "dear"
-
-
-@pytest.mark.parametrize(("side", "target"), [(178, 128), (33, 32), (48, 28), (640, 32)])
-def test_files_are_shrunk_as_in_training(side, target):
-    image = np.random.default_rng(0).integers(0, 2, (side, side, 3), np.uint8) * 255
-    shrunk = shrink(tf.constant(image), tf.constant(side), target).numpy()
-    difference = np.abs(shrunk - fit(image, target)).max()
-    assert difference == 0 if side % target else difference <= 1  # PIL's halves, at whole ratios
