@@ -9,8 +9,9 @@ pytest.importorskip("litert_quantizer", reason="extra `export`")
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.images.fit import fit
 from alae_tf.networks.alae import build_alae
-from export import runtimes, saved_model, tflite
+from export import saved_model, tflite
 from export.graphs import Graphs, shrink
+from export.litert import TFLite
 
 
 def test_a_decoder_after_few_iterations_is_exact(small, tmp_path):
@@ -23,7 +24,7 @@ def test_a_decoder_after_few_iterations_is_exact(small, tmp_path):
     graphs = Graphs(model)
     endpoint = graphs.device_signatures()["decoder"]
     saved_model.write(model.alae, {"decoder": endpoint}, tmp_path / "saved")
-    decode = runtimes.TFLite(tflite.convert(tmp_path / "saved", "decoder"))
+    decode = TFLite(tflite.convert(tmp_path / "saved", "decoder"))
     w = random.standard_normal((4, small.latent_size), np.float32)
     expected = graphs.decode(tf.constant(w))["images"].numpy()
     assert np.abs(decode(w) - expected).max() < 1e-5 * np.abs(expected).max()
