@@ -64,6 +64,17 @@ def program(module: str) -> str:
     return typed if typed.startswith(("alae ", "python -m alae_tf ")) else f"python -m {module}"
 
 
+def reason(message: str) -> str:
+    """The line of TensorFlow's message that says why, without the stack around it."""
+    for mark in ("DataError: ", "assertion failed: "):  # of a source inside tf.data; of tf.Assert
+        own = message.rpartition(mark)[2]
+        if own != message:
+            return own.splitlines()[0].rstrip(". ")
+    around = ("Graph execution error", "Detected at", "<stack traces")
+    lines = [line for line in message.splitlines() if line.strip() and not line[0].isspace()]
+    return next((line for line in lines if not line.startswith(around)), message).rstrip(". ")
+
+
 def printable(text: str) -> str:
     """Text without control characters, which could drive the terminal; line ends stay."""
     return "".join(
