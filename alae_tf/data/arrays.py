@@ -134,10 +134,10 @@ def _read_idx(uri: str, path: Path, magic: int) -> np.ndarray:
             words = range(0, len(data) - 3, 4)
             header = [int.from_bytes(data[word : word + 4], "big") for word in words]
             if header and header[0] != magic:
+                held = "images" if rank == 3 else "labels"
                 raise DataError(
                     f"--data={uri}: {path.name} begins with magic number {header[0]} instead of "
-                    f"{magic}, so it does not hold {'images' if rank == 3 else 'labels'} in MNIST's "
-                    f"format. {again}"
+                    f"{magic}, so it does not hold {held} in MNIST's format. {again}"
                 )
             promised = start + math.prod(header[1:]) if len(header) > rank else start
             data, whole = read(file, promised + 1)  # no more than that, whatever the file has

@@ -37,7 +37,7 @@ class Source(abc.ABC):
     labels: np.ndarray | None = None
     held_out: "Source | None" = None
 
-    def tell_sizes(self, resolution: int) -> None:
+    def tell_sizes(self, resolution: int) -> None:  # noqa: B027, most sources have nothing to tell
         """Tells the user if images must be enlarged for a resolution, or lose most of themselves.
 
         For a source that knows their sizes; to be called once, before the work.
@@ -124,25 +124,31 @@ def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str,
     return path, options
 
 
-def existing_directory(uri: str, path: str, should: str) -> Path:
-    """The directory that a URI names.
+def local_path(uri: str, path: str) -> Path:
+    """A path in a URI, which may begin with ~ and need not exist.
 
-    Args:
-        uri: as typed.
-        path: what of it is a path; may begin with ~.
-        should: what it should be, for the message.
+    Raises:
+        DataError: it cannot be looked at.
+    """
+    try:
+        local = Path(path).expanduser()
+        local.exists()
+        return local
+    except (OSError, RuntimeError) as error:  # too long, no rights, no such user
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"--data={uri}: {path} cannot be reached ({why}).") from None
+
+
+def existing_directory(uri: str, path: str, should: str) -> Path:
+    """The directory that a URI names; the message says what it should be.
 
     Raises:
         DataError: there is no directory.
     """
-    try:
-        directory = Path(path).expanduser()
-        if directory.is_dir():
-            return directory
-        why = "is not a directory"
-    except (OSError, RuntimeError, ValueError) as error:  # no rights, no such user, a zero byte
-        why = f"cannot be reached ({getattr(error, 'strerror', None) or error})"
-    raise DataError(f"--data={uri}: {path} {why}. {should}")
+    directory = local_path(uri, path)
+    if not directory.is_dir():
+        raise DataError(f"--data={uri}: {directory} is not a directory. {should}")
+    return directory
 
 
 def some(names: Iterable[str]) -> str:
