@@ -1,14 +1,20 @@
 """Images to train on, named by one URI."""
 
+from __future__ import annotations
+
+import importlib
 import os
+import typing
 from pathlib import Path
 
 from alae_tf.data.arrays import open_idx, open_mnist5k
 from alae_tf.data.folder import FolderSource
-from alae_tf.data.pipeline import arrays, batches, epoch_order, fixed_images
 from alae_tf.data.source import DataError, Source, Subset
 from alae_tf.data.tfds_source import open_tfds
 from alae_tf.data.tfrecord_source import open_tfrecord
+
+if typing.TYPE_CHECKING:
+    from alae_tf.data.pipeline import arrays, batches, epoch_order, fixed_images
 
 __all__ = [
     "DataError",
@@ -34,6 +40,13 @@ FORMS = """What --data takes:
   folder:DIR[?channels=1]            PNG, JPEG and WebP files, as folder:/data/faces
   tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist
   tfrecord:DIR[/PREFIX]              what python -m alae_tf.prepare or StyleGAN's tool wrote"""
+
+
+def __getattr__(name: str) -> object:
+    """What is of `pipeline`, which imports TensorFlow; opening a source does not."""
+    if name in ("arrays", "batches", "epoch_order", "fixed_images"):
+        return getattr(importlib.import_module("alae_tf.data.pipeline"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open_source(uri: str) -> Source:

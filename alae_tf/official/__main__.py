@@ -54,8 +54,9 @@ def run_verify(args: argparse.Namespace) -> int:
     if not 0 <= args.tolerance < float("inf"):
         raise ConfigError(f"--tolerance={args.tolerance}: must be 0 or more.")
     worst, worst_name, failed = -1.0, "", 0
-    print(f"{'relative error':>15}  quantity")
-    for name, error in verify(args.file, args.run_dir):
+    for row, (name, error) in enumerate(verify(args.file, args.run_dir)):
+        if row == 0:  # the file could be read
+            print(f"{'relative error':>15}  quantity")
         beyond = not error <= args.tolerance  # also catches NaN
         failed += beyond
         print(f"{error:15.2e}  {name}{'  <-- beyond the tolerance' if beyond else ''}")

@@ -110,12 +110,12 @@ def test_files_of_another_kind_are_refused(tmp_path):
         list(goldens.verify(tmp_path / "none.npz"))
     text = tmp_path / "text.npz"
     text.write_text("not a zip")
-    with pytest.raises(OfficialError, match="not a NumPy .npz"):
+    with pytest.raises(OfficialError, match="not a whole NumPy .npz"):
         list(goldens.verify(text))
     torn = tmp_path / "torn.npz"
     shutil.copy(GOLDENS / "style32_forward.npz", torn)
     torn.write_bytes(torn.read_bytes()[:-5000])
-    with pytest.raises(OfficialError, match="not a NumPy .npz"):
+    with pytest.raises(OfficialError, match="not a whole NumPy .npz"):
         list(goldens.verify(torn))
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(OfficialError, match="no entry 'meta/config'"):
