@@ -1,4 +1,4 @@
-"""What is imported when, each in a process of its own (pyproject.toml's contracts hold the rest)."""
+"""What is imported when, each in a process of its own; pyproject.toml has contracts beside."""
 
 import subprocess
 import sys

@@ -7,32 +7,28 @@ import os
 import typing
 from pathlib import Path
 
-from alae_tf.data.arrays import open_idx, open_mnist5k
-from alae_tf.data.folder import FolderSource
 from alae_tf.data.source import DataError, Source, Subset
-from alae_tf.data.tfds_source import open_tfds
-from alae_tf.data.tfrecord_source import open_tfrecord
 
 if typing.TYPE_CHECKING:
-    from alae_tf.data.pipeline import arrays, batches, epoch_order, fixed_images
+    from alae_tf.data.pipeline import all_images, batches, epoch_order, fixed_images
 
 __all__ = [
     "DataError",
     "Source",
     "Subset",
-    "arrays",
+    "all_images",
     "batches",
     "epoch_order",
     "fixed_images",
     "open_source",
 ]
 
-SCHEMES = {
-    "mnist5k": open_mnist5k,
-    "idx": open_idx,
-    "folder": FolderSource,
-    "tfds": open_tfds,
-    "tfrecord": open_tfrecord,
+SCHEMES = {  # by module and function; each is imported when it is asked for
+    "mnist5k": ("arrays", "open_mnist5k"),
+    "idx": ("arrays", "open_idx"),
+    "folder": ("folder", "FolderSource"),
+    "tfds": ("tfds_source", "open_tfds"),
+    "tfrecord": ("tfrecord_source", "open_tfrecord"),
 }
 FORMS = """What --data takes:
   mnist5k:                           5,000 MNIST digits that need no network
@@ -44,7 +40,7 @@ FORMS = """What --data takes:
 
 def __getattr__(name: str) -> object:
     """What is of `pipeline`, which imports TensorFlow; opening a source does not."""
-    if name in ("arrays", "batches", "epoch_order", "fixed_images"):
+    if name in ("all_images", "batches", "epoch_order", "fixed_images"):
         return getattr(importlib.import_module("alae_tf.data.pipeline"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -62,7 +58,9 @@ def open_source(uri: str) -> Source:
     scheme, colon, argument = uri.partition(":")
     if colon and scheme in SCHEMES:
         if argument or scheme == "mnist5k":
-            return SCHEMES[scheme](uri, argument)
+            module, function = SCHEMES[scheme]
+            source = importlib.import_module(f"alae_tf.data.{module}")
+            return getattr(source, function)(uri, argument)
         raise DataError(f"--data={uri}: nothing follows the colon.\n{FORMS}")
     if scheme in SCHEMES:
         raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{FORMS}")
