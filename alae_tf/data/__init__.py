@@ -1,7 +1,4 @@
-"""Images to train on, named by one URI.
-
-TensorFlow is imported when batches or records are read, so that a wrong path is told at once.
-"""
+"""Images to train on, named by one URI."""
 
 from __future__ import annotations
 
@@ -13,20 +10,20 @@ from pathlib import Path
 from alae_tf.data.source import DataError, Source, Subset, local_path
 
 if typing.TYPE_CHECKING:
-    from alae_tf.data.pipeline import arrays, batches, epoch_order, fixed_images
+    from alae_tf.data.pipeline import all_images, batches, epoch_order, fixed_images
 
 __all__ = [
     "DataError",
     "Source",
     "Subset",
-    "arrays",
+    "all_images",
     "batches",
     "epoch_order",
     "fixed_images",
     "open_source",
 ]
 
-SCHEMES = {  # kind of data → the module here, and what in it opens one: (uri, argument) → Source
+SCHEMES = {  # by module and function; each is imported when it is asked for
     "mnist5k": ("arrays", "open_mnist5k"),
     "idx": ("arrays", "open_idx"),
     "folder": ("folder", "FolderSource"),
@@ -39,6 +36,13 @@ FORMS = """What --data takes:
   folder:DIR[?channels=1]            PNG, JPEG and WebP files, as folder:/data/faces
   tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist
   tfrecord:DIR[/PREFIX]              what python -m alae_tf.prepare or StyleGAN's tool wrote"""
+
+
+def __getattr__(name: str) -> object:
+    """What is of `pipeline`, which imports TensorFlow; opening a source does not."""
+    if name in ("all_images", "batches", "epoch_order", "fixed_images"):
+        return getattr(importlib.import_module("alae_tf.data.pipeline"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open_source(uri: str) -> Source:
@@ -54,9 +58,9 @@ def open_source(uri: str) -> Source:
     scheme, colon, argument = uri.partition(":")
     if colon and scheme in SCHEMES:
         if argument or scheme == "mnist5k":
-            module, name = SCHEMES[scheme]
-            opened = importlib.import_module(f"alae_tf.data.{module}")
-            return getattr(opened, name)(uri, argument)
+            module, function = SCHEMES[scheme]
+            source = importlib.import_module(f"alae_tf.data.{module}")
+            return getattr(source, function)(uri, argument)
         raise DataError(f"--data={uri}: nothing follows the colon.\n{FORMS}")
     if scheme in SCHEMES:
         raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{FORMS}")
@@ -67,12 +71,3 @@ def open_source(uri: str) -> Source:
         meant = f"{(held or ['folder'])[0]}:{uri}"
         raise DataError(f"--data={uri}: a path alone; did you mean {meant}?\n{FORMS}")
     raise DataError(f"--data={uri}: '{scheme}' is no kind of data.\n{FORMS}")
-
-
-def __getattr__(name: str) -> object:
-    """What the pipeline does, which needs TensorFlow."""
-    if name in ("arrays", "batches", "epoch_order", "fixed_images"):
-        from alae_tf.data import pipeline
-
-        return getattr(pipeline, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -103,7 +103,7 @@ def fixed_images(source: Source, resolution: int, count: int) -> np.ndarray:
     return _take(source, resolution, indices)
 
 
-def arrays(source: Source, resolution: int) -> np.ndarray:
+def all_images(source: Source, resolution: int) -> np.ndarray:
     """All images in their own order: uint8 [n, resolution, resolution, C]."""
     images = np.empty([len(source), resolution, resolution, source.channels], np.uint8)
     with tqdm(total=len(source), desc=source.uri, unit="image", delay=2, leave=False) as bar:

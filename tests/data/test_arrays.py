@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from alae_tf.data import DataError, arrays, fixed_images, open_source
+from alae_tf.data import DataError, all_images, fixed_images, open_source
 
 IMAGES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 
@@ -43,7 +43,7 @@ def test_mnist5k_holds_out_the_last_50_of_each_class(mnist5k):
 
 def test_fixed_images_show_every_class(mnist5k):
     shown = fixed_images(mnist5k, 32, 10)
-    held_out = arrays(mnist5k.held_out, 32)
+    held_out = all_images(mnist5k.held_out, 32)
     places = [(held_out == image).all(axis=(1, 2, 3)).argmax() for image in shown]
     assert mnist5k.held_out.labels[places].tolist() == list(range(10))
 

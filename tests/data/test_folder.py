@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alae_tf.data import DataError, Subset, arrays, folder, open_source
+<<<<<<< HEAD
+from alae_tf.data import DataError, Subset, all_images, folder, open_source
+=======
+from alae_tf.data import DataError, all_images, folder, open_source
+>>>>>>> main
 
 
 def save(path, colour, size=(8, 8)):
@@ -35,7 +39,7 @@ def test_all_kinds_recursively_by_relative_path(tmp_path):
 def test_channels_on_request(tmp_path):
     save(tmp_path / "a.png", "red")
     assert open_source(f"folder:{tmp_path}?channels=1").image(0)[0, 0].tolist() == [76]
-    assert arrays(open_source(f"folder:{tmp_path}?channels=1"), 4).shape == (1, 4, 4, 1)
+    assert all_images(open_source(f"folder:{tmp_path}?channels=1"), 4).shape == (1, 4, 4, 1)
     with pytest.raises(DataError, match="channels=2 should be 1 or 3"):
         open_source(f"folder:{tmp_path}?channels=2")
 
@@ -173,8 +177,8 @@ def test_a_file_found_damaged_later_is_replaced_by_the_next(tmp_path, capsys, mo
     save(tmp_path / "d.png", (4, 4, 4))
     source = open_source(f"folder:{tmp_path}")
     assert len(source) == 4 and source.skipped == 0
-    assert arrays(source, 4)[:, 0, 0, 0].tolist() == [1, 4, 4, 4]
-    assert arrays(source, 4)[:, 0, 0, 0].tolist() == [1, 4, 4, 4]
+    assert all_images(source, 4)[:, 0, 0, 0].tolist() == [1, 4, 4, 4]
+    assert all_images(source, 4)[:, 0, 0, 0].tolist() == [1, 4, 4, 4]
     assert source.skipped == 2
     lines = sorted(capsys.readouterr().err.splitlines())
     assert lines == [

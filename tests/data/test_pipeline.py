@@ -12,17 +12,21 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+<<<<<<< HEAD
 from alae_tf.data import (
     DataError,
     Source,
-    arrays,
+    all_images,
     batches,
     epoch_order,
     fixed_images,
     open_source,
     pipeline,
 )
-from alae_tf.training.faults import reason
+from alae_tf.errors import reason
+=======
+from alae_tf.data import DataError, Source, all_images, batches, epoch_order, fixed_images, pipeline
+>>>>>>> main
 from tests.paths import ROOT
 
 
@@ -119,7 +123,7 @@ def test_an_older_resolution_goes_on_beside_a_newer_one():
 
 def test_arrays_and_fixed_images():
     source = Numbered(9)
-    assert arrays(source, 4)[:, 0, 1, 0].tolist() == list(range(9))
+    assert all_images(source, 4)[:, 0, 1, 0].tolist() == list(range(9))
     assert fixed_images(source, 4, 3)[:, 0, 1, 0].tolist() == [0, 4, 8]
     assert fixed_images(source, 4, 12)[:, 0, 1, 0].tolist() == [0, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8]
     source.held_out = Numbered(5)
