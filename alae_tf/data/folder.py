@@ -1,6 +1,7 @@
 """A directory of image files."""
 
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -19,6 +20,8 @@ NAMES_SHOWN = 5
 
 class FolderSource(Source):
     """`folder:DIR`, all PNG, JPEG and WebP files under DIR, sorted by relative path.
+
+    Links are followed, those to directories too; each directory is read once.
 
     Pixels are read as `decode` says. Images are RGB even if every file is grey: what is asked for,
     not what happens to be there, decides the shape of the networks. `folder:DIR?channels=1` turns
@@ -81,7 +84,7 @@ class FolderSource(Source):
             if name in self._unreadable:
                 continue
             try:
-                return read_image(self.root / name, self.channels)
+                return self._read(name)
             except Exception as error:
                 with self._lock:
                     if name not in self._unreadable:
@@ -106,25 +109,53 @@ class FolderSource(Source):
         self._unreadable = {name: error for name, error in errors.items() if error is not None}
         return [name for name in found if errors[name] is None]
 
+    def _read(self, name: str) -> np.ndarray:
+        return read_image(self._file(name), self.channels)
+
+    def _file(self, name: str) -> Path:
+        path = self.root / name
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe waits for who writes into it
+            raise OSError(f"{name} is no regular file")
+        return path
+
     def _try_header(self, name: str) -> Exception | None:
         try:
-            open_image(self.root / name).close()
+            open_image(self._file(name)).close()
         except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
             return error
         return None
 
     def _try_decode(self, name: str) -> Exception | None:
         try:
-            read_image(self.root / name, self.channels)
+            self._read(name)
         except Exception as error:
             return error
         return None
 
 
 def _find(root: Path) -> list[str]:
-    return sorted(
-        (Path(directory) / name).relative_to(root).as_posix()
-        for directory, _, names in os.walk(root)
-        for name in names
-        if name.lower().endswith(EXTENSIONS)
-    )
+    """Paths relative to `root`, sorted; of what bears an image's name and is no directory.
+
+    Links to directories are followed, but no directory is entered twice: a link can lead back to
+    one that is above it. The directories that are there by themselves come first, so that a link
+    to one of them changes no name.
+    """
+    found, entered, links = [], set(), []
+
+    def walk(top: str) -> None:
+        for directory, subdirectories, names in os.walk(top):
+            status = os.stat(directory)
+            if (status.st_dev, status.st_ino) in entered:
+                subdirectories.clear()
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            paths = [os.path.join(directory, name) for name in subdirectories]
+            links.extend(sorted(filter(os.path.islink, paths)))
+            found.extend(
+                os.path.join(directory, name) for name in names if name.lower().endswith(EXTENSIONS)
+            )
+
+    walk(os.fspath(root))
+    for link in links:  # grows meanwhile
+        walk(link)
+    return sorted(Path(path).relative_to(root).as_posix() for path in found)

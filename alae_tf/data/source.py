@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from alae_tf.errors import AlaeError
+from alae_tf.errors import AlaeError, printable
 from alae_tf.images.fit import fit
 
 
@@ -114,4 +114,4 @@ def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str,
 
 def report(message: str) -> None:
     """Tells the user, on stderr, something that does not stop the work."""
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)

@@ -74,7 +74,7 @@ class TfrecordSource(Source):
         parts: dict[int, dict[int, Path]] = {}
         for path in sorted(self._directory.iterdir()):
             match = FILE.fullmatch(path.name)
-            if match and match["prefix"] == prefix:
+            if match and match["prefix"] == prefix and path.is_file():  # no pipe: it would hang
                 found = parts.setdefault(2 ** int(match["log2"]), {})
                 found[int(match["part"] or -1)] = path  # -1: a file that is no part but the whole
         for resolution, found in parts.items():
@@ -189,8 +189,8 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
     """
     path = Path(argument).expanduser()
     directory, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
-    names = [entry.name for entry in directory.iterdir()] if directory.is_dir() else []
-    matches = [FILE.fullmatch(name) for name in names]
+    entries = directory.iterdir() if directory.is_dir() else []
+    matches = [FILE.fullmatch(entry.name) for entry in entries if entry.is_file()]
     prefixes = sorted({match["prefix"] for match in matches if match})
     if prefix not in (None, *prefixes) or not prefixes:
         there = f" (there is {', '.join(prefixes)})" if prefixes else ""

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -85,7 +86,8 @@ def test_idx_without_directory_or_images(tmp_path):
         ("", idx(IMAGES)[:-10], ["ends after 66 of 76 bytes. Fetch it again"]),
         ("", idx(IMAGES)[:7], ["ends after 7 of 16 bytes"]),
         ("", b"", ["ends after 0 of 16 bytes"]),
-        ("", idx(IMAGES) + b"more", ["has 80 bytes, and its header promises 76"]),
+        ("", idx(IMAGES) + b"more", ["has more than the 76 bytes that its header promises"]),
+        (".gz", gzip.compress(idx(IMAGES) + b"more"), ["more than the 76 bytes (uncompressed)"]),
         ("", idx(IMAGES[:0]), ["holds nothing"]),
         ("", idx(IMAGES, magic=2049), ["magic number 2049 instead of 2051", "not hold images"]),
         (".gz", gzip.compress(idx(IMAGES)[:-10]), ["ends after 66 of 76 bytes (uncompressed)"]),
@@ -107,3 +109,16 @@ def test_idx_counts_must_agree(tmp_path):
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(2, np.uint8)))
     message = error_of(f"idx:{tmp_path}")
     assert "train-labels-idx1-ubyte has 2 labels for the 3 images of train-images-idx3" in message
+
+
+def test_a_gz_file_is_read_no_further_than_its_header_tells(tmp_path):
+    bomb = gzip.compress(idx(IMAGES) + bytes(2**26), 9)  # 64 MiB in 64 KiB
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(bomb)
+    tracemalloc.start()
+    try:
+        message = error_of(f"idx:{tmp_path}")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "has more than the 76 bytes (uncompressed) that its header promises" in message
+    assert peak < 2**22

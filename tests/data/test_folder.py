@@ -1,5 +1,7 @@
 """folder:DIR, with good and bad files."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -98,3 +100,33 @@ def test_the_last_image_is_replaced_by_the_first(tmp_path, capsys):
     (tmp_path / "a.png").unlink()
     with pytest.raises(DataError, match="no image can be read any more"):
         source.image(0)
+
+
+def test_links_to_directories_are_followed_once(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for path in [root / "own/a.png", elsewhere / "b.png", elsewhere / "deep/c.png"]:
+        save(path, "red")
+    (root / "copy").symlink_to(root / "own")  # sorts before what it links to
+    (root / "more").symlink_to(elsewhere)
+    (root / "more again").symlink_to(elsewhere)
+    (elsewhere / "deep/loop").symlink_to(root)
+    (elsewhere / "deep/self").symlink_to(elsewhere / "deep")
+    (root / "nowhere").symlink_to(tmp_path / "none")
+    assert open_source(f"folder:{root}").files == ["more/b.png", "more/deep/c.png", "own/a.png"]
+    (tmp_path / "link").symlink_to(root)
+    assert len(open_source(f"folder:{tmp_path}/link")) == 3
+
+
+@pytest.mark.parametrize("decode_all", [0, 2000])
+def test_what_is_no_regular_file_is_left_out(tmp_path, capsys, decode_all, monkeypatch):
+    monkeypatch.setattr(folder, "DECODE_ALL", decode_all)
+    save(tmp_path / "a.png", "red")
+    os.mkfifo(tmp_path / "b.png")  # to open it would wait for a writer
+    (tmp_path / "c.png").symlink_to(tmp_path / "none")
+    save(tmp_path / "d.png", "red")
+    source = open_source(f"folder:{tmp_path}")
+    assert source.files == ["a.png", "d.png"]
+    assert "2 of 4 images cannot be read and are left out: b.png, c.png" in capsys.readouterr().err
+    (tmp_path / "a.png").unlink()
+    os.mkfifo(tmp_path / "a.png")
+    assert source.image(0).shape == (8, 8, 3)
