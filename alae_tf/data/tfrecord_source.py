@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -82,7 +81,7 @@ class TfrecordSource(Source):
         parts: dict[int, dict[int, Path]] = {}
         for path in sorted(self._directory.iterdir()):
             match = FILE.fullmatch(path.name)
-            if match and match["prefix"] == prefix:
+            if match and match["prefix"] == prefix and path.is_file():  # no pipe: it would hang
                 found = parts.setdefault(2 ** int(match["log2"]), {})
                 found[int(match["part"] or -1)] = path  # -1: a file that is no part but the whole
         for resolution, found in parts.items():
@@ -205,7 +204,8 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
     path = local_path(uri, argument)
     directory, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
     try:
-        names = os.listdir(directory) if directory.is_dir() else []
+        entries = sorted(directory.iterdir()) if directory.is_dir() else []
+        names = [entry.name for entry in entries if entry.is_file()]
     except OSError as error:
         raise DataError(f"--data={uri}: {directory}: {error.strerror}.") from None
     matches = [FILE.fullmatch(name) for name in names]
