@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-<<<<<<< HEAD
 from alae_tf.data import DataError, Subset, all_images, folder, open_source
-=======
-from alae_tf.data import DataError, all_images, folder, open_source
->>>>>>> main
 
 
 def save(path, colour, size=(8, 8)):

@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-<<<<<<< HEAD
 from alae_tf.data import (
     DataError,
     Source,
@@ -24,9 +23,6 @@ from alae_tf.data import (
     pipeline,
 )
 from alae_tf.errors import reason
-=======
-from alae_tf.data import DataError, Source, all_images, batches, epoch_order, fixed_images, pipeline
->>>>>>> main
 from tests.paths import ROOT
 
 
