@@ -22,7 +22,7 @@ from pathlib import Path
 
 from alae_tf.config import ConfigError
 from alae_tf.data.prepared import MANIFEST, PLAN, WORK, Plan, check_out
-from alae_tf.errors import guarded
+from alae_tf.errors import guarded, program
 from alae_tf.files import Lock, write_atomic
 from alae_tf.training.interrupt import Interrupt
 
@@ -33,7 +33,7 @@ LEAST_SHARDS, MOST_SHARDS = 16, 1000  # their numbers have three digits
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; what can be wrong in itself is told here."""
     parser = argparse.ArgumentParser(
-        prog="python -m alae_tf.prepare",
+        prog=program("alae_tf.prepare"),
         description=__doc__,
         epilog="Example: python -m alae_tf.prepare --data=folder:photos --out=photos128 "
         "--max_resolution=128; then python -m alae_tf.train --data=tfrecord:photos128 …",
