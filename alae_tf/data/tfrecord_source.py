@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import FILE, MANIFEST, WORK
 from alae_tf.data.records import RecordFiles, count_records
-from alae_tf.data.source import DataError, Source
+from alae_tf.data.source import DataError, Source, local_path, report
 from alae_tf.images.fit import fit
 
 AGAIN = "Copy the files again, or prepare them again (python -m alae_tf.prepare)."
@@ -55,6 +56,13 @@ class TfrecordSource(Source):
 
     def image(self, index: int) -> np.ndarray:
         return self._stored(index, self.resolutions[-1], self.channels)
+
+    def tell_sizes(self, resolution: int) -> None:
+        if resolution > self.resolutions[-1]:
+            report(
+                f"{self.uri}: it holds images up to {self.resolutions[-1]} px, which will be "
+                f"enlarged to {resolution}"
+            )
 
     def pyramid(self, index: int, resolutions) -> list[np.ndarray]:
         return [self._at(index, resolution) for resolution in resolutions]
@@ -123,9 +131,16 @@ class TfrecordSource(Source):
         if entry is None:
             return None
         try:
-            labels = np.load(self._directory / entry["file"], allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise self._error(f"{entry['file']} cannot be read ({error}). {AGAIN}") from None
+            path = self._directory / entry["file"]
+            if path.stat().st_size != entry["bytes"]:
+                raise self._error(f"{path.name} is not as in {MANIFEST}. {AGAIN}")
+            labels = np.load(path, allow_pickle=False)
+        except OSError as error:
+            raise self._error(f"{entry['file']}: {error.strerror or error}. {AGAIN}") from None
+        except DataError:
+            raise
+        except Exception:  # a damaged header makes NumPy raise nearly anything, MemoryError too
+            raise self._error(f"{entry['file']} is damaged. {AGAIN}") from None
         if labels.shape != (len(self),) or labels.dtype.kind not in "iu":
             raise self._error(
                 f"{entry['file']} holds {labels.dtype} {list(labels.shape)} instead of integers "
@@ -187,9 +202,12 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
         DataError: no such files, several sets of them, or an unfinished preparation; see also
             `TfrecordSource`.
     """
-    path = Path(argument).expanduser()
+    path = local_path(uri, argument)
     directory, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
-    names = [entry.name for entry in directory.iterdir()] if directory.is_dir() else []
+    try:
+        names = os.listdir(directory) if directory.is_dir() else []
+    except OSError as error:
+        raise DataError(f"--data={uri}: {directory}: {error.strerror}.") from None
     matches = [FILE.fullmatch(name) for name in names]
     prefixes = sorted({match["prefix"] for match in matches if match})
     if prefix not in (None, *prefixes) or not prefixes:

@@ -450,7 +450,7 @@ class Run:
             print(f"train: no 1-nearest-neighbour accuracy with over {MOST_NEIGHBOURS:,} images.")
             return
         known, unknown = (
-            features(self.model.encode, data.arrays(part, self.model.resolution))
+            features(self.model.encode, data.all_images(part, self.model.resolution))
             for part in (self.source, held_out)
         )
         accuracy = nearest_neighbour_accuracy(known, self.source.labels, unknown, held_out.labels)
