@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from alae_tf.data.prepared import MOST_SHARDS, check_out
-from alae_tf.errors import guarded, printable
+from alae_tf.errors import guarded, printable, program
 from alae_tf.quiet import import_tensorflow
 from alae_tf.training.interrupt import Interrupt
 
@@ -20,7 +20,7 @@ from alae_tf.training.interrupt import Interrupt
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; what can be wrong in itself is told here."""
     parser = argparse.ArgumentParser(
-        prog="python -m alae_tf.prepare",
+        prog=program("alae_tf.prepare"),
         description=__doc__,
         epilog="Example: python -m alae_tf.prepare --data=folder:photos --out=photos128 "
         "--max_resolution=128; then python -m alae_tf.train --data=tfrecord:photos128 …",

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from alae_tf.config import ConfigError
-from alae_tf.errors import guarded, printable
+from alae_tf.errors import guarded, printable, program
 from alae_tf.quiet import import_tensorflow
 
 
@@ -82,7 +82,7 @@ def weights_word(text: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of both commands."""
-    parser = argparse.ArgumentParser(prog="python -m alae_tf.official", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("alae_tf.official"), description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("import", help="make a run directory of the authors' checkpoint")
