@@ -207,9 +207,9 @@ def _mix_taps(matrix: np.ndarray, kernel: tf.Tensor) -> tf.Tensor:
 
 # The stride-2 convolution y = S(x, k) is linear in x and in k, so its derivatives of every order
 # are made of three maps: S, its transpose in x, and its transpose in k. Each is written here in
-# the form that measured fastest on CPUs (docs/measurements/speed.md): both transposes as unit-stride 2×2
-# convolutions between half-size images with four times the channels, which run at nearly twice
-# the rate of TensorFlow's strided gradients.
+# the form that measured fastest on CPUs (docs/measurements/speed.md): both transposes as
+# unit-stride 2×2 convolutions between half-size images with four times the channels, which run at
+# nearly twice the rate of TensorFlow's strided gradients.
 
 
 @tf.custom_gradient

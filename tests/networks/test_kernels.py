@@ -28,7 +28,7 @@ def derivatives(convolution, x, kernel):
             inner.watch([x, kernel])
             y = tf.reduce_sum(tf.sin(convolution(x, kernel)))
         first = inner.gradient(y, [x, kernel])
-        norm = sum(tf.reduce_sum(tf.square(g) * tf.cos(g)) for g in first)
+        norm = sum(tf.reduce_sum(tf.square(g)) for g in first)
     return [convolution(x, kernel), *first, *outer.gradient(norm, [x, kernel])]
 
 
