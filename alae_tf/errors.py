@@ -20,6 +20,10 @@ class AlaeError(ValueError):
     exit_code = 2
 
 
+class ConfigError(AlaeError):
+    """A setting is wrong; the message names the flag, what it was and what would be right."""
+
+
 def guarded(command: str, work: Callable[[], int | None]) -> int:
     """Runs a command's work; what users can mend is printed on stderr as one message.
 
@@ -27,6 +31,12 @@ def guarded(command: str, work: Callable[[], int | None]) -> int:
         The exit code: 0 (or what `work` returns) done; an error's own; 130 stopped by Ctrl-C.
     """
     try:
+        for argument in sys.argv[1:]:
+            if not is_utf8(argument):
+                raise ConfigError(
+                    f"{argument}: is not UTF-8, which TensorFlow wants of names; "
+                    "rename the file or directory, or name it by a link."
+                )
         return work() or 0
     except AlaeError as error:
         print(f"{command}: {printable(str(error))}", file=sys.stderr)
@@ -37,6 +47,11 @@ def guarded(command: str, work: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print(f"{command}: stopped.", file=sys.stderr)
         return 130
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text from the command line was UTF-8 there; other bytes have become surrogates."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def program(module: str) -> str:
