@@ -225,7 +225,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def ill():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     Answers.body, Answers.status, Answers.drip = b"", 200, None
     server.shutdown()
