@@ -127,12 +127,7 @@ class Rest:
                 outputs = {name: np.array([row[name] for row in rows]) for name in rows[0]}
             else:
                 outputs = {"": np.array(rows)}
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            OverflowError,
-        ):  # ragged, or rows of different outputs
+        except (KeyError, TypeError, ValueError, OverflowError):  # ragged, or of other outputs
             raise ServerError(f"{self.url}: the predictions are not rows of one kind.") from None
         return outputs
 
