@@ -65,13 +65,13 @@ def run(command: str, main: Callable[[], int | None]) -> None:
     """
     # TensorFlow tells of missing GPUs and failed graph rewrites as errors; "0" shows all of it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    module = sys.modules[main.__module__]
 
     def parse(argv: Sequence[str]) -> list[str]:
         try:
             arguments = flagfile.expand(argv[1:])
             if any(argument in HELP for argument in arguments):
-                print(help_text(program(f"alae_tf.{command}"), module.__doc__), end="")
+                about = getattr(main, "__globals__", {}).get("__doc__")
+                print(help_text(program(f"alae_tf.{command}"), about), end="")
                 sys.exit(0)
             check(arguments)
             rest = FLAGS([argv[0], *arguments])

@@ -10,7 +10,7 @@ import numpy as np
 from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import FILE, MANIFEST, WORK
 from alae_tf.data.records import RecordFiles, count_records
-from alae_tf.data.source import DataError, Source
+from alae_tf.data.source import DataError, Source, local_path, report
 from alae_tf.images.fit import fit
 
 AGAIN = "Copy the files again, or prepare them again (python -m alae_tf.prepare)."
@@ -56,6 +56,13 @@ class TfrecordSource(Source):
     def image(self, index: int) -> np.ndarray:
         return self._stored(index, self.resolutions[-1], self.channels)
 
+    def tell_sizes(self, resolution: int) -> None:
+        if resolution > self.resolutions[-1]:
+            report(
+                f"{self.uri}: it holds images up to {self.resolutions[-1]} px, which will be "
+                f"enlarged to {resolution}"
+            )
+
     def pyramid(self, index: int, resolutions) -> list[np.ndarray]:
         return [self._at(index, resolution) for resolution in resolutions]
 
@@ -74,7 +81,7 @@ class TfrecordSource(Source):
         parts: dict[int, dict[int, Path]] = {}
         for path in sorted(self._directory.iterdir()):
             match = FILE.fullmatch(path.name)
-            if match and match["prefix"] == prefix:
+            if match and match["prefix"] == prefix and path.is_file():  # no pipe: it would hang
                 found = parts.setdefault(2 ** int(match["log2"]), {})
                 found[int(match["part"] or -1)] = path  # -1: a file that is no part but the whole
         for resolution, found in parts.items():
@@ -124,8 +131,9 @@ class TfrecordSource(Source):
             return None
         try:
             labels = np.load(self._directory / entry["file"], allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise self._error(f"{entry['file']} cannot be read ({error}). {AGAIN}") from None
+        except Exception as error:  # a damaged header makes NumPy raise nearly anything
+            why = getattr(error, "strerror", None) or "it is damaged"
+            raise self._error(f"{entry['file']} cannot be read: {why}. {AGAIN}") from None
         if labels.shape != (len(self),) or labels.dtype.kind not in "iu":
             raise self._error(
                 f"{entry['file']} holds {labels.dtype} {list(labels.shape)} instead of integers "
@@ -187,9 +195,13 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
         DataError: no such files, several sets of them, or an unfinished preparation; see also
             `TfrecordSource`.
     """
-    path = Path(argument).expanduser()
+    path = local_path(uri, argument)
     directory, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
-    names = [entry.name for entry in directory.iterdir()] if directory.is_dir() else []
+    try:
+        entries = sorted(directory.iterdir()) if directory.is_dir() else []
+        names = [entry.name for entry in entries if entry.is_file()]
+    except OSError as error:
+        raise DataError(f"--data={uri}: {directory}: {error.strerror}.") from None
     matches = [FILE.fullmatch(name) for name in names]
     prefixes = sorted({match["prefix"] for match in matches if match})
     if prefix not in (None, *prefixes) or not prefixes:

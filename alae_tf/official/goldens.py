@@ -82,10 +82,13 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise OfficialError(f"{path}: no such file") from None
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
-        raise OfficialError(f"{path}: not a NumPy .npz archive ({error})") from None
+        if isinstance(error, OSError) and error.strerror:
+            raise OfficialError(f"{path}: {error.strerror}") from None
+        raise OfficialError(
+            f"{path}: not a whole NumPy .npz archive of arrays; give a file of numbers from the "
+            "authors' model, as tests/goldens/style32_forward.npz"
+        ) from None
 
 
 def subset(file: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

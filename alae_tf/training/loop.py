@@ -121,6 +121,7 @@ def open_data(config: Config) -> Source:
             f"--data={config.data}: its images have {source.channels} channels; set "
             f"--image_channels={source.channels} (it is {config.image_channels})."
         )
+    source.tell_sizes(config.resolution)
     return source
 
 
@@ -450,7 +451,7 @@ class Run:
             print(f"train: no 1-nearest-neighbour accuracy with over {MOST_NEIGHBOURS:,} images.")
             return
         known, unknown = (
-            features(self.model.encode, data.arrays(part, self.model.resolution))
+            features(self.model.encode, data.all_images(part, self.model.resolution))
             for part in (self.source, held_out)
         )
         accuracy = nearest_neighbour_accuracy(known, self.source.labels, unknown, held_out.labels)

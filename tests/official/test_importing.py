@@ -22,7 +22,7 @@ from alae_tf.official.weights import table
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop
-from export.__main__ import load
+from export.loading import load
 from tests.official.pth_writer import Code, call, name, storage, tensor, write
 from tests.paths import GOLDENS, ROOT
 
