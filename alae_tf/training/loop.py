@@ -24,6 +24,7 @@ from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import sampler
 from alae_tf.training.events import Events
 from alae_tf.training.faults import AWAY, full_disk_as_such, reason
+from alae_tf.training.feed import feed
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.saver import training_variables
 from alae_tf.training.schedule import Growth
@@ -279,24 +280,7 @@ class Run:
         """Points data and model at a level."""
         self.level = level
         self.trainer.set_learning_rate(level)
-        batch = self.config.batch_size(level)
-
-        def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            own = data.batches(
-                self.source,
-                self.config.level_resolution(level),
-                batch,
-                seed=self.config.seed,
-                start=self.images_seen,
-                flip=self.config.flip,
-                worker=context.input_pipeline_id,
-                workers=context.num_input_pipelines,
-            )
-            share = context.get_per_replica_batch_size(batch)
-            whole = share * context.num_input_pipelines == batch
-            return own if whole else own.rebatch(share, drop_remainder=True)
-
-        self.batches = iter(self.strategy.distribute_datasets_from_function(batches))
+        self.batches = feed(self.strategy, self.source, self.config, level, self.images_seen)
         if not self.chief:
             return
         self.model = Autoencoder(self.config, self.trainer.ema, level)
