@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ from alae_tf.config import Config
 from alae_tf.networks import ops
 from alae_tf.networks.alae import ALAE
 from alae_tf.runs.checkpoint import load_ema
+
+# Values of the widest feature map that are computed at once, which bounds the memory: some 200 MB,
+# 8 images of 128 px at 64 channels. More at once is no faster on CPUs.
+PART = 2**23
 
 
 class Autoencoder:
@@ -26,23 +31,44 @@ class Autoencoder:
         resolution: side of the images, in pixels.
 
     Images are taken as uint8 [0, 255] or float [−1, 1], NumPy or tensors, one [H, W, C] or many
-    [N, H, W, C] (one gives one back), H = W = resolution; they are returned as uint8.
+    [N, H, W, C] (one gives one back), H = W = resolution; they are returned as uint8. N may be 0,
+    or as large as the images' own memory allows: they are computed in parts.
     """
 
     def __init__(self, config: Config, alae: ALAE, level: int | None = None, blend: float = 1.0):
         self.config, self.alae, self.blend = config, alae, blend
         self.level = config.levels - 1 if level is None else level
         self.resolution = config.level_resolution(self.level)
-        # The blend is an argument, so that a training run may move it without tracing again.
-        self._encode = tf.function(lambda x, blend: alae.encode(x, self.level, blend))
-        self._decode = tf.function(
-            lambda w, noise, blend: ops.to_pixels(alae.decode(w, self.level, blend, noise))
+        self._shape = (self.resolution, self.resolution, config.image_channels)
+        self._part = max(1, PART // widest(config, self.level))
+
+        def draw(styles, noise, blend):
+            images = alae.decode(styles, self.level, blend, noise)
+            return ops.to_pixels(images), tf.reduce_all(tf.math.is_finite(images))
+
+        def decoder(noise_shapes):
+            maps = [tf.TensorSpec([None, *shape[1:]]) for shape in noise_shapes]
+            styles = tf.TensorSpec([None, config.styles, config.latent_size])
+            return tf.function(draw, input_signature=[styles, maps, tf.TensorSpec([])])
+
+        # Of any number of images, so that each is traced once. The blend is an argument, so that a
+        # training run may move it without tracing again.
+        self._encode = tf.function(
+            lambda x, blend: alae.encode(x, self.level, blend),
+            input_signature=[tf.TensorSpec([None, *self._shape]), tf.TensorSpec([])],
         )
+        self._decode_plain = decoder([])
+        self._decode_noisy = decoder(alae.G.noise_shapes(1, self.level))
 
     def encode(self, images) -> np.ndarray:
         """Images → w, float32 [N, latent] (one image: [latent])."""
-        x, one = self._images(images)
-        return _give(self._encode(x, tf.constant(self.blend)), one)
+        images, one = self._images(images)
+        w = np.empty([len(images), self.config.latent_size], np.float32)
+        for part in self._parts(len(images)):
+            x = images[part]
+            x = ops.to_unit(x) if x.dtype == np.uint8 else tf.constant(x, tf.float32)
+            w[part] = self._encode(x, tf.constant(self.blend)).numpy()
+        return w[0] if one else w
 
     def decode(self, w, noise_mode: str = "const", seed: int = 0) -> np.ndarray:
         """w [N, latent] or styles [N, styles, latent] → images (a single w [latent] → one).
@@ -50,21 +76,27 @@ class Autoencoder:
         Args:
             w: float.
             noise_mode: "const" (the same every time), "random" (from `seed`) or "none".
-            seed: of the random noise.
+            seed: of the random noise; image i has the same whatever N is.
 
         Raises:
-            ValueError: another shape or noise mode.
+            ValueError: another shape or noise mode; w is NaN, infinite or so large that the image
+                is not finite.
         """
-        w = tf.convert_to_tensor(np.asarray(w, np.float32))
-        one = w.shape.rank == 1
-        w = w[tf.newaxis] if one else w
+        with np.errstate(over="ignore"):  # 1e300 becomes infinite and is refused
+            w = np.asarray(w, np.float32)
+        one = w.ndim == 1
+        w = w[np.newaxis] if one else w
         latent, styles = self.config.latent_size, self.config.styles
-        if w.shape[1:] not in ([latent], [styles, latent]):
+        if w.shape[1:] not in ((latent,), (styles, latent)):
             raise ValueError(
                 f"w: got shape {list(w.shape)}, expected [N, {latent}] or [N, {styles}, {latent}]"
             )
-        noise = self.alae.noise(noise_mode, w.shape[0], self.level, seed)
-        return _give(self._decode(w, noise, tf.constant(self.blend)), one)
+        if not np.isfinite(w).all():
+            raise ValueError("w: NaN or infinite, expected finite numbers (of float32)")
+        images = self._draw(
+            len(w), lambda part: self.alae.broadcast(tf.constant(w[part])), noise_mode, seed
+        )
+        return images[0] if one else images
 
     def reconstruct(self, images, noise_mode: str = "const") -> np.ndarray:
         """G(E(x)): keeps the style of x, not its pixels. Images → uint8 images of that shape."""
@@ -77,7 +109,7 @@ class Autoencoder:
 
         Args:
             count: images.
-            seed: of z; the same seed gives the same images.
+            seed: of z; the same seed gives the same images, and more of them begin with these.
             psi: truncation, 1 for none; default: the config's `truncation_psi`.
             noise_mode: as in `decode`.
 
@@ -85,38 +117,71 @@ class Autoencoder:
             uint8 [count, H, W, C].
 
         Raises:
-            ValueError: a count below 1, or another noise mode.
+            ValueError: a count below 1, a psi that is not finite, or another noise mode.
         """
         if count < 1:
             raise ValueError(f"count: got {count}, expected 1 or more")
-        z = tf.random.stateless_normal([count, self.config.latent_size], [seed, 0])
         psi = self.config.truncation_psi if psi is None else psi
-        styles = self.alae.truncate(self.alae.map(z), psi, self.config.truncation_cutoff)
-        return self.decode(styles, noise_mode, seed)
+        if not np.isfinite(psi):
+            raise ValueError(f"psi: got {psi}, expected a finite number, as 0.7")
+        z = tf.random.stateless_normal([count, self.config.latent_size], [seed, 0])
 
-    def _images(self, images) -> tuple[tf.Tensor, bool]:
+        def styles(part: slice) -> tf.Tensor:
+            cutoff = self.config.truncation_cutoff
+            return self.alae.truncate(self.alae.map(z[part]), psi, cutoff)
+
+        return self._draw(count, styles, noise_mode, seed)
+
+    def _parts(self, count: int) -> Iterator[slice]:
+        """What of `count` images is computed at once."""
+        return (slice(start, start + self._part) for start in range(0, count, self._part))
+
+    def _draw(
+        self, count: int, styles: Callable[[slice], tf.Tensor], noise_mode: str, seed: int
+    ) -> np.ndarray:
+        """Images of styles(part) [n, styles, latent]: uint8 [count, H, W, C]."""
+        # All noise at once, so that an image's does not depend on the parts.
+        noise = self.alae.noise(noise_mode, count, self.level, seed) or []
+        decode = self._decode_noisy if noise else self._decode_plain
+        images = np.empty([count, *self._shape], np.uint8)
+        for part in self._parts(count):
+            maps = [each if each.shape[0] == 1 else each[part] for each in noise]
+            pixels, finite = decode(styles(part), maps, tf.constant(self.blend))
+            if not finite:
+                raise ValueError("w: so large (or psi is) that the image is not finite")
+            images[part] = pixels.numpy()
+        return images
+
+    def _images(self, images) -> tuple[np.ndarray, bool]:
+        """The images, checked: uint8 or float [N, H, W, C]; and whether one alone was given."""
         images = np.asarray(images)
         one = images.ndim == 3
         images = images[np.newaxis] if one else images
-        expected = (self.resolution, self.resolution, self.config.image_channels)
-        if images.ndim != 4 or images.shape[1:] != expected:
+        if images.ndim != 4 or images.shape[1:] != self._shape:
             raise ValueError(
                 f"images: got shape {list(images.shape)}, expected [N, "
-                f"{', '.join(map(str, expected))}] or one [{', '.join(map(str, expected))}]"
+                f"{', '.join(map(str, self._shape))}] or one [{', '.join(map(str, self._shape))}]"
             )
         if images.dtype == np.uint8:
-            return ops.to_unit(images), one
+            return images, one
         if not np.issubdtype(images.dtype, np.floating):
             raise ValueError(f"images: got dtype {images.dtype}, expected uint8 or a float type")
-        if images.size and not np.abs(images).max() <= 1.0 + 1e-3:
+        low, high = (images.min(), images.max()) if images.size else (0.0, 0.0)
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ValueError("images: NaN or infinite, expected floats in [−1, 1]")
+        if max(-low, high) > 1.0 + 1e-3:
             raise ValueError(
                 "images: floats beyond [−1, 1]; give pixels as uint8, or scale them by x/127.5 − 1"
             )
-        return tf.constant(images, tf.float32), one
+        return images, one
 
 
-def _give(result: tf.Tensor, one: bool) -> np.ndarray:
-    return result.numpy()[0] if one else result.numpy()
+def widest(config: Config, level: int) -> int:
+    """Values an image has in the largest feature map of E and G at a level."""
+    if config.architecture == "mlp":
+        return max(config.hidden_size, config.image_size**2 * config.image_channels)
+    channels = min(config.max_channels, config.start_channels * 2 ** (config.levels - 1 - level))
+    return config.level_resolution(level) ** 2 * channels
 
 
 def load_model(run_dir: str | Path) -> Autoencoder:

@@ -1,4 +1,4 @@
-"""What a run is: one frozen record, checked when it is made, written as an absl flagfile.
+"""What a run is: one frozen record, checked when it is made, written as a flagfile.
 
 No TensorFlow and no absl here, so that a config can be read and checked in a few milliseconds.
 """
@@ -10,19 +10,41 @@ import math
 import typing
 from pathlib import Path
 
-from alae_tf.errors import AlaeError
+from alae_tf import flagfile
+from alae_tf.errors import ConfigError
 
 # What the first version called a setting → its name now. Runs of it still load.
 RENAMED = {"slow_copy_images": "ema_images"}
+# The settings' groups, in this order in the record and in --help.
+GROUPS = {
+    "data": "the images",
+    "model": "the networks and their sizes",
+    "schedule": "how long, how many images at a time, how fast",
+    "optimisation": "the losses and how the weights follow them",
+    "run": "on what it runs, what it saves and shows",
+}
+# Settings that only a StyleALAE reads, besides those of its sizes; of an MLP they are passed over.
+STYLE_ONLY = ("epochs_by_level", "style_mixing")
 
 
-class ConfigError(AlaeError):
-    """A setting is wrong; the message names the flag, what it was and what would be right."""
+def setting(
+    group: str,
+    default: object,
+    help: str,
+    within: str = "",
+    choices: tuple[str, ...] = (),
+) -> typing.Any:
+    """A dataclass field that knows its flag.
 
-
-def setting(default: object, help: str, choices: tuple[str, ...] = ()) -> typing.Any:
-    """A dataclass field that carries the help text and the choices of its flag."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+    Args:
+        group: one of `GROUPS`.
+        default: its value if none is given.
+        help: what it means.
+        within: the interval of its numbers, as "(0, 1e9]": more than 0, at most 10^9.
+        choices: all its values.
+    """
+    metadata = {"group": group, "help": help, "within": within, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,88 +58,140 @@ class Config:
         ConfigError: a value is out of range, or two values do not go together.
     """
 
-    architecture: str = setting(
-        "style",
-        "style: StyleALAE, convolutional, grown level by level; mlp: the permutation-invariant "
-        "MLP-ALAE of the paper's MNIST table.",
-        choices=("style", "mlp"),
-    )
-    image_channels: int = setting(1, "Channels of the images: 1 (grey) or 3 (RGB).")
-    levels: int = setting(
-        4, "style: number of resolutions, 4 to 2^(levels+1) pixels [LAYER_COUNT]. mlp: 1."
-    )
-    start_channels: int = setting(64, "style: channels at full resolution [START_CHANNEL_COUNT].")
-    max_channels: int = setting(256, "style: most channels of any layer [MAX_CHANNEL_COUNT].")
-    image_size: int = setting(28, "mlp: side of the square images, in pixels.")
-    hidden_size: int = setting(1024, "mlp: width of the two hidden layers of E and of G.")
-    output_slope: float = setting(
-        0.2,
-        "mlp: slope of leaky ReLU in G and after E's last layer. 0.2 as in the released "
-        "defaults; the authors' own MNIST run used 0.01.",
-    )
-    latent_size: int = setting(256, "Length of z and of w [LATENT_SPACE_SIZE].")
-    mapping_layers: int = setting(8, "Layers of F, the mapping network [MAPPING_LAYERS].")
-
     data: str = setting(
+        "data",
         "mnist5k:",
         "The images: mnist5k: (5,000 digits, no download), idx:DIR (files in MNIST's format), "
         "folder:DIR (PNG, JPEG, WebP), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (what "
         "alae_tf.prepare or StyleGAN's tool wrote).",
     )
-    flip: bool = setting(True, "Mirror images left-right at random; switch off for digits.")
-    epochs: float = setting(60.0, "Length of the whole run, in passes over the training images.")
+    image_channels: int = setting("data", 1, "Channels of the images: 1 (grey) or 3 (RGB).")
+    flip: bool = setting("data", True, "Mirror images left-right at random; switch off for digits.")
+
+    architecture: str = setting(
+        "model",
+        "style",
+        "style: StyleALAE, convolutional, grown level by level; mlp: the permutation-invariant "
+        "MLP-ALAE of the paper's MNIST table.",
+        choices=("style", "mlp"),
+    )
+    levels: int = setting(
+        "model",
+        4,
+        "style: number of resolutions, 4 to 2^(levels+1) pixels [LAYER_COUNT]. mlp: 1.",
+        within="[1, 9]",
+    )
+    start_channels: int = setting(
+        "model",
+        64,
+        "style: channels at full resolution [START_CHANNEL_COUNT].",
+        within="[1, 16384]",
+    )
+    max_channels: int = setting(
+        "model", 256, "style: most channels of any layer [MAX_CHANNEL_COUNT].", within="[1, 16384]"
+    )
+    image_size: int = setting(
+        "model", 28, "mlp: side of the square images, in pixels.", within="[1, 1024]"
+    )
+    hidden_size: int = setting(
+        "model", 1024, "mlp: width of the two hidden layers of E and of G.", within="[1, 65536]"
+    )
+    output_slope: float = setting(
+        "model",
+        0.2,
+        "mlp: slope of leaky ReLU in G and after E's last layer. 0.2 as in the released "
+        "defaults; the authors' own MNIST run used 0.01.",
+        within="[0, 1)",
+    )
+    latent_size: int = setting(
+        "model", 256, "Length of z and of w [LATENT_SPACE_SIZE].", within="[1, 65536]"
+    )
+    mapping_layers: int = setting(
+        "model", 8, "Layers of F, the mapping network [MAPPING_LAYERS].", within="[1, 256]"
+    )
+
+    epochs: float = setting(
+        "schedule",
+        60.0,
+        "Length of the whole run, in passes over the training images.",
+        within="(0, 1e9]",
+    )
     epochs_by_level: tuple[float, ...] = setting(
+        "schedule",
         (10.0,),
         "style: passes over the images at each level; the last level goes on until --epochs. "
         "From level 1 on, its first half fades in [EPOCHS_PER_LOD].",
+        within="(0, 1e9]",
     )
     batch_by_level: tuple[int, ...] = setting(
-        (128,), "Images an iteration, over all replicas, by level [LOD_2_BATCH_8GPU]."
+        "schedule",
+        (128,),
+        "Images an iteration, over all replicas, by level [LOD_2_BATCH_8GPU].",
+        within="[1, 1048576]",
     )
-    learning_rate_by_level: tuple[float, ...] = setting((0.0015,), "Learning rate by level.")
-    adam_beta_2: float = setting(
-        0.99, "Decay of the mean squared gradient; there is no first moment (beta 1 is 0)."
+    learning_rate_by_level: tuple[float, ...] = setting(
+        "schedule", (0.0015,), "Learning rate by level.", within="(0, 1e30]"
     )
 
+    adam_beta_2: float = setting(
+        "optimisation",
+        0.99,
+        "Decay of the mean squared gradient; there is no first moment (beta 1 is 0).",
+        within="[0, 1)",
+    )
     latent_update: str = setting(
+        "optimisation",
         "EG",
         "Networks that move in update 3, the latent reconstruction. EG as in the paper's "
         "Algorithm 1; EFG as in the released code, where F moves too, through G's input.",
         choices=("EG", "EFG"),
     )
-    r1_gamma: float = setting(10.0, "Weight of the gradient penalty R1 on real images; 0: none.")
+    r1_gamma: float = setting(
+        "optimisation",
+        10.0,
+        "Weight of the gradient penalty R1 on real images; 0: none.",
+        within="[0, 1e30]",
+    )
     r1_every: int = setting(
+        "optimisation",
         1,
         "R1 in every k-th iteration only, k times as strong (lazy regularisation of StyleGAN2): "
         "about a quarter less work at k = 4 or more; 1 is the paper.",
+        within="[1, 1e6]",
     )
     style_mixing: float = setting(
+        "optimisation",
         0.9,
         "style: probability that the later styles of a whole batch come from a second z, from a "
         "random layer on, in updates 1 and 2.",
+        within="[0, 1]",
     )
-    w_avg_decay: float = setting(0.995, "Decay of w_avg, the running mean of w.")
+    w_avg_decay: float = setting(
+        "optimisation", 0.995, "Decay of w_avg, the running mean of w.", within="[0, 1)"
+    )
     ema_images: float = setting(
-        10000.0, "Half-life of the EMA of the weights, in images [0.5^(batch/10000)]."
+        "optimisation",
+        10000.0,
+        "Half-life of the EMA of the weights, in images [0.5^(batch/10000)].",
+        within="(0, 1e12]",
     )
-    truncation_psi: float = setting(0.7, "Truncation in samples: w_avg + psi (w - w_avg); 1: none.")
-    truncation_cutoff: int = setting(8, "Styles from this one on are never truncated.")
-
-    seed: int = setting(0, "The same seed gives the same run, to the bit, on one machine.")
     precision: str = setting(
+        "optimisation",
         "float32",
         "bfloat16, float16: convolutions and activations in it, all else (weights, statistics, "
         "styles, w, losses) in float32; for hardware with units for it. float16 scales the losses "
         "and skips updates whose gradients overflow.",
         choices=("float32", "bfloat16", "float16"),
     )
-    xla: bool = setting(
-        False,
-        "Compile the forward and backward passes with XLA. Measure first: on CPUs it helps "
-        "the MLP and hurts the convolutions.",
-    )
 
+    seed: int = setting(
+        "run",
+        0,
+        "The same seed gives the same run, to the bit, on one machine.",
+        within="[0, 2147483647]",
+    )
     strategy: str = setting(
+        "run",
         "auto",
         "mirrored: all GPUs of this machine (or its CPU); multi_worker: several machines, each "
         "running this command, found by TF_CONFIG, Slurm or Kubernetes; one_device: the first "
@@ -125,35 +199,59 @@ class Config:
         choices=("auto", "mirrored", "multi_worker", "one_device"),
     )
     accumulate: int = setting(
+        "run",
         1,
         "Parts into which each replica's share of the batch is cut, to need that much less "
         "memory; the gradients are added up, so the result is that of the whole batch.",
+        within="[1, 1048576]",
+    )
+    xla: bool = setting(
+        "run",
+        False,
+        "Compile the forward and backward passes with XLA. Measure first: on CPUs it helps "
+        "the MLP and hurts the convolutions.",
     )
     max_hours: float = setting(
+        "run",
         0.0,
         "Hours after which this process saves and stops with exit code 75, for schedulers with a "
         "time limit; the same command again goes on. 0: no limit.",
+        within="[0, 1e6]",
     )
     checkpoint_minutes: float = setting(
-        10.0, "Minutes between checkpoints; also written at each level's start and at the end."
+        "run",
+        10.0,
+        "Minutes between checkpoints; also written at each level's start and at the end.",
+        within="(0, 1e8]",
     )
-    keep_checkpoints: int = setting(3, "Checkpoints kept; older ones are deleted.")
-    sample_images: int = setting(100_000, "Images between two sample grids.")
-    log_images: int = setting(2_000, "Images between two rows of metrics.csv and TensorBoard.")
+    keep_checkpoints: int = setting(
+        "run", 3, "Checkpoints kept; older ones are deleted.", within="[1, 1e6]"
+    )
+    sample_images: int = setting(
+        "run", 100_000, "Images between two sample grids.", within="[1, 1e12]"
+    )
+    log_images: int = setting(
+        "run",
+        2_000,
+        "Images between two rows of metrics.csv and TensorBoard.",
+        within="[1, 1e12]",
+    )
+    truncation_psi: float = setting(
+        "run",
+        0.7,
+        "Truncation in samples: w_avg + psi (w - w_avg); 1: none.",
+        within="[0, 2]",
+    )
+    truncation_cutoff: int = setting(
+        "run", 8, "Styles from this one on are never truncated.", within="[0, 1e6]"
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            _check_type(field, getattr(self, field.name))
+            _check(field, getattr(self, field.name))
         need = self._need
         need(self.image_channels in (1, 3), "image_channels", "1 (grey) or 3 (RGB)")
-        counts = ("latent_size", "mapping_layers", "keep_checkpoints", "r1_every", "accumulate")
-        for name in counts:
-            need(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("sample_images", "log_images"):
-            need(getattr(self, name) >= 1, name, "at least 1 image")
         if self.architecture == "style":
-            need(1 <= self.levels <= 9, "levels", "1 to 9 (4 to 1024 pixels)")
-            need(self.start_channels >= 1, "start_channels", "at least 1")
             need(
                 self.max_channels >= self.start_channels,
                 "max_channels",
@@ -161,9 +259,6 @@ class Config:
             )
         else:
             need(self.levels == 1, "levels", "1 with --architecture=mlp, which does not grow")
-            need(self.image_size >= 1, "image_size", "at least 1 pixel")
-            need(self.hidden_size >= 1, "hidden_size", "at least 1")
-            need(0 <= self.output_slope < 1, "output_slope", "in [0, 1)")
             need(self.precision == "float32", "precision", "float32 with --architecture=mlp")
         of_mlp = ("image_size", "hidden_size", "output_slope")
         of_style = ("start_channels", "max_channels")
@@ -179,18 +274,6 @@ class Config:
                 name,
                 f"at most {self.levels} numbers with --levels={self.levels}",
             )
-            need(all(value > 0 for value in values), name, "greater than 0 throughout")
-        need(self.epochs > 0, "epochs", "greater than 0")
-        need(0 <= self.adam_beta_2 < 1, "adam_beta_2", "in [0, 1)")
-        need(self.r1_gamma >= 0, "r1_gamma", "0 or more")
-        need(0 <= self.style_mixing <= 1, "style_mixing", "a probability, in [0, 1]")
-        need(0 <= self.w_avg_decay < 1, "w_avg_decay", "in [0, 1)")
-        need(self.ema_images > 0, "ema_images", "greater than 0")
-        need(0 <= self.truncation_psi <= 2, "truncation_psi", "in [0, 2]; 1 truncates nothing")
-        need(self.truncation_cutoff >= 0, "truncation_cutoff", "0 or more")
-        need(0 <= self.seed < 2**31, "seed", "in [0, 2^31)")
-        need(self.max_hours >= 0, "max_hours", "0 (no limit) or more")
-        need(self.checkpoint_minutes > 0, "checkpoint_minutes", "greater than 0")
 
     def _need(self, holds: bool, name: str, right: str) -> None:
         if not holds:
@@ -222,10 +305,20 @@ class Config:
         """A copy with some fields changed, checked like a new one."""
         return dataclasses.replace(self, **changes)
 
+    @property
+    def passed_over(self) -> list[str]:
+        """Settings other than their defaults that this architecture has no use for."""
+        return [
+            name
+            for name in STYLE_ONLY
+            if self.architecture == "mlp"
+            and getattr(self, name) != type(self).__dataclass_fields__[name].default
+        ]
+
     def to_flagfile(self) -> str:
-        """The config as the text of an absl flagfile, every field in it."""
+        """The config as the text of a flagfile, every field in it."""
         return "".join(
-            f"--{field.name}={_to_text(getattr(self, field.name))}\n"
+            f"--{field.name}={flagfile.quote(_to_text(getattr(self, field.name)))}\n"
             for field in dataclasses.fields(self)
         )
 
@@ -245,24 +338,15 @@ class Config:
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
-        """Reads the flagfile that `to_flagfile` wrote (one `--name=value` a line, # comments)."""
+        """Reads a flagfile (`alae_tf.flagfile`), also one of the first version.
+
+        Raises:
+            ConfigError: it cannot be read, or a setting in it is wrong.
+        """
+        arguments = flagfile.read(str(path))
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read as a flagfile ({error}).") from None
-        values = {}
-        for number, line in enumerate(lines, start=1):
-            line = line.strip()
-            if not line or line.startswith("#"):
-                continue
-            name, equals, text = line.lstrip("-").partition("=")
-            if not line.startswith("--") or not equals:
-                raise ConfigError(
-                    f"{path}, line {number}: {line!r} is not of the form --name=value."
-                )
-            values[RENAMED.get(name, name)] = text
-        try:
-            return cls.from_text(values)
+            values = _by_name(arguments)
+            return cls.from_text({RENAMED.get(name, name): text for name, text in values.items()})
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
@@ -291,13 +375,35 @@ def _to_text(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
+def _by_name(arguments: list[str]) -> dict[str, str]:
+    """Texts by name from arguments, which are taken as absl takes them."""
+    booleans = [field.name for field in dataclasses.fields(Config) if field_type(field) is bool]
+    left, values = list(arguments), {}
+    while left:
+        argument = left.pop(0)
+        name, equals, text = argument.removeprefix("-").removeprefix("-").partition("=")
+        if not flagfile.is_flag(argument):
+            raise ConfigError(f"{argument!r} is not of the form --name=value.")
+        if not equals and name in booleans:
+            text = "true"
+        elif not equals and name.removeprefix("no") in booleans:
+            name, text = name.removeprefix("no"), "false"
+        elif not equals:
+            text = flagfile.value_of(argument, left)
+            left.pop(0)
+        values[name] = text
+    return values
+
+
 def _from_text(field: dataclasses.Field, text: str) -> object:
     kind = field_type(field)
     try:
         if is_list(field):
             return tuple(kind(entry) for entry in text.split(","))
         if kind is bool:
-            return {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()]
+            return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[
+                text.strip().lower()
+            ]
         return kind(text)
     except (ValueError, KeyError):
         wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
@@ -306,16 +412,39 @@ def _from_text(field: dataclasses.Field, text: str) -> object:
         raise ConfigError(f"--{field.name}={text}: must be {wanted}.") from None
 
 
-def _check_type(field: dataclasses.Field, value: object) -> None:
+def _check(field: dataclasses.Field, value: object) -> None:
     kind, entries = field_type(field), value if is_list(field) else (value,)
     if not isinstance(entries, tuple):
         raise ConfigError(f"--{field.name}={value!r}: must be a tuple of {kind.__name__}.")
+    flag = f"--{field.name}={_to_text(value)}"
+    each = " throughout" if is_list(field) else ""
+    within, choices = field.metadata["within"], field.metadata["choices"]
     for entry in entries:
         fits = isinstance(entry, int | float) if kind is float else isinstance(entry, kind)
         if not fits or (isinstance(entry, bool) and kind is not bool):
-            raise ConfigError(f"--{field.name}={_to_text(value)}: must be of type {kind.__name__}.")
-        if kind is float and not math.isfinite(entry):
-            raise ConfigError(f"--{field.name}={_to_text(value)}: must be a finite number.")
-    choices = field.metadata["choices"]
+            raise ConfigError(f"{flag}: must be of type {kind.__name__}.")
+        if isinstance(entry, float) and not math.isfinite(entry):
+            raise ConfigError(f"{flag}: must be a finite number.")
+        if within and not _inside(entry, within):
+            raise ConfigError(f"{flag}: must be {_in_words(within)}{each}.")
     if choices and value not in choices:
-        raise ConfigError(f"--{field.name}={value}: must be one of {', '.join(choices)}.")
+        raise ConfigError(f"{flag}: must be one of {', '.join(choices)}.")
+
+
+def _ends(within: str) -> tuple[float, float]:
+    low, high = within[1:-1].split(",")
+    return float(low), float(high)
+
+
+def _inside(number: typing.Any, within: str) -> bool:
+    low, high = _ends(within)
+    above = number >= low if within[0] == "[" else number > low
+    return above and (number <= high if within[-1] == "]" else number < high)
+
+
+def _in_words(within: str) -> str:
+    low, high = (f"{end:,.0f}" if end < 1e15 else f"{end:g}" for end in _ends(within))
+    if within[0] == "[" and within[-1] == "]":
+        return f"{low} to {high}"
+    least = f"{low} or more" if within[0] == "[" else f"more than {low}"
+    return f"{least}, and {'at most' if within[-1] == ']' else 'less than'} {high}"

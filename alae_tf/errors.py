@@ -20,6 +20,10 @@ class AlaeError(ValueError):
     exit_code = 2
 
 
+class ConfigError(AlaeError):
+    """A setting is wrong; the message names the flag, what it was and what would be right."""
+
+
 def guarded(command: str, work: Callable[[], int | None]) -> int:
     """Runs a command's work; what users can mend is printed on stderr as one message.
 
@@ -27,6 +31,12 @@ def guarded(command: str, work: Callable[[], int | None]) -> int:
         The exit code: 0 (or what `work` returns) done; an error's own; 130 stopped by Ctrl-C.
     """
     try:
+        for argument in sys.argv[1:]:
+            if not is_utf8(argument):
+                raise ConfigError(
+                    f"{argument}: is not UTF-8, which TensorFlow wants of names; "
+                    "rename the file or directory, or name it by a link."
+                )
         return work() or 0
     except AlaeError as error:
         print(f"{command}: {printable(str(error))}", file=sys.stderr)
@@ -37,6 +47,32 @@ def guarded(command: str, work: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print(f"{command}: stopped.", file=sys.stderr)
         return 130
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text from the command line was UTF-8 there; other bytes have become surrogates."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def program(module: str) -> str:
+    """What a user types to run a command: `alae train` if that was typed, else `python -m …`.
+
+    Args:
+        module: the command's, as "alae_tf.train".
+    """
+    typed = sys.argv[0]  # `alae_tf.__main__` puts the whole command there
+    return typed if typed.startswith(("alae ", "python -m alae_tf ")) else f"python -m {module}"
+
+
+def reason(message: str) -> str:
+    """The line of TensorFlow's message that says why, without the stack around it."""
+    for mark in ("DataError: ", "assertion failed: "):  # of a source inside tf.data; of tf.Assert
+        own = message.rpartition(mark)[2]
+        if own != message:
+            return own.splitlines()[0].rstrip(". ")
+    around = ("Graph execution error", "Detected at", "<stack traces")
+    lines = [line for line in message.splitlines() if line.strip() and not line[0].isspace()]
+    return next((line for line in lines if not line.startswith(around)), message).rstrip(". ")
 
 
 def printable(text: str) -> str:

@@ -1,6 +1,7 @@
 """Trained models as files for others to run: SavedModel, TFLite and ONNX.
 
-`python -m export --help`; nothing here imports TensorFlow before it is needed.
+`python -m export --help`; nothing here imports TensorFlow before it is needed. A wheel carries this
+folder as `alae_tf.export`, so that its modules name one another relatively.
 """
 
 from alae_tf.errors import AlaeError
@@ -9,4 +10,10 @@ QUANTIZATIONS = ("none", "float16", "dynamic_int8", "int8")  # of TFLite files
 
 
 class ExportError(AlaeError):
-    """Something the user can mend; the message names the flag or file and what would be right."""
+    """A wrong flag, file or setting; the message names it and what would be right. Exit code 2."""
+
+
+class ExportFailed(ExportError):
+    """The work failed on the way; the message says where and why."""
+
+    exit_code = 1

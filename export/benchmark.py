@@ -11,13 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from alae_tf.errors import guarded
-from export import QUANTIZATIONS, ExportError
-from export.__main__ import load
+from alae_tf.errors import guarded, program
+from alae_tf.files import write_atomic
+
+from . import QUANTIZATIONS, ExportFailed
+from .__main__ import add_model_flags
 
 THREADS = (1, 2)
 BATCHES = (1, 8)
-MATMUL_SIZE = 3000
 TIMES = 15  # of which a latency is the median
 FILES = {
     "TFLite float32": "{}.tflite",
@@ -31,18 +32,16 @@ FILES = {
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m export.benchmark",
+        prog=program(f"{__package__}.benchmark"),
         description=__doc__,
-        epilog="Example: python -m export.benchmark --untrained=configs/celeba128.cfg",
+        epilog="Example: %(prog)s --untrained=configs/celeba128.cfg",
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run_dir", type=Path, help="a run")
-    what.add_argument("--untrained", type=Path, metavar="CONFIG", help="random weights instead")
-    parser.add_argument("--level", type=int, help="default: as trained, or the top one")
+    add_model_flags(parser)
     parser.add_argument("--json", type=Path, help="write the result here too")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # of the child processes
     parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
+    args.given = sys.argv[1:] if arguments is None else arguments
     if args.json and not args.json.resolve().parent.is_dir():
         parser.error(f"--json={args.json}: its directory does not exist.")
     return args
@@ -53,8 +52,8 @@ def write_files(model, folder: Path) -> None:
     import numpy as np
     from tqdm import tqdm
 
-    from export import onnx, saved_model, tflite
-    from export.graphs import Graphs
+    from . import onnx, publish, saved_model, tflite
+    from .graphs import Graphs
 
     graphs = Graphs(model)
     signatures = graphs.device_signatures()
@@ -70,9 +69,9 @@ def write_files(model, folder: Path) -> None:
         source = "encoder_uint8" if (graph, kind) == ("encoder", "int8") else graph
         file = tflite.convert(folder / "saved_model", source)
         if kind != "none":
-            batches = [_input(signatures[source][1][0], 1, random) for _ in range(4)]
-            file = tflite.quantize(file, kind, batches, mlp)
-        (folder / f"{graph}{tflite.SUFFIX[kind]}.tflite").write_bytes(file)
+            inputs = _input(signatures[source][1][0], 4, random)
+            file = tflite.quantize(file, kind, [inputs], mlp)
+        (folder / f"{graph}{publish.SUFFIX[kind]}.tflite").write_bytes(file)
 
 
 def _input(spec, batch: int, random):
@@ -90,9 +89,11 @@ def measure(model, folder: Path, threads: int) -> list[dict[str, object]]:
     import numpy as np
     import tensorflow as tf
 
-    from export import runtimes
-    from export.graphs import Graphs
-    from export.parity import seconds
+    from alae_tf.timing import median_seconds
+
+    from . import runtimes
+    from .graphs import Graphs
+    from .litert import TFLite
 
     signatures = Graphs(model).device_signatures()
     loaded = runtimes.SavedModel(folder / "saved_model")
@@ -108,7 +109,7 @@ def measure(model, folder: Path, threads: int) -> list[dict[str, object]]:
         sizes = {"SavedModel": None, "Keras": None}
         for name, pattern in FILES.items():
             path = folder / pattern.format(graph)
-            load_file = runtimes.ONNX if name == "ONNX Runtime" else runtimes.TFLite
+            load_file = runtimes.ONNX if name == "ONNX Runtime" else TFLite
             runs[name], sizes[name] = load_file(path, threads), path.stat().st_size
         for (name, run), batch in itertools.product(runs.items(), BATCHES):
             int8 = name == "TFLite int8" and graph == "encoder"
@@ -120,32 +121,24 @@ def measure(model, folder: Path, threads: int) -> list[dict[str, object]]:
                     "runtime": name,
                     "batch": batch,
                     "threads": threads,
-                    "ms": 1e3 * seconds(lambda run=run, x=x: run(x), TIMES),
+                    "ms": 1e3 * median_seconds(lambda run=run, x=x: run(x), TIMES),
                     "size": sizes[name],
                 }
             )
     return rows
 
 
-def matmul_gflops() -> float:
-    """Rate of a float32 matrix product in TensorFlow, on this process' threads."""
-    import tensorflow as tf
-
-    from export.parity import seconds
-
-    a = tf.random.stateless_normal([MATMUL_SIZE] * 2, [0, 0])
-    multiply = tf.function(lambda: tf.reduce_sum(a @ a))
-    multiply().numpy()
-    return 2e-9 * MATMUL_SIZE**3 / seconds(lambda: multiply().numpy())
-
-
 def child(args: argparse.Namespace) -> None:
     """Measures with one number of threads, which TensorFlow takes once a process."""
     import tensorflow as tf
 
+    from alae_tf.timing import matmul_gflops
+
+    from .loading import load
+
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    model = load(args.run_dir, args.untrained, args.level)
+    model, _ = load(args.run_dir, args.untrained, args.level)
     rows = measure(model, args.folder, args.threads)
     (args.folder / f"rows{args.threads}.json").write_text(json.dumps([matmul_gflops(), rows]))
 
@@ -168,17 +161,19 @@ def table(rows: list[dict[str, object]]) -> str:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the files once, then measures in a process for each number of threads."""
-    model = load(args.run_dir, args.untrained, args.level)
+    from .loading import load
+
+    model, _ = load(args.run_dir, args.untrained, args.level)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_files(model, folder)
         result, rates = [], {}
         for threads in THREADS:
-            command = [sys.executable, "-m", "export.benchmark", *sys.argv[1:]]
+            command = [sys.executable, "-m", f"{__package__}.benchmark", *args.given]
             command += [f"--folder={folder}", f"--threads={threads}"]
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
             if done.returncode:
-                raise ExportError(f"measuring with {threads} threads failed:\n{done.stderr}")
+                raise ExportFailed(f"measuring with {threads} threads failed:\n{done.stderr}")
             rates[threads], rows = json.loads((folder / f"rows{threads}.json").read_text())
             result += rows
     print(table(result))
@@ -186,11 +181,11 @@ def run(args: argparse.Namespace) -> None:
         print(f"matrix product, {threads} thread{'s'[: threads - 1]}: {rate:.0f} GFLOP/s")
     if args.json:
         text = json.dumps({"matmul_gflops": rates, "rows": result}, indent=1)
-        args.json.write_text(text + "\n")
+        write_atomic(args.json, f"{text}\n".encode())
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 a run or config is at fault, 2 a wrong flag."""
+    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag, run or config."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = parse(arguments)
     return guarded("benchmark", lambda: child(args) if args.folder else run(args))

@@ -8,27 +8,68 @@ from __future__ import annotations
 
 import argparse
 import base64
-import io
 import json
+import math
 import os
+import queue
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
-from PIL import Image
 
-from alae_tf.errors import guarded
-from alae_tf.images.read import read_image
-from export import ExportError
-from export.encode import find, grid, read_codes, write
+from alae_tf.errors import guarded, program, reason
+from alae_tf.images.picture import lay_out, png
+
+from . import ExportError, ExportFailed
+from .encode import Images, is_colour, read_codes, read_colour, write
 
 ATTEMPTS = 5
 MOST_BYTES = 2**28  # a gRPC message
+MOST_JSON = 2**30  # bytes of a REST answer; numbers are longer there
+MOST_LATENT = 2**16
+MOST_WORDS = 500  # characters of a server's message
+Result = TypeVar("Result")
 
 
-class ServerError(ExportError):
-    """The server cannot be reached, or refused the request; the message is its own."""
+class ServerError(ExportFailed):
+    """The server cannot be reached, or refused the request; the message is its own.
+
+    Args:
+        message: what it says.
+        refused: whether it found fault with what was sent.
+    """
+
+    def __init__(self, message: str, refused: bool = False):
+        super().__init__(message)
+        self.refused = refused
+
+
+def within(seconds: float, work: Callable[[], Result]) -> Result:
+    """What work() returns, or raises, if that takes no longer; else it is left to itself.
+
+    Raises:
+        TimeoutError: it takes longer.
+    """
+    outcome: queue.SimpleQueue = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put((work(), None))
+        except BaseException as error:
+            outcome.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return result
 
 
 class Rest:
@@ -37,7 +78,7 @@ class Rest:
     Args:
         url: http://host:port, with /v1/models/NAME or without.
         model: name of the model, if the URL has none.
-        timeout: seconds, for one attempt.
+        timeout: seconds a request may take, all attempts and the whole answer together.
     """
 
     def __init__(self, url: str, model: str, timeout: float):
@@ -79,14 +120,19 @@ class Rest:
         ]
         answer = self.ask("post", ":predict", {"signature_name": signature, "instances": rows})
         rows = answer.get("predictions") if isinstance(answer, dict) else None
-        if not rows:
+        if not rows or not isinstance(rows, list):
             raise ServerError(f"{self.url}: the answer has no predictions.")
         try:
             if isinstance(rows[0], dict):
                 outputs = {name: np.array([row[name] for row in rows]) for name in rows[0]}
             else:
                 outputs = {"": np.array(rows)}
-        except (KeyError, TypeError, ValueError):  # ragged, or rows of different outputs
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+        ):  # ragged, or rows of different outputs
             raise ServerError(f"{self.url}: the predictions are not rows of one kind.") from None
         return outputs
 
@@ -96,8 +142,8 @@ class Rest:
             answer = self.ask("get", "/metadata", None)
             signatures = answer["metadata"]["signature_def"]["signature_def"]
             dims = signatures["generate"]["inputs"]["z"]["tensor_shape"]["dim"]
-            return int(dims[1]["size"])
-        except (KeyError, IndexError, TypeError, ValueError) as error:  # ServerError among them
+            return checked_size(int(dims[1]["size"]), self.url)
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise ServerError(
                 f"{self.url}: does not tell the length of z; give --latent_size ({error})."
             ) from None
@@ -106,24 +152,42 @@ class Rest:
         """One request; its answer as JSON."""
         import requests
 
+        def send() -> tuple[int, bytes]:
+            where = self.url + end
+            with self.session.request(
+                method, where, json=body, timeout=self.timeout, stream=True
+            ) as answer:
+                data = bytearray()
+                for chunk in answer.iter_content(2**16):
+                    data += chunk
+                    if len(data) > MOST_JSON:
+                        raise ServerError(f"{self.url}: the answer does not end.")
+                return answer.status_code, bytes(data)
+
         try:
-            answer = self.session.request(method, self.url + end, json=body, timeout=self.timeout)
-        except requests.exceptions.Timeout:
-            raise ServerError(f"{self.url}: no answer in {self.timeout:g} s (--timeout).") from None
-        except requests.exceptions.RequestException as error:
+            status, data = within(self.timeout, send)
+        except (TimeoutError, requests.exceptions.Timeout):
+            raise ServerError(
+                f"{self.url}: no whole answer in {self.timeout:g} s (--timeout)."
+            ) from None
+        except (requests.exceptions.RequestException, ValueError) as error:
+            if isinstance(error, ServerError):
+                raise
             raise ServerError(f"{self.url}: cannot be reached ({_last_words(error)}).") from None
-        if answer.status_code != 200:
-            try:
-                text = answer.json()
-                if isinstance(text, dict):
-                    text = text.get("error") or text.get("detail") or text
-            except ValueError:
-                text = answer.text[:500]
-            raise ServerError(f"{self.url}: {answer.status_code}: {telling(str(text))}")
         try:
-            return answer.json()
-        except ValueError:
-            raise ServerError(f"{self.url}: the answer is not JSON.") from None
+            answer = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            if status == 200:
+                nested = isinstance(error, RecursionError)
+                what = "is nested too deep" if nested else "is not JSON"
+                raise ServerError(f"{self.url}: the answer {what}.") from None
+            answer = data[:MOST_WORDS].decode(errors="replace")
+        if status != 200:
+            if isinstance(answer, dict):
+                answer = answer.get("error") or answer.get("detail") or answer
+            words = reason(str(answer))[:MOST_WORDS]
+            raise ServerError(f"{self.url}: {status}: {words}", refused=status == 400)
+        return answer
 
 
 def _to_json(value: object) -> object:
@@ -182,7 +246,15 @@ class Grpc:
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
         answer = self.ask(self.stub.Predict, request)
-        return {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
+        try:
+            for value in answer.outputs.values():
+                sizes = [dim.size for dim in value.tensor_shape.dim]
+                if min(sizes, default=0) < 0 or math.prod(sizes) > MOST_BYTES:
+                    raise ValueError(f"an array of shape {sizes}")
+            return {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
+        except (ValueError, TypeError, MemoryError) as error:
+            words = reason(str(error))[:MOST_WORDS]
+            raise ServerError(f"{self.url}: the answer cannot be read ({words}).") from None
 
     def latent_size(self) -> int:
         """Length of z, from the model's metadata."""
@@ -196,37 +268,43 @@ class Grpc:
         dims = signatures.signature_def["generate"].inputs["z"].tensor_shape.dim
         if len(dims) != 2:
             raise ServerError(f"{self.url}: has no signature `generate` with an input `z`.")
-        return dims[1].size
+        return checked_size(dims[1].size, self.url)
 
     def ask(self, method, request):
         """One call, tried again while the server is unavailable."""
         try:
             return method(request, timeout=self.timeout)
         except self.grpc.RpcError as error:
-            details = telling(error.details() or "")
-            raise ServerError(f"{self.url}: {error.code().name}: {details}") from None
+            words, code = reason(error.details() or "")[:MOST_WORDS], error.code()
+            refused = code == self.grpc.StatusCode.INVALID_ARGUMENT
+            raise ServerError(f"{self.url}: {code.name}: {words}", refused) from None
 
 
-def telling(message: str) -> str:
-    """The line of TensorFlow's message that says what was wrong."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    asserted = [line.partition("assertion failed: ")[2] for line in lines]
-    asserted = [line for line in asserted if line]
-    others = [line for line in lines if not line.startswith(("Graph execution error", "Detected"))]
-    return (asserted or others or [message])[0]
+def checked_size(size: int, url: str) -> int:
+    """A length of z as a server tells it.
+
+    Raises:
+        ServerError: nobody has such a model.
+    """
+    if not 0 < size <= MOST_LATENT:
+        raise ServerError(f"{url}: tells {size} as the length of z; give --latent_size.")
+    return size
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m export.client",
+        prog=program(f"{__package__}.client"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--url", required=True, help="http[s]://host:8501 or grpc://host:8500")
     parser.add_argument("--model", default="alae", help="its name there; default: %(default)s")
     parser.add_argument(
-        "--timeout", type=float, default=30.0, help="seconds a request; default: %(default)s"
+        "--timeout",
+        type=float,
+        default=30.0,
+        help="seconds a request may take, until its answer is whole; default: %(default)s",
     )
     parser.add_argument(
         "--batch", type=int, default=8, help="images a request; TF Serving as set up here takes 16"
@@ -260,10 +338,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--out={args.out}: must end in {ending}.")
     if not args.out.resolve().parent.is_dir():
         parser.error(f"--out={args.out}: its directory does not exist.")
-    for name in ("timeout", "batch", "count", "latent_size"):
+    limits = {
+        "timeout": (1e-3, 86_400),
+        "batch": (1, 1024),
+        "count": (1, 10_000),
+        "latent_size": (1, MOST_LATENT),
+        "seed": (0, 2**63 - 1),
+        "psi": (-100, 100),
+    }
+    for name, (least, most) in limits.items():
         value = getattr(args, name, None)
-        if value is not None and not 0 < value < float("inf"):
-            parser.error(f"--{name}={value}: must be more than 0.")
+        if value is not None and not least <= value <= most:
+            parser.error(f"--{name}={value}: must be {least:,} to {most:,}.")
     return args
 
 
@@ -271,45 +357,109 @@ def read(path: Path) -> bytes:
     """An image file of any kind as an upright PNG, grey if it is grey.
 
     Raises:
-        ExportError: it cannot be read.
+        ExportFailed: it cannot be read.
     """
-    try:
-        pixels = read_image(path, 3)
-    except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
-        raise ExportError(f"{path}: cannot be read as an image ({error}).") from None
-    grey = not np.ptp(pixels, axis=-1).any()
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if grey else pixels).save(file, "PNG")
-    return file.getvalue()
+    pixels = read_colour(path)
+    return png(pixels if is_colour(pixels) else pixels[..., :1])
+
+
+class Client:
+    """What the commands ask of a server, in requests of some images each.
+
+    Args:
+        server: `Rest` or `Grpc`.
+        batch: images a request.
+    """
+
+    def __init__(self, server: Rest | Grpc, batch: int):
+        self.server, self.batch = server, batch
+
+    def encode(self, images: Images) -> np.ndarray:
+        """w of each image: float32 [N, latent]; files are read request by request.
+
+        Raises:
+            ExportFailed: the server fails, or one of them, or every one, cannot be taken.
+        """
+        parts = []
+        for files in self._progress(images.files, "encode_bytes"):
+            pngs = {}
+            for path in files:
+                try:
+                    pngs[path] = read(path)
+                except ExportFailed as error:
+                    images.leave_out(path, error)
+            parts += self._encode([path for path in files if path in pngs], pngs, images)
+        return joined(parts, self.server.url).astype(np.float32)
+
+    def _encode(self, files: list[Path], pngs: dict[Path, bytes], images: Images) -> list:
+        """w of some images; if the server refuses them, of those of them that it takes."""
+        if not files:
+            return []
+        data = np.array([pngs[path] for path in files], object)
+        try:
+            return [self._ask("encode_bytes", "w", image_bytes=data)]
+        except ServerError as error:
+            if not error.refused:
+                raise
+            if len(files) > 1:
+                return [w for path in files for w in self._encode([path], pngs, images)]
+            images.leave_out(files[0], ServerError(f"{files[0]}: {error}"))
+            return []
+
+    def pixels(self, signature: str, **inputs: np.ndarray) -> np.ndarray:
+        """The pictures that a signature draws: uint8 [N, H, W, 1 or 3]."""
+        rows = list(range(len(next(iter(inputs.values())))))
+        parts = [
+            self._ask(signature, "pixels", **{name: x[part] for name, x in inputs.items()})
+            for part in self._progress(rows, signature)
+        ]
+        return joined(parts, self.server.url)
+
+    def _progress(self, things: list, label: str):
+        from tqdm import tqdm
+
+        parts = [things[i : i + self.batch] for i in range(0, len(things), self.batch)]
+        return tqdm(parts, label, unit="request", leave=False, delay=1)
+
+    def _ask(self, signature: str, output: str, **inputs: np.ndarray) -> np.ndarray:
+        """One output of one request, checked: w [n, latent] or uint8 pixels [n, H, W, C]."""
+        url, count = self.server.url, len(next(iter(inputs.values())))
+        answer = self.server.predict(signature, inputs)
+        value = answer.get(output, answer.get(""))
+        rank = 2 if output == "w" else 4
+        if value is None or value.dtype.kind not in "fiu" or value.ndim != rank or not value.size:
+            raise ServerError(f"{url}: {signature} gives no array {output} of numbers.")
+        if len(value) != count:
+            raise ServerError(f"{url}: {len(value)} answers to {count} inputs.")
+        if output == "w":
+            if not np.isfinite(value).all():
+                raise ServerError(f"{url}: {signature} gives values that are not finite.")
+            return value
+        if value.shape[-1] not in (1, 3):
+            raise ServerError(f"{url}: pictures of {value.shape[-1]} channels, not of 1 or 3.")
+        if not ((value >= 0) & (value <= 255) & (value == np.rint(value))).all():
+            raise ServerError(f"{url}: {signature} gives pixels that are not 0 to 255.")
+        return value.astype(np.uint8)
+
+
+def joined(parts: list[np.ndarray], url: str) -> np.ndarray:
+    """The answers to all requests.
+
+    Raises:
+        ServerError: they differ in shape.
+    """
+    shapes = {part.shape[1:] for part in parts}
+    if len(shapes) > 1:
+        raise ServerError(f"{url}: its answers differ in shape: {sorted(shapes)}.")
+    return np.concatenate(parts)
 
 
 def run(args: argparse.Namespace) -> None:
-    """One command, in requests of --batch images."""
-    from tqdm import tqdm
-
+    """One command."""
     server = (Grpc if args.url.startswith("grpc:") else Rest)(args.url, args.model, args.timeout)
-
-    def predict(signature: str, output: str, **inputs: np.ndarray) -> np.ndarray:
-        starts = range(0, len(next(iter(inputs.values()))), args.batch)
-        parts = []
-        for start in tqdm(starts, signature, unit="request", leave=False, delay=1):
-            part = {name: value[start : start + args.batch] for name, value in inputs.items()}
-            if "image_bytes" in part:
-                part["image_bytes"] = np.array([read(p) for p in part["image_bytes"]], object)
-            answer = server.predict(signature, part)
-            value = answer.get(output, answer.get(""))
-            rank = 2 if output == "w" else 4
-            count = len(next(iter(part.values())))
-            if value is None or value.dtype.kind not in "fiu" or value.ndim != rank:
-                raise ServerError(f"{args.url}: {signature} gives no array {output} of numbers.")
-            if len(value) != count:
-                raise ServerError(f"{args.url}: {len(value)} answers to {count} inputs.")
-            parts.append(value)
-        return np.concatenate(parts)
-
+    client = Client(server, args.batch)
     if args.command in ("encode", "reconstruct"):
-        files = np.array(find(args.images), object)  # read batch by batch
-        w = predict("encode_bytes", "w", image_bytes=files).astype(np.float32)
+        w = client.encode(Images(args.images))
         if args.command == "encode":
             write(args.out, lambda file: np.save(file, w))
             return
@@ -321,15 +471,14 @@ def run(args: argparse.Namespace) -> None:
         shape = args.count, args.latent_size or server.latent_size()
         z = np.random.default_rng(args.seed).standard_normal(shape, np.float32)
         psi = np.full(args.count, args.psi, np.float32)
-        pixels = predict("generate", "pixels", z=z, psi=psi)
+        pixels = client.pixels("generate", z=z, psi=psi)
     else:
-        pixels = predict("decode", "pixels", w=w)
-    picture = grid(pixels.astype(np.uint8))
-    write(args.out, lambda file: picture.save(file, "PNG"))
+        pixels = client.pixels("decode", w=w)
+    write(args.out, png(lay_out(pixels)))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 the server or a file is at fault, 2 a wrong flag."""
+    """Exit codes: 0 done, 1 the server or an image is at fault, 2 a wrong flag or file."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = parse(arguments)
     return guarded("client", lambda: run(args))

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 
-from alae_tf.errors import guarded
-from alae_tf.images.fit import fit
+from alae_tf.errors import guarded, printable, program
+from alae_tf.files import write_atomic
+from alae_tf.images.fit import DIGIT, PADDED_DIGIT, fit
+from alae_tf.images.picture import lay_out, png, to_pixels
 from alae_tf.images.read import read_image
-from export import ExportError
-from export.runtimes import TFLite
+
+from . import ExportError, ExportFailed
+from .litert import TFLite, images_at_once
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-BATCH = 16
 MOST_THREADS = 256  # LiteRT crashes on absurd numbers
 BAR_FROM = 20  # images for which a progress bar is worth its place
 
@@ -32,10 +33,10 @@ BAR_FROM = 20  # images for which a progress bar is worth its place
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m export.encode",
-        description="Encodes images into w, or with --decode draws images from w.",
-        epilog="Example: python -m export.encode photos/ --model=encoder_float16.tflite "
-        "--out=w.json",
+        prog=program(f"{__package__}.encode"),
+        description="Encodes images into w, or with --decode draws images from w. Images in a "
+        "folder that the model cannot take are left out and named.",
+        epilog="Example: %(prog)s photos/ --model=encoder_float16.tflite --out=w.json",
     )
     parser.add_argument("images", nargs="*", type=Path, help="image files or folders of them")
     parser.add_argument("--decode", type=Path, metavar="W.npy", help="draw these codes instead")
@@ -84,139 +85,197 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
     return model
 
 
-def find(paths: list[Path]) -> list[Path]:
-    """The image files, and those of the folders, sorted.
+class Images:
+    """Image files as the command line names them: files, and folders of them.
+
+    Args:
+        paths: files and folders; of a folder all files with the right ending, sorted.
+
+    Attributes:
+        files: the images that are left.
 
     Raises:
         ExportError: a path that is not there, or a folder without images.
     """
-    files = []
-    for path in paths:
-        if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
-            inside = sorted(p for p in inside if p.is_file())
-            if not inside:
-                raise ExportError(f"{path}: no image in it ({', '.join(EXTENSIONS)}).")
-            files += inside
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise ExportError(f"{path}: no such file or folder.")
-    return files
+
+    def __init__(self, paths: list[Path]):
+        self.files: list[Path] = []
+        self._found: set[Path] = set()  # in folders, so that they may be left out
+        for path in paths:
+            if path.is_dir():
+                inside = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+                inside = sorted(p for p in inside if p.is_file())
+                if not inside:
+                    raise ExportError(f"{path}: no image in it ({', '.join(EXTENSIONS)}).")
+                self.files += inside
+                self._found.update(inside)
+            elif path.is_file():
+                self.files.append(path)
+            else:
+                raise ExportError(f"{path}: no such file or folder.")
+
+    def leave_out(self, path: Path, error: ExportError) -> None:
+        """Goes on without a file of a folder, and tells it.
+
+        Raises:
+            ExportError: `error` itself, if the file was named by the user or was the last one.
+        """
+        if path not in self._found or len(set(self.files)) == 1:
+            raise error
+        self.files = [file for file in self.files if file != path]
+        print(f"left out: {printable(str(error))}", file=sys.stderr)
 
 
-def read(path: Path, side: int, channels: int) -> np.ndarray:
-    """One image, upright, its middle square fitted as in training: uint8 [side, side, channels].
+def read(path: Path, channels: int) -> np.ndarray:
+    """One image, upright: uint8 [H, W, channels].
 
     Raises:
-        ExportError: it cannot be read, or is in colour where the model takes grey.
+        ExportFailed: it cannot be read, or is in colour where the model takes grey.
+    """
+    pixels = read_colour(path)
+    if channels == 3:
+        return pixels
+    if is_colour(pixels):
+        raise ExportFailed(f"{path}: is in colour; this model takes grey images (1 channel).")
+    return pixels[..., :1]
+
+
+def is_colour(pixels: np.ndarray) -> bool:
+    """Whether any of the pixels [H, W, 3] is not grey."""
+    return bool(np.ptp(pixels, axis=-1).any())
+
+
+def read_colour(path: Path) -> np.ndarray:
+    """An image file as uint8 [H, W, 3].
+
+    Raises:
+        ExportFailed: it cannot be read.
     """
     try:
-        pixels = read_image(path, 3)
+        return read_image(path, 3)
     except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
-        raise ExportError(f"{path}: cannot be read as an image ({error}).") from None
-    if channels == 1:
-        if np.ptp(pixels, axis=-1).any():
-            raise ExportError(f"{path}: is in colour; this model takes grey images (1 channel).")
-        pixels = pixels[..., :1]
-    return fit(pixels, side)
+        raise ExportFailed(f"{path}: cannot be read as an image ({error}).") from None
 
 
-def encode(model: TFLite, files: list[Path]) -> np.ndarray:
-    """w of each file: float32 [N, latent]."""
-    _, side, _, channels = model.input["shape"]
-    parts = []
-    for start in _progress(range(0, len(files), BATCH), len(files)):
-        x = np.stack([read(path, side, channels) for path in files[start : start + BATCH]])
-        if model.input["dtype"] != np.uint8:
-            x = x.astype(np.float32) / 127.5 - 1.0
-        parts.append(model(x))
-    return np.concatenate(parts)
+def encode(model: TFLite, images: Images) -> np.ndarray:
+    """w of each image, its middle square fitted as in training: float32 [N, latent].
+
+    Raises:
+        ExportFailed: a file that the user named, or every one, cannot be taken.
+    """
+    _, side, _, channels = model.input["shape"].tolist()
+    parts, enlarged = [], 0
+    for files in _progress(images.files, images_at_once(side)):
+        fitted = []
+        for path in files:
+            try:
+                pixels = read(path, channels)
+            except ExportFailed as error:
+                images.leave_out(path, error)
+                continue
+            height, width, _ = pixels.shape
+            padded = height == width == DIGIT and side == PADDED_DIGIT
+            enlarged += min(height, width) < side and not padded
+            fitted.append(fit(pixels, side))
+        if fitted:
+            x = np.stack(fitted)
+            parts.append(model(x if model.input["dtype"] == np.uint8 else to_unit(x)))
+    if enlarged:
+        count = f"{enlarged:,} of {len(images.files):,}"
+        print(f"{count} images are smaller than {side} pixels and were enlarged.", file=sys.stderr)
+    w = np.concatenate(parts)
+    if not np.isfinite(w).all():
+        raise ExportFailed("the model gives values that are not finite; its weights are damaged.")
+    return w
 
 
-def _progress(starts: range, images: int) -> Iterator[int]:
-    if images < BAR_FROM:
-        return iter(starts)
+def to_unit(pixels: np.ndarray) -> np.ndarray:
+    """uint8 pixels → float32 in [−1, 1]."""
+    return pixels.astype(np.float32) / 127.5 - 1.0
+
+
+def _progress(files: list[Path], at_once: int) -> Iterator[list[Path]]:
+    parts = [files[i : i + at_once] for i in range(0, len(files), at_once)]
+    if len(files) < BAR_FROM:
+        return iter(parts)
     from tqdm import tqdm
 
-    return iter(tqdm(starts, "encoding", unit="batch", leave=False))
+    return iter(tqdm(parts, "encoding", unit="part", leave=False))
 
 
-def grid(pixels: np.ndarray) -> Image.Image:
-    """uint8 [N, H, W, C] → one picture, the images side by side in a square."""
-    across = math.ceil(math.sqrt(len(pixels)))
-    pixels = np.pad(pixels, [(0, -len(pixels) % across), (0, 0), (0, 0), (0, 0)])
-    n, height, width, channels = pixels.shape
-    rows = pixels.reshape(n // across, across, height, width, channels).swapaxes(1, 2)
-    rows = rows.reshape(n // across * height, across * width, channels)
-    return Image.fromarray(rows[..., 0] if channels == 1 else rows)
-
-
-def draw(model: TFLite, path: Path) -> Image.Image:
+def draw(model: TFLite, path: Path) -> np.ndarray:
     """The images of the codes in a .npy file, as one picture.
 
     Raises:
         ExportError: no such file, or not codes of this model.
     """
     latent = model.input["shape"][1]
-    w = np.atleast_2d(read_codes(path))
+    w = read_codes(path)
+    w = w[np.newaxis] if w.ndim == 1 else w
     if w.ndim != 2 or w.shape[1] != latent:
         raise ExportError(f"{path}: has the shape {list(w.shape)}, this model takes [N, {latent}].")
-    images = np.concatenate([model(row[np.newaxis]) for row in w])
-    return grid(np.rint(np.clip(images * 127.5 + 127.5, 0, 255)).astype(np.uint8))
+    images = []
+    for i, row in enumerate(w):
+        (image,) = model(row[np.newaxis])
+        if not np.isfinite(image).all():
+            raise ExportError(f"{path}: code {i} is so large that its image is not finite.")
+        images.append(to_pixels(image))
+    return lay_out(np.stack(images))
 
 
 def read_codes(path: Path) -> np.ndarray:
-    """The float32 array of a .npy file.
+    """The array of a .npy file as float32, any shape.
 
     Raises:
         ExportError: no such file, not a .npy file of numbers, none in it, or not all finite.
     """
-    try:
-        w = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    try:  # mapped, so that a header that declares more than the file holds takes no memory
+        w = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise ExportError(f"{path}: {error.strerror or error}.") from None
+    except Exception as error:  # NumPy's parser of headers raises what Python's raises
         raise ExportError(f"{path}: cannot be read as a .npy file ({error}).") from None
     if not isinstance(w, np.ndarray) or w.dtype.kind not in "fiu" or not w.size:
         raise ExportError(f"{path}: holds no array of numbers.")
+    with np.errstate(over="ignore"):
+        w = np.asarray(w, np.float32)
     if not np.isfinite(w).all():
-        raise ExportError(f"{path}: holds values that are not finite.")
-    return w.astype(np.float32)
+        raise ExportError(f"{path}: holds values that are not finite, or too large for float32.")
+    return w
 
 
-def write(path: Path, save) -> None:
-    """Calls save(file) on a file beside, then renames it."""
-    beside = path.with_name(f".{path.name}.partial")
+def write(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
+    """Writes --out whole or not at all.
+
+    Raises:
+        ExportFailed: the disk says no.
+    """
     try:
-        with open(beside, "wb") as file:
-            save(file)
-        os.replace(beside, path)
+        write_atomic(path, data)
     except OSError as error:
-        raise ExportError(f"--out={path}: {error.strerror}.") from None
-    finally:
-        beside.unlink(missing_ok=True)
+        raise ExportFailed(f"--out={path}: {error.strerror}.") from None
 
 
 def run(args: argparse.Namespace) -> None:
     """Encodes or decodes."""
     if args.decode:
         model = load(args.model, args.threads, 2, 4, "decoder*.tflite")
-        picture = draw(model, args.decode)
-        write(args.out, lambda file: picture.save(file, "PNG"))
+        write(args.out, png(draw(model, args.decode)))
         return
-    files = find(args.images)
-    w = encode(load(args.model, args.threads, 4, 2, "encoder*.tflite"), files)
+    images = Images(args.images)
+    w = encode(load(args.model, args.threads, 4, 2, "encoder*.tflite"), images)
     if args.out and args.out.suffix == ".npy":
         write(args.out, lambda file: np.save(file, w))
         return
-    text = json.dumps(dict(zip(map(str, files), w.tolist(), strict=True)))
+    text = json.dumps(dict(zip(map(str, images.files), w.tolist(), strict=True)))
     if args.out:
-        write(args.out, lambda file: file.write(f"{text}\n".encode()))
+        write(args.out, f"{text}\n".encode())
     else:
         print(text, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 a file is at fault, 2 a wrong flag."""
+    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
     args = parse(arguments)
     return guarded("encode", lambda: run(args))
 

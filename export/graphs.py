@@ -65,9 +65,14 @@ class Graphs:
 
         Of constant noise times constant strengths they would make one large constant a layer (at
         1024 px 64 MB each), so the noise is multiplied by a 1 that they cannot foresee.
+
+        The first map's is not: what comes before the first style does not depend on w, so that
+        converters make a small constant of it. A model trained for a short time needs that: there
+        the map is nearly the same everywhere (deviation 1e-4 around 1), and the norm that follows
+        would raise the last bit, in which runtimes differ, to 1e-3.
         """
         one = tf.reshape(1.0 + tf.minimum(tf.abs(w[:, :1]), 0.0), [-1, 1, 1, 1])
-        noise = self.noise and [each * one for each in self.noise]
+        noise = self.noise and [self.noise[0], *(each * one for each in self.noise[1:])]
         return {"images": self.alae.decode(w, self.level, self.blend, noise)}
 
     def decode_any(self, w):

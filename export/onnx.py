@@ -11,7 +11,10 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from export.graphs import Endpoint
+from alae_tf.errors import reason
+
+from . import ExportFailed
+from .graphs import Endpoint
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
 
@@ -22,15 +25,21 @@ def convert(endpoint: Endpoint) -> bytes:
     Args:
         endpoint: function of one tensor that returns a dict of one tensor; the names of both
             become those of the model's input and output.
+
+    Raises:
+        ExportFailed: tf2onnx cannot express it.
     """
     function, (spec,) = endpoint
     for name in ("tf2onnx", "tf2onnx.tfonnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # "large": weights stay out of the graph, of which each of some fifty passes makes a copy.
-    with mock.patch.object(np, "product", np.prod, create=True):  # NumPy 2 dropped it
-        model, weights = tf2onnx.convert.from_function(
-            tf.function(function), [spec], opset=OPSET, large_model=True
-        )
+    with product_in_numpy():
+        try:
+            model, weights = tf2onnx.convert.from_function(
+                tf.function(function), [spec], opset=OPSET, large_model=True
+            )
+        except Exception as error:  # tf2onnx raises whatever it stumbles over
+            raise ExportFailed(f"tf2onnx cannot express it ({reason(str(error))})") from None
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             (location,) = [e.value for e in tensor.external_data if e.key == "location"]
@@ -47,6 +56,11 @@ def convert(endpoint: Endpoint) -> bytes:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
+
+
+def product_in_numpy():
+    """NumPy as tf2onnx 1.17 expects it: NumPy 2 has dropped `product`."""
+    return mock.patch.object(np, "product", np.prod, create=True)
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

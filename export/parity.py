@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,12 +11,15 @@ import tensorflow as tf
 
 from alae_tf.images.picture import png, tile
 from alae_tf.networks import ops
-from export import ExportError, runtimes
-from export.graphs import Graphs
+from alae_tf.timing import median_seconds
+
+from . import runtimes
+from .graphs import Graphs
+from .litert import TFLite
 
 FLOAT, FLOAT16 = 1e-4, 1e-2  # largest relative error allowed
 TIMES = 5  # of which the latency is the median
-ENOUGH = 0.5  # seconds of timing
+SLOW = 0.1  # seconds; what takes as long is timed once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,17 @@ class Row:
         """Whether the error is a number, and within what is allowed."""
         error = self.spread_error if "int8" in self.file else self.relative_error
         return error <= (float("inf") if self.allowed is None else self.allowed)
+
+    @property
+    def fault(self) -> str:
+        """What is wrong where it does not hold."""
+        error, of, flag = self.relative_error, "the largest", ""
+        if "int8" in self.file:
+            error, of, flag = self.spread_error, "the spread between images", " (--max_int8_error)"
+        return (
+            f"its {self.output}, run by {self.runtime} ({self.graph}), is {error:.2g} of {of} off, "
+            f"where {self.allowed:g} is allowed{flag}"
+        )
 
 
 class Reference:
@@ -113,26 +125,22 @@ def compare(
         relative_error=largest / float(np.abs(expected).max()),
         spread_error=float(np.sqrt(np.mean(np.square(difference))) / max(spread, 1e-12)),
         allowed=allowed,
-        latency_ms=1e3 * seconds(lambda: run(x[:1])),
+        latency_ms=1e3 * latency(lambda: run(x[:1])),
         size=sum(file.stat().st_size for file in files),
     )
 
 
-def seconds(call: Callable[[], object], times: int = TIMES) -> float:
-    """Median wall time of a call that has run before; slow calls are timed less often."""
-    measured = []
-    while len(measured) < times and sum(measured) < ENOUGH:
-        start = time.perf_counter()
-        call()
-        measured.append(time.perf_counter() - start)
-    return statistics.median(measured)
+def latency(call: Callable[[], object]) -> float:
+    """Median wall time of a call that has run before, in seconds."""
+    once = median_seconds(call, 1)
+    return once if once > SLOW else median_seconds(call, TIMES)
 
 
 def check_tflite(
     path: Path, root: Path, graph: str, reference: Reference, max_int8_error: float
 ) -> Row:
     """One .tflite file. Int8 encoders are held to `max_int8_error`; decoders are reported."""
-    run = runtimes.TFLite(path)
+    run = TFLite(path)
     encoder = graph == "encoder"
     x = reference.images if encoder else reference.w
     if run.input["dtype"] == np.uint8:
@@ -197,7 +205,7 @@ def picture(root: Path, files: list[str], reference: Reference) -> np.ndarray:
         model = runtimes.SavedModel(version)
         rows.append(model.run("reconstruct", images=reference.images)["pixels"])
     for encoder, decoder in pairs(files):
-        load = runtimes.ONNX if encoder.endswith(".onnx") else runtimes.TFLite
+        load = runtimes.ONNX if encoder.endswith(".onnx") else TFLite
         encode, decode = load(root / encoder), load(root / decoder)
         x = reference.pixels if encoder == "encoder_int8.tflite" else reference.images
         decoded = in_parts(decode, in_parts(encode, x))
@@ -226,13 +234,3 @@ def table(rows: list[Row]) -> str:
             f"{row.size / 1024:>9,.0f}{share:>11}{'' if row.holds else '  TOO FAR'}"
         )
     return "\n".join(lines)
-
-
-def require(rows: list[Row]) -> None:
-    """Raises ExportError if a file is further from Keras than allowed."""
-    for row in rows:
-        if not row.holds:
-            raise ExportError(
-                f"{row.file} ({row.graph}, run by {row.runtime}): relative error "
-                f"{row.relative_error:.2g} of {row.output}, allowed {row.allowed:g}; not written."
-            )

@@ -12,11 +12,23 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from alae_tf.config import RENAMED
 from alae_tf.files import Lock, check_directory
-from export import ExportError
+from alae_tf.runs.directory import CHANGEABLE
+
+from . import ExportError
+
+if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
+    from alae_tf.autoencoder import Autoencoder
+
+    from .graphs import Graphs
+    from .loading import Weights
 
 MANIFEST = "manifest.json"
+# Ends of TFLite files' names, by quantisation.
+SUFFIX = {"none": "", "float16": "_float16", "dynamic_int8": "_dynamic_int8", "int8": "_int8"}
 PACKAGES = (
     "alae-tf",
     "tensorflow",
@@ -76,30 +88,97 @@ def hidden_folder(out: Path) -> Iterator[Path]:
                     path.rmdir()
 
 
+def read_manifest(out: Path) -> dict[str, object] | None:
+    """The manifest of the export that is there; None if there is none.
+
+    Raises:
+        ExportError: it is damaged.
+    """
+    try:
+        read = json.loads((out / MANIFEST).read_text())
+        dict(read["files"]), dict(read["config"]), int(read["level"])
+        return read
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise ExportError(
+            f"--out={out}: {MANIFEST} there is damaged, so that nobody knows which model it is; "
+            "give another directory."
+        ) from None
+
+
+def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
+    """Tells before any work whether what is exported there is another model.
+
+    An export directory holds one model, since its files are used together and a server takes the
+    newest SavedModel as the same model, only better. So a later checkpoint of the same run at the
+    same level is welcome, and nothing else.
+
+    Raises:
+        ExportError: it is of another run or level.
+    """
+    there = read_manifest(out)
+    if there is None:
+        return
+    config = {RENAMED.get(name, name): value for name, value in there["config"].items()}
+    ours = json.loads(json.dumps(dataclasses.asdict(model.config)))  # tuples become lists
+    differ = [
+        f"{name}: {config[name]} there, {value} here"
+        for name, value in ours.items()
+        if name in config and name not in CHANGEABLE and config[name] != value
+    ]
+    if there["level"] != model.level:
+        differ.append(f"level: {there['level']} there, {model.level} here")
+    if trained(there) != weights.trained:
+        kinds = {True: "of a run", False: "random"}
+        differ.append(f"weights: {kinds[trained(there)]} there, {kinds[weights.trained]} here")
+    if differ:
+        raise ExportError(
+            f"--out={out}: holds another model; give another directory.\n  " + "\n  ".join(differ)
+        )
+
+
+def trained(manifest: dict) -> bool:
+    """Whether the weights of an export are a run's; the first version wrote a word."""
+    kind = manifest.get("weights")
+    return kind.get("trained", True) if isinstance(kind, dict) else kind != "random"
+
+
 def next_version(out: Path) -> int:
     """The version of the next SavedModel: 1, or one more than the newest."""
     versions = [int(p.name) for p in out.glob("saved_model/*") if p.name.isdecimal()]
     return max(versions, default=0) + 1
 
 
-def manifest(model, graphs, formats: list[str], trained: bool, files: dict) -> dict[str, object]:
-    """What an export is made of.
+def manifest(
+    out: Path,
+    model: Autoencoder,
+    weights: Weights,
+    graphs: Graphs,
+    folder: Path,
+    names: list[str],
+) -> dict[str, object]:
+    """What is in an export's directory, once this export is published too.
 
     Args:
-        model: an `Autoencoder`.
-        graphs: its `Graphs`.
-        formats: those written.
-        trained: whether the weights are a run's.
-        files: as `describe_files` gives them.
+        out: where it is to be.
+        model: what is exported.
+        weights: which it has.
+        graphs: its graphs.
+        folder: where the files are still.
+        names: of files and directories in it.
     """
+    new = describe_files(folder, names)
+    files = kept(out, weights)
+    files |= {name: file | {"weights": weights.sha256} for name, file in new.items()}
     signatures = {}
-    if "saved_model" in formats:
+    if any(name.startswith("saved_model/") for name in files):
         signatures |= graphs.signatures()
-    if {"tflite", "onnx"} & set(formats):
+    if any(name.endswith((".tflite", ".onnx")) for name in files):
         signatures |= graphs.device_signatures()
     return {
         "complete": True,
-        "weights": "trained" if trained else "random",
+        "weights": dataclasses.asdict(weights),
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "config": dataclasses.asdict(model.config),
         "level": model.level,
@@ -117,6 +196,17 @@ def manifest(model, graphs, formats: list[str], trained: bool, files: dict) -> d
             name: importlib.metadata.version(name) for name in PACKAGES if installed(name)
         },
         "files": files,
+    }
+
+
+def kept(out: Path, weights: Weights) -> dict[str, dict[str, object]]:
+    """The files of the export before that stay: SavedModels and what serves them; TFLite and ONNX
+    files of the same weights."""
+    before = (read_manifest(out) or {"files": {}})["files"]
+    return {
+        name: file
+        for name, file in before.items()
+        if name.startswith(("saved_model/", "serving/")) or file.get("weights") == weights.sha256
     }
 
 
@@ -149,19 +239,11 @@ def _all_files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
 
 
-def published_files(out: Path) -> dict[str, object]:
-    """The files of the export that is there; none if there is none or its manifest is damaged."""
-    try:
-        return dict(json.loads((out / MANIFEST).read_text())["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
 def publish(folder: Path, names: list[str], out: Path) -> None:
     """Renames files and directories of `folder` into place, its manifest last.
 
-    SavedModel versions never replace one another; TFLite and ONNX files of an earlier export
-    go when this one made none of their name, so that all files are of one model.
+    SavedModel versions never replace one another; files of an earlier export that the manifest no
+    longer lists, being of older weights, go.
 
     Raises:
         ExportError: something of another kind has the name of a file; nothing was renamed.
@@ -169,12 +251,14 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
     for name in names:
         if (out / name).exists() and (out / name).is_dir() != (folder / name).is_dir():
             raise ExportError(f"--out={out}: {name} there is of another kind; move it away.")
-    before = published_files(out)
-    write_json(folder / "begun.json", {"complete": False, "files": before})
+    before = (read_manifest(out) or {"files": {}})["files"]
+    after = json.loads((folder / MANIFEST).read_text())
+    begun = after | {"complete": False, "files": before | after["files"]}
+    write_json(folder / "begun.json", begun)
     os.replace(folder / "begun.json", out / MANIFEST)
-    for name in before.keys() - set(names):
-        if name.endswith((".tflite", ".onnx")):
-            (out / name).unlink(missing_ok=True)
+    for name in before.keys() - after["files"].keys():
+        if name.endswith((".tflite", ".onnx")):  # no manifest can ask for more to be deleted
+            (out / Path(name).name).unlink(missing_ok=True)
     for name in names:
         source, target = folder / name, out / name
         if name == "saved_model":
@@ -191,7 +275,7 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes a JSON file for people to read too."""
+    """Writes a JSON file for people to read too, into a folder that is not published yet."""
     path.write_text(json.dumps(value, indent=1) + "\n")
 
 

@@ -1,66 +1,14 @@
 """The programs that run exported files, each behind the same call: array in, array out.
 
-Each runs on the CPU and takes arrays [N, …] of any N.
+Each runs on the CPU and takes arrays [N, …] of any N. TFLite's stands in `litert`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-
-Run = Callable[[np.ndarray], np.ndarray]
-
-
-class TFLite:
-    """LiteRT with its XNNPACK delegate.
-
-    Args:
-        model: path of a .tflite file, or its bytes.
-        threads: CPU threads.
-
-    Call:
-        array [N, …] of the file's input type → its first output.
-    """
-
-    def __init__(self, model: Path | bytes, threads: int = 2):
-        from ai_edge_litert.interpreter import Interpreter
-
-        source = (
-            {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
-        )
-        self.interpreter = Interpreter(num_threads=threads, **source)
-        (self.input,) = self.interpreter.get_input_details()
-        self.output = self.interpreter.get_output_details()[0]
-        self.shape = None
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        if x.shape != self.shape:
-            self.interpreter.resize_tensor_input(self.input["index"], x.shape)
-            self.interpreter.allocate_tensors()
-            self.shape = x.shape
-        self.interpreter.set_tensor(self.input["index"], x)
-        self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.output["index"])
-
-    def delegated(self) -> float:
-        """Share of the file's operators that the delegate took over, after the first call."""
-        nodes = self.interpreter._get_ops_details()
-        delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
-        nodes = [node for node in nodes if node["op_name"] != "DELEGATE"]
-        producer = {tensor: node for node in nodes for tensor in node["outputs"]}
-        taken = set()
-        for delegate in delegates:
-            known, wanted = set(delegate["inputs"]), list(delegate["outputs"])
-            while wanted:
-                tensor = wanted.pop()
-                node = producer.get(tensor)
-                if tensor not in known and node is not None:
-                    taken.add(node["index"])
-                    wanted += list(node["inputs"])
-                known.add(tensor)
-        return len(taken) / len(nodes)
+import tensorflow as tf
 
 
 class ONNX:
@@ -99,13 +47,9 @@ class SavedModel:
     """
 
     def __init__(self, path: Path):
-        import tensorflow as tf
-
         self.loaded = tf.saved_model.load(str(path))
 
     def run(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        import tensorflow as tf
-
         tensors = {name: tf.constant(value) for name, value in inputs.items()}
         outputs = self.loaded.signatures[signature](**tensors)
         return {name: value.numpy() for name, value in outputs.items()}
@@ -122,8 +66,6 @@ class ServedModel:
     """
 
     def __init__(self, path: Path):
-        import tensorflow as tf
-
         with tf.Graph().as_default() as graph:
             self.session = tf.compat.v1.Session(graph=graph)
             loaded = tf.compat.v1.saved_model.loader.load(self.session, ["serve"], str(path))

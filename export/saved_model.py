@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from export.graphs import Endpoint
+from .graphs import Endpoint
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 

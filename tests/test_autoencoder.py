@@ -1,12 +1,18 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import alae_tf
-from alae_tf.autoencoder import Autoencoder
+from alae_tf.autoencoder import PART, Autoencoder, widest
+from alae_tf.config import Config
 from alae_tf.networks.alae import build_alae
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
 from alae_tf.training.step import Trainer
+from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -51,7 +57,15 @@ def test_styles_decode_too(model):
         (lambda m: m.encode(np.zeros((8, 8), np.uint8)), r"got shape \[8, 8\]"),
         (lambda m: m.encode(np.zeros((8, 8, 1), np.int64)), "got dtype int64"),
         (lambda m: m.encode(np.full((8, 8, 1), 255.0)), "floats beyond"),
-        (lambda m: m.encode(np.full((8, 8, 1), np.nan)), "floats beyond"),
+        (lambda m: m.encode(np.full((8, 8, 1), np.nan)), "images: NaN or infinite"),
+        (lambda m: m.encode(np.full((8, 8, 1), -np.inf)), "images: NaN or infinite"),
+        (lambda m: m.encode(np.full((8, 8, 1), -1.1)), "floats beyond"),
+        (lambda m: m.decode(np.full(8, np.nan)), "w: NaN or infinite"),
+        (lambda m: m.decode(np.full(8, 1e300)), "w: NaN or infinite"),
+        (lambda m: m.decode(np.full(8, 1e38)), "w: so large"),
+        (lambda m: m.generate(psi=np.nan), "psi: got nan"),
+        (lambda m: m.generate(psi=-np.inf), "psi: got -inf"),
+        (lambda m: m.generate(psi=1e38), r"w: so large \(or psi is\)"),
         (lambda m: m.decode(np.zeros((2, 7))), r"expected \[N, 8\] or \[N, 4, 8\]"),
         (lambda m: m.decode(np.zeros((2, 8)), noise_mode="loud"), "got 'loud'"),
     ],
@@ -59,6 +73,110 @@ def test_styles_decode_too(model):
 def test_wrong_input_is_told(model, call, message):
     with pytest.raises(ValueError, match=message):
         call(model)
+
+
+@pytest.fixture(params=["style", "mlp"])
+def either(request, small, small_mlp):
+    config = {"style": small, "mlp": small_mlp}[request.param]
+    return Autoencoder(config, build_alae(config))
+
+
+def test_no_images_give_none(either):
+    side, latent = either.resolution, either.config.latent_size
+    for pixels in (np.zeros((0, side, side, 1), np.uint8), np.zeros((0, side, side, 1))):
+        assert either.encode(pixels).shape == (0, latent)
+        assert either.encode(pixels).dtype == np.float32
+        assert either.reconstruct(pixels).shape == pixels.shape
+    for w in (np.zeros((0, latent)), np.zeros((0, either.config.styles, latent))):
+        for noise_mode in ("const", "random", "none"):
+            assert either.decode(w, noise_mode).shape == (0, side, side, 1)
+            assert either.decode(w, noise_mode).dtype == np.uint8
+
+
+def test_parts_give_what_one_batch_gives(either):
+    for block in getattr(either.alae.G, "blocks", ()):
+        block.noise_1.assign(np.ones(block.channels))  # noise that shows
+    side = either.resolution
+    pixels = np.random.default_rng(0).integers(0, 256, (7, side, side, 1), np.uint8)
+
+    def everything():
+        w = either.encode(pixels)
+        yield w
+        yield either.encode(pixels / 127.5 - 1.0)
+        for noise_mode in ("const", "random", "none"):
+            yield either.decode(w, noise_mode, seed=5)
+            yield either.generate(7, 3, 0.5, noise_mode)
+        yield either.reconstruct(pixels)
+
+    assert either._part > 7
+    whole = list(everything())
+    either._part = 3
+    for one, parts in zip(whole, everything(), strict=True):
+        if one.dtype == np.uint8:
+            assert np.abs(one.astype(int) - parts).max() <= 1
+            assert np.mean(one != parts) < 0.01
+        else:
+            np.testing.assert_allclose(parts, one, atol=1e-5)
+    if either.config.architecture == "style":
+        random, const = (either.decode(whole[0], mode) for mode in ("random", "const"))
+        assert np.mean(random != const) > 0.1
+        assert np.mean(random[0] != either.decode(whole[0][[0] * 2], "random")[1]) > 0.1
+
+
+def test_an_images_noise_is_the_same_in_any_company(model):
+    w = np.random.default_rng(0).standard_normal((7, 8))
+    assert (model.decode(w, "random", 4)[:3] == model.decode(w[:3], "random", 4)).all()
+    assert (model.generate(7, 2)[:3] == model.generate(3, 2)).all()
+
+
+def test_each_direction_is_traced_once_for_all_numbers_of_images(model):
+    for count in (1, 2, 5, 3):
+        model.blend = count / 10
+        model.reconstruct(np.zeros((count, 8, 8, 1), np.uint8))
+        model.decode(np.zeros((count, 8)), "random")
+        model.decode(np.zeros((count, 8)), "none")
+        model.generate(count)
+    for function in (model._encode, model._decode_noisy, model._decode_plain):
+        assert function.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "images"),
+    [
+        ("celeba128", 5, 8),  # 128 px of 64 channels
+        ("celeba128", 0, 2048),  # 4 px of 256
+        ("ffhq1024", 8, 1),  # 1024 px of 16
+        ("mnist_mlp", 0, 8192),  # 1024 hidden
+    ],
+)
+def test_parts_are_of_one_size_in_memory(name, level, images):
+    config = Config.load(ROOT / f"configs/{name}.cfg")
+    assert max(1, PART // widest(config, level)) == images
+
+
+def modules_after(statement):
+    """The names of the modules in a process that ran a statement."""
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_the_package_is_light_and_loading_needs_no_training(small, tmp_path):
+    light = modules_after("import alae_tf\nalae_tf.load_model")
+    assert not light & {"tensorflow", "keras", "numpy"}
+    trainer = Trainer(small)
+    (tmp_path / "config.cfg").write_text(small.to_flagfile())
+    state = {"images_seen": 8, "level": 0, "blend": 1.0}
+    checkpoint.save(training_variables(trainer), tmp_path, state, keep=1)
+    # Keras itself imports these two where they are installed; here they are not.
+    block = "import sys\nsys.modules.update(sklearn=None, matplotlib=None)\nimport alae_tf\n"
+    loaded = modules_after(f"{block}alae_tf.load_model({str(tmp_path)!r}).generate()")
+    assert "alae_tf.autoencoder" in loaded
+    rooms = ("training", "official", "data", "evaluation", "images")
+    assert not [name for name in loaded if name.startswith(tuple(f"alae_tf.{r}" for r in rooms))]
 
 
 def test_load_model_gives_the_ema(small, tmp_path):

@@ -1,6 +1,8 @@
+import dataclasses
+
 import pytest
 
-from alae_tf.config import Config, ConfigError
+from alae_tf.config import GROUPS, Config, ConfigError, field_type
 from alae_tf.networks.alae import build_alae
 from tests.paths import ROOT
 
@@ -29,15 +31,68 @@ def test_flagfile_round_trip(tmp_path):
     assert Config.load(path) == config
 
 
+# As the first version wrote it, but for fields that are called the same.
+FIRST_VERSION = """--architecture=style
+--image_channels=1
+--levels=2
+--start_channels=4
+--max_channels=8
+--latent_size=8
+--mapping_layers=2
+--data=mnist5k:
+--flip=false
+--epochs=0.2
+--epochs_by_level=0.1
+--batch_by_level=32
+--slow_copy_images=5000.0
+--sample_images=400
+"""
+
+
+def test_a_config_of_the_first_version_loads(tmp_path):
+    path = tmp_path / "config.cfg"
+    path.write_text(FIRST_VERSION)
+    config = Config.load(path)
+    assert (config.ema_images, config.levels, config.flip) == (5000.0, 2, False)
+    assert "--ema_images=5000.0\n" in config.to_flagfile()
+    assert "slow_copy" not in config.to_flagfile()
+
+
+def test_every_number_has_bounds_and_every_field_a_group_in_their_order():
+    groups = [field.metadata["group"] for field in dataclasses.fields(Config)]
+    assert list(dict.fromkeys(groups)) == list(GROUPS)
+    assert groups == sorted(groups, key=list(GROUPS).index)
+    for field in dataclasses.fields(Config):
+        number = field_type(field) in (int, float) and field.name != "image_channels"
+        assert bool(field.metadata["within"]) == number, field.name
+
+
+@pytest.mark.parametrize(
+    "field", [field for field in dataclasses.fields(Config) if field_type(field) in (int, float)]
+)
+def test_numbers_without_end_are_refused(field):
+    for text in ("9" * 31, "9" * 5000, "1e308", "-1e308", "inf", "-1"):
+        with pytest.raises(ConfigError, match=f"--{field.name}=.*: must be "):
+            Config.from_text({field.name: text})
+
+
+def test_what_an_mlp_passes_over():
+    assert Config().passed_over == []
+    assert Config(style_mixing=0.5, epochs_by_level=(1.0,)).passed_over == []
+    mlp = Config(architecture="mlp", levels=1, style_mixing=0.5, epochs_by_level=(1.0,))
+    assert mlp.passed_over == ["epochs_by_level", "style_mixing"]
+    assert mlp.replace(style_mixing=0.9, epochs_by_level=(10.0,)).passed_over == []
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"image_channels": 2}, "--image_channels=2: must be 1 .grey. or 3"),
         ({"levels": 0}, "--levels=0: must be 1 to 9"),
         ({"batch_by_level": (8, 8, 8, 8, 8)}, "at most 4 numbers with --levels=4"),
-        ({"batch_by_level": (0,)}, "--batch_by_level=0: must be greater than 0"),
+        ({"batch_by_level": (0,)}, "--batch_by_level=0: must be 1 to 1,048,576 throughout"),
         ({"architecture": "gan"}, "must be one of style, mlp"),
-        ({"style_mixing": 1.5}, "a probability"),
+        ({"style_mixing": 1.5}, "--style_mixing=1.5: must be 0 to 1"),
         ({"seed": -1}, "--seed=-1"),
         ({"architecture": "mlp"}, "--levels=4: must be 1 with --architecture=mlp"),
         ({"image_size": 64}, "--image_size=64: must be left out with --architecture=style"),
@@ -46,6 +101,9 @@ def test_flagfile_round_trip(tmp_path):
         ({"learning_rate_by_level": (float("nan"),)}, "--learning_rate_by_level=nan: must be a"),
         ({"epochs_by_level": (float("inf"),)}, "must be a finite number"),
         ({"levels": "4"}, "must be of type int"),
+        ({"epochs": 1e308}, "more than 0, and at most 1,000,000,000"),
+        ({"epochs_by_level": (1.0, 1e308)}, "--epochs_by_level=1.0,1e.308: must be more than 0"),
+        ({"adam_beta_2": 1.0}, "--adam_beta_2=1.0: must be 0 or more, and less than 1"),
     ],
 )
 def test_wrong_values_are_named(changes, message):

@@ -1,6 +1,7 @@
 """What every source of images has in common: random access by index."""
 
 import abc
+import re
 import sys
 from collections.abc import Sequence
 
@@ -87,17 +88,27 @@ class Subset(Source):
 def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Splits "PATH?key=value&key=value" into the path and its options.
 
+    A path may hold question marks: options begin at the last one that an allowed key and an equals
+    sign follow. A path that itself ends like an option is named with options after it, as
+    "folder:/what?size=1?channels=3".
+
     Raises:
         DataError: an option that is not in `allowed`, or one without a value.
     """
-    path, _, query = argument.partition("?")
-    options = dict(item.partition("=")[::2] for item in query.split("&") if item)
-    for key, value in options.items():
-        if key not in allowed or not value:
-            raise DataError(
-                f"--data={uri}: option '{key}={value}' is not understood. "
-                f"What can follow the question mark: {', '.join(f'{name}=…' for name in allowed)}."
-            )
+    keys = "|".join(map(re.escape, allowed))
+    found = re.fullmatch(rf"(.*)\?((?:{keys})=.*)", argument, re.DOTALL)
+    path, query = found.groups() if found else (argument, "")
+    options = dict(
+        item.partition("=")[::2] for item in re.split(rf"&(?=(?:{keys})=)", query) if item
+    )
+    wrong = [f"{key}=" for key, value in options.items() if not value]
+    if not found:
+        wrong = re.findall(r"\?(\w+=[^/]*)$", path)
+    if wrong:
+        raise DataError(
+            f"--data={uri}: option '{wrong[0]}' is not understood. "
+            f"What can follow the question mark: {', '.join(f'{name}=…' for name in allowed)}."
+        )
     return path, options
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 from PIL import Image
@@ -23,9 +24,24 @@ def tile(images: np.ndarray) -> np.ndarray:
     factor = max(1, SMALLEST // images.shape[1])
     images = images.repeat(factor, axis=1).repeat(factor, axis=2)
     images = np.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=128)
+    return lay_out(images, across)
+
+
+def lay_out(images: np.ndarray, across: int | None = None) -> np.ndarray:
+    """uint8 [n, H, W, C] → one picture, `across` images a row; default: about as many as rows.
+
+    The last row is filled up with black.
+    """
+    across = across or math.ceil(math.sqrt(len(images)))
+    images = np.pad(images, [(0, -len(images) % across), (0, 0), (0, 0), (0, 0)])
     n, height, width, channels = images.shape
     images = images.reshape(n // across, across, height, width, channels)
     return images.transpose(0, 2, 1, 3, 4).reshape(-1, across * width, channels)
+
+
+def to_pixels(images: np.ndarray) -> np.ndarray:
+    """Float images around [−1, 1] → uint8 pixels, as `alae_tf.networks.ops.to_pixels` does it."""
+    return np.rint(np.clip(images * 127.5 + 127.5, 0, 255)).astype(np.uint8)
 
 
 def to_image(pixels: np.ndarray) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alae_tf.config import Config, ConfigError
+from alae_tf.files import PARTIAL
 from alae_tf.official.pytorch_file import read_pytorch
 from alae_tf.official.weights import OfficialError, differences, load_weights
 from alae_tf.runs import checkpoint
@@ -29,6 +31,8 @@ NETWORKS = {
 }
 WHICH = {"ema": "_s", "raw": ""}
 D_LAYERS = 3
+MARK = f"import{PARTIAL}"  # is in the run directory while it is written
+LOCK = ".lock"
 
 
 class Imported(NamedTuple):
@@ -67,6 +71,7 @@ def import_run(
     directory = RunDirectory(run_dir)
     if directory.config_path.exists():
         raise ConfigError(f"--run_dir={run_dir}: already holds a run; give a new directory.")
+    clear(directory)
     directory.check(Config(), resume="never")
     asked = Config.load(config_path) if config_path else None
     contents = read_pytorch(path)
@@ -74,6 +79,7 @@ def import_run(
     try:
         names, tensors = choose(contents.data, which)
         sizes = read_sizes(tensors)
+        check_numbers(tensors, sizes, os.path.getsize(path))
         config = asked or sizes
         wrong = differences(config, sizes, str(config_path), str(path))
         if not wrong:
@@ -88,9 +94,8 @@ def import_run(
     left = [str(name) for name in contents.data["models"] if name not in names.values()]
     for name, value in contents.data.items():
         if name != "models":
-            left.append(
-                f"{name} ({', '.join(map(str, value))})" if isinstance(value, dict) else name
-            )
+            held = f" ({', '.join(map(str, value))})" if isinstance(value, dict) else ""
+            left.append(f"{name}{held}")
     left += [f"objects of {name}" for name in contents.skipped]
     return Imported(config, list(names.values()), len(tensors), left)
 
@@ -167,6 +172,58 @@ def read_sizes(tensors: Mapping[str, np.ndarray]) -> Config:
     )
 
 
+def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -> None:
+    """Tells, before networks are built, whether a file has the numbers that these would take.
+
+    Args:
+        tensors: of the networks.
+        sizes: as the tensors have them.
+        size: bytes of the file.
+
+    Raises:
+        OfficialError: the tensors are fewer numbers than the networks, or more than the file can
+            hold (a view may repeat its numbers, and two may share them); some are not finite.
+    """
+    widths = [min(sizes.max_channels, sizes.start_channels * 2**i) for i in range(sizes.levels + 1)]
+    latent = sizes.latent_size
+    # Kernels alone: of F, of D (whose last layer is twice as large there), then of E and G.
+    least = (sizes.mapping_layers + D_LAYERS + 1) * latent**2
+    for inner, outer in itertools.pairwise(widths):
+        least += (9 * inner + 2 * latent) * (inner + outer)
+        least += (9 * inner + 4 * latent) * inner
+    held = sum(tensor.size for tensor in tensors.values())
+    if held < least:
+        raise OfficialError(
+            f"its tensors are {held:,} numbers, and networks of such shapes have more than "
+            f"{least:,}: no StyleALAE"
+        )
+    if sum(tensor.nbytes for tensor in tensors.values()) > size:
+        raise OfficialError("its tensors repeat or share their numbers: no trained StyleALAE")
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is told
+        wrong = [
+            f"not finite: {name}"
+            for name, tensor in tensors.items()
+            if not np.isfinite(tensor.astype(np.float32)).all()
+        ]
+    if wrong:
+        raise OfficialError("weights that are NaN or infinite:\n  " + "\n  ".join(wrong))
+
+
+def clear(directory: RunDirectory) -> None:
+    """Takes away what an import that failed or was killed has left, and nothing else."""
+    mark = directory.path / MARK
+    if directory.config_path.exists() or not mark.exists():
+        return
+    directory.open()  # or another import is at work there
+    folder = directory.path / checkpoint.FOLDER
+    for path in (*folder.glob("images-000000000000.npz*"), directory.path / LOCK, mark):
+        path.unlink(missing_ok=True)
+    directory.close()
+    for path in (folder, directory.path):
+        with contextlib.suppress(OSError):
+            path.rmdir()  # if it is empty
+
+
 def write(trainer: Trainer, directory: RunDirectory) -> None:
     """Writes the run; its config last, without which it is none, should this be broken off."""
     state = {
@@ -177,14 +234,15 @@ def write(trainer: Trainer, directory: RunDirectory) -> None:
         "sums": [0.0] * len(UPDATES),
         "summed": 0,
     }
-    directory.path.mkdir(parents=True, exist_ok=True)
-    try:
-        checkpoint.save(training_variables(trainer), directory.path, state, keep=1)
-    except OSError:
-        for path in (directory.path / checkpoint.FOLDER, directory.path):
-            with contextlib.suppress(OSError):
-                path.rmdir()  # if it is empty
-        raise
+    mark = directory.path / MARK
     directory.open()
-    directory.write_config(trainer.config)
+    try:
+        mark.touch()
+        checkpoint.save(training_variables(trainer), directory.path, state, keep=1)
+        directory.write_config(trainer.config)
+    except BaseException:
+        directory.close()
+        clear(directory)
+        raise
     directory.close()
+    mark.unlink()

@@ -14,6 +14,7 @@ import os
 import pickle
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -47,6 +48,10 @@ SKIPPED = {
     *(("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")),
     *(("numpy", "dtype"), ("_codecs", "encode"), ("torch", "device"), ("torch", "Size")),
 }
+# Types of a dict's keys. Others could make hashing or printing them endless: nested tuples do.
+KEYS = (str, bytes, int, float, bool, type(None))
+LONGEST_INT = 64  # bits of an int among them: longer ones can be chosen to have one hash
+MOST_AXES = 8  # of a tensor
 # Opcodes that reach beyond the file (a process' own registry and buffers), or take memory first.
 WITHOUT = pickle.EXT1 + pickle.EXT2 + pickle.EXT4 + pickle.BYTEARRAY8
 WITHOUT += pickle.NEXT_BUFFER + pickle.READONLY_BUFFER
@@ -152,15 +157,16 @@ def read_legacy(file: BinaryIO) -> Contents:
     """The format before: five pickles, then count and numbers of each storage."""
     size = os.fstat(file.fileno()).st_size
     _, version, system = (Unpickler(file, size).load() for _ in range(3))
-    if version != LEGACY_VERSION or system["little_endian"] is not True:
-        raise PytorchFileError(
-            f"of version {version}, little-endian: {system['little_endian']}; only version "
-            f"{LEGACY_VERSION} of little-endian machines can be read here"
-        )
+    # Nothing of what the file holds is printed before it is known to be a text: it may be endless.
+    if type(version) is not int or version != LEGACY_VERSION:
+        raise PytorchFileError(f"of another version than {LEGACY_VERSION}, which is read here")
+    if system["little_endian"] is not True:
+        raise PytorchFileError("written on a big-endian machine, which cannot be read here")
     unpickler = Unpickler(file, size)
     data = unpickler.load()
     keys = Unpickler(file, size).load()
-    if sorted(keys) != sorted(unpickler.storages):
+    texts = type(keys) is list and all(type(key) is str for key in keys)
+    if not texts or sorted(keys) != sorted(unpickler.storages):
         raise PytorchFileError("damaged: its list of storages is not that of its tensors")
     for key in keys:
         values = unpickler.storages[key].values
@@ -199,12 +205,12 @@ class Unpickler(pickle._Unpickler):
         super().__init__(file)
         self.storages: dict[str, Storage] = {}
         self.skipped: set[str] = set()
-        self._size = self._left = size
+        self._size = self._left = self._pairs_left = size
 
     def find_class(self, module: str, name: str) -> object:
         """What a name in the file stands for. Nothing is imported."""
         if (module, name) == ("collections", "OrderedDict"):
-            return make_dict
+            return self.make_dict
         if (module, name) in (
             ("torch._utils", "_rebuild_tensor"),
             ("torch._utils", "_rebuild_tensor_v2"),
@@ -247,23 +253,80 @@ class Unpickler(pickle._Unpickler):
             raise PytorchFileError(f"damaged: a part of storage {key} lies outside of it")
         return Storage(values[first : first + count], self._size)
 
+    def make_dict(self, pairs: list | tuple = ()) -> dict:
+        """An ordered dict: empty and filled later, or of a list of pairs, as Python 2 wrote it."""
+        if not (
+            isinstance(pairs, list | tuple)
+            and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs)
+        ):
+            raise PytorchFileError("damaged: an ordered dict of something other than pairs")
+        self._pairs_left -= len(pairs)  # of all together: a list can be named again and again
+        if self._pairs_left < 0:
+            raise PytorchFileError("damaged: its dicts have more entries than itself has bytes")
+        check_keys(key for key, _ in pairs)
+        return dict(pairs)
+
+    def load_dict(self) -> None:
+        """DICT makes a dict of what stands after the mark: key, value, key, value …"""
+        check_keys(self.stack[::2])
+        super().load_dict()
+
+    def load_setitem(self) -> None:
+        """SETITEM: a dict, a key and a value on the stack."""
+        self._check_items(self.stack[-3], self.stack[-2:-1])
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        """SETITEMS: a dict before the mark; key, value, key, value … after it."""
+        self._check_items(self.metastack[-1][-1], self.stack[::2])
+        super().load_setitems()
+
+    def _check_items(self, container: object, keys: Iterable[object]) -> None:
+        if isinstance(container, Skipped):
+            return
+        if not isinstance(container, dict):
+            raise PytorchFileError("damaged: entries of something other than a dict")
+        check_keys(keys)
+
+    def load_additems(self) -> None:
+        """ADDITEMS: a set before the mark, its elements after it."""
+        check_keys(self.stack)
+        super().load_additems()
+
+    def load_frozenset(self) -> None:
+        """FROZENSET of what stands after the mark."""
+        check_keys(self.stack)
+        super().load_frozenset()
+
     def load_build(self) -> None:
         """BUILD gives an object its state. Containers and tensors need none (a state dict's version
         numbers, a logger's losses), and so no object's own code is run."""
         self.stack.pop()
 
     dispatch = {k: load for k, load in pickle._Unpickler.dispatch.items() if k not in WITHOUT}
-    dispatch[pickle.BUILD[0]] = load_build
+    dispatch |= {
+        pickle.BUILD[0]: load_build,
+        pickle.DICT[0]: load_dict,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.ADDITEMS[0]: load_additems,
+        pickle.FROZENSET[0]: load_frozenset,
+    }
+
+
+def check_keys(keys: Iterable[object]) -> None:
+    """Raises PytorchFileError unless all are numbers and texts, which are hashed in a moment."""
+    for key in keys:
+        if type(key) not in KEYS or (type(key) is int and key.bit_length() > LONGEST_INT):
+            raise PytorchFileError(
+                f"refused: a dict or set has a key of type {type(key).__name__}; only texts and "
+                f"numbers of at most {LONGEST_INT} bits are read"
+            )
 
 
 def is_counts(*values: object) -> bool:
     """Whether all of them are whole numbers, 0 or more."""
     return all(type(value) is int and value >= 0 for value in values)
-
-
-def make_dict() -> dict:
-    """An ordered dict, which PyTorch makes empty and then fills."""
-    return {}
 
 
 def make_tensor(storage: Storage, first: int, shape: tuple, strides: tuple, *_) -> np.ndarray:
@@ -276,8 +339,10 @@ def make_tensor(storage: Storage, first: int, shape: tuple, strides: tuple, *_) 
     """
     if not (
         isinstance(storage, Storage)
+        and isinstance(shape, tuple)
+        and isinstance(strides, tuple)
+        and len(shape) == len(strides) <= MOST_AXES
         and is_counts(first, *shape, *strides)
-        and len(shape) == len(strides)
         and math.prod(shape) <= storage.limit
     ):
         raise PytorchFileError("damaged: a tensor of no storage or shape")

@@ -11,17 +11,17 @@ import errno
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from alae_tf.config import Config, ConfigError
+from alae_tf.errors import AlaeError
+from alae_tf.files import write_atomic
 from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.networks.names import named_variables
-from alae_tf.files import write_atomic
-from alae_tf.errors import AlaeError
 
 FOLDER = "checkpoints"
 PATTERN = re.compile(r"images-(\d{12})\.npz")

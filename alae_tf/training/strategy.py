@@ -83,7 +83,7 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
         raise ConfigError(f"--strategy=multi_worker: the cluster is not clear ({error}).") from None
     raise ConfigError(
         "--strategy=multi_worker: no cluster found; set TF_CONFIG, or start by Slurm's srun or as "
-        "a Kubernetes Job (see BUILD.md)."
+        "a Kubernetes Job (docs/clusters.md)."
     )
 
 

@@ -140,8 +140,7 @@ SCRIPT = """
 import sys
 import numpy as np, tensorflow as tf
 from alae_tf.data import Source, batches, epoch_order, pipeline
-sys.path.insert(0, "tests")
-from test_data_pipeline import Numbered
+from tests.data.test_pipeline import Numbered
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

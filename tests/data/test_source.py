@@ -9,6 +9,12 @@ from alae_tf.data.source import split_query
 def test_split_query():
     assert split_query("u", "/a b/c", ("x",)) == ("/a b/c", {})
     assert split_query("u", "/a?x=1&y=/d=e", ("x", "y")) == ("/a", {"x": "1", "y": "/d=e"})
+    # Question marks of the path's own, and a path that itself ends like an option.
+    for path in ("/what?", "/a?b/c", "/a?b=c/d", "/a?x/", "?"):
+        assert split_query("u", path, ("x",)) == (path, {})
+        assert split_query("u", f"{path}?x=1", ("x",)) == (path, {"x": "1"})
+    for path in ("/a?b=1", "/a?x=2"):
+        assert split_query("u", f"{path}?x=1", ("x",)) == (path, {"x": "1"})
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,7 @@ def test_split_query():
         ("/data/faces", ["did you mean folder:/data/faces?"]),
         ("./faces", ["did you mean folder:./faces?"]),
         ("folder:/x?chanels=1", ["'chanels=1' is not understood", "channels=…"]),
+        ("folder:/x?channels=", ["'channels=' is not understood", "channels=…"]),
     ],
 )
 def test_a_uri_that_cannot_be_used_says_what_can(uri, parts):

@@ -1,5 +1,6 @@
 import numpy as np
-from alae_tf.metrics import representation
+
+from alae_tf.evaluation import representation
 
 
 def test_nearest_neighbour_by_hand():

@@ -27,5 +27,5 @@ def test_every_runtime_is_measured(tmp_path):
 def test_a_config_that_is_not_there():
     command = [sys.executable, "-m", "export.benchmark", "--untrained=none.cfg"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "none.cfg: cannot be read" in done.stderr

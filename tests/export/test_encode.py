@@ -10,8 +10,9 @@ from PIL import Image
 
 pytest.importorskip("ai_edge_litert", reason="extra `export`")
 
-from export import encode, saved_model, tflite
+from export import encode, litert, saved_model, tflite
 from export.graphs import Graphs
+from export.litert import images_at_once
 from tests.paths import ROOT
 
 
@@ -98,43 +99,114 @@ def test_a_truncated_model(files, photos, tmp_path, kept):
     (tmp_path / "cut.tflite").write_bytes(data[: int(len(data) * kept)])
     command = [sys.executable, "-m", "export.encode", str(photos), f"--model={tmp_path}/cut.tflite"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "cut.tflite: not a whole TFLite file" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_what_is_refused(files, photos, tmp_path, capsys):
     encoder, out = f"--model={files}/encoder.tflite", f"--out={tmp_path}/w.npy"
+    decoder, picture = f"--model={files}/decoder.tflite", f"--out={tmp_path}/p.png"
     colour = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
     Image.fromarray(colour).save(tmp_path / "colour.png")
     (tmp_path / "bad.png").write_bytes(b"\x89PNG no")
     np.save(tmp_path / "codes.npy", np.zeros([2, 4], np.float32))
     (tmp_path / "empty").mkdir()
-    picture = f"--out={tmp_path}/p.png"
-    for arguments, message in (
-        ([photos, f"--model={files}/decoder.tflite", out], "is a decoder; give encoder"),
-        ([photos, "--model=none.tflite", out], "--model=none.tflite: no such file"),
-        ([tmp_path / "colour.png", encoder, out], "in colour; this model takes grey"),
-        ([photos, tmp_path / "bad.png", encoder, out], "bad.png: cannot be read as an image"),
-        ([tmp_path / "none.png", encoder, out], "none.png: no such file or folder"),
-        ([tmp_path / "empty", encoder, out], "no image in it"),
-        ([f"--decode={tmp_path}/codes.npy", encoder, picture], "is an encoder; give decoder"),
+    for arguments, code, message in (
+        ([photos, decoder, out], 2, "is a decoder; give encoder"),
+        ([photos, "--model=none.tflite", out], 2, "--model=none.tflite: no such file"),
+        ([tmp_path / "colour.png", encoder, out], 1, "in colour; this model takes grey"),
+        ([photos, tmp_path / "bad.png", encoder, out], 1, "bad.png: cannot be read as an image"),
+        ([tmp_path / "none.png", encoder, out], 2, "none.png: no such file or folder"),
+        ([tmp_path / "empty", encoder, out], 2, "no image in it"),
+        ([f"--decode={tmp_path}/codes.npy", encoder, picture], 2, "is an encoder; give decoder"),
         (
-            [f"--decode={tmp_path}/codes.npy", f"--model={files}/decoder.tflite", picture],
+            [f"--decode={tmp_path}/codes.npy", decoder, picture],
+            2,
             "has the shape [2, 4], this model takes [N, 5]",
         ),
-        (
-            [f"--decode={tmp_path}/bad.png", f"--model={files}/decoder.tflite", picture],
-            "cannot be read as a .npy file",
-        ),
+        ([f"--decode={tmp_path}/bad.png", decoder, picture], 2, "cannot be read as a .npy file"),
     ):
-        assert run(*arguments) == 1, arguments
+        assert run(*arguments) == code, arguments
         assert message in capsys.readouterr().err
     assert not (tmp_path / "w.npy").exists()
     for arguments in ([encoder], [photos, encoder, "--out=w.txt"], ["--decode=w.npy", encoder]):
         with pytest.raises(SystemExit) as stop:
             run(*arguments)
         assert stop.value.code == 2
+
+
+def header(shape, dtype="<f4"):
+    """The head of a .npy file."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        header("(10000000000000, 5)") + bytes(20),  # declares 200 TB
+        header("(1, 5)")[:40],  # cut within the head
+        header("(1, 5)")[:9],
+        header("(1, 5)") + bytes(19),
+        header("(1, 5"),
+        header("(-1, 5)") + bytes(20),
+        header("(1, 5)", "|O") + bytes(40),
+        header("(1, 5)", "<f8") + np.full(5, 1e300).tobytes(),  # beyond float32
+        header("(1, 5)") + np.full(5, 3e38, np.float32).tobytes(),  # its image is not finite
+        header("(1, 5)") + np.full(5, np.nan, np.float32).tobytes(),
+        b"",
+    ],
+)
+def test_codes_that_are_none(files, tmp_path, capsys, data):
+    (tmp_path / "w.npy").write_bytes(data)
+    flags = [f"--decode={tmp_path}/w.npy", f"--model={files}/decoder.tflite"]
+    assert run(*flags, f"--out={tmp_path}/p.png") == 2
+    assert f"encode: {tmp_path}/w.npy: " in capsys.readouterr().err
+    assert not (tmp_path / "p.png").exists()
+
+
+def test_a_folder_goes_without_what_cannot_be_taken(model, files, photos, tmp_path, capsys):
+    Image.new("RGB", (6, 6), "red").save(photos / "00-colour.png")
+    (photos / "1-broken\x1b[31m.png").write_bytes(b"no")
+    (photos / "._hidden.png").write_bytes(b"of another system")
+    (photos / "big.png").symlink_to(photos / "2.png")
+    Image.fromarray(np.zeros((2, 2000), np.uint8)).save(photos / "thin.png")
+    flags = [photos, f"--model={files}/encoder.tflite"]
+    assert run(*flags, f"--out={tmp_path}/w.json") == 0
+    told = capsys.readouterr().err
+    assert told.count("left out: ") == 3
+    assert "00-colour.png: is in colour" in told
+    assert "1-broken\\x1b[31m.png: cannot be read" in told
+    assert "1 of 5 images are smaller than 6 pixels and were enlarged" in told
+    codes = json.loads((tmp_path / "w.json").read_text())
+    assert [name.rpartition("/")[2] for name in codes] == [
+        "0.png", "1.png", "2.png", "big.png", "thin.png"
+    ]  # fmt: skip
+    (photos / "thin.png").unlink()
+    (photos / "big.png").unlink()
+    assert run(*flags, f"--out={tmp_path}/w.npy") == 0
+    for name in ("00-colour.png", "1-broken\x1b[31m.png", "._hidden.png"):
+        (photos / name).unlink()
+    np.testing.assert_allclose(np.load(tmp_path / "w.npy"), expected(model, photos), atol=1e-4)
+    for i in range(3):
+        (photos / f"{i}.png").write_bytes(b"no")
+    assert run(*flags, f"--out={tmp_path}/none.npy") == 1
+    assert not (tmp_path / "none.npy").exists()
+
+
+def test_large_images_are_encoded_few_at_a_time(files, photos, monkeypatch, tmp_path):
+    assert [images_at_once(side) for side in (8, 64, 128, 256, 1024)] == [64, 32, 8, 2, 1]
+    sizes, plain = [], litert.TFLite.__call__
+
+    def noted(self, x):
+        sizes.append(len(x))
+        return plain(self, x)
+
+    monkeypatch.setattr(litert.TFLite, "__call__", noted)
+    monkeypatch.setattr(litert, "PIXELS", 2 * 6 * 6)
+    assert run(photos, f"--model={files}/encoder.tflite", f"--out={tmp_path}/w.npy") == 0
+    assert sizes == [2, 1]
 
 
 def test_without_tensorflow(files, photos, tmp_path):

@@ -37,7 +37,8 @@ def test_files_replace_those_of_the_export_before_and_versions_stay(tmp_path):
                 write_files(folder, decoder_tflite=round_)
                 names.append("decoder.tflite")
             files = publish.describe_files(folder, names)
-            publish.write_json(folder / publish.MANIFEST, {"files": files})
+            manifest = {"files": files, "config": {}, "level": 0}
+            publish.write_json(folder / publish.MANIFEST, manifest)
             publish.publish(folder, names, out)
     assert (out / "encoder.tflite").read_text() == "second"
     assert not (out / "decoder.tflite").exists()  # of another model now

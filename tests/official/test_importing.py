@@ -1,6 +1,7 @@
 """The authors' checkpoints as runs: encode, export and further training take them."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,8 +13,9 @@ from PIL import Image
 import alae_tf
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import open_source
+from alae_tf.files import Lock
 from alae_tf.networks.alae import build_alae
-from alae_tf.official import goldens
+from alae_tf.official import goldens, importing
 from alae_tf.official.__main__ import main
 from alae_tf.official.pytorch_file import read_pytorch
 from alae_tf.official.weights import table
@@ -21,7 +23,7 @@ from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop
 from export.__main__ import load
-from tests.official.pth_writer import call, name, write
+from tests.official.pth_writer import Code, call, name, storage, tensor, write
 from tests.paths import GOLDENS, ROOT
 
 ZIP, LEGACY = (str(GOLDENS / f"official_style32_{kind}.pth") for kind in ("zip", "legacy"))
@@ -297,6 +299,87 @@ def test_nothing_is_overwritten(imported, tmp_path, capsys):
     assert "holds files but no run" in capsys.readouterr().err
 
 
+def repeated(authors, name, shape):
+    """The authors' checkpoint with a tensor that repeats its one number."""
+    network, key = name
+    weight = tensor(storage("s", 1), 0, shape, (0,) * len(shape))
+    authors["models"][network][key] = weight
+    return authors
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        # 20,000 latents from a shape alone would be 7 GB of networks
+        (("mapping_fl_s", "map_blocks.0.fc.weight"), (20_000, 8), "numbers, and networks of such"),
+        (("discriminator_s", "from_rgb.0.from_rgb.weight"), (50_000, 3, 1, 1), "max_channels"),
+        (("discriminator_s", "encode_block.3.conv_2.weight"), (9_000, 16, 1, 1), "repeat or share"),
+        (("mapping_fl_s", "map_blocks.9.fc.weight"), (350, 350), "repeat or share"),
+    ],
+)
+def test_shapes_ask_for_no_more_than_the_file_has(
+    authors, tmp_path, capsys, monkeypatch, name, shape, message
+):
+    monkeypatch.setattr(importing, "Trainer", lambda config: pytest.fail("networks are built"))
+    one = {"s": np.ones(1, np.float32)}
+    path = write(tmp_path / "bad.pth", repeated(authors, name, shape), storages=one)
+    assert message in fails(capsys, path, tmp_path / "run")
+
+
+def test_keys_are_neither_hashed_nor_printed_for_ever(authors, tmp_path, capsys):
+    for key in (Code(b"N" + b"\x85" * 200_000), Code(b"]" + b"2\x86" * 45)):
+        for bad in ({key: {}}, {**authors, key: {}}, {"models": {**authors["models"], key: {}}}):
+            path = write(tmp_path / "bad.pth", bad)
+            assert "has a key of type tuple" in fails(capsys, path, tmp_path / "run")
+
+
+def test_weights_that_are_not_finite_are_told_and_leave_nothing(authors, tmp_path, capsys):
+    spoilt = np.array(authors["models"]["generator_s"]["const"], np.float64)
+    for value in (np.nan, np.inf, 1e300):  # float32 has no 1e300
+        spoilt[0, 1, 2, 3] = value
+        authors["models"]["generator_s"]["const"] = spoilt
+        said = fails(capsys, write(tmp_path / "bad.pth", authors), tmp_path / "run")
+        assert "weights that are NaN or infinite:\n  not finite: generator_s.const\n" in said
+    flags = [f"--run_dir={tmp_path / 'run'}", "--which=raw"]
+    assert main(["import", str(tmp_path / "bad.pth"), *flags]) == 0
+
+
+def test_what_a_file_calls_its_parts_cannot_drive_the_terminal(authors, tmp_path, capsys):
+    authors["\x1b[31mred\nline"] = {"\x07": 1}
+    assert (
+        main(["import", write(tmp_path / "a.pth", authors), f"--run_dir={tmp_path / 'run'}"]) == 0
+    )
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and "\x07" not in said
+    assert r", \x1b[31mred\nline (\x07)" in said
+
+
+@pytest.mark.parametrize("written", ["nothing", "half", "checkpoint"])
+def test_a_killed_import_does_not_stand_in_the_way(imported, tmp_path, capsys, written):
+    run_dir = tmp_path / "run"
+    (run_dir / "checkpoints").mkdir(parents=True)
+    (run_dir / importing.MARK).touch()
+    (run_dir / ".lock").touch()
+    name = "images-000000000000.npz"
+    if written == "half":
+        (run_dir / "checkpoints" / f"{name}.partial").write_bytes(b"PK")
+    if written == "checkpoint":
+        shutil.copy(imported / "checkpoints" / name, run_dir / "checkpoints")
+    with Lock(run_dir / ".lock"):  # it is not killed but at work
+        assert main(["import", ZIP, f"--run_dir={run_dir}"]) == 2
+    assert "another process is" in capsys.readouterr().err
+    assert main(["import", ZIP, f"--run_dir={run_dir}"]) == 0
+    files = {str(path.relative_to(run_dir)) for path in run_dir.rglob("*")}
+    assert files == {"checkpoints", f"checkpoints/{name}", "config.cfg", ".lock"}
+
+
+def test_a_checkpoint_that_no_import_left_is_kept(imported, tmp_path, capsys):
+    shutil.copytree(imported / "checkpoints", tmp_path / "run" / "checkpoints")
+    assert main(["import", ZIP, f"--run_dir={tmp_path / 'run'}"]) == 2
+    assert "holds files but no run" in capsys.readouterr().err
+    assert list((tmp_path / "run" / "checkpoints").iterdir())
+
+
 def test_a_full_disk_leaves_no_run(tmp_path, capsys, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
@@ -318,3 +401,11 @@ def test_a_run_is_verified_against_its_own_kind_alone(imported, tmp_path, capsys
     steps = str(GOLDENS / "style32_two_steps.npz")
     assert "--run_dir needs a forward file" in said(steps, f"--run_dir={imported}")
     assert "no run directory" in said(FORWARD, f"--run_dir={tmp_path}")
+
+
+def test_the_first_versions_word_for_the_ema_is_refused_with_todays(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["import", ZIP, f"--run_dir={tmp_path / 'run'}", "--which=slow"])
+    assert stop.value.code == 2
+    assert "argument --which: slow is called ema now" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -81,6 +81,7 @@ def test_tensors_may_share_turn_and_repeat_their_numbers(tmp_path, legacy):
         pytest.param(lambda own: tensor(own, 0, (10**12,), (0,)), id="huge"),
         pytest.param(lambda own: tensor(own, 0, (1.5,), (1,)), id="float"),
         pytest.param(lambda own: tensor("text", 0, (1,), (1,)), id="text"),
+        pytest.param(lambda own: tensor(own, 0, (1,) * 70, (1,) * 70), id="axes"),
         # A repeated number is as long as it likes; taken for a storage it would end anywhere.
         pytest.param(lambda own: tensor(tensor(own, 0, (99,), (0,)), 0, (99,), (1,)), id="tensor"),
     ],
@@ -88,6 +89,93 @@ def test_tensors_may_share_turn_and_repeat_their_numbers(tmp_path, legacy):
 def test_a_tensor_beyond_its_storage_is_refused(tmp_path, legacy, own):
     value = {"a": own(storage("s", 6, legacy=legacy))}
     refused(write(tmp_path / "a.pth", value, legacy, {"s": SIX}), "damaged")
+
+
+def nested(depth):
+    """A tuple in a tuple in a tuple …"""
+    return Code(b"N" + b"\x85" * depth)
+
+
+def doubling(times):
+    """t = (t, t), again and again: short in the file and in memory, endless to hash or print."""
+    return Code(b"]" + b"2\x86" * times)
+
+
+def doubling_list(times):
+    """The same of lists."""
+    program = b"]q\x00"
+    for _ in range(times):
+        program += b"0](h\x00h\x00eq\x00"
+    return Code(program)
+
+
+def python_2_dict(value):
+    """An OrderedDict as Python 2 pickles it: of a list of pairs."""
+    pairs = [[key, entry] for key, entry in value.items()]
+    return call(name("collections", "OrderedDict"), pairs)
+
+
+@BOTH
+def test_an_ordered_dict_of_pairs_is_read(tmp_path, legacy):
+    own = storage("s", 6, legacy=legacy)
+    value = python_2_dict({"lin0.model.1.weight": tensor(own, 0, (1, 6, 1, 1), (6, 1, 1, 1))})
+    data, skipped = read_pytorch(write(tmp_path / "a.pth", value, legacy, {"s": SIX}))
+    assert skipped == () and list(data) == ["lin0.model.1.weight"]
+    np.testing.assert_array_equal(data["lin0.model.1.weight"], SIX.reshape(1, 6, 1, 1))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        pytest.param({nested(200_000): 1}, "has a key of type tuple", id="deep"),
+        pytest.param({doubling(45): 1}, "has a key of type tuple", id="doubling"),
+        pytest.param({"a": {(): 1}}, "has a key of type tuple", id="tuple"),
+        pytest.param(
+            {1 << 64: 1}, "has a key of type int; only texts and numbers of at most 64", id="long"
+        ),
+        pytest.param(Code(b"}" + doubling(45) + b"Ns"), "of type tuple", id="SETITEM"),
+        pytest.param(Code(b"}(" + doubling(45) + b"Nu"), "of type tuple", id="SETITEMS"),
+        pytest.param(Code(b"\x8f(" + doubling(45) + b"\x90"), "of type tuple", id="ADDITEMS"),
+        pytest.param(Code(b"(" + doubling(45) + b"\x91"), "of type tuple", id="FROZENSET"),
+        pytest.param(python_2_dict({doubling(45): 1}), "of type tuple", id="OrderedDict"),
+        pytest.param(
+            call(name("collections", "OrderedDict"), doubling(45)),
+            "of type tuple",
+            id="pair of pairs",
+        ),
+        pytest.param(
+            call(name("collections", "OrderedDict"), [1]), "other than pairs", id="no pairs"
+        ),
+        pytest.param(Code(b"](" + code(0) + b"Nu"), "other than a dict", id="list"),
+    ],
+)
+def test_keys_that_would_be_hashed_for_ever_are_refused(tmp_path, legacy, value, message):
+    refused(write(tmp_path / "a.pth", value, legacy), message)
+
+
+def test_values_may_be_nested_and_double_and_skipped_objects_take_any_key(tmp_path):
+    made = Code(bytes(call(name("collections", "Counter"))) + b"(" + doubling(45) + b"Nu")
+    value = {"deep": nested(200_000), "wide": doubling(45), "list": doubling_list(45), "made": made}
+    data, _ = read_pytorch(write(tmp_path / "a.pth", value))
+    assert list(data) == list(value)
+
+
+def test_dicts_of_one_list_named_again_and_again_have_a_bound(tmp_path):
+    pairs = Code(code([[str(k), k] for k in range(1000)]) + b"q\x00")
+    made = Code(name("collections", "OrderedDict") + b"h\x00\x85R")
+    refused(write(tmp_path / "a.pth", [pairs, *[made] * 1000]), "more entries than itself")
+
+
+@pytest.mark.parametrize("place", [1, 2, 4], ids=["version", "system", "keys"])
+def test_no_pickle_of_the_older_format_is_printed_or_sorted(tmp_path, place):
+    endless = b"\x80\x02" + doubling_list(45) + b"."
+    parts = [pickle.dumps(v, 2) for v in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
+    parts += [pickle.dumps({}, 2), pickle.dumps([], 2)]
+    parts[place] = endless
+    path = tmp_path / "a.pth"
+    path.write_bytes(b"".join(parts))
+    refused(path, "of another version than 1001|damaged")
 
 
 def commands(touched):

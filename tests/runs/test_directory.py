@@ -1,7 +1,7 @@
 import pytest
 
-from alae_tf.errors import AlaeError
 from alae_tf.config import Config, ConfigError
+from alae_tf.errors import AlaeError
 from alae_tf.files import write_atomic
 from alae_tf.runs.directory import COLUMNS, RunDirectory
 

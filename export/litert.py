@@ -1,0 +1,90 @@
+"""LiteRT, which runs TFLite files. No TensorFlow here, so that devices need none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+PIXELS = 2**17  # that are computed at once, which bounds the memory: 8 images of 128 px
+MOST = 64  # small images at once; more are no faster
+
+
+def images_at_once(side: int) -> int:
+    """How many images of a side, in pixels, are computed at once, whoever asks."""
+    return min(MOST, max(1, PIXELS // side**2))
+
+
+class TFLite:
+    """LiteRT with its XNNPACK delegate.
+
+    Args:
+        model: path of a .tflite file, or its bytes.
+        threads: CPU threads.
+
+    Call:
+        array [N, …] of the file's input type → its first output.
+    """
+
+    def __init__(self, model: Path | bytes, threads: int = 2):
+        from ai_edge_litert.interpreter import Interpreter
+
+        source = (
+            {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        )
+        with silenced():  # it says that it made its delegate
+            self.interpreter = Interpreter(num_threads=threads, **source)
+        (self.input,) = self.interpreter.get_input_details()
+        self.output = self.interpreter.get_output_details()[0]
+        self.shape = None
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        if x.shape != self.shape:
+            self.interpreter.resize_tensor_input(self.input["index"], x.shape)
+            self.interpreter.allocate_tensors()
+            self.shape = x.shape
+        self.interpreter.set_tensor(self.input["index"], x)
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self.output["index"])
+
+    def delegated(self) -> float:
+        """Share of the file's operators that the delegate took over, after the first call."""
+        nodes = operators(self.interpreter)
+        delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
+        nodes = [node for node in nodes if node["op_name"] != "DELEGATE"]
+        producer = {tensor: node for node in nodes for tensor in node["outputs"]}
+        taken = set()
+        for delegate in delegates:
+            known, wanted = set(delegate["inputs"]), list(delegate["outputs"])
+            while wanted:
+                tensor = wanted.pop()
+                node = producer.get(tensor)
+                if tensor not in known and node is not None:
+                    taken.add(node["index"])
+                    wanted += list(node["inputs"])
+                known.add(tensor)
+        return len(taken) / len(nodes)
+
+
+def operators(interpreter) -> list[dict]:
+    """The operators as LiteRT runs them: `index`, `op_name`, tensors `inputs` and `outputs`."""
+    return interpreter._get_ops_details()  # private: nothing public tells what a delegate took
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Keeps what C++ writes to standard output and error from the user's screen."""
+    sys.stdout.flush(), sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1), os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush(), sys.stderr.flush()
+        os.dup2(kept[0], 1), os.dup2(kept[1], 2)
+        os.close(kept[0]), os.close(kept[1])

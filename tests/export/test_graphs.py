@@ -1,0 +1,40 @@
+"""The inference graphs, where converters and runtimes are touchy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+pytest.importorskip("litert_quantizer", reason="extra `export`")
+
+from alae_tf.autoencoder import Autoencoder
+from alae_tf.images.fit import fit
+from alae_tf.networks.alae import build_alae
+from export import saved_model, tflite
+from export.graphs import Graphs, shrink
+from export.litert import TFLite
+
+
+def test_a_decoder_after_few_iterations_is_exact(small, tmp_path):
+    """The first maps still deviate little from 1 then: by 1e-4, as here."""
+    model = Autoencoder(small, build_alae(small))
+    random = np.random.default_rng(0)
+    for variable in (model.alae.G.constant, *model.alae.G.blocks[0].weights):
+        if variable.name in ("constant", "noise_1", "bias_1"):
+            variable.assign(variable + random.normal(0, 1e-4, variable.shape))
+    graphs = Graphs(model)
+    endpoint = graphs.device_signatures()["decoder"]
+    saved_model.write(model.alae, {"decoder": endpoint}, tmp_path / "saved")
+    decode = TFLite(tflite.convert(tmp_path / "saved", "decoder"))
+    w = random.standard_normal((4, small.latent_size), np.float32)
+    expected = graphs.decode(tf.constant(w))["images"].numpy()
+    assert np.abs(decode(w) - expected).max() < 1e-5 * np.abs(expected).max()
+    assert decode.delegated() == 1.0
+
+
+@pytest.mark.parametrize(("side", "target"), [(178, 128), (33, 32), (48, 28), (640, 32)])
+def test_files_are_shrunk_as_in_training(side, target):
+    """The area average stands in NumPy for data and devices, and in TensorFlow for servers."""
+    image = np.random.default_rng(0).integers(0, 2, (side, side, 3), np.uint8) * 255
+    shrunk = shrink(tf.constant(image), tf.constant(side), target).numpy()
+    difference = np.abs(shrunk - fit(image, target)).max()
+    assert difference == 0 if side % target else difference <= 1  # PIL's halves, at whole ratios

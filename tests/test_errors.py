@@ -1,0 +1,56 @@
+"""How commands tell what users can mend."""
+
+import sys
+
+import pytest
+
+from alae_tf.errors import AlaeError, ConfigError, guarded, printable, program
+
+
+class Failed(AlaeError):
+    exit_code = 1
+
+
+def test_exit_codes_and_messages(capsys):
+    def wrong():
+        raise ConfigError("--levels=0: must be 1 to 9.")
+
+    def failed():
+        raise Failed("away")
+
+    def stopped():
+        raise KeyboardInterrupt
+
+    assert guarded("train", lambda: None) == 0
+    assert guarded("train", lambda: 75) == 75
+    assert guarded("train", wrong) == 2
+    assert guarded("train", failed) == 1
+    assert guarded("train", stopped) == 130
+    expected = "train: --levels=0: must be 1 to 9.\ntrain: away\ntrain: stopped.\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_what_is_no_fault_of_the_user_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        guarded("train", lambda: 1 // 0)
+
+
+def test_arguments_that_are_not_utf8_are_refused_before_the_work(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["alae train", "--run_dir=runs/\udcff"])
+    assert guarded("train", lambda: pytest.fail("worked")) == 2
+    assert "train: --run_dir=runs/\\udcff: is not UTF-8" in capsys.readouterr().err
+
+
+def test_nothing_drives_the_terminal():
+    text = "a\x1b[2Jb\x07\n\tc\u202e\udcffé"
+    assert printable(text) == "a\\x1b[2Jb\\x07\n\tc\\u202e\\udcffé"
+
+
+def test_the_command_as_it_was_typed(monkeypatch):
+    for typed, shown in (
+        ("alae train", "alae train"),
+        ("python -m alae_tf train", "python -m alae_tf train"),
+        ("/a/alae_tf/train.py", "python -m alae_tf.train"),
+    ):
+        monkeypatch.setattr(sys, "argv", [typed])
+        assert program("alae_tf.train") == shown
