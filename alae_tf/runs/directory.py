@@ -197,6 +197,7 @@ class RunDirectory:
         Raises:
             BlockingIOError: another process holds it.
         """
+        self.close()
         self._lock = Lock(self.lock_path)
         self.lock_path.write_text(self._mark)
 

@@ -78,15 +78,18 @@ class Metrics:
         if (row := _row(last)) is not None:
             rows.append(row)  # whole but for its end of line; else a kill cut it short
         whole = [row for row in rows if row is not None]
-        headless = bool(lines) and lines[0].rstrip("\r") != HEADER
+        headless = not HEADER.startswith([*lines, last][0].rstrip("\r"))
         return whole, len(rows) - len(whole) + headless
 
 
 def _row(line: str) -> dict[str, str] | None:
     """A line as a row; None if it is none."""
     texts = line.split(",")
-    try:
-        int(texts[0]), int(texts[1]), [float(text) for text in texts]
-    except (ValueError, IndexError):
+    if len(texts) != len(COLUMNS):
         return None
-    return dict(zip(COLUMNS, texts, strict=True)) if len(texts) == len(COLUMNS) else None
+    try:
+        for text, kind in zip(texts, (int, int, *[float] * len(COLUMNS)), strict=False):
+            kind(text)
+    except ValueError:
+        return None
+    return dict(zip(COLUMNS, texts, strict=True))

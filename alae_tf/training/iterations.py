@@ -39,7 +39,7 @@ class Iterations:
         self.means = Means(self.trainer.loss_scale)
         self.images_seen, self.level = 0, -1
         self.waited = 0.0
-        self._batches: Iterator | None = None
+        self._batches: Iterator = iter(())
         self._stop: tf.Tensor | None = None
 
     @property

@@ -196,7 +196,7 @@ class Run:
         run = self.iterations
         with contextlib.closing(self.recorder):
             if self.chief and self.saver.saved_at is None:
-                self.saver.save()
+                self.save()
             try:
                 while not run.finished and not self.stopping(interrupt):
                     self.iterate(interrupt.asked)
@@ -229,7 +229,7 @@ class Run:
             self.enter_level(level)
             run.trainer.reset_optimizers()
             if self.chief:
-                self.saver.save()
+                self.save()
         self.recorder.count(run.take(asked))
         if self.chief:
             self.at_intervals(before)
@@ -252,8 +252,13 @@ class Run:
         if due(self.config.sample_images):
             self.draw()
         if self.saver.due:
-            self.saver.save()
+            self.save()
 
     def draw(self) -> None:
         """The pictures of this moment."""
         self.recorder.image(self.sampler.draw())
+
+    def save(self) -> None:
+        """A checkpoint of this moment, and what TensorBoard was told until now."""
+        if self.saver.save():
+            self.recorder.flush()

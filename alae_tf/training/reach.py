@@ -36,7 +36,7 @@ class Reach:
         self.directory = directory
         self.away = False
 
-    def __call__(self, write: Callable[[], None]) -> bool:
+    def __call__(self, write: Callable[[], object]) -> bool:
         where = f"train: --run_dir={self.directory.path}"
         try:
             with full_disk_as_such():

@@ -88,7 +88,8 @@ class Recorder:
 
         self._reach(write)
         texts = {name: f"{value:.3f}" for name, value in means.items()}
-        self._bar.set_postfix(level=run.level, blend=f"{run.blend:.2f}", **texts, refresh=False)
+        where = {"level": run.level, "blend": f"{run.blend:.2f}"}
+        self._bar.set_postfix(where | texts, refresh=False)
         self._begin()
         return row
 

@@ -80,6 +80,11 @@ class Saver:
         if state is None:
             return None
         level = state["level"]
+        if level >= run.config.levels:
+            raise checkpoint.CheckpointError(
+                f"--run_dir={self._directory.path}: its checkpoint is of level {level}, and the "
+                f"config has {run.config.levels} levels."
+            )
         if state["dataset_size"] is None:
             run.images_seen = self._imported_at(level)
             return level
@@ -164,7 +169,7 @@ class Saver:
         if not self._chief:
             return "What the first worker saved is kept."
         if self.saved_at is None:
-            return "No checkpoint was written."
+            return "No new checkpoint was written."
         return (
             f"The checkpoint at {self.saved_at:,} images is kept; the same command goes on from it."
         )
