@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from alae_tf.errors import guarded, program
+from alae_tf.quiet import import_tensorflow
 
 from . import QUANTIZATIONS, publish
 
@@ -90,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> int:
         publish.check_out(args.out)
+        import_tensorflow()
         from .exporter import export
 
         return export(args)

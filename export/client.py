@@ -10,7 +10,6 @@ import argparse
 import base64
 import json
 import math
-import os
 import queue
 import sys
 import threading
@@ -23,6 +22,7 @@ import numpy as np
 
 from alae_tf.errors import guarded, program, reason
 from alae_tf.images.picture import lay_out, png
+from alae_tf.quiet import import_tensorflow
 
 from . import ExportError, ExportFailed
 from .encode import Images, is_colour, read_codes, read_colour, write
@@ -127,12 +127,7 @@ class Rest:
                 outputs = {name: np.array([row[name] for row in rows]) for name in rows[0]}
             else:
                 outputs = {"": np.array(rows)}
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            OverflowError,
-        ):  # ragged, or rows of different outputs
+        except (KeyError, TypeError, ValueError, OverflowError):  # ragged, or of other outputs
             raise ServerError(f"{self.url}: the predictions are not rows of one kind.") from None
         return outputs
 
@@ -212,6 +207,7 @@ class Grpc:
 
     def __init__(self, url: str, model: str, timeout: float):
         try:
+            import_tensorflow()  # by which arrays get into TF Serving's protos
             import grpc
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError:
@@ -479,7 +475,6 @@ def run(args: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the server or an image is at fault, 2 a wrong flag or file."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = parse(arguments)
     return guarded("client", lambda: run(args))
 

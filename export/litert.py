@@ -28,6 +28,9 @@ class TFLite:
 
     Call:
         array [N, …] of the file's input type → its first output.
+
+    Raises:
+        ValueError, RuntimeError, OSError, TypeError: no whole TFLite file with one input.
     """
 
     def __init__(self, model: Path | bytes, threads: int = 2):
@@ -38,6 +41,7 @@ class TFLite:
         )
         with silenced():  # it says that it made its delegate
             self.interpreter = Interpreter(num_threads=threads, **source)
+            self.interpreter.allocate_tensors()
         (self.input,) = self.interpreter.get_input_details()
         self.output = self.interpreter.get_output_details()[0]
         self.shape = None

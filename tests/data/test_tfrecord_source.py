@@ -1,5 +1,6 @@
 """tfrecord:DIR, on files laid out as StyleGAN's and the authors' tools write them."""
 
+import os
 import struct
 
 import numpy as np
@@ -230,3 +231,8 @@ def test_records_of_different_lengths_are_counted_too(tmp_path):
     write(tmp_path / "x-r02.tfrecords", [to_record(image(0, 4, 1)), long, long])
     assert count_records(tmp_path / "x-r02.tfrecords") == 3
     assert len(open_source(f"tfrecord:{tmp_path}")) == 3
+
+
+def test_a_pipe_among_the_files_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "a-r02.tfrecords")  # to open it would be to wait for ever
+    assert "no file" in error_of(f"tfrecord:{tmp_path}")
