@@ -4,4 +4,5 @@
 from typing import Any, TypeAlias
 
 Tensor: TypeAlias = Any
+
 def __getattr__(name: str) -> Any: ...
