@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -83,6 +83,7 @@ class Rest:
 
     def __init__(self, url: str, model: str, timeout: float):
         import requests
+        from requests.adapters import HTTPAdapter
         from urllib3.util import Retry
 
         parts = urlsplit(url)
@@ -98,7 +99,7 @@ class Rest:
             raise_on_status=False,
         )
         for scheme in ("http://", "https://"):
-            self.session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
+            self.session.mount(scheme, HTTPAdapter(max_retries=retry))
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs a signature.
@@ -143,7 +144,7 @@ class Rest:
                 f"{self.url}: does not tell the length of z; give --latent_size ({error})."
             ) from None
 
-    def ask(self, method: str, end: str, body: object) -> object:
+    def ask(self, method: str, end: str, body: Any) -> Any:
         """One request; its answer as JSON."""
         import requests
 
@@ -454,22 +455,22 @@ def run(args: argparse.Namespace) -> None:
     """One command."""
     server = (Grpc if args.url.startswith("grpc:") else Rest)(args.url, args.model, args.timeout)
     client = Client(server, args.batch)
-    if args.command in ("encode", "reconstruct"):
+    if args.command == "encode":
         w = client.encode(Images(args.images))
-        if args.command == "encode":
-            write(args.out, lambda file: np.save(file, w))
-            return
-    elif args.command == "decode":
-        w = read_codes(args.w)
-        if w.ndim not in (2, 3):
-            raise ExportError(f"{args.w}: {list(w.shape)}, expected [N, latent] or [N, styles, …].")
+        write(args.out, lambda file: np.save(file, w))
+        return
     if args.command == "generate":
         shape = args.count, args.latent_size or server.latent_size()
         z = np.random.default_rng(args.seed).standard_normal(shape, np.float32)
         psi = np.full(args.count, args.psi, np.float32)
         pixels = client.pixels("generate", z=z, psi=psi)
-    else:
+    elif args.command == "decode":
+        w = read_codes(args.w)
+        if w.ndim not in (2, 3):
+            raise ExportError(f"{args.w}: {list(w.shape)}, expected [N, latent] or [N, styles, …].")
         pixels = client.pixels("decode", w=w)
+    else:
+        pixels = client.pixels("decode", w=client.encode(Images(args.images)))
     write(args.out, png(lay_out(pixels)))
 
 
