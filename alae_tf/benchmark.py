@@ -1,27 +1,33 @@
-"""Measures whole training iterations and batch-1 latencies at one level.
+"""Measures training, by the loop that trains, and batch-1 latencies at one level.
 
 python -m alae_tf.benchmark --flagfile=configs/celeba128.cfg --level=3 --batch=16
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from alae_tf import flags as config_flags
-from alae_tf.config import ConfigError
+from alae_tf import quiet
+from alae_tf.config import Config, ConfigError
+from alae_tf.timing import matmul_gflops, median_seconds
 
-MATMUL_SIZE = 3000
+if TYPE_CHECKING:
+    from alae_tf.data import Source
+
+SECONDS = 10.0  # to measure, at least
+LEAST = 5  # iterations to measure, at least
+WARM_UP_SECONDS = 2.0
+LONG = 1e6  # epochs: no level ends while it is measured
 
 
 def define_flags() -> None:
@@ -36,80 +42,102 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch", None, "Images an iteration; default: the config's at the level.")
     flags.DEFINE_integer(
         "iterations",
-        5,
-        "Times to measure an iteration (with --r1_every=k: k iterations), after two to warm up.",
+        0,
+        "Iterations to measure (with --r1_every=k: rounded up to a multiple of k), after some to "
+        f"warm up; 0: as many as take {SECONDS:g} seconds, {LEAST} at least.",
     )
     flags.DEFINE_string("json", None, "Write the result here too.")
 
 
-def median_seconds(call: Callable[[], object], times: int) -> float:
-    """Median wall time of a call that returns when its work is done."""
+def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str, float]:
+    """Measures the iterations of a training run, as it makes them; random images, blend 1.
 
-    def once() -> float:
-        start = time.perf_counter()
-        call()
-        return time.perf_counter() - start
-
-    return statistics.median(once() for _ in range(times))
-
-
-def measure(config, level: int, batch: int, iterations: int) -> dict[str, float]:
-    """Measures; random weights and images, blend 1.
+    Args:
+        config: of the run.
+        level: at which.
+        batch: images an iteration.
+        iterations: to measure; 0: as many as take `SECONDS`.
 
     Returns:
-        iteration_seconds, images_per_second, peak_memory_mib (of GPU 0, or of this process),
-        encode_ms and decode_ms (one image, float32, noise "const"), matmul_gflops.
+        iteration_seconds and images_per_second (means), page_faults (an iteration's, without
+        disk), peak_memory_mib (of GPU 0, or of this process), encode_ms and decode_ms (one image,
+        float32, noise "const"), matmul_gflops.
     """
-    import numpy as np
     import tensorflow as tf
 
     from alae_tf.autoencoder import Autoencoder
-    from alae_tf.training.step import UPDATES, Trainer
+    from alae_tf.training.iterations import Iterations
     from alae_tf.training.strategy import make_strategy
 
-    config = config.replace(batch_by_level=(batch,))
+    config = config.replace(batch_by_level=(batch,), epochs=config.levels * LONG)
+    if config.levels > 1:
+        config = config.replace(epochs_by_level=(LONG,))
     strategy = make_strategy(config)  # before any other use of TensorFlow
-    matrix = tf.random.stateless_normal([MATMUL_SIZE] * 2, [0, 0])
-    multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
-    multiply().numpy()
-    matmul_seconds = median_seconds(lambda: multiply().numpy(), 5)
+    gflops = matmul_gflops()
+    source = noise(2 * batch, config.level_resolution(level), config.image_channels)
+    run = Iterations(config, source, strategy)
+    run.images_seen = run.growth.faded_in(level)
+    run.enter_level(level)
 
-    trainer = Trainer(config, strategy)
-    trainer.set_learning_rate(level)
-    side = config.level_resolution(level)
-    shape = (batch, side, side, config.image_channels)
-    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    dataset = tf.data.Dataset.from_tensors(images).repeat()
-    pixels = next(iter(strategy.experimental_distribute_dataset(dataset)))
+    def go(least: int, least_seconds: float) -> tuple[int, float]:
+        """Iterations made and seconds taken; whole rounds of --r1_every."""
+        begun, done, seconds = time.perf_counter(), 0, 0.0
+        while done < least or seconds < least_seconds:
+            for _ in range(config.r1_every):
+                run.take()
+            run.means.settle()
+            done, seconds = done + config.r1_every, time.perf_counter() - begun
+        return done, seconds
 
-    starts = itertools.count(0, batch)  # of images seen, which --r1_every counts by
-
-    def steps():  # all kinds of iteration once
-        for _ in range(config.r1_every):
-            losses = trainer.step(pixels, level, next(starts), 1.0)
-        return [float(losses[name]) for name in UPDATES]
-
-    for _ in range(2):
-        steps()
-    seconds = median_seconds(steps, iterations) / config.r1_every
+    go(2 * config.r1_every, WARM_UP_SECONDS)
+    faults = page_faults()
+    count, seconds = go(iterations or LEAST, 0.0 if iterations else SECONDS)
+    faults = page_faults() - faults
     gpus = tf.config.list_logical_devices("GPU")
     peak = (
         tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
         if gpus
         else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     )
-    model = Autoencoder(config, trainer.ema, level)
-    one = images[0]
+    model = Autoencoder(config, run.trainer.ema, level)
+    one = source.image(0)
     w = model.encode(one)
     model.decode(w)
     return {
-        "iteration_seconds": seconds,
-        "images_per_second": batch / seconds,
+        "iteration_seconds": seconds / count,
+        "images_per_second": batch * count / seconds,
+        "page_faults": faults / count,
         "peak_memory_mib": peak,
         "encode_ms": 1e3 * median_seconds(lambda: model.encode(one), 11),
         "decode_ms": 1e3 * median_seconds(lambda: model.decode(w), 11),
-        "matmul_gflops": 2e-9 * MATMUL_SIZE**3 / matmul_seconds,
+        "matmul_gflops": gflops,
     }
+
+
+def noise(size: int, resolution: int, channels: int) -> Source:
+    """A source of random images that fit already, in memory."""
+    import numpy as np
+
+    from alae_tf.data import Source
+
+    shape = (size, resolution, resolution, channels)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+    class Noise(Source):
+        uri, channels = "noise", shape[-1]
+
+        def __len__(self) -> int:
+            return size
+
+        def image(self, index: int) -> np.ndarray:
+            return images[index]
+
+    return Noise()
+
+
+def page_faults() -> int:
+    """Pages of memory that this process has had mapped so far, those read from disk not counted."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def in_a_process(level: int) -> dict[str, float]:
@@ -134,8 +162,8 @@ def main() -> None:
     batch = config.batch_size(level) if values.batch is None else values.batch
     if batch < 1:
         raise ConfigError(f"--batch={batch}: must be at least 1.")
-    if values.iterations < 1:
-        raise ConfigError(f"--iterations={values.iterations}: must be at least 1.")
+    if values.iterations < 0:
+        raise ConfigError(f"--iterations={values.iterations}: must be 0 or more.")
     if values.json and not Path(values.json).resolve().parent.is_dir():
         raise ConfigError(f"--json={values.json}: its directory does not exist.")
     if values.json and Path(values.json).is_dir():
@@ -145,6 +173,7 @@ def main() -> None:
         if values.json:
             Path(values.json).write_text(json.dumps(results, indent=2) + "\n")
         return
+    quiet.import_tensorflow()
     import tensorflow as tf
 
     try:

@@ -52,7 +52,7 @@ class Lock:
     """
 
     def __init__(self, path: Path):
-        self._file = open(path, "w")
+        self._file = open(path, "a")  # what the holder wrote into it stays
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

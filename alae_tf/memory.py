@@ -20,6 +20,7 @@ import math
 from absl import flags
 
 from alae_tf import flags as config_flags
+from alae_tf import quiet
 from alae_tf.config import ConfigError
 
 BATCHES = (2, 4)  # between which memory grows as it does further on
@@ -157,6 +158,7 @@ def main() -> None:
     reserve = flags.FLAGS.reserve
     if not 0 <= reserve < 1:
         raise ConfigError(f"--reserve={reserve:g}: must be in [0, 1).")
+    quiet.import_tensorflow()
     names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
     print(f"| level | px | fixed, MiB | an image, MiB | {names} |")
     print("|---" * (4 + len(gpus)) + "|")

@@ -33,7 +33,7 @@ def matmul_gflops(size: int = 3000) -> float:
     """
     import tensorflow as tf
 
-    matrix = tf.random.stateless_normal([size, size], [0, 0])
+    matrix = tf.random.stateless_normal([size, size], (0, 0))
     multiply = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
     multiply().numpy()
     return 2e-9 * size**3 / median_seconds(lambda: multiply().numpy())

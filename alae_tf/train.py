@@ -1,4 +1,4 @@
-"""Trains ALAE.
+"""Trains ALAE, and tells how well E's features tell classes apart.
 
     python -m alae_tf.train --flagfile=configs/quickstart.cfg
     python -m alae_tf.train --flagfile=configs/celeba128.cfg --data=folder:/data/faces
@@ -9,12 +9,18 @@ A run lives in its --run_dir; the same command again goes on where it stopped.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from alae_tf import flags as config_flags
+from alae_tf import quiet
 from alae_tf.config import ConfigError
 from alae_tf.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.data import Source
 
 
 def define_flags() -> None:
@@ -39,9 +45,16 @@ def main() -> int:
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
         directory.check(config, flags.FLAGS.resume)
 
+    quiet.import_tensorflow()
+    from alae_tf.evaluation.representation import summary
     from alae_tf.training.loop import train
 
-    return train(config, directory, flags.FLAGS.resume)
+    def finished(model: Autoencoder, source: Source) -> None:
+        line = summary(model, source)
+        if line is not None:
+            print(f"train: {line}")
+
+    return train(config, directory, flags.FLAGS.resume, finished)
 
 
 if __name__ == "__main__":

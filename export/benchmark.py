@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from alae_tf.errors import guarded, program
 from alae_tf.files import write_atomic
+from alae_tf.quiet import import_tensorflow
 
 from . import QUANTIZATIONS, ExportFailed
 from .__main__ import add_model_flags
@@ -186,9 +186,13 @@ def run(args: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag, run or config."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = parse(arguments)
-    return guarded("benchmark", lambda: child(args) if args.folder else run(args))
+
+    def work() -> None:
+        import_tensorflow()
+        child(args) if args.folder else run(args)
+
+    return guarded("benchmark", work)
 
 
 if __name__ == "__main__":

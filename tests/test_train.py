@@ -59,8 +59,7 @@ def whole(tmp_path_factory):
 
 
 def same_end(run_dir, whole):
-    (_, ours), (_, theirs) = checkpoint.read_newest(run_dir), checkpoint.read_newest(whole)
-    ours.pop("state"), theirs.pop("state")
+    ours, theirs = checkpoint.read_newest(run_dir)[1], checkpoint.read_newest(whole)[1]
     assert ours.keys() == theirs.keys()
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
@@ -73,7 +72,7 @@ def test_what_a_run_leaves(whole):
     assert (run_dir / "samples" / "images-000000000904.png").stat().st_size > 1000
     assert (run_dir / "losses.png").stat().st_size > 1000
     assert list((run_dir / "tensorboard").glob("events*"))
-    rows = RunDirectory(run_dir).read_metrics()
+    rows = RunDirectory(run_dir).metrics.rows()
     assert [row["level"] for row in rows] == ["0"] * 4 + ["1"] * 5
     assert not list(run_dir.rglob("*.partial"))
 
@@ -89,8 +88,8 @@ def test_killed_at_each_level_and_resumed_ends_with_the_same_bits(whole, tmp_pat
     assert code == 0, output
     assert "goes on after" in output
     same_end(tmp_path, whole[0])
-    assert [row["images_seen"] for row in RunDirectory(tmp_path).read_metrics()] == [
-        row["images_seen"] for row in RunDirectory(whole[0]).read_metrics()
+    assert [row["images_seen"] for row in RunDirectory(tmp_path).metrics.rows()] == [
+        row["images_seen"] for row in RunDirectory(whole[0]).metrics.rows()
     ]
 
 
@@ -161,9 +160,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         (["--lvels=3"], 2, "Unknown command line flag 'lvels'"),
         (["--flagfile=none.cfg"], 2, "none.cfg"),
         (
-            [f"--flagfile={ROOT}/docs/quickstart.png"],
+            [f"--flagfile={ROOT}/docs/pictures/quickstart.png"],
             2,
-            "docs/quickstart.png: names a file that is no text",
+            "docs/pictures/quickstart.png: names a file that is no text",
         ),
         (["--levels=x"], 2, "--levels=x: must be a whole number"),
         (["--image_channels=3"], 2, "set --image_channels=1"),

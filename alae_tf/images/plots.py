@@ -9,8 +9,13 @@ from collections.abc import Sequence
 import matplotlib
 
 
-def loss_plot(rows: Sequence[dict[str, str]]) -> bytes:
-    """The rows of metrics.csv as a PNG: the three losses against images seen, levels marked."""
+def loss_plot(rows: Sequence[dict[str, str]], starts: Sequence[int] = ()) -> bytes:
+    """The rows of metrics.csv as a PNG: the three losses against images seen, levels marked.
+
+    Args:
+        rows: one or more.
+        starts: images seen at which each level starts; default: its first row.
+    """
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -20,11 +25,12 @@ def loss_plot(rows: Sequence[dict[str, str]]) -> bytes:
     for name, label in labels.items():
         axes.plot(images, [float(row[f"loss_{name}"]) for row in rows], label=label, linewidth=1)
     for before, row in itertools.pairwise(rows):
-        if before["level"] != row["level"]:
-            axes.axvline(int(row["images_seen"]), color="grey", linestyle=":")
+        if before["level"] != (level := row["level"]):
+            start = starts[int(level)] if int(level) < len(starts) else int(row["images_seen"])
+            axes.axvline(start, color="grey", linestyle=":")
             axes.annotate(
-                f" level {row['level']}",
-                (int(row["images_seen"]), 0.98),
+                f" level {level}",
+                (start, 0.98),
                 xycoords=("data", "axes fraction"),
                 va="top",
                 color="grey",

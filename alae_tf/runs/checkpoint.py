@@ -9,21 +9,44 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import re
 import sys
-from collections.abc import Mapping
+import typing
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.errors import AlaeError
+from alae_tf.errors import AlaeError, printable
 from alae_tf.files import write_atomic
 from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.networks.names import named_variables
+from alae_tf.runs.npz import read_npz
 
 FOLDER = "checkpoints"
+# What a state must hold: a test of the value, and what is right.
+STATE: dict[str, tuple[Callable[[typing.Any], bool], str]] = {
+    "images_seen": (lambda v: type(v) is int and v >= 0, "a number of images"),
+    "level": (lambda v: type(v) is int and 0 <= v < 9, "a level"),
+    "blend": (lambda v: isinstance(v, int | float) and 0 <= v <= 1, "a number in [0, 1]"),
+    "dataset_size": (
+        lambda v: v is None or (type(v) is int and v > 0),
+        "a number of images or null",
+    ),
+    "sums": (
+        lambda v: (
+            isinstance(v, list)
+            and len(v) == 3
+            and all(isinstance(x, int | float) and math.isfinite(x) for x in v)
+        ),
+        "three numbers",
+    ),
+    "summed": (lambda v: type(v) is int and v >= 0, "a number of iterations"),
+}
+LOADED = ("images_seen", "level", "blend")  # without them a model cannot be loaded
 PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
@@ -56,7 +79,7 @@ def save(
     folder = Path(run_dir) / FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / f"images-{state['images_seen']:012d}.npz"
-    values = {name: np.asarray(v) for name, v in variables.items()}
+    values: dict[str, typing.Any] = {name: np.asarray(v) for name, v in variables.items()}
     for name, value in values.items():
         if not np.isfinite(value).all():
             raise NonFiniteError(f"{name} is not finite after {state['images_seen']:,} images")
@@ -75,29 +98,47 @@ def list_checkpoints(run_dir: str | Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if PATTERN.fullmatch(path.name))
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """All entries of a checkpoint file.
+def read(
+    path: Path, needs: Collection[str] = LOADED
+) -> tuple[dict[str, np.ndarray], dict[str, typing.Any]]:
+    """A checkpoint file: (entries by name, state); the state has the keys that it `needs`.
 
     Raises:
-        CheckpointError: the file is torn or no checkpoint.
+        CheckpointError: the file is torn, no checkpoint, or holds numbers that are not finite.
         OSError, MemoryError: it could not be read just now; that says nothing of the file.
     """
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            # `slow/` is what the first version called the EMA.
-            return {re.sub(r"^slow/", "ema/", name): file[name] for name in file.files}
+        # `slow/` is what the first version called the EMA.
+        arrays = read_npz(path).items()
+        entries = {re.sub(r"^slow/", "ema/", name): value for name, value in arrays}
+        state = json.loads(bytes(entries.pop("state")))
+        for name in needs:
+            fits, right = STATE[name]
+            if not (name in state and fits(state[name])):
+                raise ValueError(f"`{name}` of its state is not {right}")
+        for name, value in entries.items():
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} is not finite")
+        return entries, state
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
         seeks_wrongly = isinstance(error, OSError) and error.errno in (None, errno.EINVAL)
         if isinstance(error, OSError | MemoryError) and not seeks_wrongly:
             raise
-        raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from None
+        why = "it has no state" if isinstance(error, KeyError) else error
+        raise CheckpointError(f"{path}: not a whole checkpoint ({why})") from None
 
 
-def read_newest(run_dir: str | Path) -> tuple[Path, dict[str, np.ndarray]] | None:
+def read_newest(
+    run_dir: str | Path, needs: Collection[str] = LOADED
+) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]] | None:
     """The newest checkpoint that is whole; says on stderr which ones were passed over.
 
+    Args:
+        run_dir: the run's directory.
+        needs: keys that a state must have.
+
     Returns:
-        (path, entries), or None where there is no checkpoint at all.
+        (path, entries, state), or None where there is no checkpoint at all.
 
     Raises:
         CheckpointError: there are checkpoints and none can be read.
@@ -105,9 +146,10 @@ def read_newest(run_dir: str | Path) -> tuple[Path, dict[str, np.ndarray]] | Non
     paths = list_checkpoints(run_dir)
     for path in reversed(paths):
         try:
-            return path, read(path)
+            return path, *read(path, needs)
         except CheckpointError as error:
-            print(f"{error}; the one before it is used.", file=sys.stderr)
+            then = "." if path == paths[0] else "; the one before it is used."
+            print(f"{printable(str(error))}{then}", file=sys.stderr)
     if paths:
         raise CheckpointError(f"{run_dir}: none of its {len(paths)} checkpoints can be read.")
     return None
@@ -133,24 +175,19 @@ def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.nda
 
 def restore(
     variables: Mapping[str, keras.Variable], run_dir: str | Path, chief: bool = True
-) -> dict[str, object] | None:
+) -> dict[str, typing.Any] | None:
     """Restores the newest whole checkpoint; returns its state, or None where there is none.
 
-    What a kill left half-written is deleted, and torn ones that are newer are renamed, by the chief
-    of several workers alone.
+    Torn ones that are newer are renamed, by the chief of several workers alone.
     """
-    if chief:
-        for half in (Path(run_dir) / FOLDER).glob("images-*.partial"):
-            half.unlink(missing_ok=True)
-    found = read_newest(run_dir)
+    found = read_newest(run_dir, STATE)
     if found is None:
         return None
-    path, entries = found
+    path, entries, state = found
+    assign(variables, entries)
     for later in list_checkpoints(run_dir):
         if chief and later > path:  # torn; must not count as one of the newest to keep
             later.rename(later.with_suffix(".torn"))
-    state = _state(path, entries)
-    assign(variables, entries)
     return state
 
 
@@ -181,15 +218,12 @@ def load_ema(
     found = read_newest(run_dir)
     if found is None:
         raise CheckpointError(f"--run_dir={run_dir}: it has no checkpoint yet; train it first.")
-    checkpoint, entries = found
-    state = _state(checkpoint, entries)
+    checkpoint, entries, state = found
+    if state["level"] >= config.levels:
+        raise CheckpointError(
+            f"{checkpoint}: is of level {state['level']}, and {path} has {config.levels} levels."
+        )
     alae = build_alae(config)
     ema = {name: value for name, value in entries.items() if name.startswith("ema/")}
     assign(dict(named_variables(alae, "ema")), ema)
     return config, alae, state
-
-
-def _state(path: Path, entries: dict[str, np.ndarray]) -> dict[str, object]:
-    if "state" not in entries:
-        raise CheckpointError(f"{path}: not a checkpoint (it has no entry `state`)")
-    return json.loads(bytes(entries.pop("state")))

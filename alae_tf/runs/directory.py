@@ -11,28 +11,21 @@ tensorboard/      the same for TensorBoard
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import errno
+import os
+import secrets
 from pathlib import Path
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.files import Lock, check_directory, write_atomic
+from alae_tf.errors import AlaeError
+from alae_tf.files import PARTIAL, Lock, check_directory, write_atomic
+from alae_tf.runs.metrics import Metrics
 
-COLUMNS = (
-    "images_seen",
-    "level",
-    "blend",
-    "loss_d",
-    "loss_g",
-    "loss_latent",
-    "learning_rate",
-    "images_per_second",
-    "data_wait",
-)
 # What may differ when a run goes on.
 CHANGEABLE = (
     "epochs",
+    "epochs_by_level",  # of levels not reached yet, which is looked at when the images are known
     "checkpoint_minutes",
     "keep_checkpoints",
     "sample_images",
@@ -46,6 +39,12 @@ CHANGEABLE = (
 )
 
 
+class RunTakenError(AlaeError):
+    """Another run stands where this one stood."""
+
+    exit_code = 1
+
+
 class RunDirectory:
     """The files of one run.
 
@@ -56,11 +55,13 @@ class RunDirectory:
     def __init__(self, path: str | Path):
         self.path = Path(path).expanduser()
         self.config_path = self.path / "config.cfg"
-        self.metrics_path = self.path / "metrics.csv"
+        self.metrics = Metrics(self.path / "metrics.csv")
+        self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
+        self.lock_path = self.path / ".lock"
         self._lock: Lock | None = None
-        self._unwritten: list[str] = []  # rows of metrics while the directory is away
+        self._mark = f"{os.uname().nodename} {os.getpid()} {secrets.token_hex(8)}\n"
 
     def check(self, config: Config, resume: str) -> None:
         """Tells, before any work and without writing, whether a run may start or go on here.
@@ -77,7 +78,8 @@ class RunDirectory:
         held = check_directory(
             "--run_dir", self.path, "a run", self.config_path.name, lambda name: name == ".lock"
         )
-        if resume == "must" and not any((self.path / "checkpoints").glob("images-*.npz")):
+        saved = self.checkpoints.is_dir() and any(self.checkpoints.glob("images-*.npz"))
+        if resume == "must" and not saved:
             raise ConfigError(f"{where}: has no checkpoint to go on from (--resume=must).")
         if not held:
             return
@@ -85,18 +87,42 @@ class RunDirectory:
             raise ConfigError(
                 f"{where}: already holds a run (--resume=never); give another directory."
             )
-        before = Config.load(self.config_path)
-        names = [field.name for field in dataclasses.fields(Config)]
-        differ = [
-            f"{name}: {getattr(before, name)} there, {getattr(config, name)} asked for"
-            for name in names
-            if name not in CHANGEABLE and getattr(before, name) != getattr(config, name)
-        ]
+        differ = [line for name, line in self.changes(config).items() if name not in CHANGEABLE]
         if differ:
             raise ConfigError(
                 f"{where}: holds a run of another config; give another directory, or the same "
                 "settings:\n  " + "\n  ".join(differ)
             )
+        for folder in (self.checkpoints, self.samples, self.tensorboard):
+            if folder.exists() and not folder.is_dir():
+                raise ConfigError(f"{where}: its {folder.name} is a file, and must be a directory.")
+        if self.metrics.path.is_dir():
+            raise ConfigError(f"{where}: its metrics.csv is a directory, and must be a file.")
+        rows = self.metrics.rows()
+        if rows and not saved:
+            raise ConfigError(
+                f"{where}: holds a run that has seen {int(rows[-1]['images_seen']):,} images, but "
+                "none of its checkpoints. Put them back into checkpoints/, or give another "
+                "directory to start anew."
+            )
+
+    def config(self) -> Config | None:
+        """The config of the run that is here, if there is one.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        return Config.load(self.config_path) if self.there else None
+
+    def changes(self, config: Config) -> dict[str, str]:
+        """What differs from the config of the run that is here: name → a line for people."""
+        before = self.config() or config
+        names = [field.name for field in dataclasses.fields(Config)]
+        return {
+            name: f"{name}: {getattr(before, name)} there, {getattr(config, name)} asked for"
+            for name in names
+            if getattr(before, name) != getattr(config, name)
+        }
 
     def open(self) -> None:
         """Makes the directory and takes it for this process.
@@ -106,7 +132,7 @@ class RunDirectory:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = Lock(self.path / ".lock")
+            self._take()
         except BlockingIOError:
             raise ConfigError(
                 f"--run_dir={self.path}: another process is training in it; give another one."
@@ -147,32 +173,36 @@ class RunDirectory:
 
         Raises:
             FileNotFoundError: it is not; a network disk may be away.
+            RunTakenError: it was made anew, and another process trains there.
         """
         if not self.there:
             raise FileNotFoundError(errno.ENOENT, "is away", str(self.path))
+        if self._lock is None:
+            return
+        try:
+            if not self.lock_path.exists():  # a copy was put back without it
+                self._take()
+            if self.lock_path.read_text() == self._mark:
+                return
+        except BlockingIOError:
+            pass
+        raise RunTakenError(
+            f"--run_dir={self.path}: was made anew, and another process has taken it; nothing more "
+            "is written there."
+        )
 
-    def rewind_metrics(self, images_seen: int) -> None:
-        """Drops rows later than a checkpoint, which the resumed run will write again."""
-        rows = [row for row in self.read_metrics() if int(row["images_seen"]) <= images_seen]
-        lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
-        write_atomic(self.metrics_path, ("\n".join(lines) + "\n").encode())
+    def _take(self) -> None:
+        """Locks the directory, and marks the lock as this process'.
 
-    def read_metrics(self) -> list[dict[str, str]]:
-        """The whole rows of metrics.csv; a line cut short by a kill is passed over."""
-        if not self.metrics_path.exists():
-            return []
-        with open(self.metrics_path, newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [row for row in rows if all(row.get(name) for name in COLUMNS)]
+        Raises:
+            BlockingIOError: another process holds it.
+        """
+        self.close()
+        self._lock = Lock(self.lock_path)
+        self.lock_path.write_text(self._mark)
 
-    def add_metrics(self, row: dict[str, object]) -> None:
-        """Appends a row, numbers to six digits; it is kept until it can be written."""
-        texts = [
-            f"{value:.6g}" if isinstance(value, float) else str(value)
-            for value in (row[name] for name in COLUMNS)
-        ]
-        self._unwritten.append(",".join(texts) + "\n")
-        self.require()
-        with open(self.metrics_path, "a") as file:
-            file.write("".join(self._unwritten))
-        self._unwritten.clear()
+    def sweep(self) -> None:
+        """Deletes what a kill left half-written."""
+        for folder in (self.path, self.checkpoints, self.samples, self.tensorboard):
+            for half in folder.glob(f"*{PARTIAL}"):
+                half.unlink(missing_ok=True)

@@ -15,16 +15,23 @@ class Events:
 
     Args:
         folder: the run's `tensorboard/`.
-        images_seen: where the run goes on; what is recorded beyond it is dropped, since it will
-            be recorded again and a graph must not double back.
+
+    Until `open` nothing is recorded.
     """
 
-    def __init__(self, folder: Path, images_seen: int):
-        for half in folder.glob("*.partial"):  # a kill left it
-            half.unlink()
-        for path in folder.glob("events.out.tfevents.*"):
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._writer = tf.summary.create_noop_writer()
+
+    def open(self, images_seen: int) -> None:
+        """Starts a file for a run that goes on after `images_seen` images.
+
+        What is recorded beyond that is dropped: it will be recorded again, and a graph must not
+        double back.
+        """
+        for path in self._folder.glob("events.out.tfevents.*"):
             _drop_later(path, images_seen)
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._writer = tf.summary.create_file_writer(str(self._folder))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Records numbers."""

@@ -1,11 +1,17 @@
-"""The sample grid of a run."""
+"""The pictures of a run: sample grids and the loss plot."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from alae_tf import data
 from alae_tf.autoencoder import Autoencoder
+from alae_tf.files import write_atomic
+from alae_tf.images import picture, plots
 from alae_tf.images.picture import columns, tile
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.training.iterations import Iterations
+from alae_tf.training.reach import Reach
 
 ROWS = 3  # rows of each kind
 
@@ -36,3 +42,53 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
     upper, lower = tile(np.concatenate(rows)), tile(np.concatenate(generated))
     gap = np.full((8, *upper.shape[1:]), 255, np.uint8)
     return np.concatenate([upper, gap, lower])
+
+
+class Sampler:
+    """Draws what the EMA weights make of always the same originals.
+
+    Args:
+        iterations: the run's.
+        directory: where the pictures go.
+        reach: writes there.
+
+    Attributes:
+        model: the EMA weights at the current level.
+    """
+
+    def __init__(self, iterations: Iterations, directory: RunDirectory, reach: Reach):
+        self._run, self._directory, self._reach = iterations, directory, reach
+        self.enter_level(0, np.zeros(0, np.uint8))
+
+    def originals(self, level: int) -> np.ndarray:
+        """The originals at a level's resolution: uint8 [n, H, W, C].
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        resolution = self._run.config.level_resolution(level)
+        return data.fixed_images(self._run.source, resolution, grid_images(resolution))
+
+    def enter_level(self, level: int, originals: np.ndarray) -> None:
+        """Shows this level from now on."""
+        self.model = Autoencoder(self._run.config, self._run.trainer.ema, level)
+        self._originals = originals
+
+    def draw(self) -> np.ndarray:
+        """Writes a sample grid and the loss plot; returns the grid, uint8 [height, width, C]."""
+        run = self._run
+        self.model.blend = run.blend
+        grid = sample_grid(self.model, self._originals, run.config.seed)
+
+        def write() -> None:
+            folder = self._directory.samples
+            folder.mkdir(exist_ok=True)
+            write_atomic(folder / f"images-{run.images_seen:012d}.png", picture.png(grid))
+            rows = self._directory.metrics.rows()
+            if rows:
+                starts = [run.growth.start(level) for level in range(run.config.levels)]
+                plot = plots.loss_plot(rows, starts)
+                write_atomic(self._directory.path / "losses.png", plot)
+
+        self._reach(write)
+        return grid

@@ -1,11 +1,27 @@
-"""What a run must remember, by name."""
+"""The checkpoints of a run on its way: when they are written, and how a run goes on from one."""
 
 from __future__ import annotations
 
-import keras
+import errno
+import sys
+import time
 
+import keras
+import numpy as np
+
+from alae_tf.config import ConfigError
 from alae_tf.networks.names import named_variables
+from alae_tf.runs import checkpoint
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.training.interrupt import Interrupt
+from alae_tf.training.iterations import Iterations
+from alae_tf.training.reach import Reach
+from alae_tf.training.schedule import Growth
 from alae_tf.training.step import Trainer
+
+RETRY_SECONDS = 10.0
+PATIENCE_SECONDS = 1800.0  # for a run directory that is away at the end of a run
+HASTE_SECONDS = 6.0  # the same after a signal
 
 
 def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
@@ -21,3 +37,139 @@ def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
         named["loss_scale/value"] = trainer.loss_scale.value
         named["loss_scale/good"] = trainer.loss_scale.good
     return named
+
+
+class Saver:
+    """Saves a run, and brings it back.
+
+    Args:
+        iterations: the run's.
+        directory: where its checkpoints are.
+        reach: writes there.
+        chief: whether this process writes the run's files.
+
+    Attributes:
+        saved_at: int. Images seen at the newest checkpoint; None while there is none.
+    """
+
+    def __init__(self, iterations: Iterations, directory: RunDirectory, reach: Reach, chief: bool):
+        self._run, self._directory, self._reach = iterations, directory, reach
+        self._chief = chief
+        self.saved_at: int | None = None
+        self._next = time.monotonic() + 60 * iterations.config.checkpoint_minutes
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return time.monotonic() > self._next
+
+    def restore(self) -> int | None:
+        """Goes back to the newest whole checkpoint.
+
+        Returns:
+            The level that the run stands at; None where there is no checkpoint.
+
+        Raises:
+            ConfigError: the config or its images do not go with what was trained so far.
+            CheckpointError: there are checkpoints and none can be read.
+        """
+        run = self._run
+        state = checkpoint.restore(
+            training_variables(run.trainer), self._directory.path, self._chief
+        )
+        if state is None:
+            return None
+        level = state["level"]
+        if level >= run.config.levels:
+            raise checkpoint.CheckpointError(
+                f"--run_dir={self._directory.path}: its checkpoint is of level {level}, and the "
+                f"config has {run.config.levels} levels."
+            )
+        if state["dataset_size"] is None:
+            run.images_seen = self._imported_at(level)
+            return level
+        if state["dataset_size"] != len(run.source):
+            raise ConfigError(
+                f"--data={run.config.data}: has {len(run.source):,} images, and "
+                f"{state['dataset_size']:,} when the run in {self._directory.path} was saved; "
+                "give the same images, or another --run_dir."
+            )
+        self._check_plan(state["images_seen"])
+        run.images_seen = self.saved_at = state["images_seen"]
+        run.means.sums, run.means.summed = np.array(state["sums"]), state["summed"]
+        return level
+
+    def _check_plan(self, images_seen: int) -> None:
+        """A run goes on as it stood: the levels so far, and how far this one is faded in."""
+        before = self._directory.config()
+        if before is None:
+            return
+        was = Growth.of(before, len(self._run.source)).at(images_seen)
+        now = self._run.growth.at(images_seen)
+        if was != now:
+            raise ConfigError(
+                f"--epochs_by_level={','.join(f'{e:g}' for e in self._run.config.epochs_by_level)}:"
+                f" the run in {self._directory.path} stands at level {was.level}, blend "
+                f"{was.blend:.3f}, and would be at level {now.level}, blend {now.blend:.3f}; only "
+                "levels that it has not reached may be given another length."
+            )
+
+    def _imported_at(self, level: int) -> int:
+        """Where a run of imported weights, which tell no images seen, goes on: as soon as `level`,
+        at which they stand, is faded in."""
+        run = self._run
+        images_seen = run.growth.faded_in(level)
+        if images_seen >= run.growth.total:
+            raise ConfigError(
+                f"--epochs={run.config.epochs:g}: imported weights go on where level {level} is "
+                f"faded in, here after {images_seen / len(run.source):g} epochs; give more."
+            )
+        if self._chief:
+            print(f"train: imported weights, at level {level} and faded in.", file=sys.stderr)
+        return images_seen
+
+    def save(self) -> bool:
+        """Writes a checkpoint of this moment; returns whether it could be."""
+        run = self._run
+        run.means.settle()
+        state = {
+            "images_seen": run.images_seen,
+            "level": run.level,
+            "blend": run.blend,
+            "dataset_size": len(run.source),
+            "sums": run.means.sums.tolist(),
+            "summed": run.means.summed,
+        }
+        saved = self._reach(
+            lambda: checkpoint.save(
+                training_variables(run.trainer),
+                self._directory.path,
+                state,
+                run.config.keep_checkpoints,
+            )
+        )
+        if saved:
+            self.saved_at = run.images_seen
+        self._next = time.monotonic() + (
+            60 * run.config.checkpoint_minutes if saved else RETRY_SECONDS
+        )
+        return saved
+
+    def save_patiently(self, interrupt: Interrupt) -> None:
+        """Saves what is not saved yet; waits a while for a run directory that is away."""
+        begun = time.monotonic()
+        while self.saved_at != self._run.images_seen and not self.save():
+            patience = HASTE_SECONDS if interrupt.asked else PATIENCE_SECONDS
+            if time.monotonic() - begun > patience:
+                raise OSError(errno.ENOENT, "is away")
+            time.sleep(1.0)
+
+    def kept(self) -> str:
+        """What a user should know when a run has stopped."""
+        if not self._chief:
+            return "What the first worker saved is kept."
+        if self.saved_at is None:
+            return "No new checkpoint was written."
+        return (
+            f"The checkpoint at {self.saved_at:,} images is kept; the same command goes on from it."
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 from alae_tf.config import Config, by_level
 
@@ -66,6 +67,22 @@ class Growth:
             raise ValueError(f"images_seen: got {images_seen}, expected 0 or more")
         level = max(level for level in range(self.levels) if self.start(level) <= images_seen)
         return Stage(level, self._blend(level, images_seen - self.start(level)))
+
+    def end(self, batch_size: Callable[[int], int], images_seen: int = 0) -> int:
+        """Images seen when a run ends: no batch is cut, neither at a level's end nor at the run's.
+
+        Args:
+            batch_size: of a level.
+            images_seen: where the run stands.
+        """
+        while images_seen < self.total:
+            level = self.at(images_seen).level
+            stop = self.total
+            if level < self.levels - 1:
+                stop = min(stop, self.start(level + 1))
+            batch = batch_size(level)
+            images_seen += -(-(stop - images_seen) // batch) * batch
+        return images_seen
 
     def _blend(self, level: int, images_in_level: int) -> float:
         """½ − ½cos(πt) over the level's first half, then 1; level 0 has nothing to fade from."""

@@ -152,8 +152,13 @@ def _kubernetes_client():
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the run's files: the first worker, or the only one."""
+    return worker_index(strategy) == 0
+
+
+def worker_index(strategy: tf.distribute.Strategy) -> int:
+    """Which of the processes that train together this one is."""
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_id
+    return (resolver.task_id or 0) if resolver else 0
 
 
 def workers(strategy: tf.distribute.Strategy) -> int:

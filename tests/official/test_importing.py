@@ -1,6 +1,5 @@
 """The authors' checkpoints as runs: encode, export and further training take them."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -180,7 +179,7 @@ def test_an_imported_run_goes_on_like_any_other(small, tmp_path, capsys, monkeyp
     assert train(epochs=half + 0.004) == 0
     said = capsys.readouterr().err
     assert "imported weights" not in said and "goes on after 151 images" in said
-    state = json.loads(bytes(newest(run_dir)["state"]))
+    state = checkpoint.read_newest(run_dir)[2]
     assert state["level"] == 1 and state["blend"] == 1.0 and state["dataset_size"] == size
 
 

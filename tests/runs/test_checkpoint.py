@@ -1,3 +1,8 @@
+import io
+import json
+import re
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -15,7 +20,14 @@ def trainer(small_mlp):
 
 
 def state(images):
-    return {"images_seen": images, "level": 0, "blend": 1.0}
+    return {
+        "images_seen": images,
+        "level": 0,
+        "blend": 1.0,
+        "dataset_size": 4500,
+        "sums": [0.5, 0.5, 0.5],
+        "summed": 1,
+    }
 
 
 def test_names_are_those_of_the_code(small):
@@ -101,15 +113,78 @@ def test_a_disk_that_fails_to_read_is_not_taken_for_a_torn_file(trainer, tmp_pat
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.np, "load", fails)
+        patch.setattr(checkpoint, "read_npz", fails)
         with pytest.raises(OSError, match="Input/output error"):
             checkpoint.restore(training_variables(trainer), tmp_path)
     assert checkpoint.restore(training_variables(trainer), tmp_path) == state(8)
     assert path.exists()
 
 
-def test_what_a_kill_left_half_written_goes(trainer, tmp_path):
-    path = checkpoint.save(training_variables(trainer), tmp_path, state(8), keep=1)
-    path.with_name("images-000000000016.partial").write_bytes(b"half")
-    checkpoint.restore(training_variables(trainer), tmp_path)
-    assert list(path.parent.iterdir()) == [path]
+def header(text):
+    """An entry of a `.npz` file without its data."""
+    text = text.ljust(118 - 1) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def spoil(path, **entries):
+    """Puts other bytes in the place of a checkpoint's entries."""
+    with zipfile.ZipFile(path) as file:
+        whole = {info.filename: file.read(info) for info in file.infolist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in (whole | entries).items():
+            if data is not None:
+                file.writestr(name, data)
+
+
+def as_entry(value):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, value)
+    return file.getvalue()
+
+
+def state_entry(text):
+    return as_entry(np.frombuffer(text.encode(), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("entries", "why"),
+    [
+        ({"state.npy": None}, "it has no state"),
+        ({"state.npy": state_entry("{")}, "Expecting property name"),
+        ({"state.npy": state_entry("[" * 10**5)}, "recursion"),
+        ({"state.npy": state_entry('{"images_seen": 16}')}, "`level` of its state is not a level"),
+        (
+            {"state.npy": state_entry(json.dumps(state(16) | {"sums": [1.0, None, 2.0]}))},
+            "`sums` of its state is not three numbers",
+        ),
+        (
+            {
+                "a.npy": header(
+                    "{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999999,), }"
+                )
+            },
+            r"declares float32 \[9999999999999\] and has 0 bytes",
+        ),
+        ({"alae/w_avg.npy": as_entry(np.full([1, 8], np.nan, np.float32))}, "w_avg is not finite"),
+        ({"a.npy": as_entry(np.array(["text"]))}, "declares <U4"),
+    ],
+)
+def test_the_one_before_a_spoilt_one_is_used_and_said(trainer, tmp_path, capsys, entries, why):
+    checkpoint.save(training_variables(trainer), tmp_path, state(8), keep=2)
+    newest = checkpoint.save(training_variables(trainer), tmp_path, state(16), keep=2)
+    spoil(newest, **entries)
+    assert checkpoint.restore(training_variables(trainer), tmp_path) == state(8)
+    said = capsys.readouterr().err
+    assert re.search(f"{newest.name}: not a whole checkpoint .*{why}", said)
+    assert said.endswith("; the one before it is used.\n")
+    spoil(checkpoint.list_checkpoints(tmp_path)[0], **entries)
+    with pytest.raises(checkpoint.CheckpointError, match="none of its 1 checkpoints can be read"):
+        checkpoint.restore(training_variables(trainer), tmp_path)
+    assert "the one before" not in capsys.readouterr().err
+
+
+def test_a_level_that_the_config_has_not(trainer, small_mlp, tmp_path):
+    checkpoint.save(training_variables(trainer), tmp_path, state(8) | {"level": 3}, keep=2)
+    (tmp_path / "config.cfg").write_text(small_mlp.to_flagfile())
+    with pytest.raises(checkpoint.CheckpointError, match="is of level 3, and .* has 1 levels"):
+        checkpoint.load_ema(tmp_path)

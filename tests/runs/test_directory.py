@@ -3,7 +3,8 @@ import pytest
 from alae_tf.config import Config, ConfigError
 from alae_tf.errors import AlaeError
 from alae_tf.files import write_atomic
-from alae_tf.runs.directory import COLUMNS, RunDirectory
+from alae_tf.runs.directory import RunDirectory, RunTakenError
+from alae_tf.runs.metrics import COLUMNS
 
 
 def test_a_new_directory_gets_a_flagfile_that_repeats_the_run(tmp_path):
@@ -49,7 +50,8 @@ def test_one_process_at_a_time(tmp_path):
     with pytest.raises(ConfigError, match="another process is training in it"):
         RunDirectory(tmp_path).open()
     first.close()
-    RunDirectory(tmp_path).open()
+    first.open()
+    first.close()
 
 
 def test_the_config_of_before_is_kept_when_a_run_goes_on_with_another(tmp_path):
@@ -69,20 +71,6 @@ def test_a_path_that_cannot_be_looked_at(tmp_path):
         RunDirectory(tmp_path / ("x" * 300)).check(Config(), "auto")
 
 
-def test_metrics_rewind_to_a_checkpoint(tmp_path):
-    directory = RunDirectory(tmp_path)
-    directory.write_config(Config())
-    directory.rewind_metrics(0)
-    for images in (10, 20, 30):
-        directory.add_metrics(dict.fromkeys(COLUMNS, 0.123456789) | {"images_seen": images})
-    with open(directory.metrics_path, "a") as file:
-        file.write("40,0")  # cut short by a kill
-    directory.rewind_metrics(20)
-    rows = directory.read_metrics()
-    assert [row["images_seen"] for row in rows] == ["10", "20"]
-    assert rows[0]["loss_d"] == "0.123457"
-
-
 def test_write_atomic_is_whole_or_nothing(tmp_path):
     path = tmp_path / "file"
     write_atomic(path, b"old")
@@ -90,3 +78,57 @@ def test_write_atomic_is_whole_or_nothing(tmp_path):
         write_atomic(path, None)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_without_its_checkpoints_is_not_begun_anew(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.write_config(Config())
+    directory.metrics.add(dict.fromkeys(COLUMNS, 0.5) | {"images_seen": 20, "level": 0})
+    directory.metrics.rewind(0)
+    directory.metrics.write()
+    text = directory.metrics.path.read_text()
+    with pytest.raises(ConfigError, match="has seen 20 images, but none of its checkpoints"):
+        directory.check(Config(), "auto")
+    directory.checkpoints.write_text("no directory")
+    with pytest.raises(ConfigError, match="its checkpoints is a file, and must be a directory"):
+        directory.check(Config(), "auto")
+    directory.checkpoints.unlink()
+    directory.checkpoints.mkdir()
+    (directory.checkpoints / "images-000000000020.npz").touch()
+    directory.check(Config(), "auto")
+    assert directory.metrics.path.read_text() == text
+
+
+def test_a_directory_that_another_process_made_anew_is_left_to_it(tmp_path):
+    path = tmp_path / "run"
+    first, second = RunDirectory(path), RunDirectory(path)
+    first.open()
+    first.write_config(Config())
+    first.require()
+    path.rename(tmp_path / "away")
+    with pytest.raises(FileNotFoundError):
+        first.require()
+    second.open()
+    second.write_config(Config())
+    second.require()
+    with pytest.raises(RunTakenError, match="another process has taken it"):
+        first.require()
+    second.close()
+    with pytest.raises(RunTakenError):
+        first.require()
+    second.path.rename(tmp_path / "other")
+    (tmp_path / "away").rename(path)
+    first.require()
+    first.lock_path.unlink()  # a copy that was put back without it
+    first.require()
+    first.close()
+
+
+def test_what_a_kill_left_half_written_goes(tmp_path):
+    directory = RunDirectory(tmp_path)
+    for folder in (directory.path, directory.samples, directory.checkpoints):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.png.partial").write_bytes(b"half")
+        (folder / "a.png").write_bytes(b"whole")
+    directory.sweep()
+    assert {path.name for path in tmp_path.rglob("*.*")} == {"a.png"}

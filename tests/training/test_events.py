@@ -13,7 +13,8 @@ def steps(folder):
 
 @pytest.mark.parametrize("torn", [False, True])
 def test_a_resumed_run_does_not_double_back(tmp_path, torn):
-    first = Events(tmp_path, 0)
+    first = Events(tmp_path)
+    first.open(0)
     for step in (10, 20, 30, 40):
         first.scalars(step, {"loss_d": float(step)})
     first.image(40, np.zeros([4, 4, 1], np.uint8))
@@ -22,7 +23,8 @@ def test_a_resumed_run_does_not_double_back(tmp_path, torn):
     (path,) = tmp_path.iterdir()
     if torn:  # by a kill
         path.write_bytes(path.read_bytes()[:-7])
-    second = Events(tmp_path, 20)
+    second = Events(tmp_path)
+    second.open(20)
     second.scalars(30, {"loss_d": 3.0})
     second.flush()
     # Files of one second are read in any order.

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from alae_tf.config import Config, ConfigError
+from alae_tf.data import DataError
+from alae_tf.data.arrays import ArraySource
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
-from alae_tf.training import loop
+from alae_tf.training import iterations, loop, recorder, saver
 
 
 @pytest.fixture
@@ -49,15 +52,15 @@ def test_a_run_directory_that_goes_away_and_comes_back_loses_nothing(
         sample_images=16,
         flip=False,
     )
-    monkeypatch.setattr(loop, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(saver, "RETRY_SECONDS", 0.0)
     run_dir, away = tmp_path / "run", tmp_path / "away"
     iterate = loop.Run.iterate
 
     def with_a_gap(self, *args):
-        if self.images_seen == 16:
+        if self.iterations.images_seen == 16:
             run_dir.rename(away)
-        if self.images_seen == 32:
-            assert self.saved_at == 16
+        if self.iterations.images_seen == 32:
+            assert self.saver.saved_at == 16
             assert not run_dir.exists()  # nothing was made in its place
             away.rename(run_dir)
         iterate(self, *args)
@@ -68,7 +71,7 @@ def test_a_run_directory_that_goes_away_and_comes_back_loses_nothing(
     assert message.count("is away; training goes on and saves when it is back") == 1
     assert message.count(f"{run_dir}: is back.") == 1
     assert [int(path.stem[7:]) for path in checkpoint.list_checkpoints(run_dir)] == [16, 40, 48]
-    rows = RunDirectory(run_dir).read_metrics()
+    rows = RunDirectory(run_dir).metrics.rows()
     assert [int(row["images_seen"]) for row in rows] == [8, 16, 24, 32, 40, 48]
 
 
@@ -76,11 +79,11 @@ def test_a_run_directory_that_stays_away_ends_the_run(
     small_mlp, tmp_path, monkeypatch, capsys, one_device
 ):
     config = small_mlp.replace(data="mnist5k:", image_size=28, epochs=0.01, flip=False)
-    monkeypatch.setattr(loop, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(saver, "PATIENCE_SECONDS", 0.0)
     run_dir, iterate = tmp_path / "run", loop.Run.iterate
 
     def lost(self, *args):
-        if self.images_seen == 16:
+        if self.iterations.images_seen == 16:
             run_dir.rename(tmp_path / "away")
         iterate(self, *args)
 
@@ -100,11 +103,11 @@ def test_max_hours_saves_and_asks_to_be_run_again(small_mlp, tmp_path, capsys, o
 def test_float16_trains_and_goes_on_with_its_loss_scale(small, tmp_path, one_device):
     config = small.replace(precision="float16", data="mnist5k:", epochs=0.004)
     assert loop.train(config, RunDirectory(tmp_path)) == 0
-    _, entries = checkpoint.read_newest(tmp_path)
+    _, entries, _ = checkpoint.read_newest(tmp_path)
     assert 0 < entries["loss_scale/value"] <= 2.0**15
     before = entries["loss_scale/good"]
     assert loop.train(config.replace(epochs=0.006), RunDirectory(tmp_path), "must") == 0
-    _, entries = checkpoint.read_newest(tmp_path)
+    _, entries, _ = checkpoint.read_newest(tmp_path)
     assert entries["loss_scale/good"] == before + 3 or entries["loss_scale/value"] < 2.0**15
 
 
@@ -116,7 +119,7 @@ def test_a_full_disk_under_tensorboard_is_told_as_such(
     def full(self):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
-    monkeypatch.setattr(loop.Events, "flush", full)
+    monkeypatch.setattr(recorder.Events, "flush", full)
     assert loop.train(config, RunDirectory(tmp_path)) == 1
     message = capsys.readouterr().err
     assert f"--run_dir={tmp_path}: No space left on device" in message
@@ -132,8 +135,8 @@ def test_weights_that_are_not_finite_are_never_saved(
     iterate = loop.Run.iterate
 
     def spoiled(self, *args):
-        if self.images_seen == 24:  # as by update 3, whose loss was finite
-            self.trainer.alae.E.hidden_1.bias.assign([float("nan")] * 16)
+        if self.iterations.images_seen == 24:  # as by update 3, whose loss was finite
+            self.iterations.trainer.alae.E.hidden_1.bias.assign([float("nan")] * 16)
             self.save()
         iterate(self, *args)
 
@@ -142,7 +145,7 @@ def test_weights_that_are_not_finite_are_never_saved(
     message = capsys.readouterr().err
     assert "alae/E/hidden_1/bias is not finite after 24 images" in message
     assert "The checkpoint at 24 images is kept" in message
-    _, entries = checkpoint.read_newest(tmp_path)
+    _, entries, _ = checkpoint.read_newest(tmp_path)
     assert all(np.isfinite(value).all() for value in entries.values())
 
 
@@ -150,7 +153,7 @@ def test_networks_that_do_not_fit_into_memory(small_mlp, tmp_path, monkeypatch, 
     def too_large(*args):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(loop, "Trainer", too_large)
+    monkeypatch.setattr(iterations, "Trainer", too_large)
     config = small_mlp.replace(data="mnist5k:", image_size=28)
     assert loop.train(config, RunDirectory(tmp_path)) == 1
     assert "out of memory for the networks alone" in capsys.readouterr().err
@@ -162,7 +165,7 @@ def test_a_full_disk_while_a_run_goes_on_is_told_as_such(
     def full(*args):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
-    monkeypatch.setattr(loop, "Events", full)
+    monkeypatch.setattr(recorder.Events, "open", full)
     config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False)
     assert loop.train(config, RunDirectory(tmp_path)) == 1
     assert f"--run_dir={tmp_path}: No space left on device" in capsys.readouterr().err
@@ -177,4 +180,105 @@ def test_a_second_ctrl_c_stops_at_once_and_says_what_is_kept(
     monkeypatch.setattr(loop.Run, "iterate", interrupted)
     config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False)
     assert loop.train(config, RunDirectory(tmp_path)) == 130
-    assert "stopped at once. No checkpoint was written." in capsys.readouterr().err
+    assert "stopped at once. The checkpoint at 0 images is kept" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("images", "kept"), [(24, range(32, 96, 8)), (96, [96])])
+def test_images_that_are_lost_on_the_way_lose_no_training(
+    small, tmp_path, monkeypatch, capsys, one_device, images, kept
+):
+    image, iterate, seen = ArraySource.image, loop.Run.iterate, []
+
+    def lost(self, index):
+        if seen and seen[-1] >= images:  # 96: at the beginning of level 1
+            raise DataError("--data=x: image 7 cannot be read.")
+        return image(self, index)
+
+    def noted(self, *args):
+        seen.append(self.iterations.images_seen)
+        iterate(self, *args)
+
+    monkeypatch.setattr(ArraySource, "image", lost)
+    monkeypatch.setattr(loop.Run, "iterate", noted)
+    assert loop.train(small.replace(data="mnist5k:"), RunDirectory(tmp_path)) == 1
+    assert f"image 7 cannot be read. The checkpoint at {seen[-1]} im" in capsys.readouterr().err
+    state = checkpoint.read_newest(tmp_path)[2]
+    assert state["images_seen"] == seen[-1] in kept  # some batches had been read ahead
+    assert (state["level"], state["blend"]) == (0, 1.0)  # so that level 1 begins when it goes on
+
+
+def test_images_that_cannot_be_read_at_the_start_are_told_before_any_work(
+    small_mlp, tmp_path, monkeypatch, one_device
+):
+    def lost(self, index):
+        raise DataError("--data=x: image 7 cannot be read.")
+
+    monkeypatch.setattr(ArraySource, "image", lost)
+    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False)
+    with pytest.raises(DataError):
+        loop.train(config, RunDirectory(tmp_path))
+    assert not (tmp_path / "config.cfg").exists()
+
+
+def test_levels_that_lie_ahead_may_be_made_longer(small, tmp_path, capsys, one_device):
+    config = small.replace(data="mnist5k:", epochs=0.01)  # in level 0, which lasts 90 images
+    assert loop.train(config, RunDirectory(tmp_path)) == 0
+    longer = config.replace(epochs_by_level=(0.02, 0.5), epochs=0.03)  # 24 images into level 1
+    assert loop.train(longer, RunDirectory(tmp_path)) == 0
+    said = capsys.readouterr().err
+    assert "with another setting: epochs_by_level: (0.02, 0.02) there, (0.02, 0.5) asked" in said
+    assert Config.load(tmp_path / "config-until-48.cfg") == config
+    state = checkpoint.read_newest(tmp_path)[2]
+    assert (state["images_seen"], state["level"]) == (136, 1)
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.cfg")}
+    for refused in ((0.03, 0.5), (0.02, 0.25)):
+        changed = longer.replace(epochs_by_level=refused, epochs=1.0)
+        with pytest.raises(ConfigError, match="stands at level 1.*only levels that it has not"):
+            loop.train(changed, RunDirectory(tmp_path))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.cfg")} == files
+
+
+def test_a_batch_larger_than_the_run_is_told(small_mlp, tmp_path, capsys, one_device):
+    config = small_mlp.replace(
+        data="mnist5k:", image_size=28, batch_by_level=(64,), epochs=0.01, flip=False
+    )
+    assert loop.train(config, RunDirectory(tmp_path)) == 0
+    said = capsys.readouterr().err
+    assert "ends after 64 images, not 45 (--epochs=0.01): batches (--batch_by_level)" in said
+    assert "100%" in said and "64.0/64.0" in said  # the bar's last line
+
+
+def test_memory_that_runs_out_while_a_run_goes_on(
+    small_mlp, tmp_path, monkeypatch, capsys, one_device
+):
+    def full(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(checkpoint, "read_npz", full)
+    config = small_mlp.replace(data="mnist5k:", image_size=28, epochs=0.01, flip=False)
+    assert loop.train(config, RunDirectory(tmp_path)) == 0
+    assert loop.train(config, RunDirectory(tmp_path)) == 1
+    assert "train: out of memory (in Python). No new checkpoint" in capsys.readouterr().err
+
+
+def test_a_directory_that_was_made_anew_is_left_to_the_other_run(
+    small_mlp, tmp_path, monkeypatch, capsys, one_device
+):
+    config = small_mlp.replace(
+        data="mnist5k:", image_size=28, epochs=0.01, checkpoint_minutes=1e-9, flip=False
+    )
+    run_dir, iterate = tmp_path / "run", loop.Run.iterate
+    other = RunDirectory(run_dir)
+
+    def replaced(self, *args):
+        if self.iterations.images_seen == 16:
+            run_dir.rename(tmp_path / "old")
+            other.open()
+            other.write_config(config)
+        iterate(self, *args)
+
+    monkeypatch.setattr(loop.Run, "iterate", replaced)
+    assert loop.train(config, RunDirectory(run_dir)) == 1
+    other.close()
+    assert "was made anew, and another process has taken it" in capsys.readouterr().err
+    assert sorted(path.name for path in run_dir.iterdir()) == [".lock", "config.cfg"]

@@ -36,3 +36,12 @@ def test_a_level_is_faded_in_at_its_half():
     assert [growth.faded_in(level) for level in range(3)] == [0, 113, 138]
     assert growth.at(113).blend == growth.at(138).blend == 1.0
     assert growth.at(112).blend < 1.0 and growth.at(137).blend < 1.0
+
+
+def test_no_batch_is_cut():
+    growth = Growth((450,), levels=2, total=900)
+    assert growth.end(lambda level: 8) == 904  # 456, then 448 more
+    assert growth.end(lambda level: 8, images_seen=896) == 904
+    assert growth.end(lambda level: (100, 400)[level]) == 900
+    assert growth.end(lambda level: 2000) == 2000
+    assert growth.end(lambda level: 8, images_seen=1000) == 1000

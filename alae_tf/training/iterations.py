@@ -1,0 +1,88 @@
+"""A run's iterations, one after another: where it stands, its images, the step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from alae_tf.config import Config
+from alae_tf.data import DataError, Source
+from alae_tf.training.faults import reason
+from alae_tf.training.feed import feed
+from alae_tf.training.means import Means
+from alae_tf.training.schedule import Growth
+from alae_tf.training.step import Trainer
+
+
+class Iterations:
+    """What `alae_tf.train` does again and again, and `alae_tf.benchmark` measures.
+
+    Args:
+        config: of the run.
+        source: its images.
+        strategy: over which the step is distributed.
+
+    Attributes:
+        images_seen: int. How far it is.
+        level: int, or −1 before `enter_level`.
+        means: of the losses.
+        waited: seconds that were spent waiting for images.
+        stop: after an iteration, whether a worker has been asked to stop.
+    """
+
+    def __init__(self, config: Config, source: Source, strategy: tf.distribute.Strategy):
+        self.config, self.source, self.strategy = config, source, strategy
+        self.trainer = Trainer(config, strategy)
+        self.growth = Growth.of(config, len(source))
+        self.means = Means(self.trainer.loss_scale)
+        self.images_seen, self.level = 0, -1
+        self.waited = 0.0
+        self._batches: Iterator = iter(())
+        self._stop: tf.Tensor | None = None
+
+    @property
+    def blend(self) -> float:
+        """The blend of the current level, which at its very end is 1."""
+        stage = self.growth.at(self.images_seen)
+        return stage.blend if stage.level == self.level else 1.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epochs are over."""
+        return self.images_seen >= self.growth.total
+
+    @property
+    def stop(self) -> bool:
+        return self._stop is not None and float(self._stop) > 0
+
+    def enter_level(self, level: int) -> None:
+        """Points images and learning rate at a level."""
+        self.level = level
+        self.trainer.set_learning_rate(level)
+        self._batches = feed(self.strategy, self.source, self.config, level, self.images_seen)
+
+    def take(self, asked: bool = False) -> int:
+        """One iteration; returns how many images it took.
+
+        Args:
+            asked: whether this worker has been asked to stop.
+
+        Raises:
+            DataError: an image cannot be read; nothing has changed.
+            NonFiniteError: a loss of the iteration before is not finite.
+        """
+        blend = self.growth.at(self.images_seen).blend
+        begun = time.monotonic()
+        try:
+            pixels = next(self._batches)
+        except tf.errors.OpError as error:
+            raise DataError(f"{reason(error.message)}.") from None
+        self.waited += time.monotonic() - begun
+        losses = self.trainer.step(pixels, self.level, self.images_seen, blend, asked)
+        self.means.put(self.images_seen, losses)
+        self._stop = losses["stop"]
+        batch = self.config.batch_size(self.level)
+        self.images_seen += batch
+        return batch

@@ -1,0 +1,74 @@
+"""The mean losses since the last row, and the watch over losses that are not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from alae_tf.runs.checkpoint import NonFiniteError
+from alae_tf.training.optimizer import LossScale
+from alae_tf.training.step import UPDATES
+
+MIN_LOSS_SCALE = 2.0**-10  # of float16; a scale below it helps nothing any more
+
+
+class Means:
+    """Sums of the three losses.
+
+    An iteration's losses are looked at only when the next one has been started, so that a GPU need
+    not wait for Python.
+
+    Args:
+        loss_scale: of float16, which skips updates whose gradients overflow; else None.
+
+    Attributes:
+        sums: float64 [3], in the order of `UPDATES`.
+        summed: int. Iterations in `sums`.
+    """
+
+    def __init__(self, loss_scale: LossScale | None):
+        self.loss_scale = loss_scale
+        self.clear()
+        self._pending: tuple[int, Mapping[str, tf.Tensor]] | None = None
+
+    def clear(self) -> None:
+        """Starts anew."""
+        self.sums, self.summed = np.zeros(len(UPDATES)), 0
+
+    def put(self, images_seen: int, losses: Mapping[str, tf.Tensor]) -> None:
+        """Takes the losses of the iteration that began after `images_seen` images."""
+        self.settle()
+        self._pending = (images_seen, losses)
+
+    def settle(self) -> None:
+        """Adds what is pending.
+
+        Raises:
+            NonFiniteError: a loss is not finite.
+        """
+        if self._pending is None:
+            return
+        (images_seen, losses), self._pending = self._pending, None
+        values = np.array([float(losses[name]) for name in UPDATES])
+        if self.loss_scale is not None and not np.isfinite(values).all():
+            if self.loss_scale.value.numpy() < MIN_LOSS_SCALE:
+                raise NonFiniteError(
+                    f"float16 overflows throughout at {images_seen:,} images; --precision=bfloat16 "
+                    "does not"
+                )
+            return  # an update that was skipped
+        for name, value in zip(UPDATES, values, strict=True):
+            if not np.isfinite(value):
+                raise NonFiniteError(f"loss_{name} is {value} after {images_seen:,} images")
+        self.sums, self.summed = self.sums + values, self.summed + 1
+
+    def take(self) -> dict[str, float] | None:
+        """The means, after which it starts anew; None where float16 skipped every update."""
+        self.settle()
+        if self.summed == 0:
+            return None
+        means = (self.sums / self.summed).tolist()
+        self.clear()
+        return dict(zip(UPDATES, means, strict=True))
