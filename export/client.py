@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -83,6 +83,7 @@ class Rest:
 
     def __init__(self, url: str, model: str, timeout: float):
         import requests
+        from requests.adapters import HTTPAdapter
         from urllib3.util import Retry
 
         parts = urlsplit(url)
@@ -98,7 +99,7 @@ class Rest:
             raise_on_status=False,
         )
         for scheme in ("http://", "https://"):
-            self.session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
+            self.session.mount(scheme, HTTPAdapter(max_retries=retry))
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs a signature.
@@ -143,7 +144,7 @@ class Rest:
                 f"{self.url}: does not tell the length of z; give --latent_size ({error})."
             ) from None
 
-    def ask(self, method: str, end: str, body: object) -> object:
+    def ask(self, method: str, end: str, body: Any) -> Any:
         """One request; its answer as JSON."""
         import requests
 

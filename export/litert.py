@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class TFLite:
     def __init__(self, model: Path | bytes, threads: int = 2):
         from ai_edge_litert.interpreter import Interpreter
 
-        source = (
+        source: dict[str, Any] = (
             {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
         )
         with silenced():  # it says that it made its delegate
@@ -82,13 +83,17 @@ def operators(interpreter) -> list[dict]:
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Keeps what C++ writes to standard output and error from the user's screen."""
-    sys.stdout.flush(), sys.stderr.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
     with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1), os.dup2(nowhere.fileno(), 2)
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
     try:
         yield
     finally:
-        sys.stdout.flush(), sys.stderr.flush()
-        os.dup2(kept[0], 1), os.dup2(kept[1], 2)
-        os.close(kept[0]), os.close(kept[1])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)

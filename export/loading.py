@@ -50,6 +50,7 @@ def load(
         config = Config.load(untrained).replace(precision="float32")
         alae, state = build_alae(config), {"level": config.levels - 1, "blend": 1.0}
     else:
+        assert run_dir is not None  # the command line asks for one of the two
         config, alae, state = load_ema(run_dir, precision="float32")
     reached = state["level"]
     if level is not None and not 0 <= level <= reached:

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alae_tf.config import RENAMED
 from alae_tf.files import Lock, check_directory
@@ -88,7 +88,7 @@ def hidden_folder(out: Path) -> Iterator[Path]:
                     path.rmdir()
 
 
-def read_manifest(out: Path) -> dict[str, object] | None:
+def read_manifest(out: Path) -> dict[str, Any] | None:
     """The manifest of the export that is there; None if there is none.
 
     Raises:
@@ -96,7 +96,7 @@ def read_manifest(out: Path) -> dict[str, object] | None:
     """
     try:
         read = json.loads((out / MANIFEST).read_text())
-        dict(read["files"]), dict(read["config"]), int(read["level"])
+        _ = dict(read["files"]), dict(read["config"]), int(read["level"])  # or it is damaged
         return read
     except FileNotFoundError:
         return None
@@ -157,7 +157,7 @@ def manifest(
     graphs: Graphs,
     folder: Path,
     names: list[str],
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What is in an export's directory, once this export is published too.
 
     Args:
@@ -199,7 +199,7 @@ def manifest(
     }
 
 
-def kept(out: Path, weights: Weights) -> dict[str, dict[str, object]]:
+def kept(out: Path, weights: Weights) -> dict[str, dict[str, Any]]:
     """The files of the export before that stay: SavedModels and what serves them; TFLite and ONNX
     files of the same weights."""
     before = (read_manifest(out) or {"files": {}})["files"]
@@ -210,7 +210,7 @@ def kept(out: Path, weights: Weights) -> dict[str, dict[str, object]]:
     }
 
 
-def _outputs(graph: str, graphs) -> dict[str, object]:
+def _outputs(graph: str, graphs) -> dict[str, Any]:
     """Names, types and shapes of a graph's outputs."""
     if graph.startswith("enc"):
         return {"w": {"dtype": "float32", "shape": [None, graphs.config.latent_size]}}
@@ -218,12 +218,12 @@ def _outputs(graph: str, graphs) -> dict[str, object]:
     return images if graph == "decoder" else images | {"pixels": _describe(graphs.pixels_spec)}
 
 
-def _describe(spec) -> dict[str, object]:
+def _describe(spec) -> dict[str, Any]:
     shape = None if spec.shape.rank is None else spec.shape.as_list()
     return {"dtype": spec.dtype.name, "shape": shape}
 
 
-def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object]]:
+def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
     """Size and sha256 of files, and of all files in directories, by path relative to `folder`."""
     paths = [path for name in names for path in _all_files(folder / name)]
     return {
