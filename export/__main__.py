@@ -18,7 +18,7 @@ GRAPHS = ("encoder", "decoder")
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; lists are checked here."""
     parser = argparse.ArgumentParser(
-        prog=program(__package__ or "export"),
+        prog=program(f"{__package__}"),
         description=__doc__,
         epilog="Example: %(prog)s --run_dir=runs/quickstart --out=exported",
     )

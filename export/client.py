@@ -455,22 +455,22 @@ def run(args: argparse.Namespace) -> None:
     """One command."""
     server = (Grpc if args.url.startswith("grpc:") else Rest)(args.url, args.model, args.timeout)
     client = Client(server, args.batch)
-    if args.command in ("encode", "reconstruct"):
+    if args.command == "encode":
         w = client.encode(Images(args.images))
-        if args.command == "encode":
-            write(args.out, lambda file: np.save(file, w))
-            return
-    elif args.command == "decode":
-        w = read_codes(args.w)
-        if w.ndim not in (2, 3):
-            raise ExportError(f"{args.w}: {list(w.shape)}, expected [N, latent] or [N, styles, …].")
+        write(args.out, lambda file: np.save(file, w))
+        return
     if args.command == "generate":
         shape = args.count, args.latent_size or server.latent_size()
         z = np.random.default_rng(args.seed).standard_normal(shape, np.float32)
         psi = np.full(args.count, args.psi, np.float32)
         pixels = client.pixels("generate", z=z, psi=psi)
-    else:
+    elif args.command == "decode":
+        w = read_codes(args.w)
+        if w.ndim not in (2, 3):
+            raise ExportError(f"{args.w}: {list(w.shape)}, expected [N, latent] or [N, styles, …].")
         pixels = client.pixels("decode", w=w)
+    else:
+        pixels = client.pixels("decode", w=client.encode(Images(args.images)))
     write(args.out, png(lay_out(pixels)))
 
 

@@ -96,8 +96,8 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
     """
     try:
         read = json.loads((out / MANIFEST).read_text())
-        _ = dict(read["files"]), dict(read["config"]), int(read["level"])  # or it is damaged
-        return read
+        known = {"files": dict(read["files"]), "config": dict(read["config"])}
+        return read | known | {"level": int(read["level"])}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -157,7 +157,7 @@ def manifest(
     graphs: Graphs,
     folder: Path,
     names: list[str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What is in an export's directory, once this export is published too.
 
     Args:
@@ -199,7 +199,7 @@ def manifest(
     }
 
 
-def kept(out: Path, weights: Weights) -> dict[str, dict[str, Any]]:
+def kept(out: Path, weights: Weights) -> dict[str, Any]:
     """The files of the export before that stay: SavedModels and what serves them; TFLite and ONNX
     files of the same weights."""
     before = (read_manifest(out) or {"files": {}})["files"]
@@ -210,7 +210,7 @@ def kept(out: Path, weights: Weights) -> dict[str, dict[str, Any]]:
     }
 
 
-def _outputs(graph: str, graphs) -> dict[str, Any]:
+def _outputs(graph: str, graphs) -> dict[str, object]:
     """Names, types and shapes of a graph's outputs."""
     if graph.startswith("enc"):
         return {"w": {"dtype": "float32", "shape": [None, graphs.config.latent_size]}}
@@ -218,12 +218,12 @@ def _outputs(graph: str, graphs) -> dict[str, Any]:
     return images if graph == "decoder" else images | {"pixels": _describe(graphs.pixels_spec)}
 
 
-def _describe(spec) -> dict[str, Any]:
+def _describe(spec) -> dict[str, object]:
     shape = None if spec.shape.rank is None else spec.shape.as_list()
     return {"dtype": spec.dtype.name, "shape": shape}
 
 
-def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
+def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object]]:
     """Size and sha256 of files, and of all files in directories, by path relative to `folder`."""
     paths = [path for name in names for path in _all_files(folder / name)]
     return {

@@ -94,14 +94,16 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
 
     data_dir = options.get("data_dir") or os.environ.get("TFDS_DATA_DIR")
     try:
-        builder = tfds.builder(name, data_dir=data_dir and os.path.expanduser(data_dir))
+        with _few_words():
+            builder = tfds.builder(name, data_dir=data_dir and os.path.expanduser(data_dir))
+            prepared = builder.is_prepared()
     except Exception as error:  # of several types: a name, config or version not found
         raise DataError(
             f"--data={uri}: TFDS cannot open it ({_first_line(error)}) Write "
             "tfds:NAME[/CONFIG][:VERSION] with a name of https://www.tensorflow.org/datasets/catalog"
             ", or of a data set prepared in ?data_dir=DIR."
         ) from None
-    if not builder.is_prepared():
+    if not prepared:
         report(f"{uri}: not in {builder.data_dir}; TFDS downloads and prepares it there")
         try:
             with _few_words():
@@ -174,17 +176,21 @@ def _few_words() -> Iterator[None]:
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import downloader
 
-    quiet = logging.getLogger("urllib3.connectionpool")  # a warning for each failed try
-    level, retries = quiet.level, downloader.MAX_RETRIES
-    quiet.setLevel(logging.ERROR)
+    # Of absl TFDS' own warnings, of urllib3 one for each failed try.
+    loggers = [logging.getLogger(name) for name in ("absl", "urllib3.connectionpool")]
+    levels = [logger.level for logger in loggers]
+    retries = downloader.MAX_RETRIES
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     downloader.MAX_RETRIES = RETRIES  # private, and there is no setting for it
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)  # not after a failure: TFDS' threads go on for a while
     finally:
-        quiet.setLevel(level)
         downloader.MAX_RETRIES = retries
         tfds.enable_progress_bar()
 

@@ -301,9 +301,9 @@ class Iteration:
         self.finished = [gradient for gradient in gradients if gradient is not None]
         if self.loss_scale is not None:
             gradients = self.loss_scale.unscale(gradients)
-        gradients = iter(gradients)
+        ordered = iter(gradients)
         for optimizer, variables in moved:
-            pairs = [(next(gradients), variable) for variable in variables]
+            pairs = [(next(ordered), variable) for variable in variables]
             optimizer.apply(*zip(*(pair for pair in pairs if pair[0] is not None), strict=True))
 
     def draw(self, update: str, seed: tf.Tensor) -> Draw:
