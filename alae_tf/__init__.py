@@ -7,6 +7,8 @@ import typing
 if typing.TYPE_CHECKING:
     from alae_tf.autoencoder import Autoencoder
 
+__version__ = "0.1.0"
+
 
 def load_model(run_dir: str) -> Autoencoder:
     """A trained run as an `alae_tf.autoencoder.Autoencoder`: encode, decode, reconstruct, generate.

@@ -38,7 +38,7 @@ def define_config_flags() -> None:
 
 def default_text(field: dataclasses.Field) -> str:
     """A field's default as a flag has it."""
-    if is_list(field):
+    if isinstance(field.default, tuple):
         return ",".join(str(entry) for entry in field.default)
     return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
 
@@ -65,13 +65,13 @@ def run(command: str, main: Callable[[], int | None]) -> None:
     """
     # TensorFlow tells of missing GPUs and failed graph rewrites as errors; "0" shows all of it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    module = sys.modules[main.__module__]
 
     def parse(argv: Sequence[str]) -> list[str]:
         try:
             arguments = flagfile.expand(argv[1:])
             if any(argument in HELP for argument in arguments):
-                print(help_text(program(f"alae_tf.{command}"), module.__doc__), end="")
+                about = getattr(main, "__globals__", {}).get("__doc__")
+                print(help_text(program(f"alae_tf.{command}"), about), end="")
                 sys.exit(0)
             check(arguments)
             rest = FLAGS([argv[0], *arguments])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from alae_tf.errors import guarded, program
+from alae_tf.quiet import import_tensorflow
 
 from . import QUANTIZATIONS, publish
 
@@ -17,7 +18,7 @@ GRAPHS = ("encoder", "decoder")
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; lists are checked here."""
     parser = argparse.ArgumentParser(
-        prog=program(__package__),
+        prog=program(f"{__package__}"),
         description=__doc__,
         epilog="Example: %(prog)s --run_dir=runs/quickstart --out=exported",
     )
@@ -90,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> int:
         publish.check_out(args.out)
+        import_tensorflow()
         from .exporter import export
 
         return export(args)

@@ -10,19 +10,19 @@ import argparse
 import base64
 import json
 import math
-import os
 import queue
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from alae_tf.errors import guarded, program, reason
 from alae_tf.images.picture import lay_out, png
+from alae_tf.quiet import import_tensorflow
 
 from . import ExportError, ExportFailed
 from .encode import Images, is_colour, read_codes, read_colour, write
@@ -83,6 +83,7 @@ class Rest:
 
     def __init__(self, url: str, model: str, timeout: float):
         import requests
+        from requests.adapters import HTTPAdapter
         from urllib3.util import Retry
 
         parts = urlsplit(url)
@@ -98,7 +99,7 @@ class Rest:
             raise_on_status=False,
         )
         for scheme in ("http://", "https://"):
-            self.session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
+            self.session.mount(scheme, HTTPAdapter(max_retries=retry))
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs a signature.
@@ -127,12 +128,7 @@ class Rest:
                 outputs = {name: np.array([row[name] for row in rows]) for name in rows[0]}
             else:
                 outputs = {"": np.array(rows)}
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            OverflowError,
-        ):  # ragged, or rows of different outputs
+        except (KeyError, TypeError, ValueError, OverflowError):  # ragged, or of other outputs
             raise ServerError(f"{self.url}: the predictions are not rows of one kind.") from None
         return outputs
 
@@ -148,7 +144,7 @@ class Rest:
                 f"{self.url}: does not tell the length of z; give --latent_size ({error})."
             ) from None
 
-    def ask(self, method: str, end: str, body: object) -> object:
+    def ask(self, method: str, end: str, body: Any) -> Any:
         """One request; its answer as JSON."""
         import requests
 
@@ -212,6 +208,7 @@ class Grpc:
 
     def __init__(self, url: str, model: str, timeout: float):
         try:
+            import_tensorflow()  # by which arrays get into TF Serving's protos
             import grpc
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError:
@@ -458,28 +455,27 @@ def run(args: argparse.Namespace) -> None:
     """One command."""
     server = (Grpc if args.url.startswith("grpc:") else Rest)(args.url, args.model, args.timeout)
     client = Client(server, args.batch)
-    if args.command in ("encode", "reconstruct"):
+    if args.command == "encode":
         w = client.encode(Images(args.images))
-        if args.command == "encode":
-            write(args.out, lambda file: np.save(file, w))
-            return
-    elif args.command == "decode":
-        w = read_codes(args.w)
-        if w.ndim not in (2, 3):
-            raise ExportError(f"{args.w}: {list(w.shape)}, expected [N, latent] or [N, styles, …].")
+        write(args.out, lambda file: np.save(file, w))
+        return
     if args.command == "generate":
         shape = args.count, args.latent_size or server.latent_size()
         z = np.random.default_rng(args.seed).standard_normal(shape, np.float32)
         psi = np.full(args.count, args.psi, np.float32)
         pixels = client.pixels("generate", z=z, psi=psi)
-    else:
+    elif args.command == "decode":
+        w = read_codes(args.w)
+        if w.ndim not in (2, 3):
+            raise ExportError(f"{args.w}: {list(w.shape)}, expected [N, latent] or [N, styles, …].")
         pixels = client.pixels("decode", w=w)
+    else:
+        pixels = client.pixels("decode", w=client.encode(Images(args.images)))
     write(args.out, png(lay_out(pixels)))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the server or an image is at fault, 2 a wrong flag or file."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = parse(arguments)
     return guarded("client", lambda: run(args))
 

@@ -76,7 +76,6 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
     try:
         model = TFLite(path, threads)
         ranks = len(model.input["shape"]), len(model.output["shape"])
-        model.interpreter.allocate_tensors()
     except (ValueError, RuntimeError, OSError, TypeError) as error:
         raise ExportError(f"--model={path}: not a whole TFLite file ({error}).") from None
     if ranks != (rank_in, rank_out):

@@ -52,7 +52,6 @@ def export(args: argparse.Namespace) -> int:
     if missing:
         raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[export]'")
     model, weights = load(args.run_dir, args.untrained, args.level)
-    publish.check_same_model(args.out, model, weights)
     uri = args.representative_data or model.config.data
     count = CALIBRATION_IMAGES if model.resolution <= 64 else CALIBRATION_IMAGES // 5
     pixels = real_images(uri, model.resolution, model.config.image_channels, count)
@@ -72,6 +71,7 @@ def write(
 ) -> Exporter:
     """Writes and checks everything in a hidden folder in --out, then publishes what holds."""
     with publish.hidden_folder(args.out) as folder:
+        publish.check_same_model(args.out, model, weights)
         work = Exporter(model, weights, args, pixels, folder)
         try:
             work.run(publish.next_version(args.out))

@@ -28,16 +28,18 @@ class TFLite:
 
     Call:
         array [N, …] of the file's input type → its first output.
+
+    Raises:
+        ValueError, RuntimeError, OSError, TypeError: no whole TFLite file with one input.
     """
 
     def __init__(self, model: Path | bytes, threads: int = 2):
         from ai_edge_litert.interpreter import Interpreter
 
-        source = (
-            {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
-        )
+        path, content = (None, model) if isinstance(model, bytes) else (str(model), None)
         with silenced():  # it says that it made its delegate
-            self.interpreter = Interpreter(num_threads=threads, **source)
+            self.interpreter = Interpreter(path, model_content=content, num_threads=threads)
+            self.interpreter.allocate_tensors()
         (self.input,) = self.interpreter.get_input_details()
         self.output = self.interpreter.get_output_details()[0]
         self.shape = None
@@ -78,13 +80,18 @@ def operators(interpreter) -> list[dict]:
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Keeps what C++ writes to standard output and error from the user's screen."""
-    sys.stdout.flush(), sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
+    kept = {}
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        stream.flush()
+        kept[number] = os.dup(number)
     with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1), os.dup2(nowhere.fileno(), 2)
+        for number in kept:
+            os.dup2(nowhere.fileno(), number)
     try:
         yield
     finally:
-        sys.stdout.flush(), sys.stderr.flush()
-        os.dup2(kept[0], 1), os.dup2(kept[1], 2)
-        os.close(kept[0]), os.close(kept[1])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, screen in kept.items():
+            os.dup2(screen, number)
+            os.close(screen)

@@ -49,8 +49,10 @@ def load(
     if untrained:
         config = Config.load(untrained).replace(precision="float32")
         alae, state = build_alae(config), {"level": config.levels - 1, "blend": 1.0}
-    else:
+    elif run_dir:
         config, alae, state = load_ema(run_dir, precision="float32")
+    else:
+        raise ExportError("give --run_dir or --untrained.")
     reached = state["level"]
     if level is not None and not 0 <= level <= reached:
         raise ExportError(f"--level={level}: must be 0 to {reached}, which the run has reached.")

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alae_tf.config import RENAMED
 from alae_tf.files import Lock, check_directory
@@ -88,7 +88,7 @@ def hidden_folder(out: Path) -> Iterator[Path]:
                     path.rmdir()
 
 
-def read_manifest(out: Path) -> dict[str, object] | None:
+def read_manifest(out: Path) -> dict[str, Any] | None:
     """The manifest of the export that is there; None if there is none.
 
     Raises:
@@ -96,8 +96,8 @@ def read_manifest(out: Path) -> dict[str, object] | None:
     """
     try:
         read = json.loads((out / MANIFEST).read_text())
-        dict(read["files"]), dict(read["config"]), int(read["level"])
-        return read
+        known = {"files": dict(read["files"]), "config": dict(read["config"])}
+        return read | known | {"level": int(read["level"])}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -199,7 +199,7 @@ def manifest(
     }
 
 
-def kept(out: Path, weights: Weights) -> dict[str, dict[str, object]]:
+def kept(out: Path, weights: Weights) -> dict[str, Any]:
     """The files of the export before that stay: SavedModels and what serves them; TFLite and ONNX
     files of the same weights."""
     before = (read_manifest(out) or {"files": {}})["files"]

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from alae_tf import data, prepare
-from alae_tf.data import Source, batches, open_source
+from alae_tf.data import Source, batches, open_source, preparing
 from alae_tf.data.arrays import ArraySource
 from tests.paths import ROOT
 
@@ -235,7 +235,7 @@ def test_what_stops_it_leaves_whole_shards_and_it_goes_on(tmp_path, source, trou
 
 def test_a_disk_without_room_is_told_before_any_work(tmp_path, source, monkeypatch):
     free = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(prepare.shutil, "disk_usage", lambda path: free)
+    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda path: free)
     code, text = run(tmp_path)
     assert code == 1 and "0.00 GiB are needed and 0.00 GiB free" in text
     assert not [name for name in contents(tmp_path) if "train" in name]
@@ -322,8 +322,14 @@ def test_dataset_json_is_checked_at_opening(tmp_path, source):
     (tmp_path / "train-r03.tfrecords.002").touch()
     assert "train-r03.tfrecords.002 is not in dataset.json" in error()
     (tmp_path / "train-r03.tfrecords.002").unlink()
-    (tmp_path / "train-labels.npy").write_bytes(b"x")
-    with pytest.raises(data.DataError, match="train-labels.npy cannot be read"):
+    header = np.lib.format.magic(1, 0) + b"\x76\0" + b"%-117s\n"
+    huge = header % b"{'descr': '<i8', 'fortran_order': False, 'shape': (10000000000000,)}"
+    for damaged in (b"x", b"", huge, huge[:60], huge.replace(b"}", b"{")):
+        (tmp_path / "train-labels.npy").write_bytes(damaged)
+        with pytest.raises(data.DataError, match="train-labels.npy cannot be read: it is damaged"):
+            _ = open_source(uri).labels
+    (tmp_path / "train-labels.npy").unlink()
+    with pytest.raises(data.DataError, match="cannot be read: No such file or directory. Copy"):
         _ = open_source(uri).labels
     np.save(tmp_path / "train-labels.npy", np.zeros(3))
     with pytest.raises(data.DataError, match=r"holds float64 \[3\] instead of integers \[50\]"):

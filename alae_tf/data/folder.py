@@ -7,18 +7,29 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from alae_tf.data.source import DataError, Source, report, split_query
+from alae_tf.data.source import (
+    NAMES_SHOWN,
+    DataError,
+    Source,
+    existing_directory,
+    report,
+    some,
+    split_query,
+)
 from alae_tf.data.threads import pool
 from alae_tf.images.read import open_image, read_image
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 # Up to here every file is decoded at opening: seconds, for which all damaged files show at once.
 DECODE_ALL = 2000
-NAMES_SHOWN = 5
+# Sides whose ratio is beyond this are told: of such an image the central square is little.
+ELONGATED = 4
 
 
 class FolderSource(Source):
     """`folder:DIR`, all PNG, JPEG and WebP files under DIR, sorted by relative path.
+
+    Links are followed, to each directory once.
 
     Pixels are read as `decode` says. Images are RGB even if every file is grey: what is asked for,
     not what happens to be there, decides the shape of the networks. `folder:DIR?channels=1` turns
@@ -30,6 +41,7 @@ class FolderSource(Source):
 
     Attributes:
         files: str, paths relative to DIR, of the images in use.
+        sizes: int64 [n, 2], their widths and heights as stored.
         skipped: how many files were found unreadable so far, at opening and later.
 
     Raises:
@@ -42,12 +54,11 @@ class FolderSource(Source):
             raise DataError(f"--data={uri}: channels={options['channels']} should be 1 or 3.")
         self.uri = uri
         self.channels = int(options.get("channels", "3"))
-        self.root = Path(path).expanduser()
+        self.root = existing_directory(uri, path, "It should be one.")
         self._unreadable: dict[str, Exception] = {}  # dicts keep their order: the report's too
+        self._told = 0  # of those that were found unreadable after opening
         self._lock = threading.Lock()
-        if not self.root.is_dir():
-            raise DataError(f"--data={uri}: {self.root} is not a directory. It should be one.")
-        found = _find(self.root)
+        found, closed = _find(self.root)
         if not found:
             raise DataError(
                 f"--data={uri}: no image in {self.root}. "
@@ -61,12 +72,28 @@ class FolderSource(Source):
                 "At least one whole PNG, JPEG or WebP image is needed."
             )
         if self._unreadable:
-            names = ", ".join(list(self._unreadable)[:NAMES_SHOWN])
-            more = ", …" if self.skipped > NAMES_SHOWN else ""
             report(
                 f"{uri}: {self.skipped:,} of {len(found):,} images cannot be read "
-                f"and are left out: {names}{more}"
+                f"and are left out: {some(self._unreadable)}"
             )
+        if closed:
+            report(f"{uri}: {len(closed):,} directories cannot be entered: {some(closed)}")
+
+    def tell_sizes(self, resolution: int) -> None:
+        short, long = self.sizes.min(axis=1), self.sizes.max(axis=1)
+        kinds = {
+            f"smaller than {resolution} px and will be enlarged": short < resolution,
+            f"over {ELONGATED} times as long as wide, and only their central square is used": (
+                long > ELONGATED * short
+            ),
+        }
+        for kind, which in kinds.items():
+            if which.any():
+                places = np.flatnonzero(which).tolist()
+                sizes = (f"{self.files[i]} ({'x'.join(map(str, self.sizes[i]))})" for i in places)
+                report(
+                    f"{self.uri}: {len(places):,} of {len(self):,} images are {kind}: {some(sizes)}"
+                )
 
     @property
     def skipped(self) -> int:
@@ -81,50 +108,101 @@ class FolderSource(Source):
             if name in self._unreadable:
                 continue
             try:
-                return read_image(self.root / name, self.channels)
+                return self._read(name)
             except Exception as error:
-                with self._lock:
-                    if name not in self._unreadable:
-                        self._unreadable[name] = error
-                        report(f"{self.uri}: {name} cannot be read; the next image replaces it")
+                if not self.root.is_dir():
+                    break
+                self._note(name, error)
         raise DataError(
             f"--data={self.uri}: no image can be read any more. Is {self.root} still there?"
         )
 
+    def _note(self, name: str, error: Exception) -> None:
+        """Remembers a file that was found unreadable after opening, and tells the first few."""
+        with self._lock:
+            if name in self._unreadable:
+                return
+            self._unreadable[name] = error
+            self._told += 1
+            if self._told <= NAMES_SHOWN:
+                report(f"{self.uri}: {name} cannot be read; the next image replaces it")
+            if self._told == NAMES_SHOWN:
+                report(f"{self.uri}: further ones will be replaced without a word")
+
     def _check(self, found: list[str]) -> list[str]:
-        """The files that can be read, as far as that is checked at opening."""
+        """The files that can be read, as far as that is checked at opening; notes their sizes."""
         whole = len(found) <= DECODE_ALL
         trials = pool().map(self._try_decode if whole else self._try_header, found)
         # The bar appears only if this takes long.
         trials = tqdm(trials, f"checking {self.root}", len(found), delay=2, leave=False)
-        errors = dict(zip(found, trials, strict=True))
+        results = dict(zip(found, trials, strict=True))
         if not whole:
             for name in found:
-                errors[name] = errors[name] or self._try_decode(name)
-                if errors[name] is None:
+                if not isinstance(results[name], Exception):
+                    results[name] = self._try_decode(name)
+                if not isinstance(results[name], Exception):
                     break
-        self._unreadable = {name: error for name, error in errors.items() if error is not None}
-        return [name for name in found if errors[name] is None]
+        self._unreadable = {
+            n: result for n, result in results.items() if isinstance(result, Exception)
+        }
+        sizes = {n: result for n, result in results.items() if n not in self._unreadable}
+        self.sizes = np.array(list(sizes.values()), np.int64).reshape(-1, 2)
+        return list(sizes)
 
-    def _try_header(self, name: str) -> Exception | None:
+    def _try_header(self, name: str) -> tuple[int, int] | Exception:
+        """Width and height, or why they cannot be read."""
         try:
-            open_image(self.root / name).close()
+            with open_image(self._path(name)) as image:
+                return image.size
         except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
             return error
-        return None
 
-    def _try_decode(self, name: str) -> Exception | None:
+    def _try_decode(self, name: str) -> tuple[int, int] | Exception:
+        """Width and height, or why the image cannot be read."""
         try:
-            read_image(self.root / name, self.channels)
+            height, width, _ = self._read(name).shape
+            return width, height
         except Exception as error:
             return error
-        return None
+
+    def _read(self, name: str) -> np.ndarray:
+        return read_image(self._path(name), self.channels)
+
+    def _path(self, name: str) -> Path:
+        path = self.root / name
+        if not path.is_file():  # to open a pipe would be to wait for ever
+            raise OSError("no regular file")
+        return path
 
 
-def _find(root: Path) -> list[str]:
-    return sorted(
-        (Path(directory) / name).relative_to(root).as_posix()
-        for directory, _, names in os.walk(root)
-        for name in names
-        if name.lower().endswith(EXTENSIONS)
-    )
+def _find(root: Path) -> tuple[list[str], list[str]]:
+    """Paths relative to root: of what is named as an image, sorted, and of directories that cannot
+    be entered."""
+    found: list[str] = []
+    closed: list[str] = []
+    visited: set[tuple[int, int]] = set()
+    starts = [os.fspath(root)]
+    while starts:  # first all that root holds itself, then what its links lead to
+        links: list[str] = []
+        for start in sorted(starts):
+            for directory, folders, names in os.walk(
+                start, onerror=lambda e: closed.append(e.filename)
+            ):
+                status = os.stat(directory)
+                if (status.st_dev, status.st_ino) in visited:
+                    folders.clear()
+                    continue
+                visited.add((status.st_dev, status.st_ino))
+                folders.sort()
+                links += [
+                    path for f in folders if os.path.islink(path := os.path.join(directory, f))
+                ]
+                found += [
+                    os.path.join(directory, n) for n in names if n.lower().endswith(EXTENSIONS)
+                ]
+        starts = links
+
+    def relative(path: str) -> str:
+        return Path(path).relative_to(root).as_posix()
+
+    return sorted(map(relative, found)), sorted(map(relative, closed))

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from alae_tf.data.source import Source
+from alae_tf.data.source import DataError, Source
 from alae_tf.data.threads import exit_gate, for_each_part
+from alae_tf.errors import printable
 
 # Fitted images are kept up to this size: 30,000 images at 128 px (1.4 GiB) are, at 256 px (5.5 GiB)
 # are not. It leaves a machine of 8 GB room for the training itself.
@@ -70,12 +71,15 @@ def batches(
         parts = [order(epoch)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()]
         images = _take(source, resolution, np.concatenate(parts))
         if flip:
-            mirrored = np.random.default_rng([seed, FLIPS, position]).random(batch_size) < 0.5
+            mirrored = np.random.default_rng([seed, FLIPS, int(position)]).random(batch_size) < 0.5
             images[mirrored[own]] = images[mirrored[own], :, ::-1]
         return images
 
     def gated(position: np.int64) -> np.ndarray:
-        return gate(lambda: batch_at(position), lambda: np.zeros(shape, np.uint8))
+        try:
+            return gate(lambda: batch_at(position), lambda: np.zeros(shape, np.uint8))
+        except DataError as error:  # a name that is no UTF-8 would cost tf.data the whole message
+            raise DataError(printable(str(error))) from None
 
     def load(position: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.numpy_function(gated, [position], tf.uint8), shape)
@@ -99,7 +103,7 @@ def fixed_images(source: Source, resolution: int, count: int) -> np.ndarray:
     return _take(source, resolution, indices)
 
 
-def arrays(source: Source, resolution: int) -> np.ndarray:
+def all_images(source: Source, resolution: int) -> np.ndarray:
     """All images in their own order: uint8 [n, resolution, resolution, C]."""
     images = np.empty([len(source), resolution, resolution, source.channels], np.uint8)
     with tqdm(total=len(source), desc=source.uri, unit="image", delay=2, leave=False) as bar:

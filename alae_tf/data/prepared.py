@@ -15,12 +15,13 @@ import json
 import re
 from pathlib import Path
 
-from alae_tf.config import ConfigError
+from alae_tf.errors import ConfigError
 from alae_tf.files import check_directory
 
 FILE = re.compile(r"(?P<prefix>.+)-r(?P<log2>\d\d)\.tfrecords(?:\.(?P<part>\d+))?")
 MANIFEST, WORK = "dataset.json", ".prepare"
 PLAN = f"{WORK}/plan.json"
+MOST_SHARDS = 1000  # files a resolution: their numbers have three digits
 
 
 def file_name(prefix: str, resolution: int, part: int) -> str:

@@ -3,12 +3,15 @@
 import abc
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from alae_tf.errors import AlaeError
+from alae_tf.errors import AlaeError, printable
 from alae_tf.images.fit import fit
+
+NAMES_SHOWN = 5
 
 
 class DataError(AlaeError):
@@ -33,6 +36,12 @@ class Source(abc.ABC):
     channels: int
     labels: np.ndarray | None = None
     held_out: "Source | None" = None
+
+    def tell_sizes(self, resolution: int) -> None:  # noqa: B027, most sources have nothing to tell
+        """Tells the user if images must be enlarged for a resolution, or lose most of themselves.
+
+        For a source that knows their sizes; to be called once, before the work.
+        """
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -75,6 +84,9 @@ class Subset(Source):
         self.labels = None if source.labels is None else source.labels[indices]
         self._source, self._indices = source, indices
 
+    def tell_sizes(self, resolution: int) -> None:
+        self._source.tell_sizes(resolution)
+
     def __len__(self) -> int:
         return len(self._indices)
 
@@ -98,9 +110,8 @@ def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str,
     keys = "|".join(map(re.escape, allowed))
     found = re.fullmatch(rf"(.*)\?((?:{keys})=.*)", argument, re.DOTALL)
     path, query = found.groups() if found else (argument, "")
-    options = dict(
-        item.partition("=")[::2] for item in re.split(rf"&(?=(?:{keys})=)", query) if item
-    )
+    items = re.split(rf"&(?=(?:{keys})=)", query) if query else []
+    options = {key: value for key, _, value in (item.partition("=") for item in items)}
     wrong = [f"{key}=" for key, value in options.items() if not value]
     if not found:
         wrong = re.findall(r"\?(\w+=[^/]*)$", path)
@@ -112,6 +123,39 @@ def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str,
     return path, options
 
 
+def local_path(uri: str, path: str) -> Path:
+    """A path in a URI, which may begin with ~ and need not exist.
+
+    Raises:
+        DataError: it cannot be looked at.
+    """
+    try:
+        local = Path(path).expanduser()
+        local.exists()
+        return local
+    except (OSError, RuntimeError) as error:  # too long, no rights, no such user
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"--data={uri}: {path} cannot be reached ({why}).") from None
+
+
+def existing_directory(uri: str, path: str, should: str) -> Path:
+    """The directory that a URI names; the message says what it should be.
+
+    Raises:
+        DataError: there is no directory.
+    """
+    directory = local_path(uri, path)
+    if not directory.is_dir():
+        raise DataError(f"--data={uri}: {directory} is not a directory. {should}")
+    return directory
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few names, for a message."""
+    names = list(names)
+    return ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
+
+
 def report(message: str) -> None:
     """Tells the user, on stderr, something that does not stop the work."""
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)

@@ -1,16 +1,27 @@
 """Data sets of TensorFlow Datasets, at random access."""
 
+from __future__ import annotations
+
+import contextlib
 import functools
 import io
+import logging
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
-import tensorflow as tf
 
 from alae_tf.data.records import RecordFiles
-from alae_tf.data.source import DataError, Source, split_query
+from alae_tf.data.source import DataError, Source, report, split_query
 from alae_tf.images.read import read_image
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+RETRIES = 2  # of a download; TFDS' own 10 take three and a half minutes without a network
 
 
 class TfdsSource(Source):
@@ -64,6 +75,8 @@ class TfdsSource(Source):
         return np.fromiter(values, np.int64, len(self))
 
     def _value(self, index: int, key: str) -> tf.train.Feature:
+        import tensorflow as tf
+
         return tf.train.Example.FromString(self._records[index]).features.feature[key]
 
 
@@ -81,22 +94,27 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
 
     data_dir = options.get("data_dir") or os.environ.get("TFDS_DATA_DIR")
     try:
-        builder = tfds.builder(name, data_dir=data_dir and os.path.expanduser(data_dir))
+        with _few_words():
+            builder = tfds.builder(name, data_dir=data_dir and os.path.expanduser(data_dir))
+            prepared = builder.is_prepared()
     except Exception as error:  # of several types: a name, config or version not found
         raise DataError(
             f"--data={uri}: TFDS cannot open it ({_first_line(error)}) Write "
             "tfds:NAME[/CONFIG][:VERSION] with a name of https://www.tensorflow.org/datasets/catalog"
             ", or of a data set prepared in ?data_dir=DIR."
         ) from None
-    try:
-        builder.download_and_prepare()  # does nothing if it is prepared
-    except Exception as error:  # network, checksum, manual download, disk, missing packages …
-        raise DataError(
-            f"--data={uri}: TFDS cannot prepare it in {builder.data_dir} "
-            f"({type(error).__name__}: {_first_line(error)}) Prepare it where there is a network "
-            f"(tfds build {name}), copy the directory, and name its root by ?data_dir=DIR; some "
-            "data sets must be fetched by hand first, as their page in TFDS' catalog says."
-        ) from None
+    if not prepared:
+        report(f"{uri}: not in {builder.data_dir}; TFDS downloads and prepares it there")
+        try:
+            with _few_words():
+                builder.download_and_prepare()
+        except Exception as error:  # network, checksum, manual download, disk, missing packages …
+            raise DataError(
+                f"--data={uri}: TFDS cannot prepare it in {builder.data_dir} ({_why(error)}) "
+                f"Prepare it where there is a network (tfds build {name}), copy the directory, and "
+                "name its root by ?data_dir=DIR; some data sets must be fetched by hand first, as "
+                "their page in TFDS' catalog says."
+            ) from None
     splits = builder.info.splits
     if "train" not in splits:
         raise DataError(f"--data={uri}: has no split 'train', only {', '.join(splits) or 'none'}.")
@@ -127,7 +145,7 @@ def _image_feature(uri: str, features) -> str:
     return name
 
 
-def _open_records(uri: str, builder, split: str) -> Sequence[bytes]:
+def _open_records(uri: str, builder, split: str) -> Sequence[bytes] | RecordFiles:
     import tensorflow_datasets as tfds
 
     info = builder.info.splits[split]
@@ -150,6 +168,39 @@ def _open_records(uri: str, builder, split: str) -> Sequence[bytes]:
             f"{info.num_examples:,}. Delete {builder.data_dir} and prepare it again."
         )
     return records
+
+
+@contextlib.contextmanager
+def _few_words() -> Iterator[None]:
+    """TFDS gives up soon without a network, and says no more than its bars on a terminal."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download import downloader
+
+    # Of absl TFDS' own warnings, of urllib3 one for each failed try.
+    loggers = [logging.getLogger(name) for name in ("absl", "urllib3.connectionpool")]
+    levels = [logger.level for logger in loggers]
+    retries = downloader.MAX_RETRIES
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    downloader.MAX_RETRIES = RETRIES  # private, and there is no setting for it
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)  # not after a failure: TFDS' threads go on for a while
+    finally:
+        downloader.MAX_RETRIES = retries
+        tfds.enable_progress_bar()
+
+
+def _why(error: Exception) -> str:
+    """Why a preparation failed, in a line: of a download that failed, the host."""
+    address = getattr(getattr(error, "request", None), "url", None)
+    if isinstance(error, OSError) and address:  # what requests raises, which TFDS uses
+        return f"{urlsplit(address).hostname} cannot be reached."
+    return f"{type(error).__name__}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,17 +1,18 @@
 """Images as TFRecords, in the form of StyleGAN's and ALAE's own tools.
 
 A record is a tf.train.Example of `shape` (int64 [C, H, W]) and `data` (uint8, in that order).
+TensorFlow is imported with the first record.
 """
 
 import math
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf.message import DecodeError
 
 
 def to_record(image: np.ndarray) -> bytes:
     """uint8 [H, W, C] as a record; the same image always gives the same bytes."""
+    import tensorflow as tf
+
     pixels = image.transpose(2, 0, 1)  # [C, H, W]
     feature = {
         "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=pixels.shape)),
@@ -27,6 +28,9 @@ def from_record(record: bytes) -> np.ndarray:
     Raises:
         ValueError: no such record; the message says what it is instead.
     """
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
     try:
         features = tf.train.Example.FromString(record).features.feature
     except DecodeError:
@@ -46,6 +50,8 @@ def from_record(record: bytes) -> np.ndarray:
 
 def label(record: bytes) -> int | None:
     """The feature `label` of a record that `from_record` reads, or None if it has none."""
+    import tensorflow as tf
+
     features = tf.train.Example.FromString(record).features.feature
     values = features["label"].int64_list.value if "label" in features else ()
     return values[0] if len(values) == 1 else None

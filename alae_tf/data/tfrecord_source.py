@@ -10,7 +10,7 @@ import numpy as np
 from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import FILE, MANIFEST, WORK
 from alae_tf.data.records import RecordFiles, count_records
-from alae_tf.data.source import DataError, Source
+from alae_tf.data.source import DataError, Source, local_path, report
 from alae_tf.images.fit import fit
 
 AGAIN = "Copy the files again, or prepare them again (python -m alae_tf.prepare)."
@@ -56,13 +56,20 @@ class TfrecordSource(Source):
     def image(self, index: int) -> np.ndarray:
         return self._stored(index, self.resolutions[-1], self.channels)
 
+    def tell_sizes(self, resolution: int) -> None:
+        if resolution > self.resolutions[-1]:
+            report(
+                f"{self.uri}: it holds images up to {self.resolutions[-1]} px, which will be "
+                f"enlarged to {resolution}"
+            )
+
     def pyramid(self, index: int, resolutions) -> list[np.ndarray]:
         return [self._at(index, resolution) for resolution in resolutions]
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
         if self._manifest is not None:
-            return self._read_labels()
+            return self._read_labels(self._manifest["labels"])
         records = self._records(self.resolutions[0])
         if format_.label(records[0]) is None:
             return None
@@ -74,7 +81,7 @@ class TfrecordSource(Source):
         parts: dict[int, dict[int, Path]] = {}
         for path in sorted(self._directory.iterdir()):
             match = FILE.fullmatch(path.name)
-            if match and match["prefix"] == prefix:
+            if match and match["prefix"] == prefix and path.is_file():  # no pipe: it would hang
                 found = parts.setdefault(2 ** int(match["log2"]), {})
                 found[int(match["part"] or -1)] = path  # -1: a file that is no part but the whole
         for resolution, found in parts.items():
@@ -88,7 +95,7 @@ class TfrecordSource(Source):
 
     def _count(self) -> int:
         if self._manifest is not None:
-            self._check_manifest()
+            self._check_files(self._manifest["files"])
             return self._manifest["images"]
         try:
             counts = {r: sum(map(count_records, paths)) for r, paths in self._paths.items()}
@@ -103,8 +110,7 @@ class TfrecordSource(Source):
             raise self._error(f"{self._paths[self.resolutions[0]][0]}: no record. {AGAIN}")
         return counts[self.resolutions[0]]
 
-    def _check_manifest(self) -> None:
-        files = self._manifest["files"]
+    def _check_files(self, files: dict[str, dict]) -> None:
         found = {path.name: path for paths in self._paths.values() for path in paths}
         for name in files.keys() | found.keys():
             if name not in found:
@@ -118,14 +124,14 @@ class TfrecordSource(Source):
                     f"{MANIFEST}. {AGAIN}"
                 )
 
-    def _read_labels(self) -> np.ndarray | None:
-        entry = self._manifest["labels"]
+    def _read_labels(self, entry: dict | None) -> np.ndarray | None:
         if entry is None:
             return None
         try:
             labels = np.load(self._directory / entry["file"], allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise self._error(f"{entry['file']} cannot be read ({error}). {AGAIN}") from None
+        except Exception as error:  # a damaged header makes NumPy raise nearly anything
+            why = getattr(error, "strerror", None) or "it is damaged"
+            raise self._error(f"{entry['file']} cannot be read: {why}. {AGAIN}") from None
         if labels.shape != (len(self),) or labels.dtype.kind not in "iu":
             raise self._error(
                 f"{entry['file']} holds {labels.dtype} {list(labels.shape)} instead of integers "
@@ -187,9 +193,13 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
         DataError: no such files, several sets of them, or an unfinished preparation; see also
             `TfrecordSource`.
     """
-    path = Path(argument).expanduser()
+    path = local_path(uri, argument)
     directory, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
-    names = [entry.name for entry in directory.iterdir()] if directory.is_dir() else []
+    try:
+        entries = sorted(directory.iterdir()) if directory.is_dir() else []
+        names = [entry.name for entry in entries if entry.is_file()]
+    except OSError as error:
+        raise DataError(f"--data={uri}: {directory}: {error.strerror}.") from None
     matches = [FILE.fullmatch(name) for name in names]
     prefixes = sorted({match["prefix"] for match in matches if match})
     if prefix not in (None, *prefixes) or not prefixes:

@@ -50,7 +50,8 @@ def summary(model: Autoencoder, source: Source) -> str | None:
     if len(source) > MOST_NEIGHBOURS:
         return f"no 1-nearest-neighbour accuracy with over {MOST_NEIGHBOURS:,} images."
     known, unknown = (
-        features(model.encode, data.arrays(part, model.resolution)) for part in (source, held_out)
+        features(model.encode, data.all_images(part, model.resolution))
+        for part in (source, held_out)
     )
     accuracy = nearest_neighbour_accuracy(known, source.labels, unknown, held_out.labels)
     return (

@@ -6,6 +6,7 @@ import contextlib
 import numbers
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -56,43 +57,57 @@ class ALAE(keras.Model):
         networks = {name: keras.saving.deserialize_keras_object(config[name]) for name in "FGED"}
         return cls(**config | networks)
 
-    def call(self, x, level=None, blend=1.0):
+    def call(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
         """Reconstructs x without noise: G(E(x)). [N, H, W, C] in [−1, 1] → the same."""
         return self.decode(self.encode(x, level, blend), level, blend)
 
-    def map(self, z):
+    def map(self, z: tf.Tensor) -> tf.Tensor:
         """F: z [N, latent] → styles [N, styles, latent], all alike."""
         return self.broadcast(self.F(z))
 
-    def broadcast(self, w):
+    def broadcast(self, w: tf.Tensor) -> tf.Tensor:
         """w [N, latent] → styles [N, styles, latent]; styles are left as they are."""
         if len(w.shape) == 3:
             return w
         # An addition, unlike tiling, runs on TFLite's delegates.
         return tf.reshape(w, [-1, 1, w.shape[-1]]) + tf.zeros([self.styles, 1])
 
-    def mix(self, styles, other, cutoff):
+    def mix(self, styles: tf.Tensor, other: tf.Tensor, cutoff: int | tf.Tensor) -> tf.Tensor:
         """Style mixing: `styles` below the cutoff, `other` from it on. Both [N, styles, latent]."""
         index = tf.range(self.styles)[tf.newaxis, :, tf.newaxis]
         return tf.where(index < cutoff, styles, other)
 
-    def truncate(self, styles, psi, cutoff):
+    def truncate(self, styles: tf.Tensor, psi: float | tf.Tensor, cutoff: int) -> tf.Tensor:
         """The truncation trick: styles below the cutoff go to w_avg + psi·(w − w_avg)."""
         return self.mix(ops.lerp(tf.convert_to_tensor(self.w_avg), styles, psi), styles, cutoff)
 
-    def encode(self, x, level=None, blend=1.0):
+    def encode(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
         """E: x [N, H, W, C] in [−1, 1] → w [N, latent]."""
         return self.E(x, level=level, blend=blend)
 
-    def decode(self, w, level=None, blend=1.0, noise=None):
+    def decode(
+        self,
+        w: tf.Tensor,
+        level: int | None = None,
+        blend: float | tf.Tensor = 1.0,
+        noise: list | None = None,
+    ) -> tf.Tensor:
         """G: w [N, latent] or styles [N, styles, latent] → image [N, H, W, C]."""
         return self.G(self.broadcast(w), level=level, blend=blend, noise=noise)
 
-    def logits(self, x, level=None, blend=1.0):
+    def logits(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
         """D∘E: x [N, H, W, C] in [−1, 1] → logits [N], positive for real."""
         return self.D(self.encode(x, level, blend))
 
-    def noise(self, mode, batch, level=None, seed=0):
+    def noise(
+        self, mode: str, batch: int | tf.Tensor, level: int | None = None, seed: Any = 0
+    ) -> list | None:
         """The noise maps of one call of G.
 
         Args:
@@ -156,7 +171,7 @@ def _build(config: Config) -> ALAE:
         )
         generator, encoder = MLPGenerator(**sizes, name="G"), MLPEncoder(**sizes, name="E")
     else:
-        sizes = dict(
+        sizes: dict[str, Any] = dict(
             levels=config.levels,
             start_channels=config.start_channels,
             max_channels=config.max_channels,

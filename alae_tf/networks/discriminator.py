@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
 from alae_tf.networks.layers import EqualizedDense
 
@@ -23,14 +24,14 @@ class Discriminator(keras.Model):
     the logit; this one has that output alone.
     """
 
-    def __init__(self, latent_size, layers=3, **kwargs):
+    def __init__(self, latent_size: int, layers: int = 3, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.latent_size, self.layer_count = latent_size, layers
         units = [latent_size] * (layers - 1) + [1]
         self.dense = [EqualizedDense(latent_size, n, lr_multiplier=0.1) for n in units]
         self.built = True
 
-    def call(self, w):
+    def call(self, w: tf.Tensor) -> tf.Tensor:
         for dense in self.dense:
             w = dense(w)
         return w[:, 0]

@@ -28,7 +28,7 @@ class EncoderBlock(keras.layers.Layer):
     Reference: Fig. 3 (left); the sum over blocks is w = Σ C_i [μ; σ].
     """
 
-    def __init__(self, inputs, channels, latent_size, **kwargs):
+    def __init__(self, inputs: int, channels: int, latent_size: int, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.inputs, self.channels, self.latent_size = inputs, channels, latent_size
         self.conv_1 = EqualizedConv2D(inputs, inputs, dtype=self.dtype_policy)
@@ -43,7 +43,7 @@ class EncoderBlock(keras.layers.Layer):
         self.to_w_2 = EqualizedDense(2 * channels, latent_size)
         self.built = True
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x = self.conv_1(x)
         x = ops.leaky_relu(x + tf.cast(self.bias_1, x.dtype))
         x, style_1 = ops.split_style(x)  # [N, 2C]: mean and deviation per channel
@@ -85,7 +85,13 @@ class Encoder(keras.Model):
     """
 
     def __init__(
-        self, levels, start_channels, max_channels, latent_size, image_channels=3, **kwargs
+        self,
+        levels: int,
+        start_channels: int,
+        max_channels: int,
+        latent_size: int,
+        image_channels: int = 3,
+        **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
         self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
@@ -101,7 +107,9 @@ class Encoder(keras.Model):
         ]
         self.built = True
 
-    def call(self, x, level=None, blend=1.0):
+    def call(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
         level = self.levels - 1 if level is None else level
         ops.check_level(level, self.levels)
         ops.check_shape("x", x, 4 * 2**level, 4 * 2**level, self.image_channels)
@@ -115,7 +123,7 @@ class Encoder(keras.Model):
             w = w + share
         return w
 
-    def features(self, x, block):
+    def features(self, x: tf.Tensor, block: int) -> tf.Tensor:
         """Image → the features that `block` takes. The released model has leaky ReLU twice."""
         return ops.leaky_relu(ops.leaky_relu(self.from_rgb[block](x)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -27,7 +29,7 @@ class GeneratorBlock(keras.layers.Layer):
     Reference: Fig. 3 (right).
     """
 
-    def __init__(self, inputs, channels, latent_size, **kwargs):
+    def __init__(self, inputs: int | None, channels: int, latent_size: int, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.inputs, self.channels, self.latent_size = inputs, channels, latent_size
         self.conv_1 = (
@@ -36,7 +38,7 @@ class GeneratorBlock(keras.layers.Layer):
             else EqualizedConv2D(inputs, channels, sampling="up", dtype=self.dtype_policy)
         )
         self.conv_2 = EqualizedConv2D(channels, channels, dtype=self.dtype_policy)
-        zeros = dict(shape=(channels,), initializer="zeros", autocast=False)
+        zeros: dict[str, Any] = dict(shape=(channels,), initializer="zeros", autocast=False)
         self.noise_1 = self.add_weight(name="noise_1", **zeros)
         self.noise_2 = self.add_weight(name="noise_2", **zeros)
         self.bias_1 = self.add_weight(name="bias_1", **zeros)
@@ -45,7 +47,9 @@ class GeneratorBlock(keras.layers.Layer):
         self.style_2 = EqualizedDense(latent_size, 2 * channels, gain=1.0)
         self.built = True
 
-    def call(self, x, styles, noise=None):
+    def call(
+        self, x: tf.Tensor, styles: list[tf.Tensor], noise: list[tf.Tensor] | None = None
+    ) -> tf.Tensor:
         if self.conv_1 is not None:
             x = ops.blur(self.conv_1(x))  # [N, 2H, 2W, C]
         noise_1, noise_2 = noise or (None, None)
@@ -62,7 +66,9 @@ class GeneratorBlock(keras.layers.Layer):
         }
 
 
-def activate(x, strength, noise, bias):
+def activate(
+    x: tf.Tensor, strength: tf.Tensor, noise: tf.Tensor | None, bias: tf.Tensor
+) -> tf.Tensor:
     """leaky ReLU(x + strength·noise + bias): one noise map, its strength learned per channel."""
     strength, bias = tf.cast(strength, x.dtype), tf.cast(bias, x.dtype)
     if noise is not None:
@@ -96,7 +102,13 @@ class Generator(keras.Model):
     """
 
     def __init__(
-        self, levels, start_channels, max_channels, latent_size, image_channels=3, **kwargs
+        self,
+        levels: int,
+        start_channels: int,
+        max_channels: int,
+        latent_size: int,
+        image_channels: int = 3,
+        **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
         self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
@@ -117,7 +129,13 @@ class Generator(keras.Model):
         ]
         self.built = True
 
-    def call(self, styles, level=None, blend=1.0, noise=None):
+    def call(
+        self,
+        styles: tf.Tensor,
+        level: int | None = None,
+        blend: float | tf.Tensor = 1.0,
+        noise: list[tf.Tensor] | None = None,
+    ) -> tf.Tensor:
         level = self.levels - 1 if level is None else level
         ops.check_level(level, self.levels)
         ops.check_shape("styles", styles, 2 * self.levels, self.latent_size)
@@ -135,7 +153,7 @@ class Generator(keras.Model):
             return image
         return ops.lerp(ops.upsample2(self.to_rgb[level - 1](coarser)), image, blend)
 
-    def check_noise(self, noise, level):
+    def check_noise(self, noise: list[tf.Tensor] | None, level: int) -> None:
         """Checks the maps of `call`, if there are any."""
         shapes = self.noise_shapes(1, level)
         if noise and len(noise) != len(shapes):
@@ -143,7 +161,9 @@ class Generator(keras.Model):
         for k, (found, shape) in enumerate(zip(noise or [], shapes, strict=False)):
             ops.check_shape(f"noise {k}", found, *shape[1:])
 
-    def noise_shapes(self, batch, level=None):
+    def noise_shapes(
+        self, batch: int | tf.Tensor, level: int | None = None
+    ) -> list[tuple[int | tf.Tensor, int, int, int]]:
         """Shapes of the noise maps of `call`, in order, for `batch` images at `level`."""
         level = self.levels - 1 if level is None else level
         sides = [4 * 2**i for i in range(level + 1) for _ in range(2)]

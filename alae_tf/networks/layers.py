@@ -71,11 +71,19 @@ class EqualizedDense(Equalized):
         x: float32 [N, inputs] → float32 [N, units].
     """
 
-    def __init__(self, inputs, units, gain=SQRT_2, lr_multiplier=1.0, use_bias=True, **kwargs):
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        gain: float = SQRT_2,
+        lr_multiplier: float = 1.0,
+        use_bias: bool = True,
+        **kwargs,
+    ):
         super().__init__((inputs, units), inputs, gain, lr_multiplier, use_bias, **kwargs)
         self.inputs, self.units = inputs, units
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.cast(x, tf.float32) @ self.kernel
         return x if self.bias is None else x + self.bias
 
@@ -101,13 +109,13 @@ class EqualizedConv2D(Equalized):
 
     def __init__(
         self,
-        inputs,
-        filters,
-        kernel_size=3,
-        sampling=None,
-        gain=SQRT_2,
-        lr_multiplier=1.0,
-        use_bias=False,
+        inputs: int,
+        filters: int,
+        kernel_size: int = 3,
+        sampling: str | None = None,
+        gain: float = SQRT_2,
+        lr_multiplier: float = 1.0,
+        use_bias: bool = False,
         **kwargs,
     ):
         shape = (kernel_size, kernel_size, inputs, filters)
@@ -120,7 +128,7 @@ class EqualizedConv2D(Equalized):
             "up": ops.upsample_conv,
         }[sampling]
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         dtype = self.compute_dtype
         x = self.convolve(tf.cast(x, dtype), tf.cast(self.kernel, dtype))
         return x if self.bias is None else x + tf.cast(self.bias, dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
 from alae_tf.networks import ops
 from alae_tf.networks.layers import EqualizedDense
@@ -23,7 +24,7 @@ class MappingNetwork(keras.Model):
     Reference: F of Fig. 1; the mapping network of StyleGAN.
     """
 
-    def __init__(self, latent_size, layers, **kwargs):
+    def __init__(self, latent_size: int, layers: int, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.latent_size, self.layer_count = latent_size, layers
         self.dense = [
@@ -31,7 +32,7 @@ class MappingNetwork(keras.Model):
         ]
         self.built = True
 
-    def call(self, z):
+    def call(self, z: tf.Tensor) -> tf.Tensor:
         w = ops.pixel_norm(z)
         for dense in self.dense:
             w = ops.leaky_relu(dense(w))

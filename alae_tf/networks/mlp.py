@@ -32,7 +32,13 @@ class MLPEncoder(keras.Model):
     """
 
     def __init__(
-        self, image_size, image_channels, hidden_size, latent_size, output_slope=0.2, **kwargs
+        self,
+        image_size: int,
+        image_channels: int,
+        hidden_size: int,
+        latent_size: int,
+        output_slope: float = 0.2,
+        **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
         self.image_size, self.image_channels = image_size, image_channels
@@ -43,11 +49,13 @@ class MLPEncoder(keras.Model):
         self.output_layer = EqualizedDense(hidden_size, latent_size)
         self.built = True
 
-    def call(self, x, level=None, blend=1.0):
+    def call(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
         ops.check_shape("x", x, self.image_size, self.image_size, self.image_channels)
         return ops.leaky_relu(self.output_layer(self.long_features(x)), self.output_slope)
 
-    def long_features(self, x):
+    def long_features(self, x: tf.Tensor) -> tf.Tensor:
         """The second hidden layer after its activation: the paper's *long* features [N, hidden]."""
         x = tf.reshape(x, [-1, self.hidden_1.inputs])
         return ops.leaky_relu(self.hidden_2(ops.leaky_relu(self.hidden_1(x))))
@@ -69,7 +77,13 @@ class MLPGenerator(keras.Model):
     """
 
     def __init__(
-        self, image_size, image_channels, hidden_size, latent_size, output_slope=0.2, **kwargs
+        self,
+        image_size: int,
+        image_channels: int,
+        hidden_size: int,
+        latent_size: int,
+        output_slope: float = 0.2,
+        **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
         self.image_size, self.image_channels = image_size, image_channels
@@ -80,14 +94,20 @@ class MLPGenerator(keras.Model):
         self.output_layer = EqualizedDense(hidden_size, image_size**2 * image_channels)
         self.built = True
 
-    def call(self, styles, level=None, blend=1.0, noise=None):
+    def call(
+        self,
+        styles: tf.Tensor,
+        level: int | None = None,
+        blend: float | tf.Tensor = 1.0,
+        noise: list[tf.Tensor] | None = None,
+    ) -> tf.Tensor:
         ops.check_shape("styles", styles, 1, self.latent_size)
         w = tf.reshape(styles, [-1, self.latent_size])
         x = ops.leaky_relu(self.hidden_1(w), self.output_slope)
         x = self.output_layer(ops.leaky_relu(self.hidden_2(x), self.output_slope))
         return tf.reshape(x, [-1, self.image_size, self.image_size, self.image_channels])
 
-    def noise_shapes(self, batch, level=None):
+    def noise_shapes(self, batch: int | tf.Tensor, level: int | None = None) -> list[tuple]:
         """No noise: an empty list."""
         return []
 

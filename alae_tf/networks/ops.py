@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from alae_tf.networks import kernels
+
 EPSILON_STYLE = 1e-8  # instance norm of G, and pixel norm of z
 EPSILON_ENCODER = 1e-5  # instance norm of E
 
@@ -131,6 +133,8 @@ def blur(x: tf.Tensor):
 
 def conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolution with zero padding and stride 1. x [N, H, W, C], kernel [k, k, C, K]."""
+    if kernels.suits(x, kernel):
+        return kernels.conv(x, kernel)
     return tf.nn.conv2d(x, kernel, 1, "SAME")
 
 
@@ -140,11 +144,12 @@ def downsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Exactly `downsample2(conv(x, kernel))` with 16/36 of the multiplications.
     x [N, 2H, 2W, C], kernel [3, 3, C, K] → [N, H, W, K].
     """
+    if kernels.suits(x, kernel):
+        return kernels.downsample_conv(x, kernel)
     return _stride2(x, _four_shifts(kernel) * 0.25)
 
 
-@tf.custom_gradient
-def upsample_conv(x: tf.Tensor, kernel: tf.Tensor):
+def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Nearest-neighbour doubling and 3×3 convolution in one 2×2 convolution of the small image.
 
     Exactly `conv(upsample2(x), kernel)` with 16/36 of the multiplications: of the doubled image's
@@ -152,7 +157,13 @@ def upsample_conv(x: tf.Tensor, kernel: tf.Tensor):
     sums. A plain convolution, which TFLite's delegates run whole.
     x [N, H, W, C], kernel [3, 3, C, K] → [N, 2H, 2W, K].
     """
+    if kernels.suits(x, kernel):
+        return kernels.upsample_conv(x, kernel)
+    return _upsample_conv(x, kernel)
 
+
+@tf.custom_gradient
+def _upsample_conv(x: tf.Tensor, kernel: tf.Tensor):
     def gradient(dy):  # dy → dx is a stride-2 convolution with the kernel turned and transposed
         dkernel = _four_shifts_transposed(_stride2_kernel(dy, x))
         return _stride2(dy, _four_shifts(_turn(kernel))), _turn(dkernel)
@@ -196,9 +207,9 @@ def _mix_taps(matrix: np.ndarray, kernel: tf.Tensor) -> tf.Tensor:
 
 # The stride-2 convolution y = S(x, k) is linear in x and in k, so its derivatives of every order
 # are made of three maps: S, its transpose in x, and its transpose in k. Each is written here in
-# the form that measured fastest on CPUs (BUILD.md, "Speed"): both transposes as unit-stride 2×2
-# convolutions between half-size images with four times the channels, which run at nearly twice
-# the rate of TensorFlow's strided gradients.
+# the form that measured fastest on CPUs (docs/measurements/speed.md): both transposes as
+# unit-stride 2×2 convolutions between half-size images with four times the channels, which run at
+# nearly twice the rate of TensorFlow's strided gradients.
 
 
 @tf.custom_gradient

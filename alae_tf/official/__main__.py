@@ -13,21 +13,22 @@ computes every quantity in the file and prints the largest error of each.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 
 from alae_tf.config import ConfigError
-from alae_tf.errors import guarded, printable
+from alae_tf.errors import guarded, printable, program
+from alae_tf.quiet import import_tensorflow
 
 
 def run_import(args: argparse.Namespace) -> int:
     """Imports, and says what was read, what was left out and what comes next."""
+    import_tensorflow()
     from alae_tf.official.importing import import_run
 
     config, read, tensors, left = import_run(args.file, args.run_dir, args.config, args.which)
-    print(f"{args.file}: read {', '.join(read)}: {tensors} tensors")
+    print(printable(f"{args.file}: read {', '.join(read)}: {tensors} tensors"))
     print(
         f"StyleALAE of {config.levels} levels ({config.resolution} px), {config.image_channels} "
         f"image channels, {config.start_channels} to {config.max_channels} channels, w of "
@@ -37,32 +38,38 @@ def run_import(args: argparse.Namespace) -> int:
     print(printable(f"left out: {', '.join(left) or 'nothing'}").replace("\n", "\\n"))
     if not args.config:
         print("All other settings are defaults; --config names a flagfile with those to train by.")
+    run_dir = shlex.quote(args.run_dir)
     print(
-        f"{args.run_dir} is a run at its top level. In Python, alae_tf.load_model has it; next:\n"
-        f"  python -m alae_tf.train --flagfile={shlex.quote(args.run_dir)}/config.cfg "
-        f"--run_dir={shlex.quote(args.run_dir)} --data=folder:PHOTOS\n"
-        f"  python -m export --run_dir={shlex.quote(args.run_dir)} --out=exported "
-        "--representative_data=folder:PHOTOS"
+        printable(
+            f"{args.run_dir} is a run at its top level. In Python, alae_tf.load_model has it; "
+            f"next:\n  python -m alae_tf.train --flagfile={run_dir}/config.cfg "
+            f"--run_dir={run_dir} --data=folder:PHOTOS\n  python -m export --run_dir={run_dir} "
+            "--out=exported --representative_data=folder:PHOTOS"
+        )
     )
     return 0
 
 
 def run_verify(args: argparse.Namespace) -> int:
     """Prints the table; 1 if an error is beyond the tolerance, else 0."""
-    from alae_tf.official.goldens import verify
-
     if not 0 <= args.tolerance < float("inf"):
         raise ConfigError(f"--tolerance={args.tolerance}: must be 0 or more.")
+    import_tensorflow()
+    from alae_tf.official.goldens import verify
+
     worst, worst_name, failed = -1.0, "", 0
-    print(f"{'relative error':>15}  quantity")
     for name, error in verify(args.file, args.run_dir):
+        if not worst_name:
+            print(f"{'relative error':>15}  quantity")
         beyond = not error <= args.tolerance  # also catches NaN
         failed += beyond
-        print(f"{error:15.2e}  {name}{'  <-- beyond the tolerance' if beyond else ''}")
+        mark = "  <-- beyond the tolerance" if beyond else ""
+        print(printable(f"{error:15.2e}  {name}{mark}"))
         if not error <= worst:
             worst, worst_name = error, name
     verdict = f"{failed} beyond" if failed else "all within"
-    print(f"{args.file}: {verdict} {args.tolerance:g}; largest {worst:.2e} ({worst_name})")
+    said = f"{args.file}: {verdict} {args.tolerance:g}; largest {worst:.2e} ({worst_name})"
+    print(printable(said))
     return 1 if failed else 0
 
 
@@ -75,7 +82,7 @@ def weights_word(text: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The flags of both commands."""
-    parser = argparse.ArgumentParser(prog="python -m alae_tf.official", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("alae_tf.official"), description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("import", help="make a run directory of the authors' checkpoint")
@@ -105,15 +112,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0 done, 1 failed, 2 a wrong file or flag."""
     args = parser().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     def work() -> int:
         try:
             return args.run(args)
         except OSError as error:
-            print(
-                f"official: --run_dir={args.run_dir}: {error.strerror or error}.", file=sys.stderr
-            )
+            said = f"official: --run_dir={args.run_dir}: {error.strerror or error}."
+            print(printable(said), file=sys.stderr)
             return 1
 
     return guarded("official", work)

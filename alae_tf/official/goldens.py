@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +26,7 @@ from alae_tf.training.step import UPDATES, Draw, Iteration, Trainer
 ZERO_GRADIENT = "G/decode_block.0.bias_1"  # its step is the sign of rounding noise (see `verify`)
 
 
-def read_config(meta: Mapping[str, object], **changes) -> Config:
+def read_config(meta: Mapping[str, Any], **changes) -> Config:
     """The authors' settings, as a golden file names them → a Config."""
     return Config(
         levels=meta["layer_count"],
@@ -82,10 +83,13 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise OfficialError(f"{path}: no such file") from None
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
-        raise OfficialError(f"{path}: not a NumPy .npz archive ({error})") from None
+        if isinstance(error, OSError) and error.strerror:
+            raise OfficialError(f"{path}: {error.strerror}") from None
+        raise OfficialError(
+            f"{path}: not a whole NumPy .npz archive of arrays; give a file of numbers from the "
+            "authors' model, as tests/goldens/style32_forward.npz"
+        ) from None
 
 
 def subset(file: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from alae_tf.config import Config
-from alae_tf.networks import ops
+from alae_tf.networks import kernels, ops
 from alae_tf.networks.alae import build_alae
 from alae_tf.training import losses
 from alae_tf.training.optimizer import LossScale, LREQAdam
@@ -124,7 +124,9 @@ class Trainer:
         def replica_step(pixels, seed, blend, stop):
             iteration = Iteration(self, level, blend, batch, r1)
             real = fade_images(ops.to_unit(pixels), level, blend)
-            losses = iteration(real, {name: iteration.draw(name, seed) for name in UPDATES})
+            draws = {name: iteration.draw(name, seed) for name in UPDATES}
+            with kernels.enabled(not tf.config.list_logical_devices("GPU")):
+                losses = iteration(real, draws)
             return losses | {"stop": tf.identity(stop)}  # a value of this replica
 
         return step
@@ -299,9 +301,9 @@ class Iteration:
         self.finished = [gradient for gradient in gradients if gradient is not None]
         if self.loss_scale is not None:
             gradients = self.loss_scale.unscale(gradients)
-        gradients = iter(gradients)
+        ordered = iter(gradients)
         for optimizer, variables in moved:
-            pairs = [(next(gradients), variable) for variable in variables]
+            pairs = [(next(ordered), variable) for variable in variables]
             optimizer.apply(*zip(*(pair for pair in pairs if pair[0] is not None), strict=True))
 
     def draw(self, update: str, seed: tf.Tensor) -> Draw:

@@ -1,12 +1,14 @@
 """mnist5k: and idx:DIR."""
 
 import gzip
+import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from alae_tf.data import DataError, arrays, fixed_images, open_source
+from alae_tf.data import DataError, all_images, fixed_images, open_source
 
 IMAGES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 
@@ -41,7 +43,7 @@ def test_mnist5k_holds_out_the_last_50_of_each_class(mnist5k):
 
 def test_fixed_images_show_every_class(mnist5k):
     shown = fixed_images(mnist5k, 32, 10)
-    held_out = arrays(mnist5k.held_out, 32)
+    held_out = all_images(mnist5k.held_out, 32)
     places = [(held_out == image).all(axis=(1, 2, 3)).argmax() for image in shown]
     assert mnist5k.held_out.labels[places].tolist() == list(range(10))
 
@@ -54,7 +56,7 @@ def test_idx_reads_plain_and_gz_under_both_names(tmp_path, joint, compressed):
         (f"train-labels{joint}idx1-ubyte", np.array([2, 0, 1], np.uint8)),
         (f"t10k-images{joint}idx3-ubyte", IMAGES[:1] + 100),
     ]:
-        data = gzip.compress(idx(array)) if compressed else idx(array)
+        data = gzip.compress(idx(array), mtime=0) if compressed else idx(array)
         (tmp_path / (name + ".gz" * compressed)).write_bytes(data)
     source = open_source(f"idx:{tmp_path}")
     assert len(source) == 3 and source.channels == 1
@@ -65,7 +67,7 @@ def test_idx_reads_plain_and_gz_under_both_names(tmp_path, joint, compressed):
 
 
 def test_idx_needs_neither_labels_nor_a_test_set(tmp_path):
-    halves = gzip.compress(idx(IMAGES)[:30]) + gzip.compress(idx(IMAGES)[30:])
+    halves = gzip.compress(idx(IMAGES)[:30], mtime=0) + gzip.compress(idx(IMAGES)[30:], mtime=0)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(halves)  # two gzip streams in one file
     source = open_source(f"idx:{tmp_path}")
     assert source.labels is None and source.held_out is None
@@ -85,12 +87,30 @@ def test_idx_without_directory_or_images(tmp_path):
         ("", idx(IMAGES)[:-10], ["ends after 66 of 76 bytes. Fetch it again"]),
         ("", idx(IMAGES)[:7], ["ends after 7 of 16 bytes"]),
         ("", b"", ["ends after 0 of 16 bytes"]),
-        ("", idx(IMAGES) + b"more", ["has 80 bytes, and its header promises 76"]),
+        ("", idx(IMAGES) + b"more", ["goes on after the 76 bytes that its header promises"]),
         ("", idx(IMAGES[:0]), ["holds nothing"]),
         ("", idx(IMAGES, magic=2049), ["magic number 2049 instead of 2051", "not hold images"]),
-        (".gz", gzip.compress(idx(IMAGES)[:-10]), ["ends after 66 of 76 bytes (uncompressed)"]),
-        (".gz", gzip.compress(idx(IMAGES))[:-4], ["lacks the end of its gzip stream"]),
-        (".gz", gzip.compress(idx(IMAGES), 0)[:50], ["ends after 35 of 76 bytes (uncompressed)"]),
+        (
+            ".gz",
+            gzip.compress(idx(IMAGES)[:-10], mtime=0),
+            ["ends after 66 of 76 bytes (uncompressed)"],
+        ),
+        (
+            ".gz",
+            gzip.compress(idx(IMAGES) + b"more", mtime=0),
+            ["goes on after the 76 bytes (uncompr"],
+        ),
+        (
+            ".gz",
+            gzip.compress(idx(IMAGES), mtime=0) + gzip.compress(b"x", mtime=0),
+            ["goes on after the 76 bytes"],
+        ),
+        (".gz", gzip.compress(idx(IMAGES), mtime=0)[:-4], ["lacks the end of its gzip stream"]),
+        (
+            ".gz",
+            gzip.compress(idx(IMAGES), 0, mtime=0)[:50],
+            ["ends after 35 of 76 bytes (uncompressed)"],
+        ),
         (".gz", idx(IMAGES), ["is damaged or no gzip file"]),
     ],
 )
@@ -100,6 +120,47 @@ def test_idx_files_that_are_not_right(tmp_path, name, data, parts):
     message = error_of(f"idx:{tmp_path}")
     parts = [name, "Fetch it again, or point --data", *parts]
     assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_idx_reads_no_more_than_the_header_promises(tmp_path, compressed):
+    """A small .gz may inflate to any size, and so may a plain file with holes."""
+    path = tmp_path / f"train-images-idx3-ubyte{'.gz' * compressed}"
+    size = 200 * 2**20
+    if compressed:
+        with gzip.open(path, "wb", compresslevel=1) as file:
+            file.write(idx(IMAGES))
+            for _ in range(size // 2**20):
+                file.write(bytes(2**20))
+    else:
+        path.write_bytes(idx(IMAGES))
+        os.truncate(path, size)
+    tracemalloc.start()
+    try:
+        assert "goes on after the 76 bytes" in error_of(f"idx:{tmp_path}")
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_header_that_promises_the_impossible(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, *[2**32 - 1] * 3))
+    assert "ends after 16 of 79,2" in error_of(f"idx:{tmp_path}")
+
+
+def test_digits_larger_than_they_are_are_told(mnist5k, tmp_path, capsys):
+    mnist5k.tell_sizes(28)
+    mnist5k.tell_sizes(32)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    small = open_source(f"idx:{tmp_path}")
+    small.tell_sizes(4)
+    assert capsys.readouterr().err == ""
+    mnist5k.tell_sizes(64)
+    small.tell_sizes(8)
+    assert capsys.readouterr().err == (
+        "mnist5k:: its images (28x28) are smaller than 64 px and will be enlarged\n"
+        f"idx:{tmp_path}: its images (5x4) are smaller than 8 px and will be enlarged\n"
+    )
 
 
 def test_idx_counts_must_agree(tmp_path):

@@ -1,10 +1,13 @@
 """folder:DIR, with good and bad files."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from alae_tf.data import DataError, arrays, folder, open_source
+from alae_tf.data import DataError, Subset, all_images, folder, open_source
 
 
 def save(path, colour, size=(8, 8)):
@@ -32,7 +35,7 @@ def test_all_kinds_recursively_by_relative_path(tmp_path):
 def test_channels_on_request(tmp_path):
     save(tmp_path / "a.png", "red")
     assert open_source(f"folder:{tmp_path}?channels=1").image(0)[0, 0].tolist() == [76]
-    assert arrays(open_source(f"folder:{tmp_path}?channels=1"), 4).shape == (1, 4, 4, 1)
+    assert all_images(open_source(f"folder:{tmp_path}?channels=1"), 4).shape == (1, 4, 4, 1)
     with pytest.raises(DataError, match="channels=2 should be 1 or 3"):
         open_source(f"folder:{tmp_path}?channels=2")
 
@@ -48,6 +51,97 @@ def test_corrupt_files_are_left_out_in_one_line(tmp_path, capsys):
     assert capsys.readouterr().err == (
         f"{uri}: 3 of 4 images cannot be read and are left out: a.png, empty.jpg, sub/b.png\n"
     )
+
+
+def test_what_is_no_regular_file_is_left_out(tmp_path, capsys, monkeypatch):
+    save(tmp_path / "good.png", "blue")
+    os.mkfifo(tmp_path / "b.png")  # to open it would be to wait for ever
+    (tmp_path / "c.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "d.png").mkdir()
+    for decode_all in (2000, 0):
+        monkeypatch.setattr(folder, "DECODE_ALL", decode_all)
+        source = open_source(f"folder:{tmp_path}")
+        assert source.files == ["good.png"]
+        assert "2 of 3 images cannot be read and are left out: b.png, c.png" in (
+            capsys.readouterr().err
+        )
+    (tmp_path / "good.png").unlink()
+    os.mkfifo(tmp_path / "good.png")
+    with pytest.raises(DataError, match="no image can be read any more"):
+        source.image(0)
+
+
+def test_links_are_followed_and_each_directory_is_read_once(tmp_path):
+    root, other = tmp_path / "root", tmp_path / "other"
+    save(root / "z/a.png", "red")
+    save(other / "deep/b.png", "green")
+    save(tmp_path / "single.png", "blue")
+    (root / "a").symlink_to(root / "z")  # the directory itself comes first, whatever its name
+    (root / "link").symlink_to(other)
+    (root / "z/loop").symlink_to(root)
+    (other / "back").symlink_to(root / "z")
+    (other / "again").symlink_to(other / "deep")
+    (root / "single.png").symlink_to(tmp_path / "single.png")
+    assert open_source(f"folder:{root}").files == ["link/deep/b.png", "single.png", "z/a.png"]
+    whole = tmp_path / "whole"
+    whole.symlink_to(root)
+    assert open_source(f"folder:{whole}").files == ["link/deep/b.png", "single.png", "z/a.png"]
+
+
+def test_directories_that_cannot_be_entered_are_told(tmp_path, capsys, monkeypatch):
+    save(tmp_path / "a.png", "red")
+    save(tmp_path / "closed/b.png", "red")
+    scan = os.scandir
+
+    def scandir(path):  # as for users other than root
+        if path.endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert open_source(f"folder:{tmp_path}").files == ["a.png"]
+    assert "1 directories cannot be entered: closed\n" in capsys.readouterr().err
+
+
+def test_names_that_are_no_utf_8_and_cannot_drive_the_terminal(tmp_path, capsys):
+    root = tmp_path / os.fsdecode(b"sch\xf6n \x1b[31m")
+    save(root / os.fsdecode(b"\xff.png"), "red")
+    (root / os.fsdecode(b"\xfe.png")).touch()
+    source = open_source(f"folder:{root}")
+    assert source.image(0).shape == (8, 8, 3)
+    said = capsys.readouterr().err
+    assert r"sch\udcf6n \x1b[31m: 1 of 2 images" in said and said.endswith("out: \\udcfe.png\n")
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "~nosuchuser/photos"], ids=["long", "user"])
+@pytest.mark.parametrize("scheme", ["folder", "idx", "tfrecord"])
+def test_paths_that_cannot_be(scheme, path):
+    with pytest.raises(DataError, match=f"--data={scheme}:.* cannot be reached"):
+        open_source(f"{scheme}:{path}")
+
+
+def test_small_and_elongated_images_are_told(tmp_path, capsys):
+    save(tmp_path / "a.png", "red", (1, 1))
+    save(tmp_path / "b.png", "red", (2000, 2))
+    save(tmp_path / "c.png", "red", (16, 64))
+    uri = f"folder:{tmp_path}"
+    open_source(uri).tell_sizes(16)
+    assert capsys.readouterr().err == (
+        f"{uri}: 2 of 3 images are smaller than 16 px and will be enlarged: "
+        "a.png (1x1), b.png (2000x2)\n"
+        f"{uri}: 1 of 3 images are over 4 times as long as wide, and only their central square is "
+        "used: b.png (2000x2)\n"
+    )
+    for number in range(7):
+        save(tmp_path / f"d{number}.png", "red", (64, 15))
+    source = open_source(uri)
+    Subset(source, np.arange(3)).tell_sizes(16)
+    said = capsys.readouterr().err
+    assert "8 of 10 images are over 4 times" in said and "d3.png (64x15), …\n" in said
+    (tmp_path / "a.png").unlink()
+    (tmp_path / "b.png").unlink()
+    open_source(uri).tell_sizes(15)
+    assert "smaller" not in capsys.readouterr().err
 
 
 def test_a_decompression_bomb_is_left_out(tmp_path, capsys, monkeypatch):
@@ -79,8 +173,8 @@ def test_a_file_found_damaged_later_is_replaced_by_the_next(tmp_path, capsys, mo
     save(tmp_path / "d.png", (4, 4, 4))
     source = open_source(f"folder:{tmp_path}")
     assert len(source) == 4 and source.skipped == 0
-    assert arrays(source, 4)[:, 0, 0, 0].tolist() == [1, 4, 4, 4]
-    assert arrays(source, 4)[:, 0, 0, 0].tolist() == [1, 4, 4, 4]
+    assert all_images(source, 4)[:, 0, 0, 0].tolist() == [1, 4, 4, 4]
+    assert all_images(source, 4)[:, 0, 0, 0].tolist() == [1, 4, 4, 4]
     assert source.skipped == 2
     lines = sorted(capsys.readouterr().err.splitlines())
     assert lines == [
@@ -98,3 +192,21 @@ def test_the_last_image_is_replaced_by_the_first(tmp_path, capsys):
     (tmp_path / "a.png").unlink()
     with pytest.raises(DataError, match="no image can be read any more"):
         source.image(0)
+
+
+def test_images_that_go_are_named_a_few_times_and_a_folder_that_goes_at_once(tmp_path, capsys):
+    for number in range(9):
+        save(tmp_path / f"photos/{number}.png", (1, 1, 1))
+    source = open_source(f"folder:{tmp_path}/photos")
+    for number in range(8):
+        (tmp_path / f"photos/{number}.png").unlink()
+    assert source.image(0).shape == (8, 8, 3)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 6 and said[-1].endswith("further ones will be replaced without a word")
+    assert source.skipped == 8
+    (tmp_path / "photos").rename(tmp_path / "gone")
+    with pytest.raises(DataError, match="no image can be read any more. Is .*photos still there"):
+        source.image(8)
+    assert source.skipped == 8 and capsys.readouterr().err == ""
+    (tmp_path / "gone").rename(tmp_path / "photos")  # a network disk is back
+    assert source.image(8).shape == (8, 8, 3)

@@ -1,6 +1,8 @@
 """Order, resume, flips, caching and distribution of batches."""
 
 import gc
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -8,8 +10,19 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from alae_tf.data import DataError, Source, arrays, batches, epoch_order, fixed_images, pipeline
+from alae_tf.data import (
+    DataError,
+    Source,
+    all_images,
+    batches,
+    epoch_order,
+    fixed_images,
+    open_source,
+    pipeline,
+)
+from alae_tf.errors import reason
 from tests.paths import ROOT
 
 
@@ -106,7 +119,7 @@ def test_an_older_resolution_goes_on_beside_a_newer_one():
 
 def test_arrays_and_fixed_images():
     source = Numbered(9)
-    assert arrays(source, 4)[:, 0, 1, 0].tolist() == list(range(9))
+    assert all_images(source, 4)[:, 0, 1, 0].tolist() == list(range(9))
     assert fixed_images(source, 4, 3)[:, 0, 1, 0].tolist() == [0, 4, 8]
     assert fixed_images(source, 4, 12)[:, 0, 1, 0].tolist() == [0, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8]
     source.held_out = Numbered(5)
@@ -121,6 +134,18 @@ def test_errors_of_the_source_reach_the_consumer():
 
     with pytest.raises(tf.errors.OpError, match="broken: nothing can be read"):
         next(iter(batches(Broken(4), 4, 2, seed=0)))
+
+
+def test_what_is_wrong_with_the_images_is_said_in_tf_datas_error(tmp_path):
+    photos = tmp_path / os.fsdecode(b"f\xf6lder")
+    photos.mkdir()
+    Image.new("RGB", (8, 8)).save(photos / "a.png")
+    dataset = batches(open_source(f"folder:{photos}"), 4, 2, seed=0)
+    shutil.rmtree(photos)
+    with pytest.raises(tf.errors.OpError) as error:
+        next(iter(dataset))
+    said = reason(error.value.message)
+    assert said.startswith(f"--data=folder:{tmp_path}/f\\udcf6lder: no image can be read any more.")
 
 
 def test_levels_come_and_go_without_leaving_threads():

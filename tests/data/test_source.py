@@ -1,9 +1,14 @@
 """The URI."""
 
+import subprocess
+import sys
+
 import pytest
+from PIL import Image
 
 from alae_tf.data import DataError, open_source
 from alae_tf.data.source import split_query
+from tests.paths import ROOT
 
 
 def test_split_query():
@@ -41,3 +46,24 @@ def test_a_path_with_digits_suggests_idx(tmp_path):
     (tmp_path / "train-images-idx3-ubyte.gz").touch()
     with pytest.raises(DataError, match=f"did you mean idx:{tmp_path}?"):
         open_source(str(tmp_path))
+
+
+def test_a_wrong_path_is_told_without_tensorflow(tmp_path):
+    """Importing it takes seconds."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    code = f"""
+import sys
+from alae_tf.data import DataError, open_source
+for uri in ("folder:/none", "idx:/none", "tfrecord:/none", "none", "none:"):
+    try:
+        open_source(uri)
+    except DataError:
+        continue
+    raise AssertionError(uri)
+assert len(open_source("folder:{tmp_path}")) == 1
+print({{"tensorflow", "keras", "tensorflow_datasets"}} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr

@@ -1,11 +1,14 @@
 """Record files, and tfds: on small sets written here."""
 
+import socket
 import struct
+import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import downloader
 
 from alae_tf.data import DataError, open_source
 from alae_tf.data.records import RecordFiles
@@ -161,6 +164,30 @@ def test_tfds_that_cannot_be_prepared(tmp_path):
     assert f"cannot prepare it in {tmp_path}" in message
     assert "(ConnectionError: host not found.) Prepare it where there is a network" in message
     assert "tfds build unreachable" in message and "more lines" not in message
+
+
+def test_tfds_without_a_network_gives_up_soon_and_says_it_once(tmp_path, capfd, monkeypatch):
+    """The real mnist; a name server that knows nothing stands for no network."""
+
+    def unknown(*args, **kwargs):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert downloader.MAX_RETRIES == 10  # the private setting is still there
+    begun = time.monotonic()
+    with pytest.raises(DataError) as error:
+        open_source(f"tfds:mnist?data_dir={tmp_path}")
+    assert time.monotonic() - begun < 20  # 210 s with TFDS' own number of tries
+    assert f"cannot prepare it in {tmp_path}/mnist/3.0.1 (storage.googleapis.com cannot be " in (
+        str(error.value)
+    )
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        f"tfds:mnist?data_dir={tmp_path}: not in {tmp_path}/mnist/3.0.1; TFDS downloads and "
+        "prepares it there\n"
+    )
+    assert downloader.MAX_RETRIES == 10
 
 
 def test_tfds_that_does_not_exist(tmp_path):

@@ -1,12 +1,13 @@
 """tfrecord:DIR, on files laid out as StyleGAN's and the authors' tools write them."""
 
+import os
 import struct
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from alae_tf.data import DataError, arrays, open_source
+from alae_tf.data import DataError, all_images, open_source
 from alae_tf.data.records import count_records
 from alae_tf.data.tfrecord_format import from_record, to_record
 from alae_tf.images.fit import fit
@@ -78,7 +79,7 @@ def write_set(directory, prefix, counts, sides=(4, 8), channels=3):
 
 def error_of(uri):
     with pytest.raises(DataError) as error:
-        arrays(open_source(uri), 4)
+        all_images(open_source(uri), 4)
     assert str(error.value).startswith(f"--data={uri}: ")
     return str(error.value)
 
@@ -128,7 +129,7 @@ def test_the_authors_layout_in_parts(tmp_path):
     write_set(tmp_path, "celeba", [2, 0, 3], sides=(8, 32))
     for uri in (f"tfrecord:{tmp_path}", f"tfrecord:{tmp_path}/celeba"):
         source = open_source(uri)
-        assert np.array_equal(arrays(source, 8), [image(k, 8) for k in range(5)])
+        assert np.array_equal(all_images(source, 8), [image(k, 8) for k in range(5)])
         assert np.array_equal(source.fitted(4, 16), fit(image(4, 32), 16))  # from the next larger
 
 
@@ -230,3 +231,8 @@ def test_records_of_different_lengths_are_counted_too(tmp_path):
     write(tmp_path / "x-r02.tfrecords", [to_record(image(0, 4, 1)), long, long])
     assert count_records(tmp_path / "x-r02.tfrecords") == 3
     assert len(open_source(f"tfrecord:{tmp_path}")) == 3
+
+
+def test_a_pipe_among_the_files_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "a-r02.tfrecords")  # to open it would be to wait for ever
+    assert "no file" in error_of(f"tfrecord:{tmp_path}")

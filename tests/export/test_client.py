@@ -1,9 +1,13 @@
 """The client against a gRPC PredictionService and against KServe's REST rows."""
 
+import contextlib
+import http.server
+import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -147,21 +151,195 @@ def test_no_server(scheme, photo, tmp_path, capsys):
     assert url in capsys.readouterr().err
 
 
-def test_wrong_flags(tmp_path):
-    for url, arguments in (
-        ("ftp://x", ["generate", f"--out={tmp_path}/a.png"]),
-        ("http://x", ["generate", f"--out={tmp_path}/a.jpg"]),
-        ("http://x", ["generate", f"--out={tmp_path}/none/a.png"]),
-        ("http://x", ["--batch=0", "generate", f"--out={tmp_path}/a.png"]),
+def test_wrong_flags(tmp_path, capsys):
+    good = f"--out={tmp_path}/a.png"
+    for url, arguments, message in (
+        ("ftp://x", ["generate", good], "must be http"),
+        ("http://x", ["generate", f"--out={tmp_path}/a.jpg"], "must end in .png"),
+        ("http://x", ["generate", f"--out={tmp_path}/none/a.png"], "does not exist"),
+        ("http://x", ["--batch=0", "generate", good], "--batch=0: must be 1 to 1,024"),
+        ("http://x", ["--timeout=nan", "generate", good], "--timeout=nan"),
+        ("http://x", ["generate", "--seed=-1", good], "--seed=-1: must be 0 to"),
+        ("http://x", ["generate", "--psi=nan", good], "--psi=nan: must be -100 to 100"),
+        ("http://x", ["generate", "--count=99999999999", good], "--count=99999999999"),
+        ("http://x", ["generate", "--latent_size=99999999999", good], "--latent_size="),
     ):
         with pytest.raises(SystemExit) as stop:
             run(url, *arguments)
         assert stop.value.code == 2
+        assert message in capsys.readouterr().err
 
 
-def test_the_telling_line():
-    message = (
-        "Graph execution error:\n\nDetected at node\nassertion failed: [w: too long]\n\t [[x]]"
+def test_a_folder_goes_without_what_the_server_refuses(url, model, photo, tmp_path, capsys):
+    """The model's own limits are the server's to tell: a picture of one colour and alpha, say."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(3):
+        (folder / f"{i}.png").write_bytes(photo.read_bytes())
+    (folder / "._0.png").write_bytes(b"of another system")
+    refused = client.read
+
+    def read(path):
+        return b"no image for the server" if path.name == "1.png" else refused(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "read", read)
+        assert run(url, "encode", folder, f"--out={tmp_path}/w.npy") == 0
+        told = capsys.readouterr().err
+        assert f"left out: {folder}/._0.png: cannot be read as an image" in told
+        assert f"left out: {folder}/1.png: {url}" in told
+        assert run(url, "encode", folder / "1.png", f"--out={tmp_path}/none.npy") == 1
+    w = np.load(tmp_path / "w.npy")
+    pixels = np.asarray(Image.open(photo))
+    np.testing.assert_allclose(w, np.stack([model.encode(pixels)] * 2), atol=1e-4)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Answers every request with `body`, or byte by byte, as a server that is ill."""
+
+    body, status, drip = b"", 200, None
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def do_GET(self):
+        head = f"HTTP/1.1 {self.status} so\r\nContent-Length: {len(self.body)}\r\n\r\n".encode()
+        try:
+            if self.drip is None:
+                self.wfile.write(head + self.body)
+                return
+            data = head + self.body if self.drip == "head" else self.body
+            if self.drip == "body":
+                self.wfile.write(head)
+            for byte in data:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.05)
+        except OSError:  # the client has gone
+            pass
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def ill():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    Answers.body, Answers.status, Answers.drip = b"", 200, None
+    server.shutdown()
+    server.server_close()
+
+
+def picture(*shape):
+    """Rows of one picture, black."""
+    return json.dumps({"predictions": [{"pixels": np.zeros(shape, int).tolist()}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (picture(4, 4, 0), "gives no array pixels"),
+        (picture(4, 4, 5), "pictures of 5 channels, not of 1 or 3"),
+        (picture(4, 4), "gives no array pixels of numbers"),
+        (picture(1, 1, 1).replace(b"0", b"999999"), "pixels that are not 0 to 255"),
+        (picture(1, 1, 1).replace(b"0", b"-1"), "pixels that are not 0 to 255"),
+        (picture(1, 1, 1).replace(b"0", b"0.5"), "pixels that are not 0 to 255"),
+        (picture(1, 1, 1).replace(b"0", b"NaN"), "pixels that are not 0 to 255"),
+        (picture(1, 1, 1).replace(b"0", b"9" * 400), "gives no array pixels of numbers"),
+        (b'{"predictions": [[[[1]], [[1, 2]]]]}', "not rows of one kind"),
+        (b'{"predictions": {"a": 1}}', "has no predictions"),
+        (b'{"predictions": 7}', "has no predictions"),
+        (b"[" * 100_000, "nested too deep"),
+        (b"<html>", "is not JSON"),
+        (b"\xff", "is not JSON"),
+    ],
+)
+def test_answers_that_are_none(ill, tmp_path, capsys, body, message):
+    Answers.body = body
+    arguments = ["generate", "--latent_size=8", f"--out={tmp_path}/a.png"]
+    assert run(ill, *arguments) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_codes_of_a_server_are_checked(ill, photo, tmp_path, capsys):
+    Answers.body = b'{"predictions": [[1, NaN]]}'
+    assert run(ill, "encode", photo, f"--out={tmp_path}/w.npy") == 1
+    assert "encode_bytes gives values that are not finite" in capsys.readouterr().err
+    assert not (tmp_path / "w.npy").exists()
+
+
+def test_answers_of_other_lengths(ill, photo, tmp_path, capsys, monkeypatch):
+    lengths = iter((2, 3))
+    monkeypatch.setattr(
+        client.Rest, "predict", lambda *_: {"w": np.zeros([1, next(lengths)], np.float32)}
     )
-    assert client.telling(message) == "[w: too long]"
-    assert client.telling("plain\nmore") == "plain"
+    arguments = ["encode", photo, photo, f"--out={tmp_path}/w.npy"]
+    assert run(ill, "--batch=1", *arguments) == 1
+    assert "its answers differ in shape: [(2,), (3,)]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["99999999999", "-1", "0", "[]", "null", '"x"'])
+def test_lengths_of_z_that_nobody_has(ill, tmp_path, capsys, size):
+    z = b'{"tensor_shape": {"dim": [{"size": -1}, {"size": %s}]}}' % size.encode()
+    of = b'{"generate": {"inputs": {"z": %s}}}' % z
+    Answers.body = b'{"metadata": {"signature_def": {"signature_def": %s}}}' % of
+    assert run(ill, "generate", f"--out={tmp_path}/a.png") == 1
+    assert "give --latent_size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("drip", ["head", "body"])
+def test_a_server_that_drips_is_given_up(ill, tmp_path, capsys, drip):
+    Answers.body, Answers.drip = picture(4, 4, 3), drip
+    start = time.monotonic()
+    arguments = ["generate", "--latent_size=8", f"--out={tmp_path}/a.png"]
+    assert run(ill, "--timeout=0.4", *arguments) == 1
+    assert time.monotonic() - start < 2
+    assert "no whole answer in 0.4 s (--timeout)" in capsys.readouterr().err
+
+
+def test_a_grpc_server_that_drips_is_given_up(tmp_path, capsys):
+    """Beneath gRPC: bytes that come now and then, of HTTP/2's first frame."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                for byte in b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" * 20:
+                    connection.send(bytes([byte]))
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        url = f"grpc://127.0.0.1:{server.getsockname()[1]}"
+        start = time.monotonic()
+        arguments = ["generate", "--latent_size=8", f"--out={tmp_path}/a.png"]
+        assert run(url, "--timeout=0.4", *arguments) == 1
+        assert time.monotonic() - start < 2
+        assert f"{url}: DEADLINE_EXCEEDED" in capsys.readouterr().err
+
+
+def test_what_a_server_says_cannot_drive_the_terminal(ill, tmp_path, capsys):
+    Answers.status, Answers.body = 500, b'{"error": "\\u001b]0;mine\\u0007 bad"}'
+    arguments = ["generate", "--latent_size=8", f"--out={tmp_path}/a.png"]
+    for body in (Answers.body, b"\x1b]0;mine\x07 bad"):
+        Answers.body = body
+        assert run(ill, *arguments) == 1
+        assert "500: \\x1b]0;mine\\x07 bad" in capsys.readouterr().err
+
+
+def test_arrays_of_a_server_that_say_more_than_they_hold(grpc_url, tmp_path, capsys):
+    from tensorflow_serving.apis import predict_pb2
+
+    server = client.Grpc(grpc_url, "alae", 5.0)
+    for sizes in ((10**11,), (-1, 4), (3, 5)):
+        answer = predict_pb2.PredictResponse()
+        tensor = answer.outputs["pixels"]
+        tensor.dtype = 1
+        for size in sizes:
+            tensor.tensor_shape.dim.add().size = size
+        tensor.tensor_content = bytes(8)
+        server.ask = lambda *_, answer=answer: answer
+        with pytest.raises(client.ServerError, match="the answer cannot be read"):
+            server.predict("generate", {"z": np.zeros([1, 8], np.float32)})

@@ -3,7 +3,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from alae_tf.images.picture import png, tile
+from alae_tf.images.picture import lay_out, png, tile, to_pixels
 from alae_tf.images.plots import loss_plot
 
 
@@ -15,6 +15,23 @@ def test_tiles_lie_in_reading_order():
     assert picture[33, 66 + 33] == 1
     assert picture[66 + 33, 33] == 12
     assert picture[0, 0] == 128  # the frame
+
+
+def test_a_picture_about_as_wide_as_high():
+    images = np.arange(1, 6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 1), np.uint8)
+    picture = lay_out(images)
+    np.testing.assert_array_equal(picture[::2, ::3, 0], [[1, 2, 3], [4, 5, 0]])
+    assert picture.shape == (4, 9, 1)
+    np.testing.assert_array_equal(lay_out(images[:1]), images[0])
+
+
+def test_pixels_are_those_of_tensorflow():
+    """They stand in NumPy for devices, and in TensorFlow for servers."""
+    from alae_tf.networks import ops
+
+    images = np.linspace(-1.2, 1.2, 10_001, dtype=np.float32)
+    np.testing.assert_array_equal(to_pixels(images), ops.to_pixels(images))
+    np.testing.assert_array_equal(to_pixels(np.float32([-2, -1, 0, 1, 2])), [0, 0, 128, 255, 255])
 
 
 def test_png_and_plot_can_be_opened():

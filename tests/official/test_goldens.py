@@ -105,21 +105,39 @@ def test_a_training_file_must_have_every_tensor_after_every_iteration(tmp_path):
         list(goldens.verify(tmp_path / "other.npz"))
 
 
-def test_files_of_another_kind_are_refused(tmp_path):
-    with pytest.raises(OfficialError, match="no such file"):
+def test_files_of_another_kind_are_refused(tmp_path, capsys):
+    with pytest.raises(OfficialError, match="none.npz: No such file"):
         list(goldens.verify(tmp_path / "none.npz"))
+    with pytest.raises(OfficialError, match="Is a directory"):
+        list(goldens.verify(tmp_path))
     text = tmp_path / "text.npz"
     text.write_text("not a zip")
-    with pytest.raises(OfficialError, match="not a NumPy .npz"):
+    with pytest.raises(OfficialError, match="not a whole NumPy .npz archive of arrays; give"):
+        list(goldens.verify(text))
+    assert main(["verify", str(text)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "pickle" not in said.err and said.err.count("\n") == 1
+    with open(text, "wb") as file:
+        np.save(file, np.zeros(3))  # one array, no archive
+    with pytest.raises(OfficialError, match="not a whole NumPy .npz archive of arrays; give"):
         list(goldens.verify(text))
     torn = tmp_path / "torn.npz"
     shutil.copy(GOLDENS / "style32_forward.npz", torn)
     torn.write_bytes(torn.read_bytes()[:-5000])
-    with pytest.raises(OfficialError, match="not a NumPy .npz"):
+    with pytest.raises(OfficialError, match="not a whole NumPy .npz archive of arrays; give"):
         list(goldens.verify(torn))
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(OfficialError, match="no entry 'meta/config'"):
         list(goldens.verify(tmp_path / "other.npz"))
+
+
+def test_what_a_file_calls_its_quantities_cannot_drive_the_terminal(tmp_path, capsys):
+    def change(entries):
+        entries["out/\x1b[31mred"] = np.zeros(2)
+
+    assert main(["verify", changed(tmp_path, change)]) == 2
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err and r"out/\x1b[31mred: a quantity" in said.err
 
 
 def test_weights_go_there_and_back():

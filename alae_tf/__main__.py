@@ -1,0 +1,75 @@
+"""`alae COMMAND …`, the same as `python -m alae_tf COMMAND …`: all commands under one name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import runpy
+import sys
+from pathlib import Path
+
+import alae_tf
+
+COMMANDS = {
+    "train": ("alae_tf.train", "trains a model, or goes on training it"),
+    "prepare": ("alae_tf.prepare", "writes images as TFRecords, ready at every resolution"),
+    "export": ("alae_tf.export", "writes a run as SavedModel, TFLite and ONNX, and checks them"),
+    "encode": ("alae_tf.export.encode", "images to w, or w to images, with a TFLite file"),
+    "client": ("alae_tf.export.client", "asks a server that runs an exported model"),
+    "official": ("alae_tf.official", "imports and verifies the authors' weights"),
+    "benchmark": ("alae_tf.benchmark", "measures training at each level"),
+    "memory": ("alae_tf.memory", "tells which batch fits which GPU"),
+    "export-benchmark": ("alae_tf.export.benchmark", "measures the exported formats"),
+}
+
+
+def overview() -> str:
+    """What --help prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: alae COMMAND [flags]",
+            "",
+            "Adversarial Latent Autoencoders in TensorFlow. The commands:",
+            "",
+            *lines,
+            "",
+            "alae COMMAND --help tells its flags; alae --version the version.",
+            "Example: alae train --flagfile=quickstart --run_dir=runs/quickstart",
+            "",
+        ]
+    )
+
+
+def locate(module: str) -> str:
+    """The module as it can be imported: in a bare clone `alae_tf.export` is the folder `export`."""
+    if not module.startswith("alae_tf.export") or importlib.util.find_spec("alae_tf.export"):
+        return module
+    sys.path.insert(0, str(Path(alae_tf.__file__).parents[1]))
+    return module.removeprefix("alae_tf.")
+
+
+def main() -> int:
+    """Runs a command; its exit code, or 2 for one that there is not."""
+    arguments = sys.argv[1:]
+    if arguments[:1] in (["-h"], ["--help"], ["help"]):
+        print(overview(), end="")
+        return 0
+    if arguments[:1] == ["--version"]:
+        print(f"alae {alae_tf.__version__}")
+        return 0
+    if not arguments or arguments[0] not in COMMANDS:
+        near = difflib.get_close_matches(arguments[0], COMMANDS, 1) if arguments else []
+        meant = f" Did you mean {near[0]}?" if near else ""
+        wrong = f"alae: {arguments[0]!r} is no command.{meant}\n\n" if arguments else ""
+        print(wrong + overview(), end="", file=sys.stderr)
+        return 2
+    typed = "python -m alae_tf" if sys.argv[0].endswith("__main__.py") else "alae"
+    sys.argv = [f"{typed} {arguments[0]}", *arguments[1:]]  # `alae_tf.errors.program` reads it
+    runpy.run_module(locate(COMMANDS[arguments[0]][0]), run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""`alae COMMAND …` and `python -m alae_tf COMMAND …`."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+import alae_tf
+from alae_tf.__main__ import COMMANDS, locate, main
+from tests.paths import ROOT
+
+
+def alae(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/alae", *arguments])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return main()
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "help"])
+def test_help_lists_every_command_with_a_line(monkeypatch, capsys, flag):
+    assert alae(monkeypatch, flag) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in COMMANDS:
+        assert any(line.split()[:1] == [name] and len(line.split()) > 3 for line in lines), name
+
+
+def test_version(monkeypatch, capsys):
+    assert alae(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"alae {alae_tf.__version__}\n"
+
+
+@pytest.mark.parametrize(("arguments", "message"), [(["trian"], "Did you mean train?"), ([], "")])
+def test_no_such_command(monkeypatch, capsys, arguments, message):
+    assert alae(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "usage: alae COMMAND" in error
+
+
+def test_every_command_is_there_and_has_help():
+    """In a process of its own, without the installed package: as in a bare clone."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    names = sorted(COMMANDS.keys() - ABSL)
+    code = "\n".join(
+        [
+            "import sys; from alae_tf.__main__ import main",
+            f"for name in {names}:",
+            "    sys.argv = ['bin/alae', name, '--help']",
+            "    try: main()",
+            "    except SystemExit as stop: assert stop.code in (0, None), (name, stop.code)",
+            "    assert 'tensorflow' not in sys.modules, name",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        assert f"usage: alae {name} " in done.stdout or f"usage: alae {name}\n" in done.stdout, name
+
+
+ABSL = {"train", "benchmark", "memory"}  # whose flags are defined once a process
+
+
+@pytest.mark.parametrize("name", sorted(ABSL))
+def test_commands_with_absl_flags(name, tmp_path):
+    command = [sys.executable, "-m", "alae_tf", name]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, "--help"], env=environment, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: python -m alae_tf {name} ")
+    about = importlib.util.find_spec(f"alae_tf.{name}")
+    first = (ROOT / about.origin).read_text().splitlines()[0].strip('"')
+    assert first in done.stdout  # what the command does
+
+
+def test_exit_codes_are_the_commands():
+    command = [sys.executable, "-m", "alae_tf", "train", "--levels=x"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--levels=x: must be a whole number" in done.stderr
+
+
+def test_export_is_found_in_a_bare_clone_too(monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert locate("alae_tf.train") == "alae_tf.train"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    assert locate("alae_tf.export.encode") == "alae_tf.export.encode"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert locate("alae_tf.export.encode") == "export.encode"
+    assert sys.path[0] == str(ROOT)

@@ -1,0 +1,83 @@
+"""What this project uses of other packages without their promise to keep it.
+
+Each stands in one line, with its reason; a test here breaks, and says where, when one goes.
+"""
+
+import inspect
+import pickle
+import tomllib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from alae_tf.official import pytorch_file
+from alae_tf.training.optimizer import LREQAdam
+from tests.paths import ROOT
+
+
+def test_python_has_an_unpickler_in_python():
+    """`pickle._Unpickler`, for alae_tf/official/pytorch_file.py: the one in C obeys every size."""
+    assert issubclass(pytorch_file.Unpickler, pickle._Unpickler)
+    assert isinstance(pickle._Unpickler.dispatch, dict)
+    assert callable(pickle._Unpickler.dispatch[pickle.BUILD[0]])
+    for name in ("find_class", "persistent_load", "pop_mark"):
+        assert callable(getattr(pickle._Unpickler, name)), name
+
+
+def test_keras_tells_the_index_of_a_variable():
+    """`Optimizer._get_variable_index` and `_trainable_variables`, for alae_tf/training/optimizer:
+    v and t of a variable are found as Keras' own optimizers find theirs."""
+    variables = [keras.Variable(np.float32(i)) for i in range(3)]
+    optimizer = LREQAdam()
+    optimizer.build(variables)
+    assert [optimizer._get_variable_index(v) for v in variables] == [0, 1, 2]
+    assert optimizer._trainable_variables == variables
+
+
+def test_litert_tells_its_operators():
+    """`Interpreter._get_ops_details`, for export/litert.py: what a delegate took over."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="extra `export`")
+    assert list(inspect.signature(interpreter.Interpreter._get_ops_details).parameters) == ["self"]
+
+
+def test_tf2onnx_still_wants_what_numpy_has_dropped():
+    """`np.product`, for export/onnx.py. If this breaks, `product_in_numpy` can go."""
+    tf2onnx = pytest.importorskip("tf2onnx", reason="extra `export`")
+    assert not hasattr(np, "product")
+    assert any(
+        "np.product(" in path.read_text() for path in Path(tf2onnx.__path__[0]).rglob("*.py")
+    )
+
+
+def test_tf2onnx_gives_large_weights_beside_the_graph():
+    """`ExternalTensorStorage.name_to_tensor_data`, for export/onnx.py."""
+    pytest.importorskip("tf2onnx", reason="extra `export`")
+    from tf2onnx.convert import from_function
+    from tf2onnx.graph import ExternalTensorStorage
+
+    assert "large_model" in inspect.signature(from_function).parameters
+    assert ExternalTensorStorage().name_to_tensor_data == {}
+
+
+def test_the_quantizer_knows_operators_by_their_names():
+    """Strings for `qtyping.TFLOperationName`, and min and max by tensor as the result of
+    `calibrate`, for export/tflite.py; test_tflite.py runs them."""
+    litert_quantizer = pytest.importorskip("litert_quantizer", reason="extra `export`")
+    from export import tflite
+
+    assert {"CONV_2D", "FULLY_CONNECTED"} == set(tflite.KERNELS)
+    names = set(litert_quantizer.qtyping.TFLOperationName)
+    assert names.issuperset(tflite.KERNELS)  # an enum of strings
+    assert tflite.FLOAT_CASTING == "float_casting"
+
+
+@pytest.mark.parametrize("package", ["tf2onnx", "ai-edge-litert", "litert-quantizer", "keras"])
+def test_their_versions_are_bounded(package):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    lines = [*extras["export"], *(ROOT / "requirements.txt").read_text().splitlines()]
+    (bounds,) = [line for line in lines if line.startswith(f"{package}>")]
+    assert ",<" in bounds
