@@ -98,10 +98,11 @@ class RunDirectory:
                 raise ConfigError(f"{where}: its {folder.name} is a file, and must be a directory.")
         if self.metrics.path.is_dir():
             raise ConfigError(f"{where}: its metrics.csv is a directory, and must be a file.")
-        rows = self.metrics.rows()
-        if rows and not saved:
+        seen = [int(row["images_seen"]) for row in self.metrics.rows()]
+        seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]
+        if seen and not saved:
             raise ConfigError(
-                f"{where}: holds a run that has seen {int(rows[-1]['images_seen']):,} images, but "
+                f"{where}: holds a run that has seen {max(seen):,} images, but "
                 "none of its checkpoints. Put them back into checkpoints/, or give another "
                 "directory to start anew."
             )

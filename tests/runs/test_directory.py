@@ -89,6 +89,10 @@ def test_a_run_without_its_checkpoints_is_not_begun_anew(tmp_path):
     text = directory.metrics.path.read_text()
     with pytest.raises(ConfigError, match="has seen 20 images, but none of its checkpoints"):
         directory.check(Config(), "auto")
+    directory.samples.mkdir()
+    (directory.samples / "images-000000000064.png").touch()  # a run too short for a row
+    with pytest.raises(ConfigError, match="has seen 64 images"):
+        directory.check(Config(), "auto")
     directory.checkpoints.write_text("no directory")
     with pytest.raises(ConfigError, match="its checkpoints is a file, and must be a directory"):
         directory.check(Config(), "auto")

@@ -16,15 +16,16 @@ import resource, sys
 from alae_tf.config import Config
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop
+from alae_tf.training.step import Trainer
 
 config = Config.load("configs/mnist_mlp.cfg").replace(data="mnist5k:", epochs=1.0)
-step, faults = loop.Trainer.step, []
+step, faults = Trainer.step, []
 
 def counted(self, *args):
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
     return step(self, *args)
 
-loop.Trainer.step = counted
+Trainer.step = counted
 assert loop.train(config, RunDirectory(sys.argv[1])) == 0
 print((faults[-1] - faults[-11]) / 10)
 """
