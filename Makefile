@@ -15,6 +15,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # The file marks a finished installation, so that one broken off is done again.
 .venv/installed: requirements.txt pyproject.toml

@@ -38,7 +38,7 @@ def define_config_flags() -> None:
 
 def default_text(field: dataclasses.Field) -> str:
     """A field's default as a flag has it."""
-    if is_list(field):
+    if isinstance(field.default, tuple):
         return ",".join(str(entry) for entry in field.default)
     return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
 

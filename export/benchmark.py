@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from alae_tf.errors import guarded, program
 from alae_tf.files import write_atomic
@@ -84,7 +85,7 @@ def _input(spec, batch: int, random):
     return random.standard_normal(shape, np.float32).clip(-1, 1)
 
 
-def measure(model, folder: Path, threads: int) -> list[dict[str, object]]:
+def measure(model, folder: Path, threads: int) -> list[dict[str, Any]]:
     """Median milliseconds of every runtime in this process, at each of BATCHES."""
     import numpy as np
     import tensorflow as tf
@@ -106,7 +107,7 @@ def measure(model, folder: Path, threads: int) -> list[dict[str, object]]:
             "Keras": lambda x, f=keras: [v.numpy() for v in f(tf.constant(x)).values()],
             "SavedModel": lambda x, g=graph, n=spec.name: loaded.run(g, **{n: x}),
         }
-        sizes = {"SavedModel": None, "Keras": None}
+        sizes: dict[str, int | None] = {"SavedModel": None, "Keras": None}
         for name, pattern in FILES.items():
             path = folder / pattern.format(graph)
             load_file = runtimes.ONNX if name == "ONNX Runtime" else TFLite
@@ -143,7 +144,7 @@ def child(args: argparse.Namespace) -> None:
     (args.folder / f"rows{args.threads}.json").write_text(json.dumps([matmul_gflops(), rows]))
 
 
-def table(rows: list[dict[str, object]]) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
     """A line a runtime, a column for each batch and number of threads (Markdown)."""
     columns = list(itertools.product(BATCHES, THREADS))
     heads = [f"batch {b}, {t} thread{'s'[: t - 1]}" for b, t in columns]

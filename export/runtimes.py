@@ -34,7 +34,7 @@ class ONNX:
         self.input = self.session.get_inputs()[0].name
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        return self.session.run(None, {self.input: x})[0]
+        return np.asarray(self.session.run(None, {self.input: x})[0])
 
 
 class SavedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ def write(model: keras.Model, signatures: dict[str, Endpoint], path: Path) -> No
         signatures: (function returning a dict of tensors, its inputs) by name.
         path: directory, which must not exist.
     """
-    archive = keras.export.ExportArchive()
+    archive: Any = keras.export.ExportArchive()  # a class of the backend, which is TensorFlow
     archive.track(model)
     for name, (function, inputs) in signatures.items():
         archive.add_endpoint(name, _plain(function, len(inputs)), input_signature=inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +17,7 @@ from alae_tf.errors import reason
 from . import ExportFailed
 from .litert import silenced
 
-KERNELS = ("CONV_2D", "FULLY_CONNECTED")
+KERNELS: tuple[Any, Any] = ("CONV_2D", "FULLY_CONNECTED")  # of an enum, which takes its words too
 FLOAT_CASTING = AlgorithmName.FLOAT_CASTING
 
 
@@ -66,7 +67,7 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], mlp: bool
             quantizer.add_dynamic_config(".*", kernel, 8)
     else:
         quantizer.add_static_config(".*", KERNELS[mlp], activation_num_bits=8, weight_num_bits=8)
-    ranges = None
+    ranges: Any = None
     with silenced(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of LiteRT, that it keeps what is to be looked at
         if quantizer.need_calibration:
@@ -83,4 +84,6 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], mlp: bool
                 }
                 for tensor in found[0]
             }
-        return bytes(quantizer.quantize(ranges).quantized_model)
+        smaller = quantizer.quantize(ranges).quantized_model
+        assert smaller is not None  # as long as no file to write it to is named
+        return bytes(smaller)

@@ -71,7 +71,7 @@ def batches(
         parts = [order(epoch)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()]
         images = _take(source, resolution, np.concatenate(parts))
         if flip:
-            mirrored = np.random.default_rng([seed, FLIPS, position]).random(batch_size) < 0.5
+            mirrored = np.random.default_rng([seed, FLIPS, int(position)]).random(batch_size) < 0.5
             images[mirrored[own]] = images[mirrored[own], :, ::-1]
         return images
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from tqdm import tqdm
@@ -154,6 +155,7 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
         _check_space(out, plan, [shard for shard in shards if writer.note(shard) is None])
         labels = {part: write_labels(out, part, source) for part, source in sources.items()}
         writer.run(shards)
+    notes = {shard: cast(dict, writer.note(shard)) for shard in shards}  # all are there by now
     parts = {
         part: {
             "images": len(source),
@@ -162,7 +164,7 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
                 name: entry
                 for shard in shards
                 if shard.part == part
-                for name, entry in writer.note(shard).items()
+                for name, entry in notes[shard].items()
             },
         }
         for part, source in sources.items()

@@ -110,9 +110,8 @@ def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str,
     keys = "|".join(map(re.escape, allowed))
     found = re.fullmatch(rf"(.*)\?((?:{keys})=.*)", argument, re.DOTALL)
     path, query = found.groups() if found else (argument, "")
-    options = dict(
-        item.partition("=")[::2] for item in re.split(rf"&(?=(?:{keys})=)", query) if item
-    )
+    items = re.split(rf"&(?=(?:{keys})=)", query) if query else []
+    options = {key: value for key, _, value in (item.partition("=") for item in items)}
     wrong = [f"{key}=" for key, value in options.items() if not value]
     if not found:
         wrong = re.findall(r"\?(\w+=[^/]*)$", path)

@@ -145,7 +145,7 @@ def _image_feature(uri: str, features) -> str:
     return name
 
 
-def _open_records(uri: str, builder, split: str) -> Sequence[bytes]:
+def _open_records(uri: str, builder, split: str) -> Sequence[bytes] | RecordFiles:
     import tensorflow_datasets as tfds
 
     info = builder.info.splits[split]

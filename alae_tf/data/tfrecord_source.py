@@ -69,7 +69,7 @@ class TfrecordSource(Source):
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
         if self._manifest is not None:
-            return self._read_labels()
+            return self._read_labels(self._manifest["labels"])
         records = self._records(self.resolutions[0])
         if format_.label(records[0]) is None:
             return None
@@ -95,7 +95,7 @@ class TfrecordSource(Source):
 
     def _count(self) -> int:
         if self._manifest is not None:
-            self._check_manifest()
+            self._check_files(self._manifest["files"])
             return self._manifest["images"]
         try:
             counts = {r: sum(map(count_records, paths)) for r, paths in self._paths.items()}
@@ -110,8 +110,7 @@ class TfrecordSource(Source):
             raise self._error(f"{self._paths[self.resolutions[0]][0]}: no record. {AGAIN}")
         return counts[self.resolutions[0]]
 
-    def _check_manifest(self) -> None:
-        files = self._manifest["files"]
+    def _check_files(self, files: dict[str, dict]) -> None:
         found = {path.name: path for paths in self._paths.values() for path in paths}
         for name in files.keys() | found.keys():
             if name not in found:
@@ -125,8 +124,7 @@ class TfrecordSource(Source):
                     f"{MANIFEST}. {AGAIN}"
                 )
 
-    def _read_labels(self) -> np.ndarray | None:
-        entry = self._manifest["labels"]
+    def _read_labels(self, entry: dict | None) -> np.ndarray | None:
         if entry is None:
             return None
         try:

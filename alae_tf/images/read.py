@@ -20,7 +20,8 @@ def open_image(file: str | PathLike | BinaryIO) -> Image.Image:
             limit against decompression bombs (Image.MAX_IMAGE_PIXELS, 89 million).
     """
     image = Image.open(file, formats=FORMATS)
-    if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # PIL itself refuses from twice that
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit and image.width * image.height > limit:  # PIL itself refuses from twice that
         image.close()
         raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels are too many")
     return image

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +26,7 @@ from alae_tf.training.step import UPDATES, Draw, Iteration, Trainer
 ZERO_GRADIENT = "G/decode_block.0.bias_1"  # its step is the sign of rounding noise (see `verify`)
 
 
-def read_config(meta: Mapping[str, object], **changes) -> Config:
+def read_config(meta: Mapping[str, Any], **changes) -> Config:
     """The authors' settings, as a golden file names them → a Config."""
     return Config(
         levels=meta["layer_count"],
@@ -144,7 +145,7 @@ def verify_forward(
         elif name == "w":
             ours = alae.F(file["in/z"])
         elif name == "generate_truncated":
-            psi, cutoff = file["meta/truncation_psi"], file["meta/truncation_cutoff"]
+            psi, cutoff = file["meta/truncation_psi"], int(file["meta/truncation_cutoff"])
             styles = alae.map(file["in/z"])
             # The released model moves w_avg whenever it generates, before it truncates.
             mean = tf.reduce_mean(styles, axis=0)

@@ -16,7 +16,7 @@ import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class Contents(NamedTuple):
         skipped: names of those classes, sorted.
     """
 
-    data: object
+    data: Any
     skipped: tuple[str, ...]
 
 
@@ -186,7 +186,11 @@ def fill(values: np.ndarray, key: str, data: bytes) -> None:
     values[:] = np.frombuffer(data, values.dtype)
 
 
-class Unpickler(pickle._Unpickler):
+# Any, because type checkers know it as the one in C, without a stack.
+PYTHONS_UNPICKLER: Any = pickle._Unpickler
+
+
+class Unpickler(PYTHONS_UNPICKLER):
     """Builds plain containers and tensors, and nothing else.
 
     It is Python's own in Python: the one in C takes any amount of memory if five bytes ask for it,
@@ -303,7 +307,7 @@ class Unpickler(pickle._Unpickler):
         numbers, a logger's losses), and so no object's own code is run."""
         self.stack.pop()
 
-    dispatch = {k: load for k, load in pickle._Unpickler.dispatch.items() if k not in WITHOUT}
+    dispatch = {k: load for k, load in PYTHONS_UNPICKLER.dispatch.items() if k not in WITHOUT}
     dispatch |= {
         pickle.BUILD[0]: load_build,
         pickle.DICT[0]: load_dict,
@@ -352,8 +356,8 @@ def make_tensor(storage: Storage, first: int, shape: tuple, strides: tuple, *_) 
         return np.zeros(shape, values.dtype)
     if first + steps >= values.size:
         raise PytorchFileError("damaged: a tensor reaches beyond its storage")
-    strides = [stride * values.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(values[first:], shape, strides, writeable=False)
+    in_bytes = [stride * values.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(values[first:], shape, in_bytes, writeable=False)
 
 
 def make_parameter(tensor: np.ndarray, *_) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,9 +40,9 @@ class Entry(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
-    variable: object
+    variable: Any  # a keras.Variable, or None
     to_ours: Callable[[np.ndarray], np.ndarray]
-    to_theirs: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    to_theirs: Callable[[Any, np.ndarray], np.ndarray]
 
 
 def same(name: str, variable, shape: tuple[int, ...] | None = None) -> Entry:
@@ -218,7 +218,7 @@ def differences(ours: Config, theirs: Config, of_ours: str, of_theirs: str) -> l
     ]
 
 
-def networks(config: Config) -> dict[str, object]:
+def networks(config: Config) -> dict[str, Any]:
     """What of a config decides the shapes; a `max_channels` that no layer reaches does not."""
     values = {name: getattr(config, name) for name in ARCHITECTURE}
     reached = min(config.max_channels, config.start_channels * 2**config.levels)

@@ -193,7 +193,7 @@ def restore(
 
 def load_ema(
     run_dir: str | Path, precision: str | None = None
-) -> tuple[Config, ALAE, dict[str, object]]:
+) -> tuple[Config, ALAE, dict[str, typing.Any]]:
     """The EMA weights of a run's newest checkpoint.
 
     Args:
