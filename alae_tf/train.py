@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from alae_tf import data, quiet
 from alae_tf import flags as config_flags
-from alae_tf import quiet
 from alae_tf.config import ConfigError
 from alae_tf.runs.directory import RunDirectory
 
@@ -44,6 +44,7 @@ def main() -> int:
     # Of several workers the chief may have begun already: it checks for all.
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
         directory.check(config, flags.FLAGS.resume)
+    data.check(config.data)
 
     quiet.import_tensorflow()
     from alae_tf.evaluation.representation import summary

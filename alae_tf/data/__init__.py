@@ -7,7 +7,14 @@ import os
 import typing
 from pathlib import Path
 
-from alae_tf.data.source import DataError, Source, Subset, local_path
+from alae_tf.data.source import (
+    DataError,
+    Source,
+    Subset,
+    existing_directory,
+    local_path,
+    split_query,
+)
 
 if typing.TYPE_CHECKING:
     from alae_tf.data.pipeline import all_images, batches, epoch_order, fixed_images
@@ -18,6 +25,7 @@ __all__ = [
     "Subset",
     "all_images",
     "batches",
+    "check",
     "epoch_order",
     "fixed_images",
     "open_source",
@@ -43,6 +51,26 @@ def __getattr__(name: str) -> object:
     if name in ("all_images", "batches", "epoch_order", "fixed_images"):
         return getattr(importlib.import_module("alae_tf.data.pipeline"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def check(uri: str) -> None:
+    """Tells in a moment, before TensorFlow is imported, a URI that cannot be opened.
+
+    Raises:
+        DataError: not such a URI, or its directory is not there; the rest `open_source` tells.
+    """
+    scheme, colon, argument = uri.partition(":")
+    if uri == "mnist5k:" or (scheme == "tfds" and argument):
+        return
+    if not colon or not argument or scheme not in ("folder", "idx", "tfrecord"):
+        open_source(uri)  # which refuses it
+        return
+    if scheme == "folder":
+        argument, _ = split_query(uri, argument, ("channels",))
+    path = local_path(uri, argument)
+    if scheme == "tfrecord" and not path.is_dir():  # the last part may be a prefix
+        path = path.parent
+    existing_directory(uri, str(path), "It should be one that holds the images.")
 
 
 def open_source(uri: str) -> Source:

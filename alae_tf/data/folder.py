@@ -114,7 +114,8 @@ class FolderSource(Source):
                     break
                 self._note(name, error)
         raise DataError(
-            f"--data={self.uri}: no image can be read any more. Is {self.root} still there?"
+            f"--data={self.uri}: no image can be read any more. They should be in "
+            f"{self.root}, as they were at the start."
         )
 
     def _note(self, name: str, error: Exception) -> None:

@@ -131,6 +131,7 @@ def open_data(config: Config) -> Source:
             f"--data={config.data}: its images have {source.channels} channels; set "
             f"--image_channels={source.channels} (it is {config.image_channels})."
         )
+    source.tell_sizes(config.resolution)
     return source
 
 

@@ -205,7 +205,7 @@ def test_images_that_go_are_named_a_few_times_and_a_folder_that_goes_at_once(tmp
     assert len(said) == 6 and said[-1].endswith("further ones will be replaced without a word")
     assert source.skipped == 8
     (tmp_path / "photos").rename(tmp_path / "gone")
-    with pytest.raises(DataError, match="no image can be read any more. Is .*photos still there"):
+    with pytest.raises(DataError, match="any more. They should be in .*photos, as"):
         source.image(8)
     assert source.skipped == 8 and capsys.readouterr().err == ""
     (tmp_path / "gone").rename(tmp_path / "photos")  # a network disk is back

@@ -6,7 +6,7 @@ import sys
 import pytest
 from PIL import Image
 
-from alae_tf.data import DataError, open_source
+from alae_tf.data import DataError, check, open_source
 from alae_tf.data.source import split_query
 from tests.paths import ROOT
 
@@ -42,6 +42,31 @@ def test_a_uri_that_cannot_be_used_says_what_can(uri, parts):
     assert all(part in str(error.value) for part in parts), error.value
 
 
+@pytest.mark.parametrize("uri", ["lmdb:/x", "", "folder:", "mnist5k", "mnist5k:7", "/data/faces"])
+def test_what_is_no_uri_is_told_by_the_check_too(uri):
+    with pytest.raises(DataError) as opened:
+        open_source(uri)
+    with pytest.raises(DataError) as checked:
+        check(uri)
+    assert str(checked.value) == str(opened.value)
+
+
+def test_the_check_looks_for_the_directory_alone(tmp_path):
+    (tmp_path / "a?b").mkdir()
+    for uri in (
+        "mnist5k:",
+        "tfds:mnist",
+        f"folder:{tmp_path}",
+        f"folder:{tmp_path}/a?b?channels=1",
+    ):
+        check(uri)
+    for uri in (f"tfrecord:{tmp_path}", f"tfrecord:{tmp_path}/prefix", f"idx:{tmp_path}"):
+        check(uri)
+    for uri in ("folder:/none", "idx:/none", "tfrecord:/none/prefix"):
+        with pytest.raises(DataError, match=f"--data={uri}: /none is not a directory"):
+            check(uri)
+
+
 def test_a_path_with_digits_suggests_idx(tmp_path):
     (tmp_path / "train-images-idx3-ubyte.gz").touch()
     with pytest.raises(DataError, match=f"did you mean idx:{tmp_path}?"):
@@ -53,7 +78,7 @@ def test_a_wrong_path_is_told_without_tensorflow(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     code = f"""
 import sys
-from alae_tf.data import DataError, open_source
+from alae_tf.data import DataError, check, open_source
 for uri in ("folder:/none", "idx:/none", "tfrecord:/none", "none", "none:"):
     try:
         open_source(uri)
