@@ -210,7 +210,7 @@ def kept(out: Path, weights: Weights) -> dict[str, Any]:
     }
 
 
-def _outputs(graph: str, graphs) -> dict[str, object]:
+def _outputs(graph: str, graphs) -> dict[str, Any]:
     """Names, types and shapes of a graph's outputs."""
     if graph.startswith("enc"):
         return {"w": {"dtype": "float32", "shape": [None, graphs.config.latent_size]}}

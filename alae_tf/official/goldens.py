@@ -145,7 +145,7 @@ def verify_forward(
         elif name == "w":
             ours = alae.F(file["in/z"])
         elif name == "generate_truncated":
-            psi, cutoff = file["meta/truncation_psi"], file["meta/truncation_cutoff"]
+            psi, cutoff = file["meta/truncation_psi"], int(file["meta/truncation_cutoff"])
             styles = alae.map(file["in/z"])
             # The released model moves w_avg whenever it generates, before it truncates.
             mean = tf.reduce_mean(styles, axis=0)

@@ -40,7 +40,7 @@ class LREQAdam(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         """One update of one variable; called by Keras on every replica."""
-        index = self._get_variable_index(variable)
+        index: int = self._get_variable_index(variable)
         v, t = self._v[index], self._t[index]
         beta_2 = tf.cast(self.beta_2, variable.dtype)
         gradient = tf.cast(gradient, variable.dtype)

@@ -69,7 +69,7 @@ class Trainer:
     def set_learning_rate(self, level: int) -> None:
         """Sets both optimizers to the level's learning rate."""
         for optimizer in (self.optimizer_ed, self.optimizer_fg):
-            optimizer.learning_rate.assign(self.config.learning_rate(level))
+            optimizer.learning_rate = self.config.learning_rate(level)
 
     def reset_optimizers(self) -> None:
         """Clears both optimizers' state, as at the start of every level."""
