@@ -56,7 +56,7 @@ def test_idx_reads_plain_and_gz_under_both_names(tmp_path, joint, compressed):
         (f"train-labels{joint}idx1-ubyte", np.array([2, 0, 1], np.uint8)),
         (f"t10k-images{joint}idx3-ubyte", IMAGES[:1] + 100),
     ]:
-        data = gzip.compress(idx(array)) if compressed else idx(array)
+        data = gzip.compress(idx(array), mtime=0) if compressed else idx(array)
         (tmp_path / (name + ".gz" * compressed)).write_bytes(data)
     source = open_source(f"idx:{tmp_path}")
     assert len(source) == 3 and source.channels == 1
@@ -67,7 +67,7 @@ def test_idx_reads_plain_and_gz_under_both_names(tmp_path, joint, compressed):
 
 
 def test_idx_needs_neither_labels_nor_a_test_set(tmp_path):
-    halves = gzip.compress(idx(IMAGES)[:30]) + gzip.compress(idx(IMAGES)[30:])
+    halves = gzip.compress(idx(IMAGES)[:30], mtime=0) + gzip.compress(idx(IMAGES)[30:], mtime=0)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(halves)  # two gzip streams in one file
     source = open_source(f"idx:{tmp_path}")
     assert source.labels is None and source.held_out is None
@@ -90,11 +90,27 @@ def test_idx_without_directory_or_images(tmp_path):
         ("", idx(IMAGES) + b"more", ["goes on after the 76 bytes that its header promises"]),
         ("", idx(IMAGES[:0]), ["holds nothing"]),
         ("", idx(IMAGES, magic=2049), ["magic number 2049 instead of 2051", "not hold images"]),
-        (".gz", gzip.compress(idx(IMAGES)[:-10]), ["ends after 66 of 76 bytes (uncompressed)"]),
-        (".gz", gzip.compress(idx(IMAGES) + b"more"), ["goes on after the 76 bytes (uncompr"]),
-        (".gz", gzip.compress(idx(IMAGES)) + gzip.compress(b"x"), ["goes on after the 76 bytes"]),
-        (".gz", gzip.compress(idx(IMAGES))[:-4], ["lacks the end of its gzip stream"]),
-        (".gz", gzip.compress(idx(IMAGES), 0)[:50], ["ends after 35 of 76 bytes (uncompressed)"]),
+        (
+            ".gz",
+            gzip.compress(idx(IMAGES)[:-10], mtime=0),
+            ["ends after 66 of 76 bytes (uncompressed)"],
+        ),
+        (
+            ".gz",
+            gzip.compress(idx(IMAGES) + b"more", mtime=0),
+            ["goes on after the 76 bytes (uncompr"],
+        ),
+        (
+            ".gz",
+            gzip.compress(idx(IMAGES), mtime=0) + gzip.compress(b"x", mtime=0),
+            ["goes on after the 76 bytes"],
+        ),
+        (".gz", gzip.compress(idx(IMAGES), mtime=0)[:-4], ["lacks the end of its gzip stream"]),
+        (
+            ".gz",
+            gzip.compress(idx(IMAGES), 0, mtime=0)[:50],
+            ["ends after 35 of 76 bytes (uncompressed)"],
+        ),
         (".gz", idx(IMAGES), ["is damaged or no gzip file"]),
     ],
 )
