@@ -1,8 +1,10 @@
 PYTHON ?= python3
 RUN_DIR ?= runs/quickstart
+# A file of versions to keep to, as constraints.txt, with which the tests passed; default: the newest.
+CONSTRAINTS ?=
 BIN = .venv/bin
 
-.PHONY: train test lint
+.PHONY: train test slow lint
 
 # Trains MLP-ALAE on embedded digits; pictures appear in runs/quickstart/samples/.
 train: .venv/installed
@@ -10,6 +12,10 @@ train: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -q -ra --durations=10 -n 2 --dist loadfile
+
+# The tests that take minutes each.
+slow: .venv/installed
+	$(BIN)/python -m pytest -q -ra --durations=10 -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -20,5 +26,6 @@ lint: .venv/installed
 # The file marks a finished installation, so that one broken off is done again.
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 	touch $@
