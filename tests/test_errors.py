@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from alae_tf.errors import AlaeError, ConfigError, guarded, printable, program
+from alae_tf.errors import AlaeError, ConfigError, guarded, printable, program, reason
 
 
 class Failed(AlaeError):
@@ -54,3 +54,17 @@ def test_the_command_as_it_was_typed(monkeypatch):
     ):
         monkeypatch.setattr(sys, "argv", [typed])
         assert program("alae_tf.train") == shown
+
+
+def test_the_reason_in_a_message_of_tensorflow():
+    message = """Graph execution error:
+
+Detected at node Reduce defined at (most recent call last):
+  File "a.py", line 1, in <module>
+<stack traces unavailable>
+Collective ops is aborted by: Socket closed.
+\t [[{{node Reduce}}]] [Op:__inference_step]"""
+    assert reason(message) == "Collective ops is aborted by: Socket closed"
+    assert reason("short") == "short"
+    wrapped = "{{function_node IteratorGetNext}} Error in: x\nDataError: a.png: gone.\n\t [[x]]"
+    assert reason(wrapped) == "a.png: gone"

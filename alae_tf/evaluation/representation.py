@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -11,13 +9,7 @@ from alae_tf import data
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.data import Source
 
-BATCH = 100  # images encoded at once
 MOST_NEIGHBOURS = 100_000  # images that are compared with; they are held in memory
-
-
-def features(encode: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
-    """Encodes images [n, H, W, C] in batches → [n, features]."""
-    return np.concatenate([encode(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
 
 
 def nearest_neighbour_accuracy(
@@ -50,8 +42,7 @@ def summary(model: Autoencoder, source: Source) -> str | None:
     if len(source) > MOST_NEIGHBOURS:
         return f"no 1-nearest-neighbour accuracy with over {MOST_NEIGHBOURS:,} images."
     known, unknown = (
-        features(model.encode, data.all_images(part, model.resolution))
-        for part in (source, held_out)
+        model.encode(data.all_images(part, model.resolution)) for part in (source, held_out)
     )
     accuracy = nearest_neighbour_accuracy(known, source.labels, unknown, held_out.labels)
     return (

@@ -1,4 +1,4 @@
-"""What disks and TensorFlow say when something is at fault, put plainly."""
+"""What disks say that are away or full."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import os
 from collections.abc import Iterator
 
 import tensorflow as tf
-
-from alae_tf.errors import reason as reason
 
 # What a network disk says that is away, and may come back.
 AWAY = (

@@ -12,9 +12,9 @@ from alae_tf import data
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
+from alae_tf.errors import reason
 from alae_tf.runs.checkpoint import NonFiniteError
 from alae_tf.runs.directory import RunDirectory, RunTakenError
-from alae_tf.training.faults import reason
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.iterations import Iterations
 from alae_tf.training.reach import Reach

@@ -35,7 +35,7 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
     """
     rows, generated = [], []
     width = columns(originals.shape[1])
-    for start in range(0, len(originals), width):  # row by row, to stay small in memory
+    for start in range(0, len(originals), width):  # a row of generated images has a seed of its own
         part = originals[start : start + width]
         rows += [part, model.reconstruct(part)]
         generated.append(model.generate(width, seed=seed + start))

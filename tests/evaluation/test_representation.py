@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import numpy as np
 
+from alae_tf.data import Source
 from alae_tf.evaluation import representation
 
 
@@ -12,14 +15,30 @@ def test_nearest_neighbour_by_hand():
     assert accuracy == 0.75
 
 
-def test_features_are_encoded_in_batches():
-    sizes = []
+class Stripes(Source):
+    """Grey images of one value each, whose class is whether that is above 100."""
 
-    def encode(images):
-        sizes.append(len(images))
-        return images.reshape(len(images), -1)[:, :2]
+    uri, channels = "stripes:", 1
 
-    images = np.arange(1100 * 4).reshape(1100, 2, 2, 1)
-    features = representation.features(encode, images)
-    assert sizes == [100] * 11
-    assert features[1099].tolist() == [4396, 4397]
+    def __init__(self, values, held_out=None):
+        self.values, self.held_out = values, held_out
+        self.labels = np.array([value > 100 for value in values])
+
+    def __len__(self):
+        return len(self.values)
+
+    def image(self, index):
+        return np.full((4, 4, 1), self.values[index], np.uint8)
+
+
+def test_summary_compares_held_out_images_with_those_trained_on(monkeypatch):
+    model = SimpleNamespace(resolution=4, encode=lambda images: images[:, 0, 0].astype(np.float32))
+    held_out = Stripes([10, 90, 101, 250])  # 101 is nearer to 95 than to 200: the one mistake
+    source = Stripes([0, 95, 200], held_out)
+    line = representation.summary(model, source)
+    assert line == (
+        "1-nearest-neighbour accuracy on E(x): 75.0 % of 4 held-out images (3 to compare with)"
+    )
+    assert representation.summary(model, held_out) is None
+    monkeypatch.setattr(representation, "MOST_NEIGHBOURS", 2)
+    assert "no 1-nearest-neighbour accuracy with over 2" in representation.summary(model, source)

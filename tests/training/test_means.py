@@ -1,0 +1,45 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from alae_tf.runs.checkpoint import NonFiniteError
+from alae_tf.training.means import MIN_LOSS_SCALE, Means
+
+
+def losses(d, g=1.0, latent=2.0):
+    return {"d": tf.constant(d), "g": tf.constant(g), "latent": tf.constant(latent)}
+
+
+def scale(value):
+    return SimpleNamespace(value=tf.Variable(value))
+
+
+def test_means_since_the_last_time():
+    means = Means(None)
+    means.put(0, losses(1.0))
+    assert means.summed == 0  # looked at when the next iteration has begun
+    means.put(8, losses(4.0))
+    assert means.take() == {"d": 2.5, "g": 1.0, "latent": 2.0}
+    assert means.take() is None
+    means.put(16, losses(7.0))
+    assert means.take()["d"] == 7.0
+
+
+def test_a_loss_that_is_not_finite_is_told_with_its_place():
+    means = Means(None)
+    means.put(8, losses(1.0, g=np.inf))
+    with pytest.raises(NonFiniteError, match="loss_g is inf after 8 images"):
+        means.put(16, losses(1.0))
+
+
+def test_float16_skips_what_overflows_until_its_scale_is_used_up():
+    means = Means(scale(1024.0))
+    means.put(0, losses(np.nan))
+    means.put(8, losses(3.0))
+    assert means.take()["d"] == 3.0
+    means = Means(scale(MIN_LOSS_SCALE / 2))
+    means.put(24, losses(np.nan))
+    with pytest.raises(NonFiniteError, match="float16 overflows throughout at 24 images"):
+        means.settle()
