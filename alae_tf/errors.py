@@ -24,6 +24,10 @@ class ConfigError(AlaeError):
     """A setting is wrong; the message names the flag, what it was and what would be right."""
 
 
+class CheckpointError(AlaeError):
+    """A run or a checkpoint cannot be read; the message names it and what is wrong with it."""
+
+
 def guarded(command: str, work: Callable[[], int | None]) -> int:
     """Runs a command's work; what users can mend is printed on stderr as one message.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alae_tf.errors import guarded, program
 from alae_tf.quiet import import_tensorflow
+from alae_tf.runs.directory import existing_run
 
 from . import QUANTIZATIONS, publish
 
@@ -91,6 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> int:
         publish.check_out(args.out)
+        if args.run_dir:
+            existing_run(args.run_dir)
         import_tensorflow()
         from .exporter import export
 

@@ -207,7 +207,8 @@ class Grpc:
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError:
             raise ServerError(
-                "gRPC needs tensorflow-serving-api: pip install -e '.[serving]'"
+                "gRPC needs tensorflow-serving-api, which the extra `serving` brings "
+                "(in a clone: pip install -e '.[serving]')."
             ) from None
         self.grpc, self.url, self.model, self.timeout = grpc, url, model, timeout
         policy = {

@@ -36,6 +36,14 @@ def test_keras_tells_the_index_of_a_variable():
     assert optimizer._trainable_variables == variables
 
 
+def test_tfds_has_a_number_of_retries():
+    """`downloader.MAX_RETRIES`, for alae_tf/data/tfds_source.py: without a network it would warn
+    for minutes, and there is no setting for it."""
+    from tensorflow_datasets.core.download import downloader
+
+    assert downloader.MAX_RETRIES == 10
+
+
 def test_litert_tells_its_operators():
     """`Interpreter._get_ops_details`, for export/litert.py: what a delegate took over."""
     interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="extra `export`")

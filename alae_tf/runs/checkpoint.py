@@ -20,10 +20,11 @@ import keras
 import numpy as np
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.errors import AlaeError, printable
+from alae_tf.errors import CheckpointError, printable
 from alae_tf.files import write_atomic
 from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.networks.names import named_variables
+from alae_tf.runs.directory import CONFIG, existing_run
 from alae_tf.runs.npz import read_npz
 
 FOLDER = "checkpoints"
@@ -48,10 +49,6 @@ STATE: dict[str, tuple[Callable[[typing.Any], bool], str]] = {
 }
 LOADED = ("images_seen", "level", "blend")  # without them a model cannot be loaded
 PATTERN = re.compile(r"images-(\d{12})\.npz")
-
-
-class CheckpointError(AlaeError):
-    """A checkpoint cannot be read; the message names the file and what is wrong with it."""
 
 
 class NonFiniteError(ArithmeticError):
@@ -206,10 +203,8 @@ def load_ema(
     Raises:
         CheckpointError: `run_dir` is no run directory, or has no checkpoint that can be read.
     """
-    run_dir = Path(run_dir).expanduser()
-    path = run_dir / "config.cfg"
-    if not path.is_file():
-        raise CheckpointError(f"--run_dir={run_dir}: no run directory (it has no config.cfg).")
+    run_dir = existing_run(run_dir)
+    path = run_dir / CONFIG
     try:
         config = Config.load(path)
         config = config.replace(precision=precision or config.precision)

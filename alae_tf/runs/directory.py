@@ -18,7 +18,7 @@ import secrets
 from pathlib import Path
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.errors import AlaeError
+from alae_tf.errors import AlaeError, CheckpointError
 from alae_tf.files import PARTIAL, Lock, check_directory, write_atomic
 from alae_tf.runs.metrics import Metrics
 
@@ -39,6 +39,21 @@ CHANGEABLE = (
 )
 
 
+CONFIG = "config.cfg"
+
+
+def existing_run(run_dir: str | Path) -> Path:
+    """The directory of a run, which may begin with ~.
+
+    Raises:
+        CheckpointError: it is none.
+    """
+    path = Path(os.path.expanduser(run_dir))
+    if not (path / CONFIG).is_file():
+        raise CheckpointError(f"--run_dir={run_dir}: no run directory (it has no {CONFIG}).")
+    return path
+
+
 class RunTakenError(AlaeError):
     """Another run stands where this one stood."""
 
@@ -53,8 +68,8 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser()
-        self.config_path = self.path / "config.cfg"
+        self.path = Path(os.path.expanduser(path))
+        self.config_path = self.path / CONFIG
         self.metrics = Metrics(self.path / "metrics.csv")
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
