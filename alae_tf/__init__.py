@@ -10,15 +10,13 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load_model(run_dir: str) -> Autoencoder:
+def load_model(
+    run_dir: str, checkpoint: int | None = None, weights: str = "ema", level: int | None = None
+) -> Autoencoder:
     """A trained run as an `alae_tf.autoencoder.Autoencoder`: encode, decode, reconstruct, generate.
 
-    Args:
-        run_dir: what `python -m alae_tf.train --run_dir=…` wrote.
-
-    Raises:
-        CheckpointError: no run directory, or no checkpoint in it that can be read.
+    Args, Raises: as of `alae_tf.autoencoder.load_model`.
     """
     from alae_tf.autoencoder import load_model  # TensorFlow is imported when it is needed
 
-    return load_model(run_dir)
+    return load_model(run_dir, checkpoint, weights, level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 from alae_tf.config import Config
 from alae_tf.networks import ops
 from alae_tf.networks.alae import ALAE
-from alae_tf.runs.checkpoint import load_ema
+from alae_tf.runs.checkpoint import load_networks
 
 # Values of the widest feature map that are computed at once, which bounds the memory: some 200 MB,
 # 8 images of 128 px at 64 channels. More at once is no faster on CPUs.
@@ -25,9 +26,10 @@ class Autoencoder:
         config: the run's config.
         alae: the networks.
         level, blend: where the growing stands; default: full resolution.
+        images_seen: in training, where it is known.
 
     Attributes:
-        config, alae, level, blend: as given.
+        config, alae, level, blend, images_seen: as given.
         resolution: side of the images, in pixels.
 
     Images are taken as uint8 [0, 255] or float [−1, 1], NumPy or tensors, one [H, W, C] or many
@@ -35,8 +37,15 @@ class Autoencoder:
     or as large as the images' own memory allows: they are computed in parts.
     """
 
-    def __init__(self, config: Config, alae: ALAE, level: int | None = None, blend: float = 1.0):
-        self.config, self.alae, self.blend = config, alae, blend
+    def __init__(
+        self,
+        config: Config,
+        alae: ALAE,
+        level: int | None = None,
+        blend: float = 1.0,
+        images_seen: int | None = None,
+    ):
+        self.config, self.alae, self.blend, self.images_seen = config, alae, blend, images_seen
         self.level = config.levels - 1 if level is None else level
         self.resolution = config.level_resolution(self.level)
         self._shape = (self.resolution, self.resolution, config.image_channels)
@@ -44,7 +53,7 @@ class Autoencoder:
 
         def draw(styles, noise, blend):
             images = alae.decode(styles, self.level, blend, noise)
-            return ops.to_pixels(images), tf.reduce_all(tf.math.is_finite(images))
+            return images, ops.to_pixels(images), tf.reduce_all(tf.math.is_finite(images))
 
         def decoder(noise_shapes):
             maps = [tf.TensorSpec([None, *shape[1:]]) for shape in noise_shapes]
@@ -57,26 +66,55 @@ class Autoencoder:
             lambda x, blend: alae.encode(x, self.level, blend),
             input_signature=[tf.TensorSpec([None, *self._shape]), tf.TensorSpec([])],
         )
+        self._long = tf.function(
+            lambda x, blend: alae.E.long_features(x, self.level, blend),
+            input_signature=[tf.TensorSpec([None, *self._shape]), tf.TensorSpec([])],
+        )
+        self._map = tf.function(alae.F, input_signature=[tf.TensorSpec([None, config.latent_size])])
         self._decode_plain = decoder([])
         self._decode_noisy = decoder(alae.G.noise_shapes(1, self.level))
 
+    def __repr__(self) -> str:
+        seen = "" if self.images_seen is None else f", {self.images_seen:,} images seen"
+        blend = "" if self.blend == 1.0 else f", blend {self.blend:.2f}"
+        return (
+            f"<Autoencoder: {self.config.architecture}, level {self.level}{blend}, images "
+            f"{list(self._shape)}, w [{self.config.latent_size}]{seen}>"
+        )
+
     def encode(self, images) -> np.ndarray:
         """Images → w, float32 [N, latent] (one image: [latent])."""
+        return self._encoded(self._encode, images)
+
+    def long_features(self, images) -> np.ndarray:
+        """What w is made of: float32 [N, d] (one image: [d]).
+
+        MLP-ALAE: E's second hidden layer, the paper's *long* features. StyleALAE: the means and
+        deviations that E takes out of all its layers.
+        """
+        return self._encoded(self._long, images)
+
+    def _encoded(self, function: typing.Any, images) -> np.ndarray:
+        """function(x, blend) of images, in parts."""
         images, one = self._images(images)
-        w = np.empty([len(images), self.config.latent_size], np.float32)
+        width = function.get_concrete_function().structured_outputs.shape[-1]
+        rows = np.empty([len(images), width], np.float32)
         for part in self._parts(len(images)):
             x = images[part]
             x = ops.to_unit(x) if x.dtype == np.uint8 else tf.constant(x, tf.float32)
-            w[part] = self._encode(x, tf.constant(self.blend)).numpy()
-        return w[0] if one else w
+            rows[part] = function(x, tf.constant(self.blend)).numpy()
+        return rows[0] if one else rows
 
-    def decode(self, w, noise_mode: str = "const", seed: int = 0) -> np.ndarray:
+    def decode(
+        self, w, noise_mode: str = "const", seed: int = 0, floats: bool = False
+    ) -> np.ndarray:
         """w [N, latent] or styles [N, styles, latent] → images (a single w [latent] → one).
 
         Args:
             w: float.
             noise_mode: "const" (the same every time), "random" (from `seed`) or "none".
             seed: of the random noise; image i has the same whatever N is.
+            floats: return float32 as G made them, about [−1, 1] and not clipped, not uint8.
 
         Raises:
             ValueError: another shape or noise mode; w is NaN, infinite or so large that the image
@@ -94,23 +132,76 @@ class Autoencoder:
         if not np.isfinite(w).all():
             raise ValueError("w: NaN or infinite, expected finite numbers (of float32)")
         images = self._draw(
-            len(w), lambda part: self.alae.broadcast(tf.constant(w[part])), noise_mode, seed
+            len(w), lambda part: self.alae.broadcast(tf.constant(w[part])), noise_mode, seed, floats
         )
         return images[0] if one else images
+
+    def sample_z(self, count: int, seed: int = 0) -> np.ndarray:
+        """z ~ N(0, I) of `generate(count, seed)`: float32 [count, latent].
+
+        Raises:
+            ValueError: a count below 1.
+        """
+        if count < 1:
+            raise ValueError(f"count: got {count}, expected 1 or more")
+        return tf.random.stateless_normal([count, self.config.latent_size], [seed, 0]).numpy()
+
+    def map(self, z) -> np.ndarray:
+        """F: z [N, latent] → w [N, latent], not truncated.
+
+        Raises:
+            ValueError: another shape.
+        """
+        z = np.asarray(z, np.float32)
+        if z.ndim != 2 or z.shape[1] != self.config.latent_size:
+            raise ValueError(
+                f"z: got shape {list(z.shape)}, expected [N, {self.config.latent_size}]"
+            )
+        w = np.empty_like(z)
+        for part in self._parts(len(z)):
+            w[part] = self._map(tf.constant(z[part])).numpy()
+        return w
+
+    def sample_w(self, count: int, seed: int = 0) -> np.ndarray:
+        """The codes of `generate(count, seed, psi=1)`: float32 [count, latent]."""
+        return self.map(self.sample_z(count, seed))
+
+    def truncate(self, w, psi: float | np.ndarray) -> np.ndarray:
+        """w [N, latent] → styles [N, styles, latent], those below the config's
+        `truncation_cutoff` moved to w_avg + psi·(w − w_avg).
+
+        Args:
+            w: float.
+            psi: one number, or one for each w [N]; 1: as it is, 0: w_avg.
+
+        Raises:
+            ValueError: psi is not finite, or of another length.
+        """
+        w, psi = np.asarray(w, np.float32), np.asarray(psi, np.float32)
+        if not np.isfinite(psi).all() or psi.shape not in ((), (len(w),)):
+            raise ValueError(f"psi: got {psi}, expected a finite number as 0.7, or one for each w")
+        styles = self.alae.broadcast(tf.constant(w))
+        psi = tf.constant(psi.reshape(-1, 1, 1) if psi.ndim else psi)
+        return self.alae.truncate(styles, psi, self.config.truncation_cutoff).numpy()
 
     def reconstruct(self, images, noise_mode: str = "const") -> np.ndarray:
         """G(E(x)): keeps the style of x, not its pixels. Images → uint8 images of that shape."""
         return self.decode(self.encode(images), noise_mode)
 
     def generate(
-        self, count: int = 1, seed: int = 0, psi: float | None = None, noise_mode: str = "const"
+        self,
+        count: int = 1,
+        seed: int = 0,
+        psi: float | np.ndarray | None = None,
+        noise_mode: str = "const",
     ) -> np.ndarray:
         """New images, G(F(z)).
 
         Args:
             count: images.
             seed: of z; the same seed gives the same images, and more of them begin with these.
-            psi: truncation, 1 for none; default: the config's `truncation_psi`.
+            psi: truncation, 1 for none, one number or one for each image [count]; default: the
+                config's `truncation_psi`.
             noise_mode: as in `decode`.
 
         Returns:
@@ -119,37 +210,36 @@ class Autoencoder:
         Raises:
             ValueError: a count below 1, a psi that is not finite, or another noise mode.
         """
-        if count < 1:
-            raise ValueError(f"count: got {count}, expected 1 or more")
-        psi = self.config.truncation_psi if psi is None else psi
-        if not np.isfinite(psi):
-            raise ValueError(f"psi: got {psi}, expected a finite number, as 0.7")
-        z = tf.random.stateless_normal([count, self.config.latent_size], [seed, 0])
-
-        def styles(part: slice) -> tf.Tensor:
-            cutoff = self.config.truncation_cutoff
-            return self.alae.truncate(self.alae.map(z[part]), psi, cutoff)
-
-        return self._draw(count, styles, noise_mode, seed)
+        w = self.sample_w(count, seed)
+        psi = np.asarray(self.config.truncation_psi if psi is None else psi, np.float32)
+        each = psi if psi.ndim else np.broadcast_to(psi, count)
+        if each.shape != (count,):
+            raise ValueError(f"psi: got {len(each)} numbers for {count} images")
+        return self._draw(count, lambda part: self.truncate(w[part], each[part]), noise_mode, seed)
 
     def _parts(self, count: int) -> Iterator[slice]:
         """What of `count` images is computed at once."""
         return (slice(start, start + self._part) for start in range(0, count, self._part))
 
     def _draw(
-        self, count: int, styles: Callable[[slice], tf.Tensor], noise_mode: str, seed: int
+        self,
+        count: int,
+        styles: Callable[[slice], tf.Tensor | np.ndarray],
+        noise_mode: str,
+        seed: int,
+        floats: bool = False,
     ) -> np.ndarray:
-        """Images of styles(part) [n, styles, latent]: uint8 [count, H, W, C]."""
+        """Images of styles(part) [n, styles, latent]: uint8 or float32 [count, H, W, C]."""
         # All noise at once, so that an image's does not depend on the parts.
         noise = self.alae.noise(noise_mode, count, self.level, seed) or []
         decode = self._decode_noisy if noise else self._decode_plain
-        images = np.empty([count, *self._shape], np.uint8)
+        images = np.empty([count, *self._shape], np.float32 if floats else np.uint8)
         for part in self._parts(count):
             maps = [each if each.shape[0] == 1 else each[part] for each in noise]
-            pixels, finite = decode(styles(part), maps, tf.constant(self.blend))
+            drawn, pixels, finite = decode(styles(part), maps, tf.constant(self.blend))
             if not finite:
                 raise ValueError("w: so large (or psi is) that the image is not finite")
-            images[part] = pixels.numpy()
+            images[part] = (drawn if floats else pixels).numpy()
         return images
 
     def _images(self, images) -> tuple[np.ndarray, bool]:
@@ -184,15 +274,30 @@ def widest(config: Config, level: int) -> int:
     return config.level_resolution(level) ** 2 * channels
 
 
-def load_model(run_dir: str | Path) -> Autoencoder:
-    """The EMA weights of a run's newest checkpoint.
+def load_model(
+    run_dir: str | Path,
+    checkpoint: int | None = None,
+    weights: str = "ema",
+    level: int | None = None,
+) -> Autoencoder:
+    """A trained run.
 
     Args:
         run_dir: what `python -m alae_tf.train --run_dir=…` wrote.
+        checkpoint: images seen at the checkpoint to take; default: the newest.
+        weights: "ema", or "raw": the weights as the last step left them.
+        level: of a growing run, one that it has passed or reached; default: the one it is at.
 
     Raises:
-        CheckpointError: no run directory, or no checkpoint in it that can be read.
+        CheckpointError: no run directory, or no such checkpoint in it that can be read.
+        ValueError: other weights, or a level that the run has not reached.
         OSError: the disk fails while it is read.
     """
-    config, alae, state = load_ema(run_dir)
-    return Autoencoder(config, alae, state["level"], state["blend"])
+    config, alae, state = load_networks(run_dir, checkpoint=checkpoint, weights=weights)
+    reached = state["level"]
+    if level is not None and not 0 <= level <= reached:
+        raise ValueError(f"level: got {level}, expected 0 to {reached}, which the run has reached")
+    blend = state["blend"] if level in (None, reached) else 1.0
+    return Autoencoder(
+        config, alae, reached if level is None else level, blend, state["images_seen"]
+    )

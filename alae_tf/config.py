@@ -236,6 +236,21 @@ class Config:
         "Images between two rows of metrics.csv and TensorBoard.",
         within="[1, 1e12]",
     )
+    evaluate_images: int = setting(
+        "run",
+        0,
+        "Images between two measurements by `evaluate_metrics`; 0: none.",
+        within="[0, 1e12]",
+    )
+    evaluate_metrics: str = setting(
+        "run",
+        "latent_cycle,psnr",
+        "What is measured on the way, as `alae_tf.evaluate --metrics`; values go to metrics.csv, "
+        "TensorBoard and results.jsonl.",
+    )
+    evaluate_count: int = setting(
+        "run", 1_000, "Images of each kind that are measured on the way.", within="[4, 1e9]"
+    )
     truncation_psi: float = setting(
         "run",
         0.7,

@@ -16,11 +16,13 @@ from absl import flags
 from alae_tf import data, quiet
 from alae_tf import flags as config_flags
 from alae_tf.config import ConfigError
+from alae_tf.evaluation import registry
 from alae_tf.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from alae_tf.autoencoder import Autoencoder
     from alae_tf.data import Source
+    from alae_tf.training.loop import Measure
 
 
 def define_flags() -> None:
@@ -45,9 +47,12 @@ def main() -> int:
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
         directory.check(config, flags.FLAGS.resume)
     data.check(config.data)
+    metrics = registry.check_names(config.evaluate_metrics.split(","), "--evaluate_metrics")
 
     quiet.import_tensorflow()
+    from alae_tf.evaluation import results
     from alae_tf.evaluation.representation import summary
+    from alae_tf.evaluation.samples import Protocol
     from alae_tf.training.loop import train
 
     def finished(model: Autoencoder, source: Source) -> None:
@@ -55,7 +60,21 @@ def main() -> int:
         if line is not None:
             print(f"train: {line}")
 
-    return train(config, directory, flags.FLAGS.resume, finished)
+    def make_measure(source: Source) -> tuple[Measure, list[str]]:
+        """Checks that the metrics can be had of these images."""
+        protocol = Protocol("test" if source.held_out else "train", config.evaluate_count)
+        networks = registry.open_networks(metrics, source, protocol, config.resolution)
+        about = {"run_dir": str(directory.path), "weights": "ema"}
+
+        def measure(model: Autoencoder) -> dict[str, float]:
+            found = registry.evaluate(model, source, metrics, protocol, networks, about)
+            for result in found:
+                results.append(directory.path / results.FILE, result)
+            return {result.metric: result.value for result in found}
+
+        return measure, registry.value_names(metrics)
+
+    return train(config, directory, flags.FLAGS.resume, finished, make_measure)
 
 
 if __name__ == "__main__":

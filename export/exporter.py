@@ -50,7 +50,10 @@ def export(args: argparse.Namespace) -> int:
     needed = [name for format_ in args.formats for name in PACKAGES[format_]]
     missing = [name for name in needed if not publish.installed(name)]
     if missing:
-        raise ExportError(f"{', '.join(missing)} not installed: the extra `export` brings them (in a clone: pip install -e '.[export]').")
+        raise ExportError(
+            f"{', '.join(missing)} not installed: the extra `export` brings them "
+            "(in a clone: pip install -e '.[export]')."
+        )
     model, weights = load(args.run_dir, args.untrained, args.level)
     uri = args.representative_data or model.config.data
     count = CALIBRATION_IMAGES if model.resolution <= 64 else CALIBRATION_IMAGES // 5

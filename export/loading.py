@@ -15,7 +15,7 @@ from alae_tf.config import Config
 from alae_tf.data import DataError, open_source
 from alae_tf.networks.alae import build_alae
 from alae_tf.networks.names import named_variables
-from alae_tf.runs.checkpoint import load_ema
+from alae_tf.runs.checkpoint import load_networks
 
 from . import ExportError
 
@@ -50,7 +50,7 @@ def load(
         config = Config.load(untrained).replace(precision="float32")
         alae, state = build_alae(config), {"level": config.levels - 1, "blend": 1.0}
     elif run_dir:
-        config, alae, state = load_ema(run_dir, precision="float32")
+        config, alae, state = load_networks(run_dir, precision="float32")
     else:
         raise ExportError("give --run_dir or --untrained.")
     reached = state["level"]

@@ -4,10 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import alae_tf
 from alae_tf.autoencoder import PART, Autoencoder, widest
 from alae_tf.config import Config
+from alae_tf.errors import CheckpointError
 from alae_tf.networks.alae import build_alae
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
@@ -187,3 +189,91 @@ def test_load_model_gives_the_ema(small, tmp_path):
     assert (model.level, model.resolution) == (0, 4)
     assert (model.alae.F.dense[0].kernel.numpy() == 0.25).all()
     assert model.generate(1).shape == (1, 4, 4, 1)
+
+
+def test_load_model_takes_the_checkpoint_weights_and_level_asked_for(small, tmp_path):
+    (tmp_path / "config.cfg").write_text(small.to_flagfile())
+    trainer = Trainer(small)
+    for seen, level in ((8, 0), (16, 1)):
+        trainer.ema.F.dense[0].kernel.assign(np.full((8, 8), seen))
+        trainer.alae.F.dense[0].kernel.assign(np.full((8, 8), -seen))
+        state = {"images_seen": seen, "level": level, "blend": 0.5}
+        checkpoint.save(training_variables(trainer), tmp_path, state, keep=2)
+
+    def kernel(model):
+        return float(model.alae.F.dense[0].kernel.numpy()[0, 0])
+
+    newest = alae_tf.load_model(tmp_path)
+    assert (kernel(newest), newest.level, newest.blend, newest.images_seen) == (16, 1, 0.5, 16)
+    assert kernel(alae_tf.load_model(tmp_path, checkpoint=8)) == 8
+    assert kernel(alae_tf.load_model(tmp_path, weights="raw")) == -16
+    lower = alae_tf.load_model(tmp_path, level=0)
+    assert (lower.resolution, lower.blend) == (4, 1.0)
+    with pytest.raises(CheckpointError, match="no checkpoint at 9 images; it has 8, 16"):
+        alae_tf.load_model(tmp_path, checkpoint=9)
+    with pytest.raises(ValueError, match="expected 0 to 1, which the run has reached"):
+        alae_tf.load_model(tmp_path, level=2)
+    with pytest.raises(ValueError, match="expected ema or raw"):
+        alae_tf.load_model(tmp_path, weights="slow")
+
+
+def test_codes_of_generated_images(either):
+    model = Autoencoder(either, build_alae(either))
+    w = model.sample_w(3, seed=5)
+    np.testing.assert_array_equal(w, model.map(model.sample_z(3, seed=5)))
+    np.testing.assert_array_equal(model.decode(w), model.generate(3, seed=5, psi=1.0))
+    np.testing.assert_array_equal(model.sample_w(5, seed=5)[:3], w)
+    with pytest.raises(ValueError, match=r"z: got shape \[2, 7\], expected \[N, 8\]"):
+        model.map(np.zeros((2, 7)))
+    with pytest.raises(ValueError, match="count: got 0"):
+        model.sample_w(0)
+
+
+def test_psi_for_each_image(model):
+    model.alae.w_avg.assign(np.random.default_rng(0).normal(size=model.alae.w_avg.shape))
+    mixed = model.generate(3, psi=np.array([0.0, 0.5, 1.0]))
+    for i, psi in enumerate((0.0, 0.5, 1.0)):
+        np.testing.assert_array_equal(mixed[i], model.generate(3, psi=psi)[i])
+    with pytest.raises(ValueError, match="psi: got 2 numbers for 3 images"):
+        model.generate(3, psi=np.ones(2))
+    styles = model.truncate(np.ones((2, 8)), 0.5)
+    np.testing.assert_allclose(styles[0], (model.alae.w_avg.numpy() + 1) / 2, atol=1e-6)
+
+
+def test_floats_are_what_pixels_are_rounded_from(model):
+    w = model.sample_w(4)
+    floats = model.decode(w, floats=True)
+    assert floats.dtype == np.float32
+    rounded = np.clip(np.round(floats * 127.5 + 127.5), 0, 255)
+    np.testing.assert_array_equal(rounded.astype(np.uint8), model.decode(w))
+
+
+def test_long_features_are_what_w_is_made_of(model):
+    """w is the sum of each block's two styles, each through its dense layer."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    styles, w = model.long_features(pixels), 0.0
+    start = 0
+    for block in model.alae.E.blocks:
+        for dense in (block.to_w_1, block.to_w_2):
+            w = w + dense(tf.constant(styles[:, start : start + dense.inputs])).numpy()
+            start += dense.inputs
+    assert start == styles.shape[1]
+    np.testing.assert_allclose(w, model.encode(pixels), atol=1e-5)
+    assert model.long_features(pixels[0]).shape == (start,)
+    assert model.long_features(pixels[:0]).shape == (0, start)
+
+
+def test_long_features_of_the_mlp(small_mlp):
+    model = Autoencoder(small_mlp, build_alae(small_mlp))
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 6, 6, 1)).astype(np.float32)
+    long = model.long_features(x)
+    assert long.shape == (3, 16)
+    last = model.alae.E.output_layer(tf.constant(long)).numpy()
+    np.testing.assert_allclose(np.where(last > 0, last, 0.2 * last), model.encode(x), atol=1e-5)
+
+
+def test_repr_tells_what_it_is(small):
+    model = Autoencoder(small, build_alae(small), level=0, blend=0.5, images_seen=1500)
+    assert repr(model) == (
+        "<Autoencoder: style, level 0, blend 0.50, images [4, 4, 1], w [8], 1,500 images seen>"
+    )

@@ -12,13 +12,13 @@ import keras
 import numpy as np
 import pytest
 
-from alae_tf.official import pytorch_file
+from alae_tf import pytorch_file
 from alae_tf.training.optimizer import LREQAdam
 from tests.paths import ROOT
 
 
 def test_python_has_an_unpickler_in_python():
-    """`pickle._Unpickler`, for alae_tf/official/pytorch_file.py: the one in C obeys every size."""
+    """`pickle._Unpickler`, for alae_tf/pytorch_file.py: the one in C obeys every size."""
     assert issubclass(pytorch_file.Unpickler, pickle._Unpickler)
     assert isinstance(pickle._Unpickler.dispatch, dict)
     assert callable(pickle._Unpickler.dispatch[pickle.BUILD[0]])

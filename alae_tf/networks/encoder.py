@@ -44,13 +44,18 @@ class EncoderBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x, style_1, style_2 = self.styled(x)
+        return x, self.to_w_1(style_1) + self.to_w_2(style_2)
+
+    def styled(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Features out, and the two styles taken out of them: [N, 2·inputs], [N, 2·channels]."""
         x = self.conv_1(x)
         x = ops.leaky_relu(x + tf.cast(self.bias_1, x.dtype))
         x, style_1 = ops.split_style(x)  # [N, 2C]: mean and deviation per channel
         x = self.conv_2(ops.blur(x))  # [N, H/2, W/2, channels]
         x = ops.leaky_relu(x + tf.cast(self.bias_2, x.dtype))
         x, style_2 = ops.split_style(x)
-        return x, self.to_w_1(style_1) + self.to_w_2(style_2)
+        return x, style_1, style_2
 
     def get_config(self):
         return super().get_config() | {
@@ -122,6 +127,21 @@ class Encoder(keras.Model):
             features, share = block(features)
             w = w + share
         return w
+
+    def long_features(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
+        """All styles that `call` sums into w, side by side: [N, Σ 2C]; arguments as there."""
+        level = self.levels - 1 if level is None else level
+        first = self.levels - 1 - level
+        features, *styles = self.blocks[first].styled(self.features(x, first))
+        if first < self.levels - 1:
+            coarser = self.features(ops.downsample2(x), first + 1)
+            features, styles = ops.lerp(coarser, features, blend), [s * blend for s in styles]
+        for block in self.blocks[first + 1 :]:
+            features, *pair = block.styled(features)
+            styles += pair
+        return tf.concat(styles, axis=1)
 
     def features(self, x: tf.Tensor, block: int) -> tf.Tensor:
         """Image → the features that `block` takes. The released model has leaky ReLU twice."""

@@ -55,7 +55,9 @@ class MLPEncoder(keras.Model):
         ops.check_shape("x", x, self.image_size, self.image_size, self.image_channels)
         return ops.leaky_relu(self.output_layer(self.long_features(x)), self.output_slope)
 
-    def long_features(self, x: tf.Tensor) -> tf.Tensor:
+    def long_features(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
         """The second hidden layer after its activation: the paper's *long* features [N, hidden]."""
         x = tf.reshape(x, [-1, self.hidden_1.inputs])
         return ops.leaky_relu(self.hidden_2(ops.leaky_relu(self.hidden_1(x))))

@@ -20,7 +20,7 @@ from alae_tf.official.weights import (
     load_weights,
     read_weights,
 )
-from alae_tf.runs.checkpoint import load_ema
+from alae_tf.runs.checkpoint import load_networks
 from alae_tf.training.step import UPDATES, Draw, Iteration, Trainer
 
 ZERO_GRADIENT = "G/decode_block.0.bias_1"  # its step is the sign of rounding noise (see `verify`)
@@ -118,7 +118,7 @@ def forward_model(file: Mapping[str, np.ndarray], meta: Mapping, run_dir) -> ALA
         alae = build_alae(config)
         load_weights(alae, subset(file, "weights/"))
         return alae
-    own, alae, _ = load_ema(run_dir, precision="float32")
+    own, alae, _ = load_networks(run_dir, precision="float32")
     wrong = differences(own, config, f"--run_dir={run_dir}", "this file")
     if wrong:
         raise OfficialError("numbers of other networks:\n  " + "\n  ".join(wrong))

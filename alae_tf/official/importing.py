@@ -14,8 +14,8 @@ import numpy as np
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.files import PARTIAL
-from alae_tf.official.pytorch_file import read_pytorch
 from alae_tf.official.weights import OfficialError, differences, load_weights
+from alae_tf.pytorch_file import read_pytorch
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training.saver import training_variables

@@ -24,10 +24,15 @@ from alae_tf.errors import CheckpointError, printable
 from alae_tf.files import write_atomic
 from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.networks.names import named_variables
-from alae_tf.runs.directory import CONFIG, existing_run
+from alae_tf.runs.directory import (
+    CONFIG,
+    FOLDER,
+    checkpoint_numbers,
+    existing_run,
+    list_checkpoints,
+)
 from alae_tf.runs.npz import read_npz
 
-FOLDER = "checkpoints"
 # What a state must hold: a test of the value, and what is right.
 STATE: dict[str, tuple[Callable[[typing.Any], bool], str]] = {
     "images_seen": (lambda v: type(v) is int and v >= 0, "a number of images"),
@@ -48,7 +53,7 @@ STATE: dict[str, tuple[Callable[[typing.Any], bool], str]] = {
     "summed": (lambda v: type(v) is int and v >= 0, "a number of iterations"),
 }
 LOADED = ("images_seen", "level", "blend")  # without them a model cannot be loaded
-PATTERN = re.compile(r"images-(\d{12})\.npz")
+WEIGHTS = {"ema": "ema", "raw": "alae"}  # how names of variables begin
 
 
 class NonFiniteError(ArithmeticError):
@@ -85,14 +90,6 @@ def save(
     for old in list_checkpoints(run_dir)[:-keep]:
         old.unlink(missing_ok=True)
     return path
-
-
-def list_checkpoints(run_dir: str | Path) -> list[Path]:
-    """The checkpoints of a run, the oldest first."""
-    folder = Path(run_dir) / FOLDER
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if PATTERN.fullmatch(path.name))
 
 
 def read(
@@ -152,6 +149,23 @@ def read_newest(
     return None
 
 
+def read_one(
+    run_dir: str | Path, images_seen: int
+) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]]:
+    """The checkpoint at a number of images: (path, entries, state).
+
+    Raises:
+        CheckpointError: it is not there, or cannot be read.
+    """
+    paths = dict(zip(checkpoint_numbers(run_dir), list_checkpoints(run_dir), strict=True))
+    if images_seen not in paths:
+        raise CheckpointError(
+            f"--run_dir={run_dir}: no checkpoint at {images_seen} images; it has "
+            f"{', '.join(map(str, paths)) or 'none'}."
+        )
+    return paths[images_seen], *read(paths[images_seen])
+
+
 def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.ndarray]) -> None:
     """Writes the entries into the variables, all or none.
 
@@ -188,21 +202,29 @@ def restore(
     return state
 
 
-def load_ema(
-    run_dir: str | Path, precision: str | None = None
+def load_networks(
+    run_dir: str | Path,
+    precision: str | None = None,
+    checkpoint: int | None = None,
+    weights: str = "ema",
 ) -> tuple[Config, ALAE, dict[str, typing.Any]]:
-    """The EMA weights of a run's newest checkpoint.
+    """The networks of a run.
 
     Args:
         run_dir: the run's directory.
         precision: to compute in; default: the run's.
+        checkpoint: images seen at the checkpoint to take; default: the newest one that is whole.
+        weights: "ema", or "raw": as the last step left them.
 
     Returns:
         (config, networks, state); the state has `level`, `blend` and `images_seen`.
 
     Raises:
-        CheckpointError: `run_dir` is no run directory, or has no checkpoint that can be read.
+        CheckpointError: `run_dir` is no run directory, or has no such checkpoint that can be read.
+        ValueError: other weights.
     """
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights: got {weights!r}, expected {' or '.join(WEIGHTS)}")
     run_dir = existing_run(run_dir)
     path = run_dir / CONFIG
     try:
@@ -210,15 +232,17 @@ def load_ema(
         config = config.replace(precision=precision or config.precision)
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
-    found = read_newest(run_dir)
+    found = read_newest(run_dir) if checkpoint is None else read_one(run_dir, checkpoint)
     if found is None:
         raise CheckpointError(f"--run_dir={run_dir}: it has no checkpoint yet; train it first.")
-    checkpoint, entries, state = found
+    file, entries, state = found
     if state["level"] >= config.levels:
         raise CheckpointError(
-            f"{checkpoint}: is of level {state['level']}, and {path} has {config.levels} levels."
+            f"{file}: is of level {state['level']}, and {path} has {config.levels} levels."
         )
-    alae = build_alae(config)
-    ema = {name: value for name, value in entries.items() if name.startswith("ema/")}
-    assign(dict(named_variables(alae, "ema")), ema)
+    alae, prefix = build_alae(config), WEIGHTS[weights]
+    chosen = {name: value for name, value in entries.items() if name.startswith(f"{prefix}/")}
+    if not chosen:
+        raise CheckpointError(f"{file}: holds no {weights} weights.")
+    assign(dict(named_variables(alae, prefix)), chosen)
     return config, alae, state

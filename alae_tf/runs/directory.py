@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -30,6 +31,9 @@ CHANGEABLE = (
     "keep_checkpoints",
     "sample_images",
     "log_images",
+    "evaluate_images",
+    "evaluate_metrics",
+    "evaluate_count",
     "data",  # the set may have moved; its number of images must be the same
     "batch_by_level",  # after running out of memory
     "accumulate",
@@ -40,6 +44,8 @@ CHANGEABLE = (
 
 
 CONFIG = "config.cfg"
+FOLDER = "checkpoints"
+PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
 def existing_run(run_dir: str | Path) -> Path:
@@ -52,6 +58,19 @@ def existing_run(run_dir: str | Path) -> Path:
     if not (path / CONFIG).is_file():
         raise CheckpointError(f"--run_dir={run_dir}: no run directory (it has no {CONFIG}).")
     return path
+
+
+def list_checkpoints(run_dir: str | Path) -> list[Path]:
+    """The checkpoints of a run, the oldest first."""
+    folder = Path(run_dir) / FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if PATTERN.fullmatch(path.name))
+
+
+def checkpoint_numbers(run_dir: str | Path) -> list[int]:
+    """Images seen at each of `list_checkpoints`."""
+    return [int(path.stem.partition("-")[2]) for path in list_checkpoints(run_dir)]
 
 
 class RunTakenError(AlaeError):
@@ -71,7 +90,7 @@ class RunDirectory:
         self.path = Path(os.path.expanduser(path))
         self.config_path = self.path / CONFIG
         self.metrics = Metrics(self.path / "metrics.csv")
-        self.checkpoints = self.path / "checkpoints"
+        self.checkpoints = self.path / FOLDER
         self.samples = self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
         self.lock_path = self.path / ".lock"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -23,6 +23,9 @@ from alae_tf.training.sampler import Sampler
 from alae_tf.training.saver import Saver
 from alae_tf.training.strategy import all_gather, is_chief, make_strategy, workers
 
+# Values by name of a model, and their names; made of the images before any work.
+Measure = Callable[[Autoencoder], dict[str, float]]
+MakeMeasure = Callable[[Source], tuple[Measure, Sequence[str]]]
 SAID = 1.05  # a run that its last batch makes longer than by this is told
 
 
@@ -31,6 +34,7 @@ def train(
     directory: RunDirectory,
     resume: str = "auto",
     finished: Callable[[Autoencoder, Source], None] | None = None,
+    make_measure: MakeMeasure | None = None,
 ) -> int:
     """Trains, or goes on training, until the config's epochs are over.
 
@@ -39,6 +43,8 @@ def train(
         directory: where.
         resume: as of `RunDirectory.check`.
         finished: called by the chief with the EMA weights and the images once the run is over.
+        make_measure: called by the chief with the images before any work; what it returns is
+            called with the EMA weights every --evaluate_images, and tells values by name.
 
     Returns:
         The exit code: 0 done; 1 stopped by an error, told on stderr; 128 + n stopped by signal n
@@ -53,7 +59,10 @@ def train(
     if chief:
         directory.check(config, resume)
     source = open_data(config)
+    measure = None
     if chief:
+        if make_measure is not None and config.evaluate_images:
+            measure = make_measure(source)
         directory.open()
         device = tf.config.list_logical_devices()[-1].device_type
         tell(
@@ -62,7 +71,7 @@ def train(
         )
     with contextlib.closing(directory):
         try:
-            run = Run(config, directory, source, strategy)
+            run = Run(config, directory, source, strategy, measure)
         except tf.errors.ResourceExhaustedError as error:
             first = str(error).splitlines()[0]
             return failed(f"out of memory for the networks alone; make them smaller ({first}).")
@@ -142,7 +151,8 @@ class LostImages(Exception):
 class Run:
     """A run on its way.
 
-    Args: as of `train`; strategy: over which the step is distributed.
+    Args: as of `train`; strategy: over which the step is distributed; measure: what
+        `make_measure` returned.
 
     Attributes:
         chief: whether this process writes the run's files.
@@ -157,7 +167,9 @@ class Run:
         directory: RunDirectory,
         source: Source,
         strategy: tf.distribute.Strategy,
+        measure: tuple[Measure, Sequence[str]] | None = None,
     ):
+        self._measure, self._measured = measure or (None, ())
         self.config, self.directory = config, directory
         self.chief, self.workers = is_chief(strategy), workers(strategy)
         self.iterations = Iterations(config, source, strategy)
@@ -190,7 +202,7 @@ class Run:
             )
         self.directory.sweep()
         self.directory.write_config(self.config, run.images_seen)
-        self.recorder.open()
+        self.recorder.open(self._measured)
 
     def go(self, interrupt: Interrupt) -> bool:
         """Iterates until the end (True) or until asked to stop (False), and saves."""
@@ -248,12 +260,21 @@ class Run:
         def due(every: int) -> bool:
             return before // every != self.iterations.images_seen // every
 
+        if self._measure is not None and due(self.config.evaluate_images):
+            self.measure()
         if due(self.config.log_images):
             self.recorder.row()
         if due(self.config.sample_images):
             self.draw()
         if self.saver.due:
             self.save()
+
+    def measure(self) -> None:
+        """How good the EMA weights are at this moment."""
+        assert self._measure is not None
+        self.sampler.model.blend = self.iterations.blend
+        self.sampler.model.images_seen = self.iterations.images_seen
+        self.recorder.measured(self._measure(self.sampler.model))
 
     def draw(self) -> None:
         """The pictures of this moment."""

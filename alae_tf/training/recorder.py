@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -31,16 +32,20 @@ class Recorder:
         self._events = Events(directory.tensorboard)
         self._bar = tqdm(disable=True)
         self._since, self._images = time.monotonic(), 0
+        self._measured: dict[str, float] = {}  # since the row before
 
-    def open(self) -> None:
+    def open(self, measured: Sequence[str] = ()) -> None:
         """Begins to record. What the directory holds beyond the run's `images_seen` is dropped,
         since it will be recorded again.
+
+        Args:
+            measured: names of what `measured` will tell.
 
         Raises:
             OSError: it cannot be written.
         """
         run = self._run
-        self._directory.metrics.rewind(run.images_seen)
+        self._directory.metrics.rewind(run.images_seen, measured)
         with full_disk_as_such():
             self._events.open(run.images_seen)
         self._bar = tqdm(
@@ -61,6 +66,11 @@ class Recorder:
         self._images += images
         self._bar.update(images)
 
+    def measured(self, values: Mapping[str, float]) -> None:
+        """Records what the run measured of itself, for the next row too."""
+        self._measured |= values
+        self._reach(lambda: self._events.scalars(self._run.images_seen, values))
+
     def row(self) -> dict[str, float] | None:
         """Records the means since the row before, and returns them; None if there are none."""
         run = self._run
@@ -80,7 +90,8 @@ class Recorder:
         scale = run.trainer.loss_scale
         extra = {} if scale is None else {"loss_scale": scale.value.numpy()}
 
-        self._directory.metrics.add(row)
+        self._directory.metrics.add(row | self._measured)
+        self._measured = {}
 
         def write() -> None:
             self._directory.metrics.write()

@@ -16,8 +16,8 @@ from alae_tf.files import Lock
 from alae_tf.networks.alae import build_alae
 from alae_tf.official import goldens, importing
 from alae_tf.official.__main__ import main
-from alae_tf.official.pytorch_file import read_pytorch
 from alae_tf.official.weights import table
+from alae_tf.pytorch_file import read_pytorch
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop

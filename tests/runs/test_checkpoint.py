@@ -100,10 +100,10 @@ def test_restore_of_nothing(trainer, tmp_path):
 
 def test_ema_of_no_run(tmp_path):
     with pytest.raises(checkpoint.CheckpointError, match="it has no config.cfg"):
-        checkpoint.load_ema(tmp_path)
+        checkpoint.load_networks(tmp_path)
     (tmp_path / "config.cfg").write_text("--levels=2\n")
     with pytest.raises(checkpoint.CheckpointError, match="no checkpoint yet"):
-        checkpoint.load_ema(tmp_path)
+        checkpoint.load_networks(tmp_path)
 
 
 def test_a_disk_that_fails_to_read_is_not_taken_for_a_torn_file(trainer, tmp_path, monkeypatch):
@@ -187,4 +187,4 @@ def test_a_level_that_the_config_has_not(trainer, small_mlp, tmp_path):
     checkpoint.save(training_variables(trainer), tmp_path, state(8) | {"level": 3}, keep=2)
     (tmp_path / "config.cfg").write_text(small_mlp.to_flagfile())
     with pytest.raises(checkpoint.CheckpointError, match="is of level 3, and .* has 1 levels"):
-        checkpoint.load_ema(tmp_path)
+        checkpoint.load_networks(tmp_path)

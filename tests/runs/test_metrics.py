@@ -63,3 +63,24 @@ def test_rows_wait_until_they_can_be_written(tmp_path):
     metrics.rewind(0)
     write(metrics, 20)
     assert [row["images_seen"] for row in metrics.rows()] == ["10", "20"]
+
+
+def test_columns_that_a_run_adds(tmp_path):
+    """Rows before have empty cells; columns that are not added any more are kept."""
+    metrics = Metrics(tmp_path / "metrics.csv")
+    metrics.rewind(0)
+    write(metrics, 10)
+    metrics.rewind(10, ["psnr", "fd"])
+    metrics.add(row(20, psnr=12.5))
+    metrics.write()
+    metrics.rewind(20, ["ssim"])
+    metrics.add(row(30, ssim=0.5))
+    metrics.write()
+    rows = metrics.rows()
+    assert [(r["psnr"], r["fd"], r["ssim"]) for r in rows] == [
+        ("", "", ""),
+        ("12.5", "", ""),
+        ("", "", "0.5"),
+    ]
+    assert metrics.path.read_text().startswith(HEADER + ",psnr,fd,ssim\n")
+    assert list(tmp_path.iterdir()) == [metrics.path]

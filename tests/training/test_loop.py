@@ -282,3 +282,40 @@ def test_a_directory_that_was_made_anew_is_left_to_the_other_run(
     other.close()
     assert "was made anew, and another process has taken it" in capsys.readouterr().err
     assert sorted(path.name for path in run_dir.iterdir()) == [".lock", "config.cfg"]
+
+
+def test_a_run_measures_itself(small_mlp, tmp_path, one_device):
+    """Every 24 images, into the row that follows; the model is the one of that moment."""
+    config = small_mlp.replace(
+        data="mnist5k:", image_size=28, epochs=0.01, log_images=16, flip=False, evaluate_images=24
+    )
+    seen = []
+
+    def make_measure(source):
+        assert len(source) == 4500
+
+        def measure(model):
+            seen.append(model.images_seen)
+            return {"value": float(model.images_seen)}
+
+        return measure, ["value"]
+
+    assert loop.train(config, RunDirectory(tmp_path), make_measure=make_measure) == 0
+    assert seen == [24, 48]
+    rows = RunDirectory(tmp_path).metrics.rows()
+    assert [(row["images_seen"], row["value"]) for row in rows] == [
+        ("16", ""),
+        ("32", "24"),
+        ("48", "48"),
+    ]
+
+
+def test_a_measure_that_cannot_be_had_is_told_before_any_work(small_mlp, tmp_path, one_device):
+    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False, evaluate_images=24)
+
+    def make_measure(source):
+        raise ConfigError("--evaluate_metrics=fid: no weights")
+
+    with pytest.raises(ConfigError, match="no weights"):
+        loop.train(config, RunDirectory(tmp_path / "run"), make_measure=make_measure)
+    assert not (tmp_path / "run").exists()

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from alae_tf.official.pytorch_file import PytorchFileError, Skipped, read_pytorch
+from alae_tf.pytorch_file import PytorchFileError, Skipped, read_pytorch
 from tests.official.pth_writer import Code, call, code, name, storage, tensor, write
 from tests.paths import GOLDENS
 

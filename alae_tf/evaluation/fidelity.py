@@ -1,0 +1,33 @@
+"""Distances between real and made images by their features: fid, kid, fd_*, kd_*, precision …"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alae_tf.evaluation import distances
+from alae_tf.evaluation.samples import Samples
+
+
+def frechet(samples: Samples, kind: str, network: str) -> float:
+    """Fréchet distance of the images of a kind from the real ones; 0 is best."""
+    return distances.frechet(samples.features("real", network), samples.features(kind, network))
+
+
+def kernel(samples: Samples, kind: str, network: str) -> float:
+    """Kernel distance of the images of a kind from the real ones; 0 is best, below it is chance."""
+    real, made = samples.features("real", network), samples.features(kind, network)
+    return distances.kernel(real, made, samples.protocol.seed)
+
+
+def precision(samples: Samples) -> float:
+    """Share of generated images within the manifold of the real ones, in [0, 1]."""
+    return distances.covered(_features(samples, "generated"), _features(samples, "real"))
+
+
+def recall(samples: Samples) -> float:
+    """Share of real images within the manifold of the generated ones, in [0, 1]."""
+    return distances.covered(_features(samples, "real"), _features(samples, "generated"))
+
+
+def _features(samples: Samples, kind: str) -> np.ndarray:
+    return samples.features(kind, "lpips")

@@ -1,0 +1,69 @@
+"""Perceptual path length (Karras et al. 2019; the paper's Table 6): how smoothly images follow
+their codes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alae_tf.evaluation.samples import PART, Samples
+
+EPSILON = 1e-4
+KEPT = (1, 99)  # percentiles; distances beyond them are left out
+PAIRS = 10_000  # at most
+
+
+def path_length(samples: Samples, space: str, where: str) -> float:
+    """Mean LPIPS between images of two codes ε apart, divided by ε².
+
+    As published: codes are mixed linearly in w and spherically in z; both images of a pair have
+    the same noise; the lowest and the highest hundredth are left out.
+
+    Args:
+        samples: what is measured; its `count` pairs, 10,000 at most.
+        space: "w" or "z".
+        where: "full": anywhere between the two codes; "end": at the first.
+    """
+    network, model, protocol = samples.network("lpips"), samples.model, samples.protocol
+    count = min(samples.count, PAIRS)
+    samples.counts["pairs"] = count
+    z = model.sample_z(2 * count, protocol.seed)
+    t = np.zeros(count) if where == "end" else np.random.default_rng(protocol.seed).random(count)
+    distances = []
+    for start in range(0, count, PART):
+        stop = min(start + PART, count)
+        a, b, at = z[start:stop], z[count + start : count + stop], t[start:stop, None]
+        if space == "z":
+            pair = [model.map(slerp(a, b, at + step)) for step in (0.0, EPSILON)]
+        else:
+            a, b = model.map(a), model.map(b)
+            pair = [(a + (b - a) * (at + step)).astype(np.float32) for step in (0.0, EPSILON)]
+        drawn = [samples.decode(model.truncate(w, protocol.psi), start, floats=True) for w in pair]
+        if protocol.crop:
+            drawn = [middle(images) for images in drawn]
+        distances.append(network.distance(*drawn) / EPSILON**2)
+    values = np.concatenate(distances)
+    low, high = (
+        np.percentile(values, KEPT[0], method="lower"),
+        np.percentile(values, KEPT[1], method="higher"),
+    )
+    return float(values[(values >= low) & (values <= high)].mean())
+
+
+def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """From a to b along the sphere, both normalised: [N, d], [N, d], [N, 1] → [N, d].
+
+    F normalises its z, so that the length does not matter.
+    """
+    a, b = (x.astype(np.float64) for x in (a, b))
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    along = (a * b).sum(axis=1, keepdims=True)
+    across = b - along * a
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-12)
+    angle = t * np.arccos(np.clip(along, -1.0, 1.0))
+    return (a * np.cos(angle) + across * np.sin(angle)).astype(np.float32)
+
+
+def middle(images: np.ndarray) -> np.ndarray:
+    """StyleGAN's crop of aligned faces: rows from 3/8 to 7/8, columns from 1/4 to 3/4."""
+    side = images.shape[1]
+    return images[:, side * 3 // 8 : side * 7 // 8, side // 4 : side * 3 // 4]

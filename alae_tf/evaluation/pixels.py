@@ -1,0 +1,33 @@
+"""How near reconstructions are to their images: PSNR, SSIM, LPIPS. ALAE keeps style, not pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from alae_tf.evaluation.samples import Samples
+
+WINDOW = 11  # pixels, of SSIM; less in smaller images
+
+
+def psnr(samples: Samples) -> float:
+    """Mean peak signal-to-noise ratio in dB."""
+    return _mean(samples, "psnr", lambda a, b: tf.image.psnr(a, b, 255).numpy())
+
+
+def ssim(samples: Samples) -> float:
+    """Mean structural similarity (Wang et al. 2004) in [−1, 1]: Gaussian window, σ 1.5."""
+    window = min(WINDOW, samples.model.resolution)
+    return _mean(samples, "ssim", lambda a, b: tf.image.ssim(a, b, 255, filter_size=window).numpy())
+
+
+def lpips(samples: Samples) -> float:
+    """Mean LPIPS (VGG, v0.1) between image and reconstruction."""
+    return _mean(samples, "lpips", samples.network("lpips").distance)
+
+
+def _mean(samples: Samples, about: str, measure: Callable) -> float:
+    values = np.concatenate([measure(real, made) for real, made in samples.pairs(about)])
+    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("inf")

@@ -1,0 +1,285 @@
+"""The metrics by name, and `evaluate`, which training, the command and Python share."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib
+import importlib.metadata
+import time
+import typing
+from collections.abc import Callable, Iterable
+
+from alae_tf import __version__
+from alae_tf.evaluation.weights import EvaluationError
+
+if typing.TYPE_CHECKING:  # names are checked before TensorFlow is imported
+    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.data import Source
+    from alae_tf.evaluation.samples import Protocol
+
+LOWER, HIGHER = "lower", "higher"
+FEWEST = {"precision": 4, "recall": 4}  # images; others need 2
+
+
+class Metric(typing.NamedTuple):
+    """One metric, or several that are computed together.
+
+    Attributes:
+        better: "lower" or "higher" values.
+        about: what it tells, in a line.
+        function: "module.name" in this package, called with `Samples` and `arguments`; it returns
+            a number, or a dict of numbers by name.
+        arguments: further ones.
+        network: feature network that it needs.
+        labels: whether it needs labels and held-out images.
+        parts: names of its values, if it has several.
+    """
+
+    better: str
+    about: str
+    function: str
+    arguments: tuple[str, ...] = ()
+    network: str | None = None
+    labels: bool = False
+    parts: tuple[str, ...] = ()
+
+
+def _distances() -> dict[str, Metric]:
+    """fid, kid, fd_* and kd_*, of generated and of reconstructed images."""
+    found = {}
+    for kind, ending in (("generated", ""), ("reconstructed", "_reconstruction")):
+        for name, network in (("id", "inception"), ("d_lpips", "lpips"), ("d_digits", "digits")):
+            for letter, function, of in (("f", "frechet", "Fréchet"), ("k", "kernel", "kernel")):
+                if letter + name == "kd_digits":
+                    continue
+                found[f"{letter}{name}{ending}"] = Metric(
+                    LOWER,
+                    f"{of} distance of {kind} images, {network} features",
+                    f"fidelity.{function}",
+                    (kind, network),
+                    network,
+                    labels=network == "digits",
+                )
+    return found
+
+
+METRICS: dict[str, Metric] = {
+    "representation": Metric(
+        HIGHER,
+        "1-NN and linear SVM on E's features, on pixels and on their principal components",
+        "representation.representation",
+        labels=True,
+        parts=tuple(
+            f"{kind}_{features}"
+            for features in ("short", "long", "pixels", "pca")
+            for kind in ("1nn", "svm")
+        ),
+    ),
+    **_distances(),
+    "precision": Metric(
+        HIGHER,
+        "share of generated images within the real ones' manifold, LPIPS features",
+        "fidelity.precision",
+        network="lpips",
+    ),
+    "recall": Metric(
+        HIGHER,
+        "share of real images within the generated ones' manifold, LPIPS features",
+        "fidelity.recall",
+        network="lpips",
+    ),
+    **{
+        f"ppl_{space}_{where}": Metric(
+            LOWER,
+            f"perceptual path length in {space}, {where}",
+            "path_length.path_length",
+            (space, where),
+            "lpips",
+        )
+        for space in "wz"
+        for where in ("full", "end")
+    },
+    "lpips_reconstruction": Metric(
+        LOWER, "LPIPS between image and reconstruction", "pixels.lpips", network="lpips"
+    ),
+    "psnr": Metric(HIGHER, "peak signal-to-noise ratio of reconstructions, dB", "pixels.psnr"),
+    "ssim": Metric(HIGHER, "structural similarity of reconstructions", "pixels.ssim"),
+    "latent_cycle": Metric(
+        LOWER, "error of E(G(w)) relative to the spread of w", "cycle.latent_cycle"
+    ),
+    "same_digit": Metric(
+        HIGHER,
+        "share of reconstructions that a classifier reads as their class",
+        "same_digit.same_digit",
+        network="digits",
+        labels=True,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One value, with all that it depends on.
+
+    Attributes:
+        metric: its name; of several together "representation/1nn_short".
+        value: the number.
+        better: "lower" or "higher".
+        protocol: as `Protocol`, a dict.
+        data: URI of the images.
+        counts: images by kind.
+        networks: feature networks, name → SHA-256 of the weights, and the classifier's accuracy.
+        model: what was measured: run directory, images_seen, level, blend, weights.
+        seconds: that it took, what others had computed before it not counted.
+        versions: of packages.
+        date: UTC.
+    """
+
+    metric: str
+    value: float
+    better: str
+    protocol: dict[str, typing.Any]
+    data: str
+    counts: dict[str, int]
+    networks: dict[str, typing.Any]
+    model: dict[str, typing.Any]
+    seconds: float
+    versions: dict[str, str]
+    date: str
+
+
+def check_names(names: Iterable[str], flag: str = "--metrics") -> list[str]:
+    """The names, each once.
+
+    Args:
+        names: of metrics.
+        flag: by which they were given.
+
+    Raises:
+        EvaluationError: one is not known; lists those that are.
+    """
+    names = list(dict.fromkeys(names))
+    for name in names:
+        if name not in METRICS:
+            raise EvaluationError(
+                f"{flag}={','.join(names)}: {name!r} is none of {', '.join(METRICS)}."
+            )
+    if not names:
+        raise EvaluationError(f"{flag}: name some of {', '.join(METRICS)}.")
+    return names
+
+
+def value_names(names: Iterable[str]) -> list[str]:
+    """Names of the values that metrics tell: "psnr", "representation/1nn_short"."""
+    return [
+        f"{name}/{part}" if part else name
+        for name in names
+        for part in METRICS[name].parts or ("",)
+    ]
+
+
+def open_networks(
+    names: Iterable[str],
+    source: Source,
+    protocol: Protocol,
+    resolution: int,
+    given: dict[str, typing.Any] | None = None,
+) -> dict[str, typing.Any]:
+    """Tells before long work whether all can be measured.
+
+    Args:
+        names: of metrics.
+        source, protocol: as of `Samples`.
+        resolution: of the images.
+        given: networks that there are already.
+
+    Returns:
+        The feature networks that the metrics need, by name.
+
+    Raises:
+        EvaluationError: no labels, too few images, or a file of weights is not there.
+    """
+    from alae_tf.evaluation import samples
+
+    test, networks = source.held_out, dict(given or {})
+    count = samples.count_images(source, protocol)
+    for name in names:
+        metric = METRICS[name]
+        if metric.labels and (source.labels is None or test is None or test.labels is None):
+            raise EvaluationError(
+                f"--metrics={name}: needs labelled images, some of them held out, which "
+                f"--data={source.uri} has not."
+            )
+        if count < FEWEST.get(name, 2):
+            raise EvaluationError(f"--images={count}: {name} needs {FEWEST.get(name, 2)} at least.")
+        if metric.network and metric.network not in networks:
+            networks[metric.network] = samples.load_network(metric.network, source, resolution)
+    return networks
+
+
+def evaluate(
+    model: Autoencoder,
+    source: Source,
+    names: Iterable[str],
+    protocol: Protocol | None = None,
+    networks: dict[str, Callable] | None = None,
+    about: dict[str, typing.Any] | None = None,
+    progress: bool = False,
+    tell: Callable[[Result], None] | None = None,
+) -> list[Result]:
+    """Measures a model.
+
+    Args:
+        model, source, protocol, networks, progress: as of `Samples`.
+        names: of metrics, see `METRICS`.
+        about: the run and its weights, for the results.
+        tell: called with each result as soon as it is there.
+
+    Raises:
+        EvaluationError: a name is not known, or what it needs is not there; before long work.
+        DataError: an image cannot be read.
+    """
+    from alae_tf.evaluation.samples import Protocol, Samples
+
+    names, protocol = check_names(names), protocol or Protocol()
+    networks = open_networks(names, source, protocol, model.resolution, networks)
+    samples = Samples(model, source, protocol, networks, progress)
+    results = []
+    for name in names:
+        metric, started = METRICS[name], time.perf_counter()
+        module, _, function = metric.function.partition(".")
+        measure = getattr(importlib.import_module(f"alae_tf.evaluation.{module}"), function)
+        samples.counts.clear()
+        found = measure(samples, *metric.arguments)
+        values = found if isinstance(found, dict) else {"": found}
+        for part, value in values.items():
+            result = Result(
+                metric=f"{name}/{part}" if part else name,
+                value=float(value),
+                better=metric.better,
+                protocol=dataclasses.asdict(samples.protocol),
+                data=source.uri,
+                counts=dict(samples.counts),
+                networks=samples.about(metric.network),
+                model={
+                    **(about or {}),
+                    "images_seen": model.images_seen,
+                    "level": model.level,
+                    "blend": float(model.blend),
+                    "resolution": model.resolution,
+                },
+                seconds=round(time.perf_counter() - started, 3),
+                versions=versions(),
+                date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            )
+            results.append(result)
+            if tell is not None:
+                tell(result)
+    return results
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a value depends on."""
+    packages = ("tensorflow", "keras", "numpy", "scikit-learn")
+    return {"alae-tf": __version__, **{p: importlib.metadata.version(p) for p in packages}}

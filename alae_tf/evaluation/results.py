@@ -1,0 +1,73 @@
+"""results.jsonl: a line a value, and the table that people read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from alae_tf.evaluation.registry import Result
+
+FILE = "results.jsonl"
+SHARES = ("representation/", "precision", "recall", "same_digit")  # told in per cent
+
+
+def append(path: Path, result: Result) -> None:
+    """Adds a line; one that a kill cut short stays alone on its own.
+
+    Raises:
+        OSError: the disk is full, away or write-protected.
+    """
+    with open(path, "a+b") as file:
+        file.seek(0, 2)
+        if file.tell():
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(dataclasses.asdict(result)).encode() + b"\n")
+
+
+def read(path: Path) -> list[Result]:
+    """The whole lines of a file; none where there is none."""
+    if not path.is_file():
+        return []
+    results, names = [], {field.name for field in dataclasses.fields(Result)}
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            values = json.loads(line)
+            results.append(Result(**{name: values[name] for name in names}))
+        except (ValueError, KeyError, TypeError):
+            continue  # cut short, or of another version
+    return results
+
+
+def table(results: Sequence[Result]) -> str:
+    """The values, a row a metric, and a column for each checkpoint if there are several."""
+    seen = list(dict.fromkeys(result.model["images_seen"] for result in results))
+    metrics = list(dict.fromkeys(result.metric for result in results))
+    values = {(result.metric, result.model["images_seen"]): result for result in results}
+    heads = [f"{s:,} images" if s is not None else "value" for s in seen]
+    rows = [["metric", *heads, "better", "measured on"]]
+    for name in metrics:
+        of = [values.get((name, s)) for s in seen]
+        first = next(result for result in of if result is not None)
+        counted = ", ".join(f"{count:,} {kind}" for kind, count in first.counts.items())
+        rows.append([name, *map(_text, of), first.better, counted])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            text.rjust(width) if 0 < i <= len(seen) else text.ljust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _text(result: Result | None) -> str:
+    if result is None:
+        return "–"
+    if result.metric.startswith(SHARES):
+        return f"{100 * result.value:.2f} %"
+    return f"{result.value:.4g}"

@@ -1,0 +1,73 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from alae_tf.evaluation import path_length
+from alae_tf.evaluation.samples import Protocol
+
+A = np.random.default_rng(0).normal(size=(8, 16))
+
+
+class Linear:
+    """A linear generator, w = 2z, whose images have 16 values."""
+
+    def sample_z(self, count, seed):
+        return np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
+
+    def map(self, z):
+        return 2 * z
+
+    def truncate(self, w, psi):
+        return w * psi
+
+
+def samples(**protocol):
+    """Distance: squared, so that a linear generator has the same length everywhere."""
+    network = SimpleNamespace(distance=lambda a, b: ((a - b) ** 2).sum(axis=1))
+    return SimpleNamespace(
+        model=Linear(),
+        protocol=Protocol(**protocol),
+        count=200,
+        counts={},
+        network=lambda name: network,
+        decode=lambda w, start, floats: w.astype(np.float64) @ A,
+    )
+
+
+@pytest.mark.parametrize("where", ["full", "end"])
+def test_path_length_of_a_linear_generator(where):
+    """|(b − a)·2A|² of each pair, whatever t; then without the lowest and the highest hundredth."""
+    z = Linear().sample_z(400, 0).astype(np.float64)
+    exact = np.sort((((z[200:] - z[:200]) @ (2 * A)) ** 2).sum(axis=1))
+    mine = samples()
+    value = path_length.path_length(mine, "w", where)
+    assert value == pytest.approx(exact[1:-1].mean(), rel=1e-3)
+    assert mine.counts == {"pairs": 200}
+    assert path_length.path_length(samples(psi=0.5), "w", where) == pytest.approx(value / 4, 1e-3)
+
+
+def test_path_length_in_z_at_the_end():
+    """Near t = 0 the path leaves a along the part of b across it, at the speed of the angle."""
+    z = Linear().sample_z(400, 0).astype(np.float64)
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (z[:200], z[200:]))
+    along = (a * b).sum(axis=1, keepdims=True)
+    across = (b - along * a) / np.sqrt(1 - along**2)
+    exact = np.sort(((np.arccos(along) * across @ (2 * A)) ** 2).sum(axis=1))
+    value = path_length.path_length(samples(), "z", "end")
+    assert value == pytest.approx(exact[1:-1].mean(), rel=2e-3)
+
+
+def test_slerp_by_hand():
+    a, b = np.array([[2.0, 0.0]]), np.array([[0.0, 5.0]])
+    half = path_length.slerp(a, b, np.array([[0.5]]))
+    np.testing.assert_allclose(half, [[0.5**0.5, 0.5**0.5]], atol=1e-6)
+    np.testing.assert_allclose(path_length.slerp(a, a, np.array([[0.3]])), [[1, 0]], atol=1e-6)
+
+
+def test_middle_is_the_published_crop():
+    """Of 8×8 pixels: rows 3 to 6, columns 2 to 5."""
+    images = np.arange(64).reshape(1, 8, 8, 1)
+    assert path_length.middle(images)[0, :, :, 0].tolist() == [
+        [row * 8 + column for column in range(2, 6)] for row in range(3, 7)
+    ]

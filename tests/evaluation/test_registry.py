@@ -1,0 +1,120 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from alae_tf.autoencoder import Autoencoder
+from alae_tf.evaluation import registry, results
+from alae_tf.evaluation.samples import Protocol
+from alae_tf.evaluation.weights import EvaluationError
+from alae_tf.networks.alae import build_alae
+from tests.evaluation.fakes import Images, Means, noise
+
+
+@pytest.fixture
+def model(small):
+    return Autoencoder(small, build_alae(small), images_seen=1234)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path / "cache"))
+
+
+def labelled():
+    labels = np.arange(40) % 2
+    images = np.where(labels[:, None, None, None] == 1, 200, 20) + noise(40) % 20
+    images = images.astype(np.uint8)
+    return Images(images, labels, Images(images[:10], labels[:10]))
+
+
+def test_values_with_all_that_they_depend_on(model, tmp_path):
+    told = []
+    found = registry.evaluate(
+        model,
+        labelled(),
+        ["psnr", "fd_lpips", "fd_lpips_reconstruction", "psnr"],
+        Protocol(images=8, seed=5),
+        {"lpips": Means()},
+        {"run_dir": "runs/a"},
+        tell=told.append,
+    )
+    assert found == told
+    assert [result.metric for result in found] == ["psnr", "fd_lpips", "fd_lpips_reconstruction"]
+    psnr, generated, reconstructed = found
+    assert psnr.counts == {"real": 8, "reconstructed": 8} and psnr.better == "higher"
+    assert generated.counts == {"real": 8, "generated": 8}
+    assert reconstructed.counts == {"real": 8, "reconstructed": 8}
+    assert generated.networks == {"lpips": {"sha256": "abc"}} and psnr.networks == {}
+    assert generated.protocol["seed"] == 5 and generated.protocol["noise"] == "random"
+    assert generated.model["images_seen"] == 1234 and generated.model["run_dir"] == "runs/a"
+    assert generated.model["resolution"] == 8
+    for result in found:
+        results.append(tmp_path / "results.jsonl", result)
+    assert results.read(tmp_path / "results.jsonl") == found
+
+
+def test_representation_tells_all_features(model):
+    found = registry.evaluate(model, labelled(), ["representation"])
+    values = {result.metric.partition("/")[2]: result.value for result in found}
+    kinds = [f"{a}_{b}" for b in ("short", "long", "pixels", "pca") for a in ("1nn", "svm")]
+    assert list(values) == kinds
+    assert values["1nn_pixels"] == values["svm_pixels"] == values["1nn_pca"] == 1.0
+    assert found[0].counts == {"train": 40, "test": 10}
+
+
+@pytest.mark.parametrize(
+    ("names", "source", "message"),
+    [
+        (["beauty"], labelled(), "'beauty' is none of representation, fid"),
+        ([], labelled(), "name some of"),
+        (["representation"], Images(noise(9), held_out=Images(noise(9))), "needs labelled images"),
+        (["precision"], Images(noise(9), held_out=Images(noise(3))), "precision needs 4"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_first(model, names, source, message):
+    with pytest.raises(EvaluationError, match=message) as error:
+        registry.evaluate(model, source, names)
+    assert error.value.exit_code == 2
+
+
+def test_every_metric_has_its_function():
+    import importlib
+
+    for name, metric in registry.METRICS.items():
+        module, _, function = metric.function.partition(".")
+        assert callable(
+            getattr(importlib.import_module(f"alae_tf.evaluation.{module}"), function)
+        ), name
+
+
+def result(metric="psnr", value=1.5, seen=10):
+    return registry.Result(
+        metric, value, "higher", {}, "d:", {"real": 3}, {}, {"images_seen": seen}, 0.1, {}, "now"
+    )
+
+
+def test_table_has_a_column_for_each_checkpoint():
+    rows = [result(), result("precision", 0.123456), result(seen=2000, value=2.25)]
+    lines = results.table(rows).splitlines()
+    assert lines[0].split() == [
+        "metric",
+        "10",
+        "images",
+        "2,000",
+        "images",
+        "better",
+        "measured",
+        "on",
+    ]
+    assert lines[1].split() == ["psnr", "1.5", "2.25", "higher", "3", "real"]
+    assert lines[2].split() == ["precision", "12.35", "%", "–", "higher", "3", "real"]
+
+
+def test_a_line_that_a_kill_cut_short_harms_no_other(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps(dataclasses.asdict(result()))[:40])
+    results.append(path, result(value=7.0))
+    assert [each.value for each in results.read(path)] == [7.0]
+    assert results.read(tmp_path / "none.jsonl") == []

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from alae_tf.autoencoder import Autoencoder
+from alae_tf.evaluation.samples import Protocol, Samples
+from alae_tf.evaluation.weights import EvaluationError
+from alae_tf.networks.alae import build_alae
+from tests.evaluation.fakes import Images, Means, noise
+
+
+@pytest.fixture
+def model(small):
+    return Autoencoder(small, build_alae(small))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path / "cache"))
+
+
+def source(count=100, seed=0):
+    return Images(noise(7), held_out=Images(noise(count, seed=seed)))
+
+
+def joined(parts):
+    return np.concatenate(list(parts))
+
+
+def test_images_of_each_kind(model):
+    samples = Samples(model, source(), Protocol(images=70, noise="const"))
+    real = joined(samples.real())
+    np.testing.assert_array_equal(real[[0, 69]], source().held_out.images[[0, 98]])
+    generated = joined(samples.generated())
+    np.testing.assert_array_equal(generated, model.generate(70, seed=0, psi=1.0))
+    made = joined(samples.reconstructed())
+    np.testing.assert_array_equal(made, model.reconstruct(real))
+    assert samples.counts == {"real": 70, "generated": 70, "reconstructed": 70}
+
+
+def test_noise_differs_between_parts_and_repeats(model):
+    for variable in model.alae.G.trainable_variables:
+        if "noise" in variable.path:
+            variable.assign(variable + 1.0)
+    samples = Samples(model, source(), Protocol(images=100, seed=3))
+    w = np.zeros((1, 8), np.float32)
+    first, second = samples.decode(w, 0, floats=True), samples.decode(w, 64, floats=True)
+    assert np.abs(first - second).max() > 1e-3
+    np.testing.assert_array_equal(first, samples.decode(w, 0, floats=True))
+
+
+def test_splits_and_fewer_images_than_asked(model):
+    assert Samples(model, source(), Protocol(images=1000)).count == 100
+    assert Samples(model, source(), Protocol(split="train")).count == 7
+    with pytest.raises(EvaluationError, match="holds no images out; measure with --split=train"):
+        Samples(model, Images(noise(5)))
+
+
+def test_real_features_are_kept_by_the_pixels_and_the_network(model, tmp_path):
+    first, second, third = Means(), Means(), Means()
+    features = Samples(model, source(), networks={"m": first}).features("real", "m")
+    assert features.shape == (100, 4)
+    again = Samples(model, source(), networks={"m": second}).features("real", "m")
+    np.testing.assert_array_equal(features, again)
+    assert (first.calls, second.calls) == (2, 0)
+    other = Samples(model, source(seed=1), networks={"m": third}).features("real", "m")
+    assert third.calls == 2 and (other != features).any()
+    for path in (tmp_path / "cache").iterdir():  # a damaged file is made anew
+        path.write_bytes(path.read_bytes()[:50])
+    fourth = Means()
+    np.testing.assert_array_equal(
+        Samples(model, source(), networks={"m": fourth}).features("real", "m"), features
+    )
+    assert fourth.calls == 2
+
+
+def test_features_are_computed_once(model):
+    net = Means()
+    samples = Samples(model, source(), networks={"m": net})
+    assert samples.features("generated", "m") is samples.features("generated", "m")
+    assert net.calls == 2

@@ -1,0 +1,108 @@
+"""The command, on a run of untrained weights."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from alae_tf import evaluate
+from alae_tf.config import Config
+from alae_tf.evaluation import results
+from alae_tf.images.picture import png
+from alae_tf.runs import checkpoint
+from alae_tf.training.saver import training_variables
+from alae_tf.training.step import Trainer
+from tests.paths import ROOT
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run of a small MLP-ALAE with two checkpoints, on mnist5k:."""
+    path = tmp_path_factory.mktemp("run")
+    config = Config(
+        architecture="mlp",
+        levels=1,
+        image_channels=1,
+        image_size=28,
+        hidden_size=8,
+        latent_size=8,
+        mapping_layers=1,
+        flip=False,
+    )
+    (path / "config.cfg").write_text(config.to_flagfile())
+    for seen in (128, 256):
+        state = {"images_seen": seen, "level": 0, "blend": 1.0}
+        checkpoint.save(training_variables(Trainer(config)), path, state, keep=2)
+    return path
+
+
+def test_values_on_the_screen_and_in_the_run(run_dir, capsys):
+    flags = [f"--run_dir={run_dir}", "--metrics=psnr,latent_cycle", "--images=20"]
+    assert evaluate.main([*flags, "--checkpoints=all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "128 images" in lines[0] and "256 images" in lines[0]
+    assert lines[1].startswith("psnr") and "20 real, 20 reconstructed" in lines[1]
+    kept = results.read(run_dir / "results.jsonl")
+    assert [(r.metric, r.model["images_seen"]) for r in kept] == [
+        ("psnr", 128),
+        ("latent_cycle", 128),
+        ("psnr", 256),
+        ("latent_cycle", 256),
+    ]
+    assert evaluate.main([*flags, "--json", "--checkpoints=256"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["value"] for each in told] == [r.value for r in kept[2:]]  # the same every time
+    assert told[0]["model"]["weights"] == "ema" and told[0]["protocol"]["noise"] == "random"
+
+
+def test_fewer_images_than_asked_are_told(run_dir, capsys):
+    flags = [f"--run_dir={run_dir}", "--metrics=psnr", "--images=100000"]
+    assert evaluate.main(flags) == 0
+    assert "--images=100000: used all 500." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--metrics=psnr,beauty"], "'beauty' is none of representation, fid"),
+        (["--metrics="], "--metrics: name some of"),
+        (["--metrics=fid"], "pt_inception-2015-12-05-6726825d.pth: not there"),
+        (["--metrics=fid", "--inception=setup.cfg"], "setup.cfg: not there"),
+        (["--data=folder:/nowhere"], "/nowhere is not a directory"),
+        (["--checkpoints=77"], "say newest, all, or some of 128, 256"),
+        (["--checkpoints=last"], "say newest, all, or some of 128, 256"),
+        (["--images=3", "--metrics=precision"], "precision needs 4 at least"),
+        (["--run_dir=/nowhere"], "--run_dir=/nowhere: no run directory"),
+        (["--metrics=psnr", "--data=folder:COLOUR"], "images of 3 channels, the model takes 1"),
+        (["--metrics=representation", "--data=folder:GREY"], "needs labelled images"),
+    ],
+)
+def test_bad_input_is_told(run_dir, tmp_path, monkeypatch, capsys, flags, message):
+    monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path / "cache"))
+    for name, channels in (("COLOUR", 3), ("GREY", 1)):
+        (tmp_path / name).mkdir()
+        for i in range(4):
+            image = np.full((28, 28, channels), i, np.uint8)
+            (tmp_path / name / f"{i}.png").write_bytes(png(image))
+    flags = [flag.replace("folder:", f"folder:{tmp_path}/") for flag in flags]
+    flags = [flag.replace(f"{tmp_path}//", "/") for flag in flags]
+    assert evaluate.main([f"--run_dir={run_dir}", *flags]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_without_checkpoints(tmp_path, capsys):
+    (tmp_path / "config.cfg").write_text(Config().to_flagfile())
+    assert evaluate.main([f"--run_dir={tmp_path}"]) == 2
+    assert "it has no checkpoint yet" in capsys.readouterr().err
+
+
+def test_wrong_flags_are_told_before_tensorflow_is_imported(run_dir):
+    code = (
+        "import sys; from alae_tf import evaluate; "
+        f"code = evaluate.main(['--run_dir={run_dir}', '--metrics=beauty']); "
+        "assert 'tensorflow' not in sys.modules; sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "'beauty' is none of" in done.stderr
