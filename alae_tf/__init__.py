@@ -10,6 +10,17 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
+def from_pretrained(name: str) -> Autoencoder:
+    """A model that the project ships, as "digits", or a folder of one.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    from alae_tf.pretrained import from_pretrained
+
+    return from_pretrained(name)
+
+
 def load_model(
     run_dir: str, checkpoint: int | None = None, weights: str = "ema", level: int | None = None
 ) -> Autoencoder:

@@ -16,11 +16,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from alae_tf import shipped
 from alae_tf.errors import ConfigError
 
-HERE = Path(__file__).parent
-# In the package if it was installed from a wheel, beside it in a clone.
-SHIPPED = HERE / "configs" if (HERE / "configs").is_dir() else HERE.parent / "configs"
+SHIPPED = shipped.folder("configs")
 DEEPEST = 16  # flagfiles within flagfiles
 
 

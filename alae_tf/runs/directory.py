@@ -18,6 +18,7 @@ import re
 import secrets
 from pathlib import Path
 
+from alae_tf import shipped
 from alae_tf.config import Config, ConfigError
 from alae_tf.errors import AlaeError, CheckpointError
 from alae_tf.files import PARTIAL, Lock, check_directory, write_atomic
@@ -49,15 +50,21 @@ PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
 def existing_run(run_dir: str | Path) -> Path:
-    """The directory of a run, which may begin with ~.
+    """The directory of a run: a path, which may begin with ~, or a shipped model as `digits` or
+    `models/digits`.
 
     Raises:
-        CheckpointError: it is none.
+        CheckpointError: it is none; lists the shipped models.
     """
     path = Path(os.path.expanduser(run_dir))
-    if not (path / CONFIG).is_file():
-        raise CheckpointError(f"--run_dir={run_dir}: no run directory (it has no {CONFIG}).")
-    return path
+    if (path / CONFIG).is_file():
+        return path
+    models = shipped.folder("models")
+    if str(path.parent) in (".", "models") and (models / path.name / CONFIG).is_file():
+        return models / path.name
+    known = ", ".join(sorted(file.parent.name for file in models.glob(f"*/{CONFIG}")))
+    there = f", and none of the shipped models: {known}" if known else ""
+    raise CheckpointError(f"--run_dir={run_dir}: no run directory (it has no {CONFIG}){there}.")
 
 
 def list_checkpoints(run_dir: str | Path) -> list[Path]:

@@ -1,0 +1,71 @@
+"""Trained models to be shipped: a folder with config, EMA weights, and a model card.
+
+Such a folder is a run directory without what training needs, so that every command's --run_dir
+takes it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from alae_tf.autoencoder import Autoencoder, load_model
+from alae_tf.errors import AlaeError
+from alae_tf.files import check_directory
+from alae_tf.networks.names import named_variables
+from alae_tf.runs import checkpoint
+from alae_tf.runs.directory import CONFIG
+
+CARD = "README.md"
+RESULTS = "results.jsonl"
+
+
+def from_pretrained(name: str | Path) -> Autoencoder:
+    """A trained model.
+
+    Args:
+        name: of a model that the project ships ("digits"), or a path to a folder that
+            `save_pretrained` or training made.
+
+    Raises:
+        CheckpointError: there is none; lists the shipped ones.
+    """
+    return load_model(name)
+
+
+def save_pretrained(
+    model: Autoencoder, path: str | Path, card: str, half: bool = False, results: Path | None = None
+) -> None:
+    """Writes a model as a folder that `from_pretrained` takes.
+
+    Args:
+        model: its networks, level and blend are kept.
+        path: a folder that is not there or empty.
+        card: text of the model card: data, licence, figures, use and limits.
+        half: store the weights in float16: half the size, relative error up to 5e-4.
+        results: a results.jsonl to go with it.
+
+    Raises:
+        AlaeError: the folder holds something.
+        OSError: it cannot be written.
+    """
+    path = Path(path)
+    if check_directory("save_pretrained", path, "a model", CONFIG):
+        raise AlaeError(f"{path}: holds a model already; give a new or empty folder.")
+    path.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: np.asarray(variable, np.float16 if half else np.float32)
+        for name, variable in named_variables(model.alae, "ema")
+    }
+    state = {
+        "images_seen": model.images_seen or 0,
+        "level": model.level,
+        "blend": float(model.blend),
+    }
+    checkpoint.save(weights, path, state, keep=1)
+    (path / CARD).write_text(card)
+    if results is not None and results.is_file():
+        shutil.copy(results, path / RESULTS)
+    (path / CONFIG).write_text(model.config.to_flagfile())  # last: it marks a whole model
