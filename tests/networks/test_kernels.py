@@ -81,6 +81,7 @@ def test_goldens_hold(name, everywhere):
     assert max(later.values(), default=0.0) < 1e-2
 
 
+@pytest.mark.slow
 def test_two_replicas_train_with_them(small, everywhere):
     images = pixels(small, 1, 8)
     one, losses_one = train(small, tf.distribute.MirroredStrategy(["CPU:0"]), images, 1)
@@ -92,6 +93,7 @@ def test_two_replicas_train_with_them(small, everywhere):
     assert_same_weights(one, two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"accumulate": 2}, {"xla": True}])
 def test_they_go_with_accumulation_and_xla(small, changes, everywhere):
     images = pixels(small, 1, 8)

@@ -130,7 +130,7 @@ def test_accumulated_parts_are_the_whole_batch(small, small_mlp):
     for config, level in ((small, 1), (small_mlp, 0)):
         images = pixels(config, level, 8)
         whole, losses = train(config, None, images, level)
-        parts, losses_of_parts = train(config.replace(accumulate=4), None, images, level)
+        parts, losses_of_parts = train(config.replace(accumulate=2), None, images, level)
         for a, b in zip(losses, losses_of_parts, strict=True):
             assert a == pytest.approx(b, rel=1e-4)
         assert_same_weights(whole, parts)
@@ -144,6 +144,7 @@ def test_accumulation_with_xla(small_mlp):
         assert a == pytest.approx(b, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_half_precision_follows_float32(small):
     """Over 200 iterations: the mean of each loss, without the first 20, is within a tenth."""
     source, rng = open_source("mnist5k:"), np.random.default_rng(0)
