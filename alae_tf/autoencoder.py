@@ -212,6 +212,8 @@ class Autoencoder:
         """
         w = self.sample_w(count, seed)
         psi = np.asarray(self.config.truncation_psi if psi is None else psi, np.float32)
+        if not np.isfinite(psi).all():
+            raise ValueError(f"psi: got {psi}, expected finite numbers, as 0.7")
         each = psi if psi.ndim else np.broadcast_to(psi, count)
         if each.shape != (count,):
             raise ValueError(f"psi: got {len(each)} numbers for {count} images")

@@ -131,7 +131,8 @@ def work(args: argparse.Namespace) -> int:
     if source.channels != config.image_channels:
         raise ConfigError(
             f"--data={uri}: images of {source.channels} channels, the model takes "
-            f"{config.image_channels}."
+            f"{config.image_channels} (of a folder: {uri.partition('?')[0]}?channels="
+            f"{config.image_channels})."
         )
     protocol = Protocol(args.split, args.images, args.noise, args.psi, args.seed, args.crop)
     measured = []

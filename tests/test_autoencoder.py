@@ -218,7 +218,7 @@ def test_load_model_takes_the_checkpoint_weights_and_level_asked_for(small, tmp_
 
 
 def test_codes_of_generated_images(either):
-    model = Autoencoder(either, build_alae(either))
+    model = either
     w = model.sample_w(3, seed=5)
     np.testing.assert_array_equal(w, model.map(model.sample_z(3, seed=5)))
     np.testing.assert_array_equal(model.decode(w), model.generate(3, seed=5, psi=1.0))

@@ -43,7 +43,7 @@ def test_values_on_the_screen_and_in_the_run(run_dir, capsys):
     assert evaluate.main([*flags, "--checkpoints=all"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "128 images" in lines[0] and "256 images" in lines[0]
-    assert lines[1].startswith("psnr") and "20 real, 20 reconstructed" in lines[1]
+    assert lines[1].startswith("psnr") and "20 reconstructed, 20 real" in lines[1]
     kept = results.read(run_dir / "results.jsonl")
     assert [(r.metric, r.model["images_seen"]) for r in kept] == [
         ("psnr", 128),
@@ -76,7 +76,7 @@ def test_fewer_images_than_asked_are_told(run_dir, capsys):
         (["--images=3", "--metrics=precision"], "precision needs 4 at least"),
         (["--run_dir=/nowhere"], "--run_dir=/nowhere: no run directory"),
         (["--metrics=psnr", "--data=folder:COLOUR"], "images of 3 channels, the model takes 1"),
-        (["--metrics=representation", "--data=folder:GREY"], "needs labelled images"),
+        (["--metrics=representation", "--data=folder:GREY?channels=1"], "needs labelled images"),
     ],
 )
 def test_bad_input_is_told(run_dir, tmp_path, monkeypatch, capsys, flags, message):

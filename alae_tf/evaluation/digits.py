@@ -14,6 +14,7 @@ from alae_tf.data import Source
 from alae_tf.evaluation import weights
 from alae_tf.evaluation.weights import EvaluationError
 from alae_tf.files import write_atomic
+from alae_tf.runs.npz import read_npz
 
 STEPS, BATCH, RATE = 1500, 128, 2e-3
 FEATURES = 128
@@ -67,11 +68,11 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
     digest = hashlib.sha256(images.tobytes() + train.labels.tobytes()).hexdigest()[:32]
     path = weights.cache() / f"digits-{digest}.npz"
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            arrays = [kept[f"arr_{i}"] for i in range(len(kept.files) - 1)]
-            return Classifier(arrays, resolution, train.channels, float(kept["accuracy"]))
-    except (OSError, ValueError, KeyError, EOFError):
-        pass  # not there, or damaged
+        kept = read_npz(path)
+        arrays = [kept[f"arr_{i}"] for i in range(len(kept) - 1)]
+        return Classifier(arrays, resolution, train.channels, float(kept["accuracy"]))
+    except Exception:
+        pass  # not there, or damaged: then zipfile raises nearly anything
     print(f"evaluate: trains a classifier of {train.uri} once, into {path}", file=sys.stderr)
     arrays = fit(images, train.labels)
     found = Classifier(arrays, resolution, train.channels, 0.0)
