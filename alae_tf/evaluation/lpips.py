@@ -74,17 +74,17 @@ class Lpips:
     name = "lpips"
 
     def __init__(self, net: str = "vgg", path: str | None = None):
-        self._net = net = NETS[net]
-        self.size = sum(net.widths[i] for i in net.taken)
-        file, self.sha256 = weights.find(net.file, path)
+        self._net = chosen = NETS[net]
+        self.size = sum(chosen.widths[i] for i in chosen.taken)
+        file, self.sha256 = weights.find(chosen.file, path)
         arrays = weights.read_lpips(file)
         self._convolutions = [
-            tuple(tf.constant(arrays[f"{net.prefix}/Conv_{i}/{p}"]) for p in ("kernel", "bias"))
-            for i in range(len(net.widths))
+            tuple(tf.constant(arrays[f"{chosen.prefix}/Conv_{i}/{p}"]) for p in ("kernel", "bias"))
+            for i in range(len(chosen.widths))
         ]
         self._heads = [
             tf.constant(arrays[f"NetLinLayer_{i}/Conv_0/kernel"].reshape(-1))
-            for i in range(len(net.taken))
+            for i in range(len(chosen.taken))
         ]
         images = tf.TensorSpec([None, None, None, 3])
         self._distance = tf.function(self.distance_graph, input_signature=[images, images])

@@ -67,7 +67,7 @@ def svm_accuracy(
     The primal problem is solved, which has the same solution as the authors' dual and is faster
     where there are more images than features.
     """
-    classifier = LinearSVC(C=SVM_C, dual=False, max_iter=5000)
+    classifier = LinearSVC(C=SVM_C, dual=False, max_iter=5000)  # pyright: ignore[reportArgumentType]
     return float(classifier.fit(train, train_labels).score(test, test_labels))
 
 

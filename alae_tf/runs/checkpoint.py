@@ -61,7 +61,7 @@ class NonFiniteError(ArithmeticError):
 
 
 def save(
-    variables: Mapping[str, keras.Variable],
+    variables: Mapping[str, keras.Variable | np.ndarray],
     run_dir: str | Path,
     state: Mapping[str, object],
     keep: int,
