@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import sys
+import typing
 
 import keras
 import numpy as np
@@ -93,7 +94,7 @@ def build(resolution: int, channels: int, classes: int) -> tuple[keras.Model, ke
     """The classifier (images → probabilities), and the same up to its features."""
     layers = keras.layers
 
-    def seeded(seed: int):
+    def seeded(seed: int) -> typing.Any:
         return keras.initializers.GlorotUniform(seed=seed)
 
     x = images = keras.Input((resolution, resolution, channels))
@@ -110,7 +111,7 @@ def build(resolution: int, channels: int, classes: int) -> tuple[keras.Model, ke
 def fit(images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
     """Trains a classifier; returns its weights."""
     model, _ = build(images.shape[1], images.shape[3], int(labels.max()) + 1)
-    rate = keras.optimizers.schedules.CosineDecay(RATE, STEPS)
+    rate: typing.Any = keras.optimizers.schedules.CosineDecay(RATE, STEPS)
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
     rng = np.random.default_rng(0)
     for _ in range(STEPS):
