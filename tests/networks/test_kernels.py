@@ -68,7 +68,14 @@ def test_the_batch_may_be_unknown(convolution, everywhere):
     np.testing.assert_allclose(fast(x), convolution(x, kernel), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["style32_forward", "style32_two_steps", "style32_two_steps_fade"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "style32_forward",
+        pytest.param("style32_two_steps", marks=pytest.mark.slow),
+        "style32_two_steps_fade",
+    ],
+)
 def test_goldens_hold(name, everywhere):
     with kernels.enabled():
         errors = dict(goldens.verify(GOLDENS / f"{name}.npz"))

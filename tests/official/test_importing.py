@@ -127,6 +127,7 @@ def checkpoint_of(path, config):
     return alae, write(path, {"models": models})
 
 
+@pytest.mark.slow
 def test_the_command_trains_the_authors_weights_at_the_top_level(tmp_path):
     photos, run_dir = tmp_path / "photos", tmp_path / "run"
     photos.mkdir()

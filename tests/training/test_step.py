@@ -126,14 +126,15 @@ def test_real_images_fade_in():
     assert tf.reshape(faded, [-1]).numpy().tolist() == [0.75, 1.25, 1.75, 2.25]
 
 
-def test_accumulated_parts_are_the_whole_batch(small, small_mlp):
-    for config, level in ((small, 1), (small_mlp, 0)):
-        images = pixels(config, level, 8)
-        whole, losses = train(config, None, images, level)
-        parts, losses_of_parts = train(config.replace(accumulate=2), None, images, level)
-        for a, b in zip(losses, losses_of_parts, strict=True):
-            assert a == pytest.approx(b, rel=1e-4)
-        assert_same_weights(whole, parts)
+@pytest.mark.parametrize("level", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_accumulated_parts_are_the_whole_batch(small, small_mlp, level):
+    config = small if level else small_mlp
+    images = pixels(config, level, 8)
+    whole, losses = train(config, None, images, level)
+    parts, losses_of_parts = train(config.replace(accumulate=2), None, images, level)
+    for a, b in zip(losses, losses_of_parts, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+    assert_same_weights(whole, parts)
 
 
 def test_accumulation_with_xla(small_mlp):
@@ -166,7 +167,7 @@ def test_half_precision_follows_float32(small):
         assert means[precision] == pytest.approx(means["float32"], rel=0.1), precision
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_float16_skips_an_overflow_and_goes_on(small, replicas):
     # Collectives of several strategies in one process get in each other's way; this uses none.
     reduction = tf.distribute.ReductionToOneDevice()
