@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from alae_tf import data
 from alae_tf.config import Config, ConfigError
@@ -87,6 +88,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="which are measured; N: images seen. Default: %(default)s",
     )
     parser.add_argument(
+        "--baseline",
+        action="store_true",
+        help="measure principal components, as many as w has numbers, beside the model",
+    )
+    parser.add_argument(
         "--inception", metavar="FILE", help=f"{weights.INCEPTION}; default: in {weights.cache()}"
     )
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
@@ -120,6 +126,7 @@ def work(args: argparse.Namespace) -> int:
     import_tensorflow()
     from alae_tf.autoencoder import load_model
     from alae_tf.evaluation import results
+    from alae_tf.evaluation.baseline import PrincipalComponents
     from alae_tf.evaluation.inception import Inception
     from alae_tf.evaluation.samples import MOST_IMAGES, Protocol
 
@@ -146,13 +153,19 @@ def work(args: argparse.Namespace) -> int:
         except OSError as error:
             raise EvaluationFailed(f"{run_dir / results.FILE}: {error.strerror}.") from None
 
-    for checkpoint in chosen:
-        model = load_model(run_dir, checkpoint, args.weights)
+    def measure(model: Any, about: dict[str, Any]) -> None:
         print(f"evaluate: {run_dir}, {model!r}", file=sys.stderr)
-        about = {"run_dir": str(args.run_dir), "weights": args.weights}
         registry.evaluate(
             model, source, names, protocol, networks, about, sys.stderr.isatty(), tell
         )
+
+    about, model = {"run_dir": str(args.run_dir), "weights": args.weights}, None
+    for checkpoint in chosen:
+        model = load_model(run_dir, checkpoint, args.weights)
+        measure(model, about)
+    if args.baseline and model is not None:
+        pca = PrincipalComponents(source, model.resolution, config.latent_size)
+        measure(pca, {"run_dir": str(args.run_dir), "baseline": "PCA"})
     available = len(source if split == "train" else source.held_out or ())
     if available < args.images:
         print(f"evaluate: --images={args.images}: used all {available}.", file=sys.stderr)

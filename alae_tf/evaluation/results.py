@@ -43,14 +43,13 @@ def read(path: Path) -> list[Result]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """The values, a row a metric, and a column for each checkpoint if there are several."""
-    seen = list(dict.fromkeys(result.model["images_seen"] for result in results))
+    """The values, a row a metric, and a column for each checkpoint and for the baseline."""
+    heads = list(dict.fromkeys(_head(result) for result in results))
     metrics = list(dict.fromkeys(result.metric for result in results))
-    values = {(result.metric, result.model["images_seen"]): result for result in results}
-    heads = [f"{s:,} images" if s is not None else "value" for s in seen]
+    values = {(result.metric, _head(result)): result for result in results}
     rows = [["metric", *heads, "better", "measured on"]]
     for name in metrics:
-        of = [values.get((name, s)) for s in seen]
+        of = [values.get((name, head)) for head in heads]
         first = next(result for result in of if result is not None)
         counted = ", ".join(f"{count:,} {kind}" for kind, count in first.counts.items())
         rows.append([name, *map(_text, of), first.better, counted])
@@ -58,11 +57,17 @@ def table(results: Sequence[Result]) -> str:
     lines = []
     for row in rows:
         cells = [
-            text.rjust(width) if 0 < i <= len(seen) else text.ljust(width)
+            text.rjust(width) if 0 < i <= len(heads) else text.ljust(width)
             for i, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _head(result: Result) -> str:
+    """What was measured, over its column."""
+    seen = result.model["images_seen"]
+    return result.model.get("baseline") or ("value" if seen is None else f"{seen:,} images")
 
 
 def _text(result: Result | None) -> str:

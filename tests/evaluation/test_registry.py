@@ -112,6 +112,15 @@ def test_table_has_a_column_for_each_checkpoint():
     assert lines[2].split() == ["precision", "12.35", "%", "–", "higher", "3", "real"]
 
 
+def test_table_has_a_column_for_the_baseline():
+    baseline = dataclasses.replace(result(), model={"images_seen": None, "baseline": "PCA"})
+    assert results.table([result(), baseline]).splitlines()[0].split()[1:4] == [
+        "10",
+        "images",
+        "PCA",
+    ]
+
+
 def test_a_line_that_a_kill_cut_short_harms_no_other(tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_text(json.dumps(dataclasses.asdict(result()))[:40])
