@@ -44,11 +44,11 @@ class Classifier:
 
         Images of a lower level are enlarged pixel by pixel.
         """
-        return self._hidden.predict_on_batch(self._prepare(images))
+        return self._hidden(self._prepare(images), training=False).numpy()
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """uint8 [N, H, W, C] → classes, int64 [N]."""
-        return self._whole.predict_on_batch(self._prepare(images)).argmax(axis=1)
+        return self._whole(self._prepare(images), training=False).numpy().argmax(axis=1)
 
     def _prepare(self, images: np.ndarray) -> np.ndarray:
         scale = self._resolution // images.shape[1]
