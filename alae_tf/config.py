@@ -89,6 +89,20 @@ class Config:
     mapping_layers: int = setting(
         "model", 8, "Layers of F, the mapping network [MAPPING_LAYERS].", within="[1, 256]"
     )
+    discriminator: str = setting(
+        "model",
+        "joint",
+        "What tells real images from generated ones. joint: D(E(x)), as in the paper. separate: an "
+        "image discriminator of E's shape without styles; E is trained by update 3 alone.",
+        choices=("joint", "separate"),
+    )
+    encoder_head: str = setting(
+        "model",
+        "styles",
+        "style: how E ends. styles: w is the sum of projected styles, as in the paper. dense: w is "
+        "a dense layer of the last feature map, without styles (an ablation).",
+        choices=("styles", "dense"),
+    )
 
     epochs: float = setting(
         "schedule",
@@ -125,6 +139,13 @@ class Config:
         "Networks that move in update 3, the latent reconstruction. EG as in the paper's "
         "Algorithm 1; EFG as in the released code, where F moves too, through G's input.",
         choices=("EG", "EFG"),
+    )
+    latent_regression: str = setting(
+        "optimisation",
+        "w",
+        "What E is to find in update 3. w, as in the paper; z: E gives z, and w is F(E(x)) (an "
+        "ablation).",
+        choices=("w", "z"),
     )
     r1_gamma: float = setting(
         "optimisation",
@@ -241,7 +262,7 @@ class Config:
             need(self.levels == 1, "levels", "1 with --architecture=mlp, which does not grow")
             need(self.precision == "float32", "precision", "float32 with --architecture=mlp")
         of_mlp = ("image_size", "hidden_size", "output_slope")
-        of_style = ("start_channels", "max_channels")
+        of_style = ("start_channels", "max_channels", "encoder_head")
         for name in of_mlp if self.architecture == "style" else of_style:
             default = type(self).__dataclass_fields__[name].default
             right = f"left out with --architecture={self.architecture}, which has no use for it"
