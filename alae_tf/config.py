@@ -6,12 +6,12 @@ No TensorFlow and no absl here, so that a config can be read and checked in a fe
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing
 from pathlib import Path
 
 from alae_tf import flagfile
 from alae_tf.errors import ConfigError
+from alae_tf.settings import check, from_text, setting, to_text
 
 # What the first version called a setting → its name now. Runs of it still load.
 RENAMED = {"slow_copy_images": "ema_images"}
@@ -25,26 +25,6 @@ GROUPS = {
 }
 # Settings that only a StyleALAE reads, besides those of its sizes; of an MLP they are passed over.
 STYLE_ONLY = ("epochs_by_level", "style_mixing")
-
-
-def setting(
-    group: str,
-    default: object,
-    help: str,
-    within: str = "",
-    choices: tuple[str, ...] = (),
-) -> typing.Any:
-    """A dataclass field that knows its flag.
-
-    Args:
-        group: one of `GROUPS`.
-        default: its value if none is given.
-        help: what it means.
-        within: the interval of its numbers, as "(0, 1e9]": more than 0, at most 10^9.
-        choices: all its values.
-    """
-    metadata = {"group": group, "help": help, "within": within, "choices": choices}
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +89,20 @@ class Config:
     mapping_layers: int = setting(
         "model", 8, "Layers of F, the mapping network [MAPPING_LAYERS].", within="[1, 256]"
     )
+    discriminator: str = setting(
+        "model",
+        "joint",
+        "What tells real images from generated ones. joint: D(E(x)), as in the paper. separate: an "
+        "image discriminator of E's shape without styles; E is trained by update 3 alone.",
+        choices=("joint", "separate"),
+    )
+    encoder_head: str = setting(
+        "model",
+        "styles",
+        "style: how E ends. styles: w is the sum of projected styles, as in the paper. dense: w is "
+        "a dense layer of the last feature map, without styles (an ablation).",
+        choices=("styles", "dense"),
+    )
 
     epochs: float = setting(
         "schedule",
@@ -145,6 +139,13 @@ class Config:
         "Networks that move in update 3, the latent reconstruction. EG as in the paper's "
         "Algorithm 1; EFG as in the released code, where F moves too, through G's input.",
         choices=("EG", "EFG"),
+    )
+    latent_regression: str = setting(
+        "optimisation",
+        "w",
+        "What E is to find in update 3. w, as in the paper; z: E gives z, and w is F(E(x)) (an "
+        "ablation).",
+        choices=("w", "z"),
     )
     r1_gamma: float = setting(
         "optimisation",
@@ -263,7 +264,7 @@ class Config:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            check(field, field_type(field), getattr(self, field.name))
         need = self._need
         need(self.image_channels in (1, 3), "image_channels", "1 (grey) or 3 (RGB)")
         if self.architecture == "style":
@@ -276,7 +277,7 @@ class Config:
             need(self.levels == 1, "levels", "1 with --architecture=mlp, which does not grow")
             need(self.precision == "float32", "precision", "float32 with --architecture=mlp")
         of_mlp = ("image_size", "hidden_size", "output_slope")
-        of_style = ("start_channels", "max_channels")
+        of_style = ("start_channels", "max_channels", "encoder_head")
         for name in of_mlp if self.architecture == "style" else of_style:
             default = type(self).__dataclass_fields__[name].default
             right = f"left out with --architecture={self.architecture}, which has no use for it"
@@ -292,7 +293,7 @@ class Config:
 
     def _need(self, holds: bool, name: str, right: str) -> None:
         if not holds:
-            raise ConfigError(f"--{name}={_to_text(getattr(self, name))}: must be {right}.")
+            raise ConfigError(f"--{name}={to_text(getattr(self, name))}: must be {right}.")
 
     @property
     def resolution(self) -> int:
@@ -333,7 +334,7 @@ class Config:
     def to_flagfile(self) -> str:
         """The config as the text of a flagfile, every field in it."""
         return "".join(
-            f"--{field.name}={flagfile.quote(_to_text(getattr(self, field.name)))}\n"
+            f"--{field.name}={flagfile.quote(to_text(getattr(self, field.name)))}\n"
             for field in dataclasses.fields(self)
         )
 
@@ -348,7 +349,10 @@ class Config:
         for name in values:
             if name not in fields:
                 raise ConfigError(f"--{name}: no such setting; `--help` lists them all.")
-        parsed = {name: _from_text(fields[name], text) for name, text in values.items()}
+        parsed = {
+            name: from_text(fields[name], field_type(fields[name]), text)
+            for name, text in values.items()
+        }
         return dataclasses.replace(base or cls(), **parsed)
 
     @classmethod
@@ -377,19 +381,6 @@ def field_type(field: dataclasses.Field) -> type:
     return typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint
 
 
-def is_list(field: dataclasses.Field) -> bool:
-    """Whether the field holds one entry a level."""
-    return isinstance(field.default, tuple)
-
-
-def _to_text(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(_to_text(entry) for entry in value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)
-
-
 def _by_name(arguments: list[str]) -> dict[str, str]:
     """Texts by name from arguments, which are taken as absl takes them."""
     booleans = [field.name for field in dataclasses.fields(Config) if field_type(field) is bool]
@@ -408,58 +399,3 @@ def _by_name(arguments: list[str]) -> dict[str, str]:
             left.pop(0)
         values[name] = text
     return values
-
-
-def _from_text(field: dataclasses.Field, text: str) -> object:
-    kind = field_type(field)
-    try:
-        if is_list(field):
-            return tuple(kind(entry) for entry in text.split(","))
-        if kind is bool:
-            return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[
-                text.strip().lower()
-            ]
-        return kind(text)
-    except (ValueError, KeyError):
-        wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-        if is_list(field):
-            wanted = f"{wanted}, or several with commas between, one a level"
-        raise ConfigError(f"--{field.name}={text}: must be {wanted}.") from None
-
-
-def _check(field: dataclasses.Field, value: object) -> None:
-    kind, entries = field_type(field), value if is_list(field) else (value,)
-    if not isinstance(entries, tuple):
-        raise ConfigError(f"--{field.name}={value!r}: must be a tuple of {kind.__name__}.")
-    flag = f"--{field.name}={_to_text(value)}"
-    each = " throughout" if is_list(field) else ""
-    within, choices = field.metadata["within"], field.metadata["choices"]
-    for entry in entries:
-        fits = isinstance(entry, int | float) if kind is float else isinstance(entry, kind)
-        if not fits or (isinstance(entry, bool) and kind is not bool):
-            raise ConfigError(f"{flag}: must be of type {kind.__name__}.")
-        if isinstance(entry, float) and not math.isfinite(entry):
-            raise ConfigError(f"{flag}: must be a finite number.")
-        if within and not _inside(entry, within):
-            raise ConfigError(f"{flag}: must be {_in_words(within)}{each}.")
-    if choices and value not in choices:
-        raise ConfigError(f"{flag}: must be one of {', '.join(choices)}.")
-
-
-def _ends(within: str) -> tuple[float, float]:
-    low, high = within[1:-1].split(",")
-    return float(low), float(high)
-
-
-def _inside(number: typing.Any, within: str) -> bool:
-    low, high = _ends(within)
-    above = number >= low if within[0] == "[" else number > low
-    return above and (number <= high if within[-1] == "]" else number < high)
-
-
-def _in_words(within: str) -> str:
-    low, high = (f"{end:,.0f}" if end < 1e15 else f"{end:g}" for end in _ends(within))
-    if within[0] == "[" and within[-1] == "]":
-        return f"{low} to {high}"
-    least = f"{low} or more" if within[0] == "[" else f"more than {low}"
-    return f"{least}, and {'at most' if within[-1] == ']' else 'less than'} {high}"

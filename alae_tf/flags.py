@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from absl import app, flags, logging
 
 from alae_tf import flagfile
-from alae_tf.config import GROUPS, RENAMED, Config, ConfigError, field_type, is_list
+from alae_tf.config import GROUPS, RENAMED, Config, ConfigError, field_type
 from alae_tf.errors import guarded, printable, program
+from alae_tf.settings import is_list
 
 FLAGS = flags.FLAGS
 HELP = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")

@@ -96,6 +96,12 @@ def test_what_an_mlp_passes_over():
         ({"seed": -1}, "--seed=-1"),
         ({"architecture": "mlp"}, "--levels=4: must be 1 with --architecture=mlp"),
         ({"image_size": 64}, "--image_size=64: must be left out with --architecture=style"),
+        ({"discriminator": "apart"}, "--discriminator=apart: must be one of joint, separate"),
+        ({"latent_regression": "x"}, "--latent_regression=x: must be one of w, z"),
+        (
+            {"architecture": "mlp", "levels": 1, "encoder_head": "dense"},
+            "--encoder_head=dense: must be left out with --architecture=mlp",
+        ),
         ({"max_channels": 2}, "at least --start_channels=64"),
         ({"epochs": float("nan")}, "--epochs=nan"),
         ({"learning_rate_by_level": (float("nan"),)}, "--learning_rate_by_level=nan: must be a"),

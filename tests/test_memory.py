@@ -38,8 +38,9 @@ def test_unknown_shapes_are_told():
         memory.peak_bytes(graph_of(tf.square, [None, 4]))
 
 
-def test_memory_grows_with_images_and_level_and_shrinks_with_parts(small):
-    trainer = Trainer(small)
+@pytest.mark.parametrize("discriminator", ["joint", "separate"])
+def test_memory_grows_with_images_and_level_and_shrinks_with_parts(small, discriminator):
+    trainer = Trainer(small.replace(discriminator=discriminator))
     low, high = (memory.measure(trainer, level) for level in (0, 1))
     assert (low.resolution, high.resolution) == (4, 8)
     assert 2 * low.per_image < high.per_image < 8 * low.per_image

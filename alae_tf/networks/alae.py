@@ -14,11 +14,11 @@ import tensorflow as tf
 
 from alae_tf.config import Config
 from alae_tf.networks import ops
-from alae_tf.networks.discriminator import Discriminator
-from alae_tf.networks.encoder import Encoder
+from alae_tf.networks.discriminator import Discriminator, ImageDiscriminator
+from alae_tf.networks.encoder import DenseEncoder, Encoder
 from alae_tf.networks.generator import Generator
 from alae_tf.networks.mapping import MappingNetwork
-from alae_tf.networks.mlp import MLPEncoder, MLPGenerator
+from alae_tf.networks.mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -28,13 +28,16 @@ class ALAE(keras.Model):
     Args:
         F, G, E, D: the networks.
         styles: int. Style vectors that G takes.
+        discriminator: "joint": D∘E; "separate": D alone, a network that takes images.
+        latent_regression: "w": E gives w; "z": E gives z, and w is F∘E (an ablation).
 
     Generator = G∘F, discriminator = D∘E, autoencoder = E∘G in latent space.
     """
 
-    def __init__(self, F, G, E, D, styles, **kwargs):
+    def __init__(self, F, G, E, D, styles, discriminator="joint", latent_regression="w", **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.F, self.G, self.E, self.D, self.styles = F, G, E, D, styles
+        self.discriminator, self.latent_regression = discriminator, latent_regression
         self.w_avg = self.add_weight(
             shape=(styles, F.latent_size),
             initializer="zeros",
@@ -50,6 +53,8 @@ class ALAE(keras.Model):
         return super().get_config() | {
             **{name: keras.saving.serialize_keras_object(n) for name, n in networks.items()},
             "styles": self.styles,
+            "discriminator": self.discriminator,
+            "latent_regression": self.latent_regression,
         }
 
     @classmethod
@@ -86,8 +91,9 @@ class ALAE(keras.Model):
     def encode(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
-        """E: x [N, H, W, C] in [−1, 1] → w [N, latent]."""
-        return self.E(x, level=level, blend=blend)
+        """E: x [N, H, W, C] in [−1, 1] → w [N, latent]; with z regression F∘E, w all the same."""
+        found = self.E(x, level=level, blend=blend)
+        return found if self.latent_regression == "w" else self.F(found)
 
     def decode(
         self,
@@ -102,8 +108,13 @@ class ALAE(keras.Model):
     def logits(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
-        """D∘E: x [N, H, W, C] in [−1, 1] → logits [N], positive for real."""
-        return self.D(self.encode(x, level, blend))
+        """D∘E: x [N, H, W, C] in [−1, 1] → logits [N], positive for real; a separate D takes x.
+
+        D takes what E gives: with z regression E's z, so that F has no part in the discriminator.
+        """
+        if self.discriminator == "separate":
+            return self.D(x, level=level, blend=blend)
+        return self.D(self.E(x, level=level, blend=blend))
 
     def noise(
         self, mode: str, batch: int | tf.Tensor, level: int | None = None, seed: Any = 0
@@ -161,30 +172,39 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def _build(config: Config) -> ALAE:
+    latent = dict(latent_size=config.latent_size)
     if config.architecture == "mlp":
-        sizes = dict(
+        body = dict(
             image_size=config.image_size,
             image_channels=config.image_channels,
             hidden_size=config.hidden_size,
-            latent_size=config.latent_size,
-            output_slope=config.output_slope,
         )
-        generator, encoder = MLPGenerator(**sizes, name="G"), MLPEncoder(**sizes, name="E")
+        sizes: dict[str, Any] = body | latent | dict(output_slope=config.output_slope)
+        new_generator, new_encoder, new_discriminator = MLPGenerator, MLPEncoder, MLPDiscriminator
     else:
-        sizes: dict[str, Any] = dict(
+        body = dict(
             levels=config.levels,
             start_channels=config.start_channels,
             max_channels=config.max_channels,
-            latent_size=config.latent_size,
             image_channels=config.image_channels,
             dtype="float32" if config.precision == "float32" else f"mixed_{config.precision}",
         )
-        generator, encoder = Generator(**sizes, name="G"), Encoder(**sizes, name="E")
+        sizes = body | latent
+        new_encoder = Encoder if config.encoder_head == "styles" else DenseEncoder
+        new_generator, new_discriminator = Generator, ImageDiscriminator
+    generator, encoder = new_generator(**sizes, name="G"), new_encoder(**sizes, name="E")
+    mapping = MappingNetwork(config.latent_size, config.mapping_layers, name="F")
+    if config.discriminator == "separate":
+        discriminator = new_discriminator(**body, name="D")
+    else:
+        discriminator = Discriminator(config.latent_size, name="D")
     return ALAE(
-        F=MappingNetwork(config.latent_size, config.mapping_layers, name="F"),
+        F=mapping,
         G=generator,
         E=encoder,
-        D=Discriminator(config.latent_size, name="D"),
+        D=discriminator,
         styles=config.styles,
+        discriminator=config.discriminator,
+        latent_regression=config.latent_regression,
         name="alae",
     )

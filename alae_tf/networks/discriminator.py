@@ -1,10 +1,11 @@
-"""D: w → logit."""
+"""D: w → logit; or, apart from E, image → logit."""
 
 from __future__ import annotations
 
 import keras
 import tensorflow as tf
 
+from alae_tf.networks.encoder import DenseEncoder, PlainBlock
 from alae_tf.networks.layers import EqualizedDense
 
 
@@ -41,3 +42,33 @@ class Discriminator(keras.Model):
             "latent_size": self.latent_size,
             "layers": self.layer_count,
         }
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class ImageDiscriminator(DenseEncoder):
+    """D of a StyleALAE whose E is no part of the discriminator, `--discriminator=separate`.
+
+    Args: as in `Encoder`, by name; of latent_size, there is one logit whatever it is.
+
+    Call:
+        x, level, blend: as in `Encoder`.
+        Returns logits: float32 [N]; positive means real.
+
+    Raises: as in `Encoder`.
+
+    E's shape without styles, one logit in place of w, and before the last block (4×4 pixels) the
+    minibatch standard deviation, by which D sees whether a group of images is as various as real
+    ones are. Reference: the discriminators of ProGAN and StyleGAN; no part of the paper.
+    """
+
+    def __init__(self, **sizes):
+        super().__init__(**sizes | {"latent_size": 1})
+
+    def make_block(self, index: int, inputs: int, channels: int) -> PlainBlock:
+        last = index == self.levels - 1
+        return PlainBlock(inputs, channels, minibatch_std=last, dtype=self.dtype_policy)
+
+    def call(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
+        return super().call(x, level, blend)[:, 0]

@@ -12,7 +12,60 @@ from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 
 
 @keras.saving.register_keras_serializable("alae_tf")
-class EncoderBlock(keras.layers.Layer):
+class PlainBlock(keras.layers.Layer):
+    """One resolution of an image network without styles: two convolutions, the second of which
+    halves the size. Nothing is normalised, since there is no style to be taken out.
+
+    Args:
+        inputs: int. Channels in.
+        channels: int. Channels out.
+        minibatch_std: bool. Whether a channel more tells how much the images of a group differ
+            (`ops.minibatch_std`).
+
+    Call:
+        x: [N, H, W, inputs].
+        Returns features [N, H/2, W/2, channels].
+
+    Reference: the discriminators of ProGAN and StyleGAN.
+    """
+
+    def __init__(self, inputs: int, channels: int, minibatch_std: bool = False, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.inputs, self.channels, self.minibatch_std = inputs, channels, minibatch_std
+        self.conv_1 = EqualizedConv2D(inputs + minibatch_std, inputs, dtype=self.dtype_policy)
+        self.conv_2 = EqualizedConv2D(inputs, channels, sampling="down", dtype=self.dtype_policy)
+        self.bias_1 = self.add_weight(
+            shape=(inputs,), initializer="zeros", autocast=False, name="bias_1"
+        )
+        self.bias_2 = self.add_weight(
+            shape=(channels,), initializer="zeros", autocast=False, name="bias_2"
+        )
+        self.built = True
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        x = ops.minibatch_std(x) if self.minibatch_std else x
+        return self.halve(self.convolve(x))
+
+    def convolve(self, x: tf.Tensor) -> tf.Tensor:
+        """The first convolution: [N, H, W, inputs] → the same."""
+        x = self.conv_1(x)
+        return ops.leaky_relu(x + tf.cast(self.bias_1, x.dtype))
+
+    def halve(self, x: tf.Tensor) -> tf.Tensor:
+        """Blur and the second convolution: [N, H, W, inputs] → [N, H/2, W/2, channels]."""
+        x = self.conv_2(ops.blur(x))
+        return ops.leaky_relu(x + tf.cast(self.bias_2, x.dtype))
+
+    def get_config(self):
+        return super().get_config() | {
+            "inputs": self.inputs,
+            "channels": self.channels,
+            "minibatch_std": self.minibatch_std,
+        }
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class EncoderBlock(PlainBlock):
     """One resolution of E: takes the style out of the features twice and halves the size.
 
     Args:
@@ -29,40 +82,24 @@ class EncoderBlock(keras.layers.Layer):
     """
 
     def __init__(self, inputs: int, channels: int, latent_size: int, **kwargs):
-        super().__init__(autocast=False, **kwargs)
-        self.inputs, self.channels, self.latent_size = inputs, channels, latent_size
-        self.conv_1 = EqualizedConv2D(inputs, inputs, dtype=self.dtype_policy)
-        self.conv_2 = EqualizedConv2D(inputs, channels, sampling="down", dtype=self.dtype_policy)
-        self.bias_1 = self.add_weight(
-            shape=(inputs,), initializer="zeros", autocast=False, name="bias_1"
-        )
-        self.bias_2 = self.add_weight(
-            shape=(channels,), initializer="zeros", autocast=False, name="bias_2"
-        )
+        super().__init__(inputs, channels, **kwargs)
+        self.latent_size = latent_size
         self.to_w_1 = EqualizedDense(2 * inputs, latent_size)
         self.to_w_2 = EqualizedDense(2 * channels, latent_size)
-        self.built = True
 
     def call(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x, style_1, style_2 = self.styled(x)
         return x, self.to_w_1(style_1) + self.to_w_2(style_2)
 
     def styled(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Features out, and the two styles taken out of them: [N, 2·inputs], [N, 2·channels]."""
-        x = self.conv_1(x)
-        x = ops.leaky_relu(x + tf.cast(self.bias_1, x.dtype))
-        x, style_1 = ops.split_style(x)  # [N, 2C]: mean and deviation per channel
-        x = self.conv_2(ops.blur(x))  # [N, H/2, W/2, channels]
-        x = ops.leaky_relu(x + tf.cast(self.bias_2, x.dtype))
-        x, style_2 = ops.split_style(x)
+        """Features out, and the styles taken out of them: [N, 2·inputs] and [N, 2·channels], mean
+        and deviation per channel."""
+        x, style_1 = ops.split_style(self.convolve(x))
+        x, style_2 = ops.split_style(self.halve(x))  # [N, H/2, W/2, channels]
         return x, style_1, style_2
 
     def get_config(self):
-        return super().get_config() | {
-            "inputs": self.inputs,
-            "channels": self.channels,
-            "latent_size": self.latent_size,
-        }
+        return super().get_config() | {"latent_size": self.latent_size}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -107,18 +144,18 @@ class Encoder(keras.Model):
             for c in widths[:-1]
         ]
         self.blocks = [
-            EncoderBlock(i, c, latent_size, dtype=self.dtype_policy)
-            for i, c in itertools.pairwise(widths)
+            self.make_block(i, *channels) for i, channels in enumerate(itertools.pairwise(widths))
         ]
         self.built = True
+
+    def make_block(self, index: int, inputs: int, channels: int) -> PlainBlock:
+        """A new block; block 0 works at full resolution."""
+        return EncoderBlock(inputs, channels, self.latent_size, dtype=self.dtype_policy)
 
     def call(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
-        level = self.levels - 1 if level is None else level
-        ops.check_level(level, self.levels)
-        ops.check_shape("x", x, 4 * 2**level, 4 * 2**level, self.image_channels)
-        first = self.levels - 1 - level
+        first = self.first_block(x, level)
         features, w = self.blocks[first](self.features(x, first))
         if first < self.levels - 1:
             coarser = self.features(ops.downsample2(x), first + 1)
@@ -128,12 +165,18 @@ class Encoder(keras.Model):
             w = w + share
         return w
 
+    def first_block(self, x: tf.Tensor, level: int | None) -> int:
+        """Checks the arguments of `call`, and tells at which block images of `level` enter."""
+        level = self.levels - 1 if level is None else level
+        ops.check_level(level, self.levels)
+        ops.check_shape("x", x, 4 * 2**level, 4 * 2**level, self.image_channels)
+        return self.levels - 1 - level
+
     def long_features(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
         """All styles that `call` sums into w, side by side: [N, Σ 2C]; arguments as there."""
-        level = self.levels - 1 if level is None else level
-        first = self.levels - 1 - level
+        first = self.first_block(x, level)
         features, *styles = self.blocks[first].styled(self.features(x, first))
         if first < self.levels - 1:
             coarser = self.features(ops.downsample2(x), first + 1)
@@ -155,3 +198,39 @@ class Encoder(keras.Model):
             "latent_size": self.latent_size,
             "image_channels": self.image_channels,
         }
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class DenseEncoder(Encoder):
+    """E without styles: w is a dense layer of the last feature map, [N, 2, 2, C].
+
+    Args, by name, Call, Raises: as in `Encoder`.
+
+    The ablation *no style*, `--encoder_head=dense`: the same convolutions, blur, activation and
+    growing, in blocks that neither give a style nor normalise it away.
+    """
+
+    def __init__(self, **sizes):
+        super().__init__(**sizes)
+        self.to_w = EqualizedDense(4 * self.blocks[-1].channels, self.latent_size)
+
+    def make_block(self, index: int, inputs: int, channels: int) -> PlainBlock:
+        return PlainBlock(inputs, channels, dtype=self.dtype_policy)
+
+    def call(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
+        return self.to_w(self.long_features(x, level, blend))
+
+    def long_features(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
+        """The last feature map, which `call` makes w of: [N, 4C]; arguments as there."""
+        first = self.first_block(x, level)
+        features = self.blocks[first](self.features(x, first))
+        if first < self.levels - 1:
+            coarser = self.features(ops.downsample2(x), first + 1)
+            features = ops.lerp(coarser, features, blend)
+        for block in self.blocks[first + 1 :]:
+            features = block(features)
+        return tf.reshape(features, [-1, self.to_w.inputs])

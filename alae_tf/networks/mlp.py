@@ -9,8 +9,41 @@ from alae_tf.networks import ops
 from alae_tf.networks.layers import EqualizedDense
 
 
+class MLPBody(keras.Model):
+    """The two hidden layers of E and of a separate discriminator: dense, leaky ReLU 0.2.
+
+    Args:
+        image_size: int. Side of the image, in pixels.
+        image_channels: int.
+        hidden_size: int. Width of the two layers.
+    """
+
+    def __init__(self, image_size: int, image_channels: int, hidden_size: int, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.image_size, self.image_channels = image_size, image_channels
+        self.hidden_size = hidden_size
+        self.hidden_1 = EqualizedDense(image_size**2 * image_channels, hidden_size)
+        self.hidden_2 = EqualizedDense(hidden_size, hidden_size)
+
+    def long_features(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
+        """The second hidden layer after its activation: the paper's *long* features [N, hidden].
+
+        Raises:
+            ValueError: x of another shape than [N, image_size, image_size, image_channels].
+        """
+        ops.check_shape("x", x, self.image_size, self.image_size, self.image_channels)
+        x = tf.reshape(x, [-1, self.hidden_1.inputs])
+        return ops.leaky_relu(self.hidden_2(ops.leaky_relu(self.hidden_1(x))))
+
+    def get_config(self):
+        names = ("image_size", "image_channels", "hidden_size")
+        return super().get_config() | {name: getattr(self, name) for name in names}
+
+
 @keras.saving.register_keras_serializable("alae_tf")
-class MLPEncoder(keras.Model):
+class MLPEncoder(MLPBody):
     """E of MLP-ALAE: three dense layers, each followed by a leaky ReLU, the last included.
 
     Args:
@@ -31,39 +64,47 @@ class MLPEncoder(keras.Model):
     Reference: section 4.1; 784–1024–1024–50.
     """
 
-    def __init__(
-        self,
-        image_size: int,
-        image_channels: int,
-        hidden_size: int,
-        latent_size: int,
-        output_slope: float = 0.2,
-        **kwargs,
-    ):
-        super().__init__(autocast=False, **kwargs)
-        self.image_size, self.image_channels = image_size, image_channels
-        self.hidden_size, self.latent_size = hidden_size, latent_size
-        self.output_slope = output_slope
-        self.hidden_1 = EqualizedDense(image_size**2 * image_channels, hidden_size)
-        self.hidden_2 = EqualizedDense(hidden_size, hidden_size)
-        self.output_layer = EqualizedDense(hidden_size, latent_size)
+    def __init__(self, *, latent_size: int, output_slope: float = 0.2, **sizes):
+        super().__init__(**sizes)
+        self.latent_size, self.output_slope = latent_size, output_slope
+        self.output_layer = EqualizedDense(self.hidden_size, latent_size)
         self.built = True
 
     def call(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
-        ops.check_shape("x", x, self.image_size, self.image_size, self.image_channels)
         return ops.leaky_relu(self.output_layer(self.long_features(x)), self.output_slope)
 
-    def long_features(
+    def get_config(self):
+        return super().get_config() | {
+            "latent_size": self.latent_size,
+            "output_slope": self.output_slope,
+        }
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class MLPDiscriminator(MLPBody):
+    """D of an MLP-ALAE whose E is no part of the discriminator, `--discriminator=separate`.
+
+    Args, Raises: as in `MLPBody`.
+
+    Call:
+        x, level, blend: as in `MLPEncoder`.
+        Returns logits: float32 [N]; positive means real.
+
+    An MLP of E's shape; its last layer, which has one output and no activation, sees the minibatch
+    standard deviation beside the hidden layer, as `ImageDiscriminator` does. No part of the paper.
+    """
+
+    def __init__(self, **sizes):
+        super().__init__(**sizes)
+        self.output_layer = EqualizedDense(self.hidden_size + 1, 1)
+        self.built = True
+
+    def call(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
-        """The second hidden layer after its activation: the paper's *long* features [N, hidden]."""
-        x = tf.reshape(x, [-1, self.hidden_1.inputs])
-        return ops.leaky_relu(self.hidden_2(ops.leaky_relu(self.hidden_1(x))))
-
-    def get_config(self):
-        return super().get_config() | _config(self)
+        return self.output_layer(ops.minibatch_std(self.long_features(x)))[:, 0]
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -114,9 +155,5 @@ class MLPGenerator(keras.Model):
         return []
 
     def get_config(self):
-        return super().get_config() | _config(self)
-
-
-def _config(network):
-    names = ("image_size", "image_channels", "hidden_size", "latent_size", "output_slope")
-    return {name: getattr(network, name) for name in names}
+        names = ("image_size", "image_channels", "hidden_size", "latent_size", "output_slope")
+        return super().get_config() | {name: getattr(self, name) for name in names}

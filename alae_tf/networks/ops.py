@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +11,7 @@ from alae_tf.networks import kernels
 
 EPSILON_STYLE = 1e-8  # instance norm of G, and pixel norm of z
 EPSILON_ENCODER = 1e-5  # instance norm of E
+GROUP = 4  # images over which `minibatch_std` is taken
 
 
 def check_shape(name: str, x: tf.Tensor, *expected: int) -> None:
@@ -95,6 +98,27 @@ def _mean(x: tf.Tensor) -> tf.Tensor:
 
 def _normalise(mean, centred, variance, epsilon, dtype) -> tf.Tensor:
     return tf.cast(centred * tf.math.rsqrt(variance + epsilon), dtype)
+
+
+def minibatch_std(x: tf.Tensor) -> tf.Tensor:
+    """Adds a channel that tells how much the images of a group differ. [N, …, C] → [N, …, C + 1].
+
+    The channel is one number a group: the standard deviation over its images (biased), averaged
+    over all else. A group is four consecutive images; where N is no multiple of four, all N. So a
+    replica or an --accumulate part that has a multiple of four images finds what the whole batch
+    would. Statistics in float32; N must be known when this is traced, as in training.
+
+    Reference: ProGAN, section 3; StyleGAN, whose groups of four are strided.
+    """
+    batch, *inner = x.shape
+    group = batch if batch % GROUP else GROUP
+    grouped = tf.reshape(tf.cast(x, tf.float32), [batch // group, group, -1])
+    # The epsilon keeps the gradient of equal images at 0 instead of 0·∞.
+    std = tf.sqrt(tf.math.reduce_variance(grouped, axis=1, keepdims=True) + EPSILON_STYLE)
+    std = tf.reduce_mean(std, axis=2, keepdims=True)  # [N / group, 1, 1]
+    channel = std + tf.zeros([group, math.prod(inner[:-1])])
+    channel = tf.reshape(channel, [batch, *inner[:-1], 1])
+    return tf.concat([x, tf.cast(channel, x.dtype)], axis=-1)
 
 
 def modulate(x: tf.Tensor, style: tf.Tensor) -> tf.Tensor:

@@ -19,6 +19,9 @@ ARCHITECTURE = (
     "latent_size",
     "mapping_layers",
     "image_channels",
+    "discriminator",
+    "encoder_head",
+    "latent_regression",
 )
 FUSED_FROM = 128  # output pixels from which the authors store G's upsampling kernels transposed
 

@@ -18,7 +18,11 @@ def generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
 
 
 def latent_loss(w: tf.Tensor, w_reconstructed: tf.Tensor) -> tf.Tensor:
-    """Mean over coordinates of (E(G(w)) − w)², w itself held fixed. [N, L], [N, L] → [N]."""
+    """Mean over coordinates of (E(G(w)) − w)², w itself held fixed. [N, L], [N, L] → [N].
+
+    With z regression z takes the place of w. F sees the direction of z alone, so that E cannot
+    find its length: of n coordinates an error of about 1/(2n) stays.
+    """
     return tf.reduce_mean(tf.square(w_reconstructed - tf.stop_gradient(w)), axis=-1)
 
 
@@ -31,7 +35,8 @@ def logits_and_r1(
     """The logits of real images and their R1 penalty, γ/2 · Σ‖∂ logit / ∂ pixel‖².
 
     Args:
-        logits: images [N, H, W, C] → [N], each from its own image alone.
+        logits: images [N, H, W, C] → [N], each from its own image; by `minibatch_std` also from
+            others, and then ∂ of all logits is taken by each pixel, as in StyleGAN.
         real: float32 [N, H, W, C].
         gamma: weight of the penalty (γ = 10 in the paper).
         scale: the slope is computed `scale` times as large and divided by it in float32, so that

@@ -164,7 +164,8 @@ class Iteration:
         return result
 
     def update_discriminator(self, real: tf.Tensor, draw: Draw) -> tf.Tensor:
-        """Update 1: E and D tell real images from generated ones."""
+        """Update 1: E and D tell real images from generated ones; a separate D does so alone, E
+        having no gradient here."""
         variables = self.alae.E.trainable_variables + self.alae.D.trainable_variables
         gamma = self.config.r1_gamma * self.config.r1_every if self.r1 else 0.0
 
@@ -183,7 +184,7 @@ class Iteration:
         return loss
 
     def update_generator(self, draw: Draw) -> tf.Tensor:
-        """Update 2: F and G make images that D∘E takes for real."""
+        """Update 2: F and G make images that D∘E, or a separate D, takes for real."""
         variables = self.alae.F.trainable_variables + self.alae.G.trainable_variables
 
         def differentiate(draw):
@@ -198,7 +199,7 @@ class Iteration:
         return loss
 
     def update_latent(self, draw: Draw) -> tf.Tensor:
-        """Update 3: E finds the w that G drew from, and G keeps it findable."""
+        """Update 3: E finds the w that G drew from, or its z, and G keeps it findable."""
         E, FG = self.alae.E.trainable_variables, self.alae.G.trainable_variables
         if "F" in self.config.latent_update:
             FG = self.alae.F.trainable_variables + FG
@@ -206,8 +207,9 @@ class Iteration:
         def differentiate(draw):
             with tf.GradientTape() as tape:
                 image, w = self.generate(draw)
-                found = self.alae.encode(image, self.level, self.blend)
-                loss, scaled = self.mean(losses.latent_loss(w, found))
+                found = self.alae.E(image, level=self.level, blend=self.blend)
+                sought = w if self.config.latent_regression == "w" else draw.z
+                loss, scaled = self.mean(losses.latent_loss(sought, found))
             return loss, tf.reduce_sum(w, axis=0), tape.gradient(scaled, E + FG)
 
         loss, w_sum, gradients = self.total(differentiate, draw)
@@ -242,7 +244,7 @@ class Iteration:
         return self.alae.decode(styles, self.level, self.blend, draw.noise), w
 
     def logits(self, x: tf.Tensor) -> tf.Tensor:
-        """D∘E at the current level and blend."""
+        """D∘E, or a separate D, at the current level and blend."""
         return self.alae.logits(x, self.level, self.blend)
 
     def scale(self) -> tf.Tensor | float:

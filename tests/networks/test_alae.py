@@ -49,6 +49,30 @@ def test_reconstruction_is_decode_of_encode(small_mlp):
     np.testing.assert_allclose(alae.logits(x), alae.D(alae.encode(x)), atol=1e-6)
 
 
+def test_a_variant_has_the_weights_of_the_joint_model_where_it_has_its_networks(small, small_mlp):
+    for config in (small, small_mlp):
+        joint = build_alae(config)
+        other = build_alae(config.replace(discriminator="separate", latent_regression="z"))
+        for name in "FGE":
+            ours, theirs = (getattr(alae, name).get_weights() for alae in (joint, other))
+            for a, b in zip(ours, theirs, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_with_z_regression_encode_still_gives_w(small_mlp):
+    joint, alae = (build_alae(small_mlp.replace(latent_regression=name)) for name in "wz")
+    x = tf.random.stateless_normal([2, 6, 6, 1], [0, 0])
+    np.testing.assert_allclose(alae.encode(x), alae.F(joint.encode(x)), atol=1e-6)
+    np.testing.assert_allclose(alae(x), alae.decode(alae.F(alae.E(x))), atol=1e-6)
+    np.testing.assert_array_equal(alae.logits(x), joint.logits(x))  # D takes E's z
+
+
+def test_a_separate_discriminator_takes_images(small):
+    alae = build_alae(small.replace(discriminator="separate"))
+    x = tf.random.stateless_normal([4, 4, 4, 1], [0, 0])
+    np.testing.assert_array_equal(alae.logits(x, level=0), alae.D(x, level=0))
+
+
 def test_building_leaves_the_callers_generators_alone(small_mlp):
     random.seed(1), np.random.seed(1)
     expected = random.random(), np.random.random()
@@ -57,15 +81,18 @@ def test_building_leaves_the_callers_generators_alone(small_mlp):
     assert (random.random(), np.random.random()) == expected
 
 
+@pytest.mark.parametrize("discriminator", ["joint", "separate"])
 @pytest.mark.parametrize("kind", ["style", "mlp"])
-def test_config_round_trip(kind, small, small_mlp):
-    alae = build_alae(small if kind == "style" else small_mlp)
+def test_config_round_trip(kind, discriminator, small, small_mlp):
+    config = small.replace(encoder_head="dense") if kind == "style" else small_mlp
+    alae = build_alae(config.replace(discriminator=discriminator, latent_regression="z"))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(alae))
     again.set_weights(alae.get_weights())
     z = tf.random.stateless_normal([2, 8], [0, 0])
     x = alae.decode(alae.map(z))
     np.testing.assert_array_equal(again.decode(again.map(z)), x)
     np.testing.assert_array_equal(again.logits(x), alae.logits(x))
+    np.testing.assert_array_equal(again.encode(x), alae.encode(x))
 
 
 def test_a_seed_may_be_a_numpy_integer(small):

@@ -5,15 +5,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alae_tf.networks.discriminator import Discriminator
-from alae_tf.networks.encoder import Encoder, EncoderBlock
+from alae_tf.networks.discriminator import Discriminator, ImageDiscriminator
+from alae_tf.networks.encoder import DenseEncoder, Encoder, EncoderBlock, PlainBlock
 from alae_tf.networks.generator import Generator, GeneratorBlock
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 from alae_tf.networks.mapping import MappingNetwork
-from alae_tf.networks.mlp import MLPEncoder, MLPGenerator
+from alae_tf.networks.mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 
 SIZES = dict(levels=3, start_channels=4, max_channels=8, latent_size=6, image_channels=1)
-MLP = dict(image_size=6, image_channels=1, hidden_size=16, latent_size=5)
+MLP_BODY = dict(image_size=6, image_channels=1, hidden_size=16)
+MLP = MLP_BODY | dict(latent_size=5)
 
 
 def normal(*shape):
@@ -47,6 +48,18 @@ CASES = {
         {},
         [(2, 4, 4, 8), (2, 6)],
     ),
+    "plain_block": (
+        lambda p: PlainBlock(4, 8, dtype=p),
+        [normal(2, 8, 8, 4)],
+        {},
+        [(2, 4, 4, 8)],
+    ),
+    "plain_block_minibatch_std": (
+        lambda p: PlainBlock(4, 8, minibatch_std=True, dtype=p),
+        [normal(2, 4, 4, 4)],
+        {},
+        [(2, 2, 2, 8)],
+    ),
     "generator_block": (
         lambda p: GeneratorBlock(8, 4, 6, dtype=p),
         [normal(2, 4, 4, 8)],
@@ -62,6 +75,21 @@ CASES = {
         {"level": 1, "blend": 0.3},
         [(2, 6)],
     ),
+    "E_dense": (lambda p: DenseEncoder(**SIZES, dtype=p), [normal(2, 16, 16, 1)], {}, [(2, 6)]),
+    "E_dense_level_0": (
+        lambda p: DenseEncoder(**SIZES, dtype=p),
+        [normal(2, 4, 4, 1)],
+        {"level": 0},
+        [(2, 6)],
+    ),
+    "image_D": (lambda p: ImageDiscriminator(**SIZES, dtype=p), [normal(4, 16, 16, 1)], {}, [(4,)]),
+    "image_D_level_1": (
+        lambda p: ImageDiscriminator(**SIZES, dtype=p),
+        [normal(4, 8, 8, 1)],
+        {"level": 1, "blend": 0.3},
+        [(4,)],
+    ),
+    "mlp_D": (lambda p: MLPDiscriminator(**MLP_BODY), [normal(4, 6, 6, 1)], {}, [(4,)]),
     "G": (lambda p: Generator(**SIZES, dtype=p), [normal(2, 6, 6)], {}, [(2, 16, 16, 1)]),
     "G_level_0": (
         lambda p: Generator(**SIZES, dtype=p),
@@ -137,6 +165,39 @@ def test_blend_0_is_the_coarser_level():
     doubled = tf.repeat(tf.repeat(x, 2, 1), 2, 2)
     fine, coarse = encoder(doubled, level=2, blend=0.0), encoder(x, level=1)
     np.testing.assert_allclose(fine, coarse, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("network", [DenseEncoder, ImageDiscriminator])
+def test_networks_without_styles_grow_too(network):
+    network, x = network(**SIZES), normal(4, 8, 8, 1)
+    doubled = tf.repeat(tf.repeat(x, 2, 1), 2, 2)
+    fine, coarse = network(doubled, level=2, blend=0.0), network(x, level=1)
+    np.testing.assert_allclose(fine, coarse, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="level: got 3, expected 0 to 2"):
+        network(x, level=3)
+    with pytest.raises(ValueError, match=r"x: got shape .*, expected \[N, 4, 4, 1\]"):
+        network(x, level=0)
+
+
+def test_a_dense_head_sees_what_an_instance_norm_would_take_out():
+    """The last feature map is 2×2; twice as bright an image gives another w."""
+    encoder, x = DenseEncoder(**SIZES), normal(1, 16, 16, 1)
+    assert encoder.to_w.kernel.shape == (2 * 2 * 8, 6)
+    assert not any(
+        "to_w" in variable.path for block in encoder.blocks for variable in block.weights
+    )
+    difference = np.abs(encoder(2.0 * x) - 2.0 * encoder(x)).max()
+    assert difference < 1e-5 * np.abs(encoder(x)).max()  # without biases all of it is homogeneous
+
+
+def test_only_the_last_block_of_a_discriminator_has_the_minibatch_std():
+    network = ImageDiscriminator(**SIZES)
+    assert [block.conv_1.inputs for block in network.blocks] == [4, 8, 9]
+    assert [block.conv_1.filters for block in network.blocks] == [4, 8, 8]
+    x = normal(8, 16, 16, 1)
+    changed = tf.concat([x[:7], -x[7:]], axis=0)  # images 4 to 7 are one group, 0 to 3 another
+    moved = np.abs(network(changed) - network(x)) > 1e-6
+    assert moved.tolist() == [False] * 4 + [True] * 4
 
 
 def test_long_features_are_the_second_hidden_layer():

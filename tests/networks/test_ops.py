@@ -28,6 +28,29 @@ def test_blur_of_a_point():
     close(ops.blur(corner)[0, :, :, 0], [[4, 2, 0], [2, 1, 0], [0, 0, 0]])
 
 
+def test_minibatch_std_by_hand():
+    # Groups of four: pixel 0 has 1, 1, 5, 5 (deviation 2), pixel 1 is the same in all; then zeros.
+    x = np.zeros((8, 1, 2, 1), np.float32)
+    x[:4, 0, 0, 0], x[:4, 0, 1, 0] = [1, 1, 5, 5], 3
+    y = ops.minibatch_std(x)
+    assert y.shape == (8, 1, 2, 2)
+    close(y[..., :1], x)
+    close(y[:4, ..., 1], np.full((4, 1, 2), 1.0), 1e-4)  # the mean of 2 and 0
+    close(y[4:, ..., 1], np.zeros((4, 1, 2)), 2e-4)  # √1e-8
+    # Six are one group: of 0, 0, 0, 6, 6, 6 the deviation is 3.
+    flat = np.array([0, 0, 0, 6, 6, 6], np.float32)[:, np.newaxis]
+    close(ops.minibatch_std(flat)[:, 1], np.full(6, 3.0))
+    assert ops.minibatch_std(tf.zeros([4, 2], tf.float16)).dtype == tf.float16
+
+
+def test_minibatch_std_of_equal_images_has_a_finite_slope():
+    x = tf.ones([4, 2, 2, 3])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reduce_sum(ops.minibatch_std(x)[..., 3:])
+    close(tape.gradient(y, x), np.zeros((4, 2, 2, 3)))
+
+
 def test_resampling_by_hand():
     x = tf.reshape(tf.range(4.0), [1, 2, 2, 1])
     close(ops.upsample2(x)[0, :, :, 0], [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]])

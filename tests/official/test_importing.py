@@ -252,6 +252,16 @@ def test_a_file_that_would_run_a_command_is_refused(authors, tmp_path, capsys):
     assert not touched.exists()
 
 
+def test_a_config_of_an_ablation_is_refused(tmp_path, capsys):
+    """The authors' networks are the joint model's, with styles; they regress w."""
+    config = tmp_path / "ablation.cfg"
+    flags = "--discriminator=separate\n--encoder_head=dense\n--latent_regression=z\n"
+    config.write_text(CONFIG + flags)
+    said = fails(capsys, ZIP, tmp_path / "run", f"--config={config}")
+    for line in ("discriminator: separate", "encoder_head: dense", "latent_regression: z"):
+        assert f"\n  {line} in {config}, " in said
+
+
 def test_sizes_are_read_off_the_tensors(tmp_path, capsys):
     """Another layout: grey, 3 levels, and a max_channels that no layer reaches."""
     config = Config(

@@ -57,10 +57,14 @@ needs_cuda = pytest.mark.skipif(
 )
 
 
+VARIANT = dict(discriminator="separate", encoder_head="dense", latent_regression="z")
+
+
 @needs_cuda
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_the_step_runs_on_gpus(small, precision):
-    trainer = Trainer(small.replace(precision=precision))
+@pytest.mark.parametrize("variant", [{}, VARIANT], ids=["joint", "separate"])
+def test_the_step_runs_on_gpus(small, precision, variant):
+    trainer = Trainer(small.replace(precision=precision, **variant))
     pixels = tf.TensorSpec([8, 8, 8, 1], tf.uint8)
     seed, scalar = tf.TensorSpec([2], tf.int64), tf.TensorSpec([], tf.float32)
     concrete = trainer.traced(1).get_concrete_function(pixels, seed, scalar, scalar)
@@ -69,8 +73,9 @@ def test_the_step_runs_on_gpus(small, precision):
 
 
 @needs_cuda
-def test_the_step_of_an_mlp_runs_on_gpus(small_mlp):
-    trainer = Trainer(small_mlp)
+@pytest.mark.parametrize("discriminator", ["joint", "separate"])
+def test_the_step_of_an_mlp_runs_on_gpus(small_mlp, discriminator):
+    trainer = Trainer(small_mlp.replace(discriminator=discriminator))
     pixels = tf.TensorSpec([8, 6, 6, 1], tf.uint8)
     seed, scalar = tf.TensorSpec([2], tf.int64), tf.TensorSpec([], tf.float32)
     concrete = trainer.traced(0).get_concrete_function(pixels, seed, scalar, scalar)

@@ -71,7 +71,9 @@ def test_one_trace_a_level(small):
     assert trainer.traces == {0: 1, 1: 1}
 
 
-def test_lazy_r1_is_stronger_and_rarer(small):
+@pytest.mark.parametrize("discriminator", ["joint", "separate"])
+def test_lazy_r1_is_stronger_and_rarer(small, discriminator):
+    small = small.replace(discriminator=discriminator)
     images = pixels(small, 1, 8)
     _, every = train(small, None, images, 1, steps=1)
     lazy, twice = train(small.replace(r1_every=2), None, images, 1, steps=2)
