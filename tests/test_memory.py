@@ -38,7 +38,9 @@ def test_unknown_shapes_are_told():
         memory.peak_bytes(graph_of(tf.square, [None, 4]))
 
 
-@pytest.mark.parametrize("discriminator", ["joint", "separate"])
+@pytest.mark.parametrize(
+    "discriminator", ["joint", pytest.param("separate", marks=pytest.mark.slow)]
+)
 def test_memory_grows_with_images_and_level_and_shrinks_with_parts(small, discriminator):
     trainer = Trainer(small.replace(discriminator=discriminator))
     low, high = (memory.measure(trainer, level) for level in (0, 1))

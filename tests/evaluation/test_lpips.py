@@ -64,15 +64,17 @@ def test_features_are_of_mean_square_at_most_one(lpips, golden):
 
 
 def test_distance_of_sets_rises_with_blur_and_noise(lpips, golden):
-    """Over three pictures, each turned: 12 images a set."""
+    """Over three pictures, each turned: 12 images a set; every eighth feature, to be quick."""
 
     def turned(images):
         return np.concatenate([np.rot90(images, k, (1, 2)) for k in range(4)])
 
     sharp, blurred, noisy = (turned(golden["images"][:, i]) for i in range(3))
     half = ((sharp.astype(int) + blurred) // 2).astype(np.uint8)
-    real = lpips(sharp)
-    values = [distances.frechet(real, lpips(images)) for images in (sharp, half, blurred, noisy)]
+    real = lpips(sharp)[:, ::8]
+    values = [
+        distances.frechet(real, lpips(images)[:, ::8]) for images in (sharp, half, blurred, noisy)
+    ]
     assert values[0] == pytest.approx(0, abs=1e-3)
     assert values[0] < values[1] < values[2] and values[3] > values[0]
 

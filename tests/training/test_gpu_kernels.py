@@ -62,7 +62,9 @@ VARIANT = dict(discriminator="separate", encoder_head="dense", latent_regression
 
 @needs_cuda
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("variant", [{}, VARIANT], ids=["joint", "separate"])
+@pytest.mark.parametrize(
+    "variant", [{}, pytest.param(VARIANT, marks=pytest.mark.slow)], ids=["joint", "separate"]
+)
 def test_the_step_runs_on_gpus(small, precision, variant):
     trainer = Trainer(small.replace(precision=precision, **variant))
     pixels = tf.TensorSpec([8, 8, 8, 1], tf.uint8)

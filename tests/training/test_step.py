@@ -71,7 +71,9 @@ def test_one_trace_a_level(small):
     assert trainer.traces == {0: 1, 1: 1}
 
 
-@pytest.mark.parametrize("discriminator", ["joint", "separate"])
+@pytest.mark.parametrize(
+    "discriminator", ["joint", pytest.param("separate", marks=pytest.mark.slow)]
+)
 def test_lazy_r1_is_stronger_and_rarer(small, discriminator):
     small = small.replace(discriminator=discriminator)
     images = pixels(small, 1, 8)
