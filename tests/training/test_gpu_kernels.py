@@ -22,7 +22,8 @@ def nodes(concrete):
     """The operations of a traced function and of all functions that it calls."""
     definition = concrete.graph.as_graph_def(add_shapes=False)
     yield from definition.node
-    for function in definition.library.function:
+    functions = definition.library
+    for function in functions.function:
         yield from function.node_def
 
 

@@ -1,0 +1,22 @@
+import time
+
+import pytest
+
+from export.servers import MOST_LATENT, ServerError, checked_size, within
+
+
+def test_work_within_a_deadline():
+    assert within(5.0, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        within(5.0, lambda: 1 / 0)
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        within(0.05, lambda: time.sleep(2))
+    assert time.monotonic() - started < 1.5
+
+
+@pytest.mark.parametrize("size", [0, -1, MOST_LATENT + 1, 99999999999])
+def test_a_length_of_z_that_nobody_has(size):
+    with pytest.raises(ServerError, match=f"http://a: tells {size} as the length of z"):
+        checked_size(size, "http://a")
+    assert checked_size(50, "http://a") == 50
