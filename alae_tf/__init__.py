@@ -16,6 +16,9 @@ def from_pretrained(name: str) -> Autoencoder:
     Raises:
         CheckpointError: there is none.
     """
+    from alae_tf import quiet
+
+    quiet.import_tensorflow()  # when it is needed, and without the lines that it prints
     from alae_tf.pretrained import from_pretrained
 
     return from_pretrained(name)
@@ -28,6 +31,9 @@ def load_model(
 
     Args, Raises: as of `alae_tf.autoencoder.load_model`.
     """
-    from alae_tf.autoencoder import load_model  # TensorFlow is imported when it is needed
+    from alae_tf import quiet
+
+    quiet.import_tensorflow()
+    from alae_tf.autoencoder import load_model
 
     return load_model(run_dir, checkpoint, weights, level)

@@ -17,6 +17,8 @@ from alae_tf.runs.checkpoint import load_networks
 # Values of the widest feature map that are computed at once, which bounds the memory: some 200 MB,
 # 8 images of 128 px at 64 channels. More at once is no faster on CPUs.
 PART = 2**23
+MOST_IMAGES = 1_000_000  # of one call: their codes are all in memory
+MOST_SEED = 2**63 - 1
 
 
 class Autoencoder:
@@ -117,11 +119,10 @@ class Autoencoder:
             floats: return float32 as G made them, about [−1, 1] and not clipped, not uint8.
 
         Raises:
-            ValueError: another shape or noise mode; w is NaN, infinite or so large that the image
-                is not finite.
+            ValueError: another shape or noise mode, or no such seed; w is NaN, infinite or so
+                large that the image is not finite.
         """
-        with np.errstate(over="ignore"):  # 1e300 becomes infinite and is refused
-            w = np.asarray(w, np.float32)
+        w = numbers("w", w)
         one = w.ndim == 1
         w = w[np.newaxis] if one else w
         latent, styles = self.config.latent_size, self.config.styles
@@ -140,23 +141,24 @@ class Autoencoder:
         """z ~ N(0, I) of `generate(count, seed)`: float32 [count, latent].
 
         Raises:
-            ValueError: a count below 1.
+            ValueError: no such count or seed.
         """
-        if count < 1:
-            raise ValueError(f"count: got {count}, expected 1 or more")
+        count, seed = whole("count", count, 1, MOST_IMAGES), whole("seed", seed, 0, MOST_SEED)
         return tf.random.stateless_normal([count, self.config.latent_size], [seed, 0]).numpy()
 
     def map(self, z) -> np.ndarray:
         """F: z [N, latent] → w [N, latent], not truncated.
 
         Raises:
-            ValueError: another shape.
+            ValueError: another shape, or no finite numbers.
         """
-        z = np.asarray(z, np.float32)
+        z = numbers("z", z)
         if z.ndim != 2 or z.shape[1] != self.config.latent_size:
             raise ValueError(
                 f"z: got shape {list(z.shape)}, expected [N, {self.config.latent_size}]"
             )
+        if not np.isfinite(z).all():
+            raise ValueError("z: NaN or infinite, expected finite numbers (of float32)")
         w = np.empty_like(z)
         for part in self._parts(len(z)):
             w[part] = self._map(tf.constant(z[part])).numpy()
@@ -177,7 +179,7 @@ class Autoencoder:
         Raises:
             ValueError: psi is not finite, or of another length.
         """
-        w, psi = np.asarray(w, np.float32), np.asarray(psi, np.float32)
+        w, psi = numbers("w", w), numbers("psi", psi)
         if not np.isfinite(psi).all() or psi.shape not in ((), (len(w),)):
             raise ValueError(f"psi: got {psi}, expected a finite number as 0.7, or one for each w")
         styles = self.alae.broadcast(tf.constant(w))
@@ -208,15 +210,15 @@ class Autoencoder:
             uint8 [count, H, W, C].
 
         Raises:
-            ValueError: a count below 1, a psi that is not finite, or another noise mode.
+            ValueError: no such count, seed or noise mode, or a psi that is not finite.
         """
         w = self.sample_w(count, seed)
-        psi = np.asarray(self.config.truncation_psi if psi is None else psi, np.float32)
+        psi = numbers("psi", self.config.truncation_psi if psi is None else psi)
         if not np.isfinite(psi).all():
             raise ValueError(f"psi: got {psi}, expected finite numbers, as 0.7")
         each = psi if psi.ndim else np.broadcast_to(psi, count)
         if each.shape != (count,):
-            raise ValueError(f"psi: got {len(each)} numbers for {count} images")
+            raise ValueError(f"psi: got shape {list(psi.shape)}, expected a number or [{count}]")
         return self._draw(count, lambda part: self.truncate(w[part], each[part]), noise_mode, seed)
 
     def _parts(self, count: int) -> Iterator[slice]:
@@ -232,6 +234,7 @@ class Autoencoder:
         floats: bool = False,
     ) -> np.ndarray:
         """Images of styles(part) [n, styles, latent]: uint8 or float32 [count, H, W, C]."""
+        seed = whole("seed", seed, 0, MOST_SEED)
         # All noise at once, so that an image's does not depend on the parts.
         noise = self.alae.noise(noise_mode, count, self.level, seed) or []
         decode = self._decode_noisy if noise else self._decode_plain
@@ -266,6 +269,33 @@ class Autoencoder:
                 "images: floats beyond [−1, 1]; give pixels as uint8, or scale them by x/127.5 − 1"
             )
         return images, one
+
+
+def numbers(name: str, values) -> np.ndarray:
+    """An argument as float32; what is too large for it becomes infinite.
+
+    Raises:
+        ValueError: it holds something else than real numbers.
+    """
+    try:
+        values = np.asarray(values)
+    except ValueError:  # rows of several lengths
+        raise ValueError(f"{name}: got rows of several lengths, expected one array") from None
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{name}: got {values.dtype}, expected real numbers")
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def whole(name: str, value, low: int, high: int) -> int:
+    """An argument as a whole number from low to high.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, int | np.integer) or not low <= value <= high:
+        raise ValueError(f"{name}: got {value!r}, expected a whole number from {low} to {high:,}")
+    return int(value)
 
 
 def widest(config: Config, level: int) -> int:

@@ -363,6 +363,8 @@ class Config:
             ConfigError: it cannot be read, or a setting in it is wrong.
         """
         arguments = flagfile.read(str(path))
+        if not arguments:
+            raise ConfigError(f"{path}: is empty; it should hold settings, as --levels=4.")
         try:
             values = _by_name(arguments)
             return cls.from_text({RENAMED.get(name, name): text for name, text in values.items()})

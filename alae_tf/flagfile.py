@@ -60,7 +60,7 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
     except OSError as error:
         raise ConfigError(f"{name}: cannot be read as a flagfile ({error.strerror}).") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{name}: names a file that is no text.") from None
+        raise ConfigError(f"{name}: is no text file.") from None
     arguments: list[str] = []
     wants_value = False  # the line before is a name alone, of which this one may be the value
     for number, line in enumerate(lines, start=1):

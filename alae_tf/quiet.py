@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import threading
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # A line of absl's log (I0000 …) that only informs, its second line, and the warning above it.
@@ -28,7 +29,8 @@ def import_tensorflow() -> None:
     """
     # TensorFlow tells of missing GPUs and failed graph rewrites as errors.
     os.environ.setdefault(LEVEL, "3")
-    if os.environ[LEVEL] == "0" or "tensorflow" in sys.modules:
+    threads = threading.active_count() > 1  # as in a notebook, which is not to be forked
+    if os.environ[LEVEL] == "0" or "tensorflow" in sys.modules or threads:
         import tensorflow  # noqa: F401
 
         return

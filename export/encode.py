@@ -72,7 +72,7 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
         ExportError: no such file, a damaged one, or an encoder where a decoder is wanted.
     """
     if not path.is_file():
-        raise ExportError(f"--model={path}: no such file.")
+        raise ExportError(f"--model={path}: {no_file(path)}.")
     try:
         model = TFLite(path, threads)
         ranks = len(model.input["shape"]), len(model.output["shape"])
@@ -82,6 +82,11 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
         kind = {(4, 2): "an encoder", (2, 4): "a decoder"}.get(ranks, "something else")
         raise ExportError(f"--model={path}: is {kind}; give {wanted}.")
     return model
+
+
+def no_file(path: Path) -> str:
+    """What a path is where a file was wanted."""
+    return "is no regular file" if path.exists() else "no such file"
 
 
 class Images:
@@ -94,7 +99,7 @@ class Images:
         files: the images that are left.
 
     Raises:
-        ExportError: a path that is not there, or a folder without images.
+        ExportError: a path that is not there, a pipe or a device, or a folder without images.
     """
 
     def __init__(self, paths: list[Path]):
@@ -111,7 +116,7 @@ class Images:
             elif path.is_file():
                 self.files.append(path)
             else:
-                raise ExportError(f"{path}: no such file or folder.")
+                raise ExportError(f"{path}: {no_file(path)}, nor a folder.")
 
     def leave_out(self, path: Path, error: ExportError) -> None:
         """Goes on without a file of a folder, and tells it.

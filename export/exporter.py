@@ -161,8 +161,12 @@ class Exporter:
             rows = list(step())
             self.rows += rows
             faults = [row.fault for row in rows if not row.holds]
+        except (OSError, tf.errors.OpError):  # the disk: no other file would fare better
+            raise
         except ExportFailed as error:
             faults = [str(error)]
+        except Exception as error:  # of a converter or a quantiser: the others' files are good
+            faults = [f"{type(error).__name__}: {reason(str(error))}"]
         if not faults:
             self.files.append(name)
             return

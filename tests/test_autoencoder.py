@@ -68,6 +68,18 @@ def test_styles_decode_too(model):
         (lambda m: m.generate(psi=np.nan), "psi: got nan"),
         (lambda m: m.generate(psi=-np.inf), "psi: got -inf"),
         (lambda m: m.generate(psi=1e38), r"w: so large \(or psi is\)"),
+        (lambda m: m.generate(psi="a"), "psi: got <U1, expected real numbers"),
+        (lambda m: m.generate(2, psi=[1, 1, 1]), r"psi: got shape \[3\], expected a .* \[2\]"),
+        (lambda m: m.generate(10**13), "count: got 10000000000000, expected .* to 1,000,000"),
+        (lambda m: m.generate(0), "count: got 0"),
+        (lambda m: m.generate(2.5), "count: got 2.5, expected a whole number"),
+        (lambda m: m.generate(1, seed=2**70), "seed: got"),
+        (lambda m: m.generate(1, seed=-1), "seed: got -1"),
+        (lambda m: m.decode(np.zeros(8), "random", seed=0.5), "seed: got 0.5"),
+        (lambda m: m.decode("abc"), "w: got <U3, expected real numbers"),
+        (lambda m: m.decode(np.zeros(8, complex)), "w: got complex128"),
+        (lambda m: m.decode([[1.0], [1.0, 2.0]]), "w: got rows of several lengths"),
+        (lambda m: m.map(np.full((1, 8), np.nan)), "z: NaN"),
         (lambda m: m.decode(np.zeros((2, 7))), r"expected \[N, 8\] or \[N, 4, 8\]"),
         (lambda m: m.decode(np.zeros((2, 8)), noise_mode="loud"), "got 'loud'"),
     ],
@@ -234,7 +246,7 @@ def test_psi_for_each_image(model):
     mixed = model.generate(3, psi=np.array([0.0, 0.5, 1.0]))
     for i, psi in enumerate((0.0, 0.5, 1.0)):
         np.testing.assert_array_equal(mixed[i], model.generate(3, psi=psi)[i])
-    with pytest.raises(ValueError, match="psi: got 2 numbers for 3 images"):
+    with pytest.raises(ValueError, match=r"psi: got shape \[2\], expected a number or \[3\]"):
         model.generate(3, psi=np.ones(2))
     styles = model.truncate(np.ones((2, 8)), 0.5)
     np.testing.assert_allclose(styles[0], (model.alae.w_avg.numpy() + 1) / 2, atol=1e-6)

@@ -117,6 +117,12 @@ def test_wrong_values_are_named(changes, message):
         Config(**changes)
 
 
+def test_an_empty_file_is_no_config(tmp_path):
+    (tmp_path / "config.cfg").write_text("\n# nothing\n")
+    with pytest.raises(ConfigError, match="config.cfg: is empty; it should hold settings"):
+        Config.load(tmp_path / "config.cfg")
+
+
 def test_wrong_texts_are_named(tmp_path):
     with pytest.raises(ConfigError, match="--levels=four: must be a whole number"):
         Config.from_text({"levels": "four"})

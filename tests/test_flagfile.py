@@ -122,7 +122,7 @@ def test_files_that_are_none(tmp_path):
         Config.load(tmp_path)
     binary = tmp_path / "binary.cfg"
     binary.write_bytes(b"\x89PNG\xff")
-    with pytest.raises(ConfigError, match="names a file that is no text"):
+    with pytest.raises(ConfigError, match="is no text file"):
         Config.load(binary)
 
 

@@ -32,3 +32,16 @@ def test_noise_is_kept_back_and_errors_are_not(tmp_path, end, level):
     assert SERIOUS in done.stderr
     assert ("after" in done.stdout) == (done.returncode == 0) == (not end)
     assert ("ImportError: no AVX" in done.stderr) == ("ImportError" in end)
+
+
+def test_loading_a_model_is_quiet_too(small, tmp_path):
+    from tests.export.test_export import save_run
+
+    run = save_run(small, tmp_path / "run")
+    code = f"import alae_tf; print(alae_tf.load_model({str(run)!r}))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("<Autoencoder: style") and done.stderr == ""

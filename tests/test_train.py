@@ -162,7 +162,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         (
             [f"--flagfile={ROOT}/docs/pictures/quickstart.png"],
             2,
-            "docs/pictures/quickstart.png: names a file that is no text",
+            "docs/pictures/quickstart.png: is no text file",
         ),
         (["--levels=x"], 2, "--levels=x: must be a whole number"),
         (["--image_channels=3"], 2, "set --image_channels=1"),
@@ -179,6 +179,17 @@ def test_bad_input_is_one_message_and_writes_nothing(tmp_path, flags, code, mess
     assert message in output
     assert "Traceback" not in output
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("ending", ["", "?channels=3"])
+def test_a_folder_in_colour_for_a_grey_model(tmp_path, ending):
+    (tmp_path / "images").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "images/one.png")
+    data = f"--data=folder:{tmp_path}/images"
+    output, code = run(tmp_path / "run", data + ending)
+    assert code == 2, output
+    assert "its images have 3 channels; set --image_channels=3 (it is 1)" in output
+    assert (f"(it is 1), or read them so: {data}?channels=1." in output) == (not ending)
 
 
 def test_a_run_that_ends_with_a_level_below_the_top_shows_that_level_whole(tmp_path):

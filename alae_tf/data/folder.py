@@ -24,6 +24,8 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 DECODE_ALL = 2000
 # Sides whose ratio is beyond this are told: of such an image the central square is little.
 ELONGATED = 4
+# The share of the images that may be lost on the way and replaced by others.
+MOST_LOST = 0.1
 
 
 class FolderSource(Source):
@@ -37,7 +39,8 @@ class FolderSource(Source):
 
     Files that cannot be read are left out, and one line says which. In folders of more than
     `DECODE_ALL` files the opening reads only the headers; a file found damaged later is replaced
-    by the next one that can be read, so that the number and order of the images stay.
+    by the next one that can be read, so that the number and order of the images stay. When more
+    than `MOST_LOST` of them are, `image` raises DataError.
 
     Attributes:
         files: str, paths relative to DIR, of the images in use.
@@ -125,10 +128,17 @@ class FolderSource(Source):
                 return
             self._unreadable[name] = error
             self._told += 1
-            if self._told <= NAMES_SHOWN:
-                report(f"{self.uri}: {name} cannot be read; the next image replaces it")
-            if self._told == NAMES_SHOWN:
-                report(f"{self.uri}: further ones will be replaced without a word")
+            told, count = self._told, len(self)
+        if told <= NAMES_SHOWN:
+            report(f"{self.uri}: {name} cannot be read; the next image replaces it")
+        elif told & (told - 1) == 0:  # 8, 16, 32 …
+            report(f"{self.uri}: {told:,} of {count:,} images cannot be read any more")
+        if told > max(NAMES_SHOWN, MOST_LOST * count):
+            raise DataError(
+                f"--data={self.uri}: {told:,} of {count:,} images cannot be read any more, the "
+                f"last one {name} ({error}); at most {MOST_LOST:.0%} are replaced by others. They "
+                f"should be in {self.root}, as they were at the start."
+            )
 
     def _check(self, found: list[str]) -> list[str]:
         """The files that can be read, as far as that is checked at opening; notes their sizes."""

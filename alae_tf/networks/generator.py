@@ -141,6 +141,8 @@ class Generator(keras.Model):
         ops.check_shape("styles", styles, 2 * self.levels, self.latent_size)
         self.check_noise(noise, level)
         x = self.constant[tf.newaxis]  # [1, 4, 4, C] until the first style meets it
+        if level < self.levels - 1:  # of unused outputs of a split LiteRT keeps no values
+            styles = styles[:, : 2 * (level + 1)]
         # Split and reshape, unlike slices, run on TFLite's delegates.
         styles = tf.split(styles, styles.shape[1], axis=1)
         styles = [tf.reshape(style, [-1, self.latent_size]) for style in styles]

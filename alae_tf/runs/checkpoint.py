@@ -115,10 +115,12 @@ def read(
                 raise ValueError(f"{name} is not finite")
         return entries, state
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
-        seeks_wrongly = isinstance(error, OSError) and error.errno in (None, errno.EINVAL)
-        if isinstance(error, OSError | MemoryError) and not seeks_wrongly:
+        # Damaged bytes make zipfile seek wrongly; a directory of that name is no disk fault either.
+        of_file = isinstance(error, OSError) and error.errno in (None, errno.EINVAL, errno.EISDIR)
+        if isinstance(error, OSError | MemoryError) and not of_file:
             raise
         why = "it has no state" if isinstance(error, KeyError) else error
+        why = "it is a directory" if isinstance(error, IsADirectoryError) else why
         raise CheckpointError(f"{path}: not a whole checkpoint ({why})") from None
 
 

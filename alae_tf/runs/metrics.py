@@ -97,11 +97,13 @@ class Metrics:
             return [], 0
         *lines, last = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
         columns = self._header()
-        rows = [_row(line.rstrip("\r"), columns) for line in lines[1:]]
+        headless = not ",".join(columns).startswith([*lines, last][0].rstrip("\r"))
+        rows = [_row(line.rstrip("\r"), columns) for line in lines]
+        if not headless or (rows and rows[0] is None):
+            del rows[:1]  # the header, or what stands in its place
         if (row := _row(last, columns)) is not None:
             rows.append(row)  # whole but for its end of line; else a kill cut it short
         whole = [row for row in rows if row is not None]
-        headless = not ",".join(columns).startswith([*lines, last][0].rstrip("\r"))
         return whole, len(rows) - len(whole) + headless
 
 

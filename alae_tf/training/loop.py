@@ -138,10 +138,19 @@ def open_data(config: Config) -> Source:
     if source.channels != config.image_channels:
         raise ConfigError(
             f"--data={config.data}: its images have {source.channels} channels; set "
-            f"--image_channels={source.channels} (it is {config.image_channels})."
+            f"--image_channels={source.channels} (it is {config.image_channels})"
+            f"{or_read_as(config)}."
         )
     source.tell_sizes(config.resolution)
     return source
+
+
+def or_read_as(config: Config) -> str:
+    """How a folder's images can be read with the channels that a config has, where they can."""
+    if not config.data.startswith("folder:") or "channels=" in config.data:
+        return ""
+    joint = "&" if "?" in config.data else "?"
+    return f", or read them so: --data={config.data}{joint}channels={config.image_channels}"
 
 
 class LostImages(Exception):

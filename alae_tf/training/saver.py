@@ -100,18 +100,25 @@ class Saver:
         return level
 
     def _check_plan(self, images_seen: int) -> None:
-        """A run goes on as it stood: the levels so far, and how far this one is faded in."""
-        before = self._directory.config()
+        """A run goes on as it stood: the levels so far, how far this one is faded in, and no end
+        that has passed."""
+        before, run = self._directory.config(), self._run
         if before is None:
             return
-        was = Growth.of(before, len(self._run.source)).at(images_seen)
-        now = self._run.growth.at(images_seen)
-        if was != now:
+        was, now = Growth.of(before, len(run.source)), run.growth
+        if was.path(images_seen) != now.path(images_seen):
+            lengths = ",".join(f"{epochs:g}" for epochs in run.config.epochs_by_level)
             raise ConfigError(
-                f"--epochs_by_level={','.join(f'{e:g}' for e in self._run.config.epochs_by_level)}:"
-                f" the run in {self._directory.path} stands at level {was.level}, blend "
-                f"{was.blend:.3f}, and would be at level {now.level}, blend {now.blend:.3f}; only "
-                "levels that it has not reached may be given another length."
+                f"--epochs_by_level={lengths}: the run in {self._directory.path} has seen "
+                f"{images_seen:,} images and came by {_told(was.path(images_seen))}; it would have "
+                f"come by {_told(now.path(images_seen))}. Only levels that it has not reached may "
+                "be given another length."
+            )
+        if now.total < min(images_seen, was.total):
+            raise ConfigError(
+                f"--epochs={run.config.epochs:g}: would end after {now.total:,} images, and the "
+                f"run in {self._directory.path} has seen {images_seen:,}; give "
+                f"{before.epochs:g}, or more to lengthen it."
             )
 
     def _imported_at(self, level: int) -> int:
@@ -173,3 +180,10 @@ class Saver:
         return (
             f"The checkpoint at {self.saved_at:,} images is kept; the same command goes on from it."
         )
+
+
+def _told(path: tuple[list[int], float]) -> str:
+    """A path as `Growth.path` gives it, for people."""
+    starts, blend = path
+    last = f"level {len(starts) - 1} from {starts[-1]:,} images on"
+    return f"{last}, faded in to {blend:.3f}"

@@ -68,6 +68,11 @@ class Growth:
         level = max(level for level in range(self.levels) if self.start(level) <= images_seen)
         return Stage(level, self._blend(level, images_seen - self.start(level)))
 
+    def path(self, images_seen: int) -> tuple[list[int], float]:
+        """How a run came to where it stands: the start of each level so far, and the blend."""
+        stage = self.at(images_seen)
+        return [self.start(level) for level in range(stage.level + 1)], stage.blend
+
     def end(self, batch_size: Callable[[int], int], images_seen: int = 0) -> int:
         """Images seen when a run ends: no batch is cut, neither at a level's end nor at the run's.
 

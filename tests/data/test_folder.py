@@ -198,15 +198,28 @@ def test_images_that_go_are_named_a_few_times_and_a_folder_that_goes_at_once(tmp
     for number in range(9):
         save(tmp_path / f"photos/{number}.png", (1, 1, 1))
     source = open_source(f"folder:{tmp_path}/photos")
-    for number in range(8):
+    for number in range(5):
         (tmp_path / f"photos/{number}.png").unlink()
     assert source.image(0).shape == (8, 8, 3)
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 6 and said[-1].endswith("further ones will be replaced without a word")
-    assert source.skipped == 8
+    assert len(said) == 5 and said[-1].endswith("4.png cannot be read; the next image replaces it")
+    assert source.skipped == 5
     (tmp_path / "photos").rename(tmp_path / "gone")
     with pytest.raises(DataError, match="any more. They should be in .*photos, as"):
         source.image(8)
-    assert source.skipped == 8 and capsys.readouterr().err == ""
+    assert source.skipped == 5 and capsys.readouterr().err == ""
     (tmp_path / "gone").rename(tmp_path / "photos")  # a network disk is back
     assert source.image(8).shape == (8, 8, 3)
+
+
+def test_a_folder_that_loses_a_tenth_of_its_images_is_no_longer_what_it_was(tmp_path, capsys):
+    for number in range(100):
+        save(tmp_path / f"{number:02d}.png", (1, 1, 1))
+    source = open_source(f"folder:{tmp_path}")
+    for number in range(50):
+        (tmp_path / f"{number:02d}.png").unlink()
+    with pytest.raises(DataError, match="11 of 100 images .* last one 10.png .*; at most 10% are"):
+        source.image(0)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 6
+    assert said[-1].endswith("8 of 100 images cannot be read any more")

@@ -1,6 +1,7 @@
 """The on-device tool: what it reads, gives and refuses; that it needs no TensorFlow."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -112,12 +113,15 @@ def test_what_is_refused(files, photos, tmp_path, capsys):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG no")
     np.save(tmp_path / "codes.npy", np.zeros([2, 4], np.float32))
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
     for arguments, code, message in (
         ([photos, decoder, out], 2, "is a decoder; give encoder"),
         ([photos, "--model=none.tflite", out], 2, "--model=none.tflite: no such file"),
         ([tmp_path / "colour.png", encoder, out], 1, "in colour; this model takes grey"),
         ([photos, tmp_path / "bad.png", encoder, out], 1, "bad.png: cannot be read as an image"),
-        ([tmp_path / "none.png", encoder, out], 2, "none.png: no such file or folder"),
+        ([tmp_path / "none.png", encoder, out], 2, "none.png: no such file, nor a folder"),
+        ([tmp_path / "pipe.png", encoder, out], 2, "pipe.png: is no regular file, nor a folder"),
+        ([photos, f"--model={tmp_path}/pipe.png", out], 2, "pipe.png: is no regular file."),
         ([tmp_path / "empty", encoder, out], 2, "no image in it"),
         ([f"--decode={tmp_path}/codes.npy", encoder, picture], 2, "is an encoder; give decoder"),
         (

@@ -1,3 +1,4 @@
+import errno
 from types import SimpleNamespace
 
 import pytest
@@ -42,3 +43,20 @@ def test_a_converter_that_fails_leaves_the_others(exporter):
     exporter.attempt("encoder.tflite", fails, "")
     assert exporter.left_out == ["encoder.tflite: left out: encoder: TFLite cannot express it."]
     assert exporter.files == []
+
+
+def test_a_converter_that_breaks_leaves_the_others_and_a_full_disk_does_not(exporter):
+    def breaks():
+        raise ValueError("Tensor data is null.\nat line 7")
+
+    exporter.attempt("decoder_int8.tflite", breaks, "--quantize=none")
+    assert exporter.left_out == [
+        "decoder_int8.tflite: left out: ValueError: Tensor data is null. "
+        "To do without it: --quantize=none."
+    ]
+
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError):
+        exporter.attempt("decoder.tflite", full, "")

@@ -71,6 +71,17 @@ def test_a_torn_newest_one_is_passed_over_and_said(trainer, small_mlp, tmp_path,
         checkpoint.restore(training_variables(trainer), tmp_path)
 
 
+def test_a_directory_in_its_place_is_passed_over_and_said(trainer, small_mlp, tmp_path, capsys):
+    checkpoint.save(training_variables(trainer), tmp_path, state(8), keep=2)
+    (tmp_path / "checkpoints/images-000000000016.npz").mkdir()
+    assert checkpoint.read_newest(tmp_path)[2]["images_seen"] == 8
+    said = capsys.readouterr().err
+    assert "images-000000000016.npz: not a whole checkpoint (it is a directory); the one b" in said
+    (tmp_path / "checkpoints/images-000000000008.npz").unlink()
+    with pytest.raises(checkpoint.CheckpointError, match="none of its 1 checkpoints can be read"):
+        checkpoint.read_newest(tmp_path)
+
+
 def test_a_full_disk_leaves_the_old_one(trainer, tmp_path, monkeypatch):
     checkpoint.save(training_variables(trainer), tmp_path, state(8), keep=1)
 

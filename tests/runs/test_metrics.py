@@ -36,6 +36,7 @@ def test_metrics_rewind_to_a_checkpoint(tmp_path, capsys):
         (lambda text: text.replace(b"20,0", bytes(range(256)), 1), ["10", "30"]),
         (lambda text: text.replace(b"loss_d", b"loss_e"), ["10", "20", "30"]),
         (lambda text: bytes(100), []),
+        (lambda text: text.partition(b"\n")[2], ["10", "20", "30"]),
     ],
 )
 def test_a_damaged_file_is_kept_aside_and_said(tmp_path, capsys, damage, kept):
