@@ -1,13 +1,14 @@
 """The command, on a run of untrained weights."""
 
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from alae_tf import evaluate
+from alae_tf import evaluate, shipped
 from alae_tf.config import Config
 from alae_tf.evaluation import results
 from alae_tf.images.picture import png
@@ -61,6 +62,23 @@ def test_fewer_images_than_asked_are_told(run_dir, capsys):
     flags = [f"--run_dir={run_dir}", "--metrics=psnr", "--images=100000"]
     assert evaluate.main(flags) == 0
     assert "--images=100000: used all 500." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_shipped", [True, False])
+def test_results_of_a_run_that_is_not_to_be_written_to_are_shown_alone(
+    run_dir, monkeypatch, capsys, is_shipped
+):
+    before = results.read(run_dir / "results.jsonl")
+    if is_shipped:
+        monkeypatch.setattr(shipped, "folder", lambda name: run_dir.parent)
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert evaluate.main([f"--run_dir={run_dir}", "--metrics=psnr", "--images=20"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].startswith("psnr")
+    why = "is a shipped model" if is_shipped else "cannot be written to"
+    assert f"evaluate: {run_dir}: {why}; the results are shown alone." in err
+    assert results.read(run_dir / "results.jsonl") == before
 
 
 @pytest.mark.parametrize(
