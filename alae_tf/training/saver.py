@@ -110,9 +110,9 @@ class Saver:
             lengths = ",".join(f"{epochs:g}" for epochs in run.config.epochs_by_level)
             raise ConfigError(
                 f"--epochs_by_level={lengths}: the run in {self._directory.path} has seen "
-                f"{images_seen:,} images and came by {_told(was.path(images_seen))}; it would have "
-                f"come by {_told(now.path(images_seen))}. Only levels that it has not reached may "
-                "be given another length."
+                f"{images_seen:,} images and is at {_told(was.path(images_seen))} images; it would "
+                f"be at {_told(now.path(images_seen))}. Only levels that it has not reached may be "
+                "given another length."
             )
         if now.total < min(images_seen, was.total):
             raise ConfigError(
@@ -185,5 +185,5 @@ class Saver:
 def _told(path: tuple[list[int], float]) -> str:
     """A path as `Growth.path` gives it, for people."""
     starts, blend = path
-    last = f"level {len(starts) - 1} from {starts[-1]:,} images on"
-    return f"{last}, faded in to {blend:.3f}"
+    began = ", ".join(f"{start:,}" for start in starts)
+    return f"level {len(starts) - 1}, blend {blend:.3f}, its levels begun at {began}"

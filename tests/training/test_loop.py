@@ -233,7 +233,10 @@ def test_levels_that_lie_ahead_may_be_made_longer(small, tmp_path, capsys, one_d
     files = {path: path.read_bytes() for path in tmp_path.rglob("*.cfg")}
     for refused in ((0.03, 0.5), (0.02, 0.25)):
         changed = longer.replace(epochs_by_level=refused, epochs=1.0)
-        with pytest.raises(ConfigError, match="came by level 1 from 90 im.*Only levels that it"):
+        with pytest.raises(
+            ConfigError,
+            match="is at level 1, blend .*, its levels begun at 0, 90 im.*Only levels that it",
+        ):
             loop.train(changed, RunDirectory(tmp_path))
     with pytest.raises(ConfigError, match="would end after 90 images, .* has seen 136; give 0.03"):
         loop.train(longer.replace(epochs=0.02), RunDirectory(tmp_path))
