@@ -191,6 +191,13 @@ class Config:
         "The same seed gives the same run, to the bit, on one machine.",
         within="[0, 2147483647]",
     )
+    init_from: str = setting(
+        "run",
+        "",
+        "Begin a new run with the weights of another: its directory, or a shipped model's name. "
+        "The networks must be the same, as --flagfile=THERE/config.cfg has them; the run goes on "
+        "where the level that they stand at is faded in, with new optimizers.",
+    )
     strategy: str = setting(
         "run",
         "auto",

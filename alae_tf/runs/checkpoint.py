@@ -204,6 +204,33 @@ def restore(
     return state
 
 
+def take_over(
+    variables: Mapping[str, keras.Variable], run_dir: str | Path
+) -> dict[str, typing.Any]:
+    """Writes the weights and the EMA of another run's newest checkpoint into a run's variables;
+    returns that checkpoint's state.
+
+    Where it holds the EMA alone, as a shipped model does, the weights begin with that.
+
+    Args:
+        variables: of the run, by name; those of the optimizers are left alone.
+        run_dir: the other run's.
+
+    Raises:
+        CheckpointError: it has none that can be read, or of other networks.
+    """
+    found = read_newest(run_dir)
+    if found is None:
+        raise CheckpointError(f"{run_dir}: it has no checkpoint.")
+    _, entries, state = found
+    for name in [name for name in entries if name.startswith("ema/")]:
+        entries.setdefault(f"alae/{name.removeprefix('ema/')}", entries[name])
+    prefixes = tuple(f"{prefix}/" for prefix in WEIGHTS.values())
+    ours = {name: variable for name, variable in variables.items() if name.startswith(prefixes)}
+    assign(ours, {name: value for name, value in entries.items() if name.startswith(prefixes)})
+    return state
+
+
 def load_networks(
     run_dir: str | Path,
     precision: str | None = None,

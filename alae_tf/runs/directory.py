@@ -49,9 +49,13 @@ FOLDER = "checkpoints"
 PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
-def existing_run(run_dir: str | Path) -> Path:
+def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
     """The directory of a run: a path, which may begin with ~, or a shipped model as `digits` or
     `models/digits`.
+
+    Args:
+        run_dir: the path or name.
+        flag: that gave it, for the message.
 
     Raises:
         CheckpointError: it is none; lists the shipped models.
@@ -64,7 +68,38 @@ def existing_run(run_dir: str | Path) -> Path:
         return models / path.name
     known = ", ".join(sorted(file.parent.name for file in models.glob(f"*/{CONFIG}")))
     there = f", and none of the shipped models: {known}" if known else ""
-    raise CheckpointError(f"--run_dir={run_dir}: no run directory (it has no {CONFIG}){there}.")
+    raise CheckpointError(f"{flag}={run_dir}: no run directory (it has no {CONFIG}){there}.")
+
+
+def differences(there: Config, asked: Config) -> dict[str, str]:
+    """What differs between two configs: name → a line for people."""
+    return {
+        field.name: f"{field.name}: {getattr(there, field.name)} there, "
+        f"{getattr(asked, field.name)} asked for"
+        for field in dataclasses.fields(Config)
+        if getattr(there, field.name) != getattr(asked, field.name)
+    }
+
+
+def check_init_from(config: Config) -> None:
+    """Raises an AlaeError unless the run that --init_from names, if it does, has networks of the
+    same sizes, and a checkpoint."""
+    if not config.init_from:
+        return
+    path = existing_run(config.init_from, "--init_from")
+    groups = {field.name: field.metadata["group"] for field in dataclasses.fields(Config)}
+    differ = [
+        line
+        for name, line in differences(Config.load(path / CONFIG), config).items()
+        if groups[name] == "model" or name in ("image_channels", "latent_regression")
+    ]
+    if differ:
+        raise ConfigError(
+            f"--init_from={config.init_from}: has other networks; give the same settings, as "
+            f"--flagfile={path / CONFIG} does:\n  " + "\n  ".join(differ)
+        )
+    if not list_checkpoints(path):
+        raise ConfigError(f"--init_from={config.init_from}: it has no checkpoint yet.")
 
 
 def list_checkpoints(run_dir: str | Path) -> list[Path]:
@@ -158,13 +193,7 @@ class RunDirectory:
 
     def changes(self, config: Config) -> dict[str, str]:
         """What differs from the config of the run that is here: name → a line for people."""
-        before = self.config() or config
-        names = [field.name for field in dataclasses.fields(Config)]
-        return {
-            name: f"{name}: {getattr(before, name)} there, {getattr(config, name)} asked for"
-            for name in names
-            if getattr(before, name) != getattr(config, name)
-        }
+        return differences(self.config() or config, config)
 
     def open(self) -> None:
         """Makes the directory and takes it for this process.

@@ -12,7 +12,7 @@ import numpy as np
 from alae_tf.config import ConfigError
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
-from alae_tf.runs.directory import RunDirectory
+from alae_tf.runs.directory import RunDirectory, existing_run
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.iterations import Iterations
 from alae_tf.training.reach import Reach
@@ -66,8 +66,10 @@ class Saver:
     def restore(self) -> int | None:
         """Goes back to the newest whole checkpoint.
 
+        Where there is none, a run with --init_from begins with the weights of the run named there.
+
         Returns:
-            The level that the run stands at; None where there is no checkpoint.
+            The level that the run stands at; None for one that begins with new weights.
 
         Raises:
             ConfigError: the config or its images do not go with what was trained so far.
@@ -78,7 +80,7 @@ class Saver:
             training_variables(run.trainer), self._directory.path, self._chief
         )
         if state is None:
-            return None
+            return self._begin_from(run.config.init_from) if run.config.init_from else None
         level = state["level"]
         if level >= run.config.levels:
             raise checkpoint.CheckpointError(
@@ -86,7 +88,7 @@ class Saver:
                 f"config has {run.config.levels} levels."
             )
         if state["dataset_size"] is None:
-            run.images_seen = self._imported_at(level)
+            run.images_seen = self._imported_at(level, "imported weights")
             return level
         if state["dataset_size"] != len(run.source):
             raise ConfigError(
@@ -121,18 +123,26 @@ class Saver:
                 f"{before.epochs:g}, or more to lengthen it."
             )
 
-    def _imported_at(self, level: int) -> int:
-        """Where a run of imported weights, which tell no images seen, goes on: as soon as `level`,
-        at which they stand, is faded in."""
+    def _begin_from(self, other: str) -> int:
+        """Begins with the weights of another run; returns its level."""
+        run = self._run
+        there = existing_run(other, "--init_from")
+        level = checkpoint.take_over(training_variables(run.trainer), there)["level"]
+        run.images_seen = self._imported_at(level, f"weights of {other}")
+        return level
+
+    def _imported_at(self, level: int, weights: str) -> int:
+        """Where a run of weights that were trained elsewhere goes on: as soon as `level`, at which
+        they stand, is faded in."""
         run = self._run
         images_seen = run.growth.faded_in(level)
         if images_seen >= run.growth.total:
             raise ConfigError(
-                f"--epochs={run.config.epochs:g}: imported weights go on where level {level} is "
-                f"faded in, here after {images_seen / len(run.source):g} epochs; give more."
+                f"--epochs={run.config.epochs:g}: {weights} go on where level {level} is faded in, "
+                f"here after {images_seen / len(run.source):g} epochs; give more."
             )
         if self._chief:
-            print(f"train: imported weights, at level {level} and faded in.", file=sys.stderr)
+            print(f"train: {weights}, at level {level} and faded in.", file=sys.stderr)
         return images_seen
 
     def save(self) -> bool:

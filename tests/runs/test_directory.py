@@ -1,9 +1,9 @@
 import pytest
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.errors import AlaeError
+from alae_tf.errors import AlaeError, CheckpointError
 from alae_tf.files import write_atomic
-from alae_tf.runs.directory import RunDirectory, RunTakenError
+from alae_tf.runs.directory import RunDirectory, RunTakenError, check_init_from
 from alae_tf.runs.metrics import COLUMNS
 
 
@@ -34,6 +34,27 @@ def test_a_directory_with_a_run(tmp_path, resume, changes, message):
 def test_a_run_may_be_made_longer(tmp_path):
     RunDirectory(tmp_path).write_config(Config())
     RunDirectory(tmp_path).check(Config(epochs=100.0, keep_checkpoints=9), "auto")
+
+
+def test_what_a_run_can_begin_with(tmp_path):
+    def asked(**changes):
+        return Config(init_from=f"{tmp_path}/other", epochs=9.0, **changes)
+
+    check_init_from(Config())
+    with pytest.raises(CheckpointError, match="--init_from=.*other: no run directory"):
+        check_init_from(asked())
+    (tmp_path / "other/checkpoints").mkdir(parents=True)
+    RunDirectory(tmp_path / "other").write_config(Config())
+    with pytest.raises(ConfigError, match="--init_from=.*other: it has no checkpoint yet"):
+        check_init_from(asked())
+    (tmp_path / "other/checkpoints/images-000000000008.npz").touch()
+    check_init_from(asked(batch_by_level=(3,), r1_gamma=1.0))
+    for changes in (dict(latent_size=9), dict(image_channels=3), dict(latent_regression="z")):
+        ((name, value),) = changes.items()
+        with pytest.raises(
+            ConfigError, match=f"--flagfile=.*config.cfg does:\n  {name}: .* {value}"
+        ):
+            check_init_from(asked(**changes))
 
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path):
