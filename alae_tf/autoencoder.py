@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,9 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from alae_tf.config import Config
+from alae_tf.latents import levels as level_ranges
+from alae_tf.latents.codes import lerp, mix, move, to_styles
+from alae_tf.latents.directions import Direction, fingerprint
 from alae_tf.networks import ops
 from alae_tf.networks.alae import ALAE
+from alae_tf.networks.names import named_variables
 from alae_tf.runs.checkpoint import load_networks
+
+if typing.TYPE_CHECKING:
+    from alae_tf.latents.projection import Projection
 
 # Values of the widest feature map that are computed at once, which bounds the memory: some 200 MB,
 # 8 images of 128 px at 64 channels. More at once is no faster on CPUs.
@@ -75,6 +83,11 @@ class Autoencoder:
         self._map = tf.function(alae.F, input_signature=[tf.TensorSpec([None, config.latent_size])])
         self._decode_plain = decoder([])
         self._decode_noisy = decoder(alae.G.noise_shapes(1, self.level))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A checksum of the weights, by which directions tell the model that they are of."""
+        return fingerprint(named_variables(self.alae, "alae"))
 
     def __repr__(self) -> str:
         seen = "" if self.images_seen is None else f", {self.images_seen:,} images seen"
@@ -220,6 +233,98 @@ class Autoencoder:
         if each.shape != (count,):
             raise ValueError(f"psi: got shape {list(psi.shape)}, expected a number or [{count}]")
         return self._draw(count, lambda part: self.truncate(w[part], each[part]), noise_mode, seed)
+
+    def interpolate(self, a, b, steps: int = 8) -> np.ndarray:
+        """Images on the straight path in w from one code to another, both ends included.
+
+        Args:
+            a, b: codes w [latent], or styles [styles, latent].
+            steps: images, 2 at least.
+
+        Returns:
+            uint8 [steps, H, W, C].
+
+        Raises:
+            ValueError: another shape, or no such number of steps.
+        """
+        t = np.linspace(0, 1, whole("steps", steps, 2, MOST_IMAGES), dtype=np.float32)
+        a, b = (self._styles(name, each) for name, each in (("a", a), ("b", b)))
+        return self.decode(lerp(a[0], b[0], t))
+
+    def mix(self, destination, source, levels: str = "coarse") -> np.ndarray:
+        """Images with the styles of `source` at some levels and of `destination` at the others.
+
+        Args:
+            destination, source: w [N, latent] or styles [N, styles, latent]; either may be one
+                alone ([latent]), which then meets each of the other.
+            levels: "coarse", "middle", "fine", "all", "2" or "2-4".
+
+        Returns:
+            uint8 [N, H, W, C].
+
+        Raises:
+            ValueError: another shape, or no such levels.
+        """
+        rows = level_ranges.rows(level_ranges.parse(levels, self.level + 1))
+        pair = self._styles("destination", destination), self._styles("source", source)
+        if len(pair[0]) != len(pair[1]) and 1 not in map(len, pair):
+            raise ValueError(f"source: got {len(pair[1])} codes for {len(pair[0])}")
+        return self.decode(mix(*pair, rows))
+
+    def edit(self, w, direction: Direction | np.ndarray, amount, levels: str = "all") -> np.ndarray:
+        """Images of codes moved along a direction.
+
+        Args:
+            w: [N, latent], styles [N, styles, latent], or one code [latent].
+            direction: of `alae_tf.latents.directions`, or a vector [latent].
+            amount: in the length of the direction, a number or one for each code [N].
+            levels: that move; as of `mix`.
+
+        Returns:
+            uint8 [N, H, W, C].
+
+        Raises:
+            ValueError: another shape, or no such levels.
+        """
+        rows = level_ranges.rows(level_ranges.parse(levels, self.level + 1))
+        vector = direction.vector if isinstance(direction, Direction) else direction
+        amount = numbers("amount", amount)
+        styles = self._styles("w", w)
+        if not np.isfinite(amount).all() or amount.shape not in ((), (len(styles),)):
+            raise ValueError(f"amount: got {amount}, expected a number, or one for each code")
+        return self.decode(move(styles, numbers("direction", vector), amount, rows))
+
+    def project(self, images, space: str = "styles", steps: int = 150, **options) -> Projection:
+        """Codes that draw images more exactly than E(x), by descent on LPIPS and pixels.
+
+        Args:
+            images: uint8, one or many.
+            space: "styles": a code for each level; "w": one for all.
+            steps: iterations; at 64 px some 100 ms each for 8 images on two cores.
+            options: as of `alae_tf.latents.projection.project`.
+
+        Raises:
+            ValueError: other images, space or steps; no weights of LPIPS.
+        """
+        from alae_tf.evaluation.lpips import Lpips
+        from alae_tf.latents.projection import project
+
+        images, _ = self._images(images)
+        if images.dtype != np.uint8:
+            images = ops.to_pixels(tf.constant(images, tf.float32)).numpy()
+        return project(self, images, Lpips(), space, steps, **options)
+
+    def _styles(self, name: str, codes) -> np.ndarray:
+        """Codes as styles [N, styles, latent]; one code [latent] as N = 1."""
+        codes = numbers(name, codes)
+        codes = codes[np.newaxis] if codes.ndim == 1 else codes
+        latent, styles = self.config.latent_size, self.config.styles
+        if codes.shape[1:] not in ((latent,), (styles, latent)):
+            raise ValueError(
+                f"{name}: got shape {list(codes.shape)}, expected [N, {latent}] or "
+                f"[N, {styles}, {latent}]"
+            )
+        return to_styles(codes, styles)
 
     def _parts(self, count: int) -> Iterator[slice]:
         """What of `count` images is computed at once."""

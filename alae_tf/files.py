@@ -106,3 +106,25 @@ def check_directory(
         kind = what.partition(" ")[2]
         raise AlaeError(f"{where}: holds files but no {kind}; give a new or empty directory.")
     return False
+
+
+def check_output(flag: str, path: Path, overwrite: bool) -> None:
+    """Tells, before any work, whether a file can be written.
+
+    Args:
+        flag: that names it, as "--out".
+        path: the file.
+        overwrite: whether one that is there may be replaced.
+
+    Raises:
+        AlaeError: it is a directory, its directory is not there or closed, or it is there.
+    """
+    where = f"{flag}={path}"
+    if path.is_dir():
+        raise AlaeError(f"{where}: is a directory; name a file.")
+    if not path.resolve().parent.is_dir():
+        raise AlaeError(f"{where}: its directory does not exist.")
+    if not os.access(path.resolve().parent, os.W_OK):
+        raise AlaeError(f"{where}: its directory cannot be written to.")
+    if path.exists() and not overwrite:
+        raise AlaeError(f"{where}: is there already; --overwrite replaces it.")

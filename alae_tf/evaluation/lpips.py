@@ -99,7 +99,7 @@ class Lpips:
         Returns:
             float32 [N], 0 for equal images.
         """
-        parts = [self._distance(_prepare(a[p]), _prepare(b[p])).numpy() for p in _parts(a)]
+        parts = [self._distance(prepare(a[p]), prepare(b[p])).numpy() for p in _parts(a)]
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ class Lpips:
         a map without any variation gives entries of mean square 1: comparable in size to
         Inception's, as the kernel distance's polynomial wants them.
         """
-        parts = [self._features(_prepare(images[p])).numpy() for p in _parts(images)]
+        parts = [self._features(prepare(images[p])).numpy() for p in _parts(images)]
         return np.concatenate(parts) if parts else np.zeros((0, self.size), np.float32)
 
     def distance_graph(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -139,8 +139,8 @@ class Lpips:
         return maps
 
 
-def _prepare(images: np.ndarray) -> tf.Tensor:
-    """Float RGB in [−1, 1], of LEAST pixels at least."""
+def prepare(images: np.ndarray | tf.Tensor | tf.Variable) -> tf.Tensor:
+    """Images as `Lpips.distance` takes them → float RGB in [−1, 1], of LEAST pixels at least."""
     x = tf.cast(images, tf.float32)
     x = x / 127.5 - 1.0 if images.dtype == np.uint8 else x
     x = tf.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x

@@ -82,7 +82,7 @@ class Samples:
 
     def real(self, about: str = "real images") -> Iterator[np.ndarray]:
         """Real images, evenly spread over the split: uint8 [n, H, W, C], some at a time."""
-        indices = self._indices()
+        indices = self.indices()
         self.counts["real"] = self.count
         for part in self._parts(about):
             fitted = [self.real_source.fitted(int(i), self.model.resolution) for i in indices[part]]
@@ -91,9 +91,9 @@ class Samples:
     def labels(self) -> np.ndarray:
         """Classes of the real images [count]."""
         assert self.real_source.labels is not None  # the registry has looked
-        return self.real_source.labels[self._indices()]
+        return self.real_source.labels[self.indices()]
 
-    def _indices(self) -> np.ndarray:
+    def indices(self) -> np.ndarray:
         """Places of the real images in their source, evenly spread."""
         return np.linspace(0, len(self.real_source), self.count, endpoint=False).astype(int)
 

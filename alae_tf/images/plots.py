@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
+import numpy as np
 
 
 def loss_plot(rows: Sequence[dict[str, str]], starts: Sequence[int] = ()) -> bytes:
@@ -41,3 +42,26 @@ def loss_plot(rows: Sequence[dict[str, str]], starts: Sequence[int] = ()) -> byt
     figure.savefig(file, format="png", dpi=100)
     pyplot.close(figure)
     return file.getvalue()
+
+
+def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:
+    """Curves by name against 0, 1, 2 …, as a picture uint8 [H, W, 3].
+
+    Args:
+        curves: values by name.
+        label: what is counted.
+    """
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure, axes = pyplot.subplots(figsize=(6, 3), dpi=100, layout="constrained")
+    for name, values in curves.items():
+        axes.plot(values, label=name)
+    axes.set(xlabel=label, ylim=(0, None))
+    axes.legend()
+    drawn = FigureCanvasAgg(figure)
+    drawn.draw()
+    picture = np.asarray(drawn.buffer_rgba())[..., :3].copy()
+    pyplot.close(figure)
+    return picture

@@ -1,0 +1,176 @@
+"""Pictures of a run: one command, a kind each.
+
+python -m alae_tf.figures reconstruct --run_dir=runs/mine --out=pairs.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from alae_tf.errors import guarded, program
+from alae_tf.figures import COUNTS, FigureError
+from alae_tf.files import check_output, write_atomic
+from alae_tf.images import canvas
+from alae_tf.quiet import import_tensorflow
+from alae_tf.runs.directory import checkpoint_numbers, existing_run
+
+KINDS = {
+    "reconstruct": "images over their reconstructions; --mosaic: in several sizes",
+    "generate": "new images; a row for each of several --psi",
+    "interpolate": "paths between images, or between random codes; .gif and .webp move",
+    "mix": "style mixing: --sources across, --images down, coarse, middle and fine rows",
+    "traverse": "images moved along directions of alae_tf.directions; .gif and .webp move",
+    "training": "the same images over the run's checkpoints; .gif and .webp move",
+    "nearest": "generated images beside the nearest training images, by LPIPS features",
+    "embedding": "w of labelled images in two dimensions, coloured by class",
+    "project": "reconstructions before and after descent on LPIPS and pixels, and its curve",
+}
+MOVING = ("interpolate", "traverse", "training")
+MOST = 10_000
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog=program("alae_tf.figures"),
+        description=__doc__.partition("\n")[0],
+        epilog="%(prog)s KIND --help tells the flags of a kind.",
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", title="kinds")
+    for kind, about in KINDS.items():
+        command = kinds.add_parser(kind, help=about, description=about.capitalize() + ".")
+        add_common(command, kind)
+        add = command.add_argument
+        if kind == "reconstruct":
+            add("--mosaic", action="store_true", help="one large, four half, sixteen quarter size")
+        if kind in ("generate", "interpolate"):
+            add("--psi", metavar="X,…", help="truncation; 1: none. Default: the run's")
+        if kind == "generate":
+            add("--noise", choices=("const", "random", "none"), default="const", help="of G")
+        if kind == "interpolate":
+            add("--random", action="store_true", help="between random codes, not images")
+            add("--space", choices=("w", "z"), default="w", help="of random codes: lines or arcs")
+        if kind in ("interpolate", "traverse"):
+            add(
+                "--steps", type=int, metavar="N", help="images of each path. Default: 7; moving: 24"
+            )
+        if kind == "mix":
+            add("--sources", nargs="+", metavar="FILE|URI", help="default: the images after those")
+        if kind in ("mix", "traverse"):
+            several = ",…" if kind == "mix" else ""
+            add("--levels", metavar=f"RANGE{several}", help="coarse, middle, fine, all, 2 or 2-4")
+        if kind == "traverse":
+            add("--directions", required=True, type=Path, metavar="FILE", help=".json or .npy")
+            add("--names", metavar="NAME,…", help="which of them. Default: the first four")
+            add("--strength", type=float, default=1.0, help="1: over the span of the data")
+        if kind == "embedding":
+            add("--method", choices=("tsne", "pca"), default="tsne", help="default: %(default)s")
+        if kind == "nearest":
+            add("--among", type=int, default=0, metavar="N", help="training images looked at")
+        if kind == "project":
+            add("--space", choices=("styles", "w"), default="styles", help="default: %(default)s")
+            add("--steps", type=int, default=150, help="iterations. Default: %(default)s")
+            add("--pixels", type=float, default=1.0, help="weight of the squared error")
+            add("--pull", type=float, default=0.02, help="weight of the way from E(x)")
+            add("--move_noise", action="store_true", help="the noise maps move too")
+    args = parser.parse_args(arguments)
+    check(args, parser)
+    return args
+
+
+def add_common(command: argparse.ArgumentParser, kind: str) -> None:
+    """The flags that every kind has."""
+    add = command.add_argument
+    add("--run_dir", required=True, help="the run, or a shipped model as models/digits")
+    add("--out", required=True, type=Path, metavar="FILE", help="the picture")
+    add("--format", choices=canvas.FORMATS, help="default: as the name of --out ends")
+    add("--overwrite", action="store_true", help="replace a file that is there")
+    add(
+        "--images",
+        nargs="+",
+        metavar="FILE|URI",
+        help="image files, folders, or one URI as of --data. Default: held-out images of the run",
+    )
+    default = COUNTS[kind]
+    add("--count", type=int, metavar="N", help=f"images. Default: {default}, or all files given")
+    add("--seed", type=int, default=0, help="of what is random. Default: 0")
+    if kind != "training":
+        add("--checkpoint", type=int, metavar="N", help="at N images seen. Default: the newest")
+    add("--weights", choices=("ema", "raw"), default="ema", help="default: %(default)s")
+
+
+def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """What can be told at once; sets the defaults that depend on other flags."""
+    ending = args.out.suffix[1:].lower()
+    args.format = args.format or ending
+    if args.format not in canvas.FORMATS:
+        parser.error(f"--out={args.out}: must end in .{', .'.join(canvas.FORMATS)}.")
+    if ending in canvas.FORMATS and ending != args.format:
+        parser.error(f"--format={args.format}: --out={args.out} names another format.")
+    args.moving = args.format in canvas.ANIMATED and args.kind in MOVING
+    kinds = ("png", "pdf") if args.kind == "embedding" else canvas.FORMATS
+    if args.format not in kinds:
+        parser.error(f"--format={args.format}: {args.kind} is written as {' or '.join(kinds)}.")
+    if args.count is not None and not 1 <= args.count <= MOST:
+        parser.error(f"--count={args.count}: must be 1 to {MOST:,}.")
+    if not 0 <= args.seed < 2**31:
+        parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
+    if "psi" in args:
+        args.psi = [number(parser, "--psi", text) for text in (args.psi or "").split(",") if text]
+        if args.kind != "generate" and len(args.psi) > 1:
+            parser.error(f"--psi={','.join(map(str, args.psi))}: {args.kind} takes one.")
+    if "steps" in args:
+        args.steps = args.steps or (24 if args.moving else 7)
+        if not 2 <= args.steps <= 1000:
+            parser.error(f"--steps={args.steps}: must be 2 to 1000.")
+    if "strength" in args and not 0 < abs(args.strength) <= 100:
+        parser.error(f"--strength={args.strength}: must be a number as 1.5.")
+    if getattr(args, "random", False) and args.images:
+        parser.error("--random: goes between random codes; leave --images out.")
+
+
+def number(parser: argparse.ArgumentParser, flag: str, text: str) -> float:
+    """A psi."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not -100 <= value <= 100:
+        parser.error(f"{flag}={text}: must be a number as 0.7.")
+    return value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
+    args = parse(arguments)
+    return guarded("figures", lambda: work(args))
+
+
+def work(args: argparse.Namespace) -> None:
+    """Checks, draws and writes."""
+    check_output("--out", args.out, args.overwrite)
+    run_dir = existing_run(args.run_dir)
+    numbers = checkpoint_numbers(run_dir)
+    if not numbers:
+        raise FigureError(f"--run_dir={args.run_dir}: it has no checkpoint yet; train it first.")
+    import_tensorflow()
+    from alae_tf.figures.drawing import draw
+
+    contents = draw(args, run_dir)
+    try:
+        write_atomic(args.out, contents)
+    except OSError as error:
+        raise FigureFailed(f"--out={args.out}: {error.strerror}.") from None
+    print(f"figures: {args.out}")
+
+
+class FigureFailed(FigureError):
+    """The work failed on the way."""
+
+    exit_code = 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

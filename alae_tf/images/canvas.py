@@ -1,0 +1,124 @@
+"""Tables of images with labels, and files of them: PNG, GIF, WebP, PDF. No TensorFlow."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from alae_tf.errors import printable
+from alae_tf.images.picture import SMALLEST, to_image
+
+FORMATS = ("png", "gif", "webp", "pdf")
+ANIMATED = ("gif", "webp")
+GAP = 2  # pixels between images
+MARGIN = 8  # around the whole, and beside labels
+FONT = 15  # pixels
+LONGEST_LABEL = 240  # pixels
+WHITE, INK = 255, (40, 40, 40)
+
+Cells = Sequence[Sequence[np.ndarray | None]]
+
+
+def table(cells: Cells, left: Sequence[str] = (), top: Sequence[str] = ()) -> np.ndarray:
+    """Images in rows, with labels.
+
+    Args:
+        cells: rows of uint8 images [H, W, 1 or 3], all of one size; None leaves a place white.
+            Images below 64 px are enlarged, pixel by pixel.
+        left: a label for each row.
+        top: a label for each column. What does not fit over it is cut short.
+
+    Returns:
+        uint8 [H', W', 3].
+    """
+    height, width = next(cell.shape[:2] for row in cells for cell in row if cell is not None)
+    factor = max(1, SMALLEST // height)
+    height, width = height * factor, width * factor
+    font = _font()
+    lefts = [_shorten(text, font, LONGEST_LABEL) for text in left]
+    start_x = MARGIN + (max(map(font.getlength, lefts), default=-MARGIN) + MARGIN if left else 0)
+    start_x, start_y = int(start_x), MARGIN + (FONT + MARGIN if any(top) else 0)
+    columns = max(map(len, cells))
+    size = (
+        start_x + columns * (width + GAP) - GAP + MARGIN,
+        start_y + len(cells) * (height + GAP) - GAP + MARGIN,
+    )
+    canvas = Image.new("RGB", size, (WHITE,) * 3)
+    draw = ImageDraw.Draw(canvas)
+    for j, text in enumerate(top):
+        text = _shorten(text, font, width + GAP)
+        middle = start_x + j * (width + GAP) + width // 2
+        draw.text((middle, MARGIN + FONT // 2), text, INK, font, anchor="mm")
+    for i, row in enumerate(cells):
+        y = start_y + i * (height + GAP)
+        if i < len(lefts):
+            draw.text((start_x - MARGIN, y + height // 2), lefts[i], INK, font, anchor="rm")
+        for j, cell in enumerate(row):
+            if cell is not None:
+                large = cell.repeat(factor, axis=0).repeat(factor, axis=1)
+                canvas.paste(to_image(large), (start_x + j * (width + GAP), y))
+    return np.asarray(canvas)
+
+
+def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures uint8 [H, W, 3] side by side, their tops in a line, on white."""
+    height = max(len(each) for each in pictures)
+    padded = [
+        np.pad(each, [(0, height - len(each)), (0, 0), (0, 0)], constant_values=WHITE)
+        for each in pictures
+    ]
+    return np.concatenate(padded, axis=1)
+
+
+def below(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures uint8 [H, W, 3] one below the other, flush left, on white."""
+    turned = beside([each.transpose(1, 0, 2) for each in pictures])
+    return np.ascontiguousarray(turned.transpose(1, 0, 2))
+
+
+def encode(frames: Sequence[np.ndarray], kind: str, seconds: float = 0.1) -> bytes:
+    """The bytes of a file; the same frames give the same bytes.
+
+    Args:
+        frames: pictures uint8 [H, W, 3] of one size. Several make an animation that loops, in GIF
+            and WebP; in PDF a page each.
+        kind: one of FORMATS; PNG takes one frame.
+        seconds: that each frame of an animation is shown.
+    """
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    file = io.BytesIO()
+    if kind == "png":
+        assert not rest
+        first.save(file, "PNG", optimize=True)
+    elif kind == "pdf":
+        day = time.gmtime(0)  # not today's, so that the bytes are the same
+        first.save(file, "PDF", save_all=True, append_images=rest, creationDate=day, modDate=day)
+    else:
+        how = dict(lossless=True) if kind == "webp" else {}
+        first.save(
+            file, kind.upper(), save_all=True, append_images=rest, loop=0,
+            duration=round(1000 * seconds), **how,
+        )  # fmt: skip
+    return file.getvalue()
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib carries: it has the letters of most languages."""
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(str(path), FONT)
+
+
+def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """A text that is no wider than so many pixels, in one line."""
+    text = printable(text.replace("\n", " "))
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

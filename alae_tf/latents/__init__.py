@@ -1,0 +1,10 @@
+"""What can be done with codes: mixing, paths, directions, projection. NumPy in, NumPy out.
+
+Codes are w [N, latent] or styles [N, styles, latent], two styles a level, the coarsest first.
+"""
+
+from alae_tf.errors import AlaeError
+
+
+class LatentError(AlaeError):
+    """A range of levels, a direction or a code does not go with the model."""

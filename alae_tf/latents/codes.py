@@ -1,0 +1,93 @@
+"""Codes between codes, mixed codes, codes moved along directions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alae_tf.latents import LatentError
+
+
+def lerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
+    """The straight path, for w: a + t·(b − a).
+
+    Args:
+        a, b: codes of one shape [...].
+        t: a number, or several [n]; 0 gives a, 1 gives b.
+
+    Returns:
+        [...], or of several t [n, ...].
+    """
+    a, b, t = (np.asarray(each, np.float32) for each in (a, b, t))
+    t = t.reshape(*t.shape, *[1] * a.ndim) if t.ndim else t
+    return a + t * (b - a)
+
+
+def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
+    """The path of constant angular speed between directions, for z, whose length F does not see.
+
+    The length goes from |a| to |b| evenly. Opposite vectors have no such path; they are joined
+    straight. Arguments and result as of `lerp`, vectors along the last axis.
+
+    Reference: Shoemake, Animating rotation with quaternion curves, SIGGRAPH 1985.
+    """
+    a, b, t = (np.asarray(each, np.float32) for each in (a, b, t))
+    length_a, length_b = (np.linalg.norm(each, axis=-1, keepdims=True) for each in (a, b))
+    unit_a, unit_b = a / np.maximum(length_a, 1e-12), b / np.maximum(length_b, 1e-12)
+    angle = np.arccos(np.clip(np.sum(unit_a * unit_b, axis=-1, keepdims=True), -1, 1))
+    t = t.reshape(*t.shape, *[1] * a.ndim) if t.ndim else t
+    sine = np.sin(angle)
+    safe = np.where(sine > 1e-4, sine, 1)
+    turned = (np.sin((1 - t) * angle) * unit_a + np.sin(t * angle) * unit_b) / safe
+    curved = turned * (length_a + t * (length_b - length_a))
+    return np.where(sine > 1e-4, curved, a + t * (b - a)).astype(np.float32)
+
+
+def to_styles(codes: np.ndarray, styles: int) -> np.ndarray:
+    """w [N, latent] → styles [N, styles, latent], all alike; styles are left as they are."""
+    codes = np.asarray(codes, np.float32)
+    if codes.ndim == 3:
+        return codes
+    return np.repeat(codes[:, np.newaxis], styles, axis=1)
+
+
+def mix(styles: np.ndarray, other: np.ndarray, rows: slice) -> np.ndarray:
+    """Style mixing: `styles` with the rows of `other`.
+
+    Args:
+        styles, other: [N, styles, latent]; one of them may be a single one, N = 1.
+        rows: of the second axis, as `levels.rows` gives them.
+
+    Reference: the paper's Fig. 9; Karras et al., StyleGAN, CVPR 2019, section 3.1.
+    """
+    styles, other = np.broadcast_arrays(styles, other)
+    mixed = np.array(styles)
+    mixed[:, rows] = other[:, rows]
+    return mixed
+
+
+def move(
+    styles: np.ndarray, direction: np.ndarray, amount: np.ndarray | float, rows: slice = slice(None)
+) -> np.ndarray:
+    """Codes moved along a direction: styles + amount·direction.
+
+    Args:
+        styles: w [N, latent] or styles [N, styles, latent].
+        direction: of unit length, [latent].
+        amount: a number, or one for each code [N].
+        rows: the styles that move; of w, which is all of them alike, all must.
+
+    Raises:
+        LatentError: the direction is of another length.
+    """
+    styles, direction = np.asarray(styles, np.float32), np.asarray(direction, np.float32)
+    if direction.shape != styles.shape[-1:]:
+        raise LatentError(
+            f"direction: got shape {list(direction.shape)}, expected [{styles.shape[-1]}], the "
+            "length of w"
+        )
+    moved = np.array(styles)
+    step = np.asarray(amount, np.float32)[..., np.newaxis] * direction
+    if styles.ndim == 2:
+        return moved + step
+    moved[:, rows] += step[..., np.newaxis, :] if step.ndim == 2 else step
+    return moved
