@@ -14,6 +14,8 @@ COMMANDS = {
     "train": ("alae_tf.train", "trains a model, or goes on training it"),
     "prepare": ("alae_tf.prepare", "writes images as TFRecords, ready at every resolution"),
     "evaluate": ("alae_tf.evaluate", "measures how good a run is"),
+    "figures": ("alae_tf.figures", "draws pictures of a run"),
+    "directions": ("alae_tf.directions", "finds directions in w, as of a smile"),
     "export": ("alae_tf.export", "writes a run as SavedModel, TFLite and ONNX, and checks them"),
     "encode": ("alae_tf.export.encode", "images to w, or w to images, with a TFLite file"),
     "client": ("alae_tf.export.client", "asks a server that runs an exported model"),

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from alae_tf.arguments import numbers, whole
 from alae_tf.config import Config
+from alae_tf.graphs import Graphs
 from alae_tf.latents import levels as level_ranges
 from alae_tf.latents.codes import lerp, mix, move, to_styles
 from alae_tf.latents.directions import Direction, fingerprint
@@ -61,28 +63,7 @@ class Autoencoder:
         self._shape = (self.resolution, self.resolution, config.image_channels)
         self._part = max(1, PART // widest(config, self.level))
 
-        def draw(styles, noise, blend):
-            images = alae.decode(styles, self.level, blend, noise)
-            return images, ops.to_pixels(images), tf.reduce_all(tf.math.is_finite(images))
-
-        def decoder(noise_shapes):
-            maps = [tf.TensorSpec([None, *shape[1:]]) for shape in noise_shapes]
-            styles = tf.TensorSpec([None, config.styles, config.latent_size])
-            return tf.function(draw, input_signature=[styles, maps, tf.TensorSpec([])])
-
-        # Of any number of images, so that each is traced once. The blend is an argument, so that a
-        # training run may move it without tracing again.
-        self._encode = tf.function(
-            lambda x, blend: alae.encode(x, self.level, blend),
-            input_signature=[tf.TensorSpec([None, *self._shape]), tf.TensorSpec([])],
-        )
-        self._long = tf.function(
-            lambda x, blend: alae.E.long_features(x, self.level, blend),
-            input_signature=[tf.TensorSpec([None, *self._shape]), tf.TensorSpec([])],
-        )
-        self._map = tf.function(alae.F, input_signature=[tf.TensorSpec([None, config.latent_size])])
-        self._decode_plain = decoder([])
-        self._decode_noisy = decoder(alae.G.noise_shapes(1, self.level))
+        self._graphs = Graphs(alae, self.level, self._shape)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -99,7 +80,7 @@ class Autoencoder:
 
     def encode(self, images) -> np.ndarray:
         """Images → w, float32 [N, latent] (one image: [latent])."""
-        return self._encoded(self._encode, images)
+        return self._encoded(self._graphs.encode, images)
 
     def long_features(self, images) -> np.ndarray:
         """What w is made of: float32 [N, d] (one image: [d]).
@@ -107,12 +88,12 @@ class Autoencoder:
         MLP-ALAE: E's second hidden layer, the paper's *long* features. StyleALAE: the means and
         deviations that E takes out of all its layers.
         """
-        return self._encoded(self._long, images)
+        return self._encoded(self._graphs.long_features, images)
 
     def _encoded(self, function: typing.Any, images) -> np.ndarray:
         """function(x, blend) of images, in parts."""
         images, one = self._images(images)
-        width = function.get_concrete_function().structured_outputs.shape[-1]
+        width = function.structured_outputs.shape[-1]
         rows = np.empty([len(images), width], np.float32)
         for part in self._parts(len(images)):
             x = images[part]
@@ -174,7 +155,7 @@ class Autoencoder:
             raise ValueError("z: NaN or infinite, expected finite numbers (of float32)")
         w = np.empty_like(z)
         for part in self._parts(len(z)):
-            w[part] = self._map(tf.constant(z[part])).numpy()
+            w[part] = self._graphs.map(tf.constant(z[part])).numpy()
         return w
 
     def sample_w(self, count: int, seed: int = 0) -> np.ndarray:
@@ -342,7 +323,7 @@ class Autoencoder:
         seed = whole("seed", seed, 0, MOST_SEED)
         # All noise at once, so that an image's does not depend on the parts.
         noise = self.alae.noise(noise_mode, count, self.level, seed) or []
-        decode = self._decode_noisy if noise else self._decode_plain
+        decode = self._graphs.decode_noisy if noise else self._graphs.decode_plain
         images = np.empty([count, *self._shape], np.float32 if floats else np.uint8)
         for part in self._parts(count):
             maps = [each if each.shape[0] == 1 else each[part] for each in noise]
@@ -374,33 +355,6 @@ class Autoencoder:
                 "images: floats beyond [−1, 1]; give pixels as uint8, or scale them by x/127.5 − 1"
             )
         return images, one
-
-
-def numbers(name: str, values) -> np.ndarray:
-    """An argument as float32; what is too large for it becomes infinite.
-
-    Raises:
-        ValueError: it holds something else than real numbers.
-    """
-    try:
-        values = np.asarray(values)
-    except ValueError:  # rows of several lengths
-        raise ValueError(f"{name}: got rows of several lengths, expected one array") from None
-    if values.dtype.kind not in "fiu":
-        raise ValueError(f"{name}: got {values.dtype}, expected real numbers")
-    with np.errstate(over="ignore"):
-        return values.astype(np.float32)
-
-
-def whole(name: str, value, low: int, high: int) -> int:
-    """An argument as a whole number from low to high.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not isinstance(value, int | np.integer) or not low <= value <= high:
-        raise ValueError(f"{name}: got {value!r}, expected a whole number from {low} to {high:,}")
-    return int(value)
 
 
 def widest(config: Config, level: int) -> int:

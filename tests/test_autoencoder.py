@@ -10,7 +10,7 @@ import alae_tf
 from alae_tf.autoencoder import PART, Autoencoder, widest
 from alae_tf.config import Config
 from alae_tf.errors import CheckpointError
-from alae_tf.networks.alae import build_alae
+from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
 from alae_tf.training.step import Trainer
@@ -143,15 +143,32 @@ def test_an_images_noise_is_the_same_in_any_company(model):
     assert (model.generate(7, 2)[:3] == model.generate(3, 2)).all()
 
 
-def test_each_direction_is_traced_once_for_all_numbers_of_images(model):
+def test_each_direction_is_traced_once_for_all_numbers_of_images(small, monkeypatch):
+    traces = []
+    for name in ("encode", "decode"):
+        right = getattr(ALAE, name)
+
+        def counted(self, *args, name=name, right=right):
+            traces.append(name)
+            return right(self, *args)
+
+        monkeypatch.setattr(ALAE, name, counted)
+    model = Autoencoder(small, build_alae(small))
     for count in (1, 2, 5, 3):
         model.blend = count / 10
         model.reconstruct(np.zeros((count, 8, 8, 1), np.uint8))
         model.decode(np.zeros((count, 8)), "random")
         model.decode(np.zeros((count, 8)), "none")
         model.generate(count)
-    for function in (model._encode, model._decode_noisy, model._decode_plain):
-        assert function.experimental_get_tracing_count() == 1
+    assert sorted(traces) == ["decode", "decode", "encode"]  # with noise and without
+
+
+def test_many_models_in_one_process_warn_of_no_retracing(small_mlp, caplog):
+    for seed in range(8):
+        model = Autoencoder(small_mlp, build_alae(small_mlp, seed))
+        model.generate(1)
+        model.generate(2)
+    assert "retracing" not in caplog.text
 
 
 @pytest.mark.parametrize(

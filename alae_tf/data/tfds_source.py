@@ -74,6 +74,29 @@ class TfdsSource(Source):
         values = (self._value(index, "label").int64_list.value[0] for index in range(len(self)))
         return np.fromiter(values, np.int64, len(self))
 
+    def values(self, name: str) -> np.ndarray:
+        """A feature of one number, as "attributes/Smiling": float64 [len].
+
+        Raises:
+            DataError: there is none of that name; lists those of the first record.
+        """
+        import tensorflow as tf
+
+        first = tf.train.Example.FromString(self._records[0]).features.feature
+        single = [
+            key
+            for key, feature in sorted(first.items())
+            if len(feature.int64_list.value) + len(feature.float_list.value) == 1
+        ]
+        if name not in single:
+            raise DataError(
+                f"--data={self.uri}: no feature '{name}' of one number; it has "
+                f"{', '.join(single) or 'none'}."
+            )
+        features = (self._value(index, name) for index in range(len(self)))
+        numbers = ((*f.int64_list.value, *f.float_list.value)[0] for f in features)
+        return np.fromiter(numbers, np.float64, len(self))
+
     def _value(self, index: int, key: str) -> tf.train.Feature:
         import tensorflow as tf
 

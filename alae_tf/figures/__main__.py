@@ -35,7 +35,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog=program("alae_tf.figures"),
-        description=__doc__.partition("\n")[0],
+        description="Pictures of a run: one command, a kind each.",
         epilog="%(prog)s KIND --help tells the flags of a kind.",
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", title="kinds")

@@ -1,0 +1,78 @@
+"""E, G and F of a model as graphs that are traced once, when they are first asked for."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from alae_tf.networks import ops
+from alae_tf.networks.alae import ALAE
+
+
+class Graphs:
+    """The networks at one level, for any number of images.
+
+    The blend is an argument, so that a training run may move it without tracing again.
+
+    Args:
+        alae: the networks.
+        level: int.
+        shape: of an image, (H, W, C).
+
+    Attributes:
+        encode: (x [N, H, W, C], blend) → w [N, latent].
+        long_features: likewise → [N, d].
+        map: z [N, latent] → w [N, latent].
+        decode_plain, decode_noisy: (styles [N, styles, latent], noise maps, blend) → (images,
+            pixels, whether all of them are finite); plain takes no maps.
+    """
+
+    def __init__(self, alae: ALAE, level: int, shape: tuple[int, int, int]):
+        self._alae, self._level = alae, level
+        self._images = tf.TensorSpec([None, *shape])
+        self._codes = tf.TensorSpec([None, alae.F.latent_size])
+
+    @functools.cached_property
+    def encode(self) -> typing.Any:
+        return traced(
+            lambda x, blend: self._alae.encode(x, self._level, blend), self._images, BLEND
+        )
+
+    @functools.cached_property
+    def long_features(self) -> typing.Any:
+        return traced(
+            lambda x, blend: self._alae.E.long_features(x, self._level, blend), self._images, BLEND
+        )
+
+    @functools.cached_property
+    def map(self) -> typing.Any:
+        return traced(self._alae.F, self._codes)
+
+    @functools.cached_property
+    def decode_plain(self) -> typing.Any:
+        return self._decoder([])
+
+    @functools.cached_property
+    def decode_noisy(self) -> typing.Any:
+        return self._decoder(self._alae.G.noise_shapes(1, self._level))
+
+    def _decoder(self, noise_shapes) -> typing.Any:
+        def draw(styles, noise, blend):
+            images = self._alae.decode(styles, self._level, blend, noise)
+            return images, ops.to_pixels(images), tf.reduce_all(tf.math.is_finite(images))
+
+        maps = [tf.TensorSpec([None, *shape[1:]]) for shape in noise_shapes]
+        styles = tf.TensorSpec([None, self._alae.styles, self._alae.F.latent_size])
+        return traced(draw, styles, maps, BLEND)
+
+
+BLEND = tf.TensorSpec([])
+
+
+def traced(function: Callable, *specs: typing.Any) -> typing.Any:
+    """One graph of a function. (A `tf.function` itself warns of retracing when several models are
+    loaded, each of which has its own.)"""
+    return tf.function(function, input_signature=list(specs)).get_concrete_function()

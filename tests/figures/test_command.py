@@ -1,0 +1,171 @@
+"""python -m alae_tf.figures on a small run: every kind, and every wrong flag."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alae_tf import directions
+from alae_tf.autoencoder import load_model
+from alae_tf.config import Config
+from alae_tf.figures import __main__ as figures
+from alae_tf.networks.alae import build_alae
+from alae_tf.networks.names import named_variables
+from alae_tf.runs import checkpoint
+
+KINDS = [
+    ("reconstruct", []),
+    ("reconstruct", ["--mosaic"]),
+    ("generate", []),
+    ("generate", ["--psi=0,0.5,1", "--count=3", "--noise=random"]),
+    ("interpolate", ["--count=3"]),
+    ("interpolate", ["--random", "--space=z", "--psi=0.5", "--count=3"]),
+    ("mix", ["--count=2"]),
+    ("mix", ["--levels=0,1-2", "--count=2"]),
+    ("traverse", ["--directions=DIRECTIONS", "--names=3,7", "--levels=coarse", "--count=2"]),
+    ("training", ["--count=3"]),
+    ("embedding", ["--count=60", "--method=pca"]),
+]
+
+
+def small_run(path, **changes):
+    config = Config(
+        levels=3, image_channels=1, start_channels=8, max_channels=8, latent_size=8, flip=False
+    ).replace(**changes)
+    alae = build_alae(config)
+    weights = dict(named_variables(alae, "ema"))
+    path.mkdir()
+    for seen, level in ((8, 1), (16, 2)):
+        state = {"images_seen": seen, "level": min(level, config.levels - 1), "blend": 1.0}
+        checkpoint.save(weights, path, state, keep=2)
+    (path / "config.cfg").write_text(config.to_flagfile())
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    path = small_run(tmp_path_factory.mktemp("run") / "run")
+    out = path.parent / "directions.json"
+    arguments = [f"--run_dir={path}", "--labels=classes", "--images=400", f"--out={out}"]
+    assert directions.main(arguments) == 0
+    return path
+
+
+def draw(run_dir, *arguments):
+    arguments = [a.replace("DIRECTIONS", f"{run_dir.parent}/directions.json") for a in arguments]
+    return figures.main([*arguments, f"--run_dir={run_dir}"])
+
+
+@pytest.mark.parametrize(("kind", "flags"), KINDS)
+def test_every_kind_the_same_bytes_every_time(run_dir, tmp_path, kind, flags):
+    for name in ("a.png", "b.png"):
+        assert draw(run_dir, kind, *flags, f"--out={tmp_path}/{name}") == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    picture = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))
+    assert min(picture.shape[:2]) > 60 and np.ptp(picture) > 100
+
+
+@pytest.mark.parametrize("kind", ["interpolate", "traverse", "training"])
+@pytest.mark.parametrize("ending", ["gif", "webp"])
+def test_what_moves(run_dir, tmp_path, kind, ending):
+    flags = ["--count=2"] + ["--steps=3"] * (kind != "training")
+    flags += ["--directions=DIRECTIONS"] * (kind == "traverse")
+    assert draw(run_dir, kind, *flags, f"--out={tmp_path}/a.{ending}") == 0
+    with Image.open(tmp_path / f"a.{ending}") as image:
+        assert image.n_frames == {"interpolate": 6, "traverse": 4, "training": 2}[kind]
+
+
+def test_files_of_any_kind_and_size(run_dir, tmp_path, capsys):
+    Image.new("RGB", (30, 20), (200, 30, 30)).save(tmp_path / "photo.jpg")
+    Image.new("L", (8, 8), 90).save(tmp_path / "small.png")
+    files = ["--images", str(tmp_path / "photo.jpg"), str(tmp_path / "small.png")]
+    assert draw(run_dir, "reconstruct", *files, f"--out={tmp_path}/a.pdf") == 0
+    said = capsys.readouterr().err
+    assert "1 of 2 images are in colour and were turned grey." in said
+    assert "1 of 2 images are smaller than 16 px and were enlarged." in said
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    sources = ["--sources", str(tmp_path / "small.png")]
+    assert draw(run_dir, "mix", *files, *sources, f"--out={tmp_path}/b.png") == 0
+
+
+def test_nothing_is_overwritten_unless_asked(run_dir, tmp_path, capsys):
+    out = tmp_path / "a.png"
+    out.write_text("mine")
+    assert draw(run_dir, "generate", f"--out={out}") == 2
+    assert "is there already; --overwrite replaces it" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    assert draw(run_dir, "generate", f"--out={out}", "--overwrite") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "--out=a.bmp"], "must end in .png, .gif"),
+        (["generate", "--out=a.png", "--format=pdf"], "names another format"),
+        (["generate", "--out=nowhere/a.png"], "its directory does not exist"),
+        (["embedding", "--out=a.gif"], "embedding is written as png or pdf"),
+        (["generate", "--out=a.png", "--psi=x"], "--psi=x: must be a number"),
+        (["generate", "--out=a.png", "--psi=nan"], "--psi=nan: must be a number"),
+        (["interpolate", "--out=a.png", "--psi=1,2"], "interpolate takes one"),
+        (["generate", "--out=a.png", "--count=0"], "--count=0: must be 1 to"),
+        (["generate", "--out=a.png", "--seed=-1"], "--seed=-1"),
+        (["interpolate", "--out=a.png", "--steps=1"], "--steps=1: must be 2 to 1000"),
+        (["interpolate", "--out=a.png", "--random", "--images", "x.png"], "leave --images out"),
+        (["interpolate", "--out=a.png", "--space=z"], "E gives w, not z"),
+        (["interpolate", "--out=a.png", "--count=1"], "between two images at least"),
+        (["mix", "--out=a.png", "--levels=5"], "levels '5': expected all, coarse"),
+        (["mix", "--out=a.png", "--images", "README.md"], "--sources: name files"),
+        (["traverse", "--out=a.png", "--directions=none.json"], "none.json: .*no such file"),
+        (
+            ["traverse", "--out=a.png", "--directions=DIRECTIONS", "--names=11"],
+            "no direction '11'; it has 0, 1",
+        ),
+        (["reconstruct", "--out=a.png", "--images", "none.png"], "none.png: no such file"),
+        (["reconstruct", "--out=a.png", "--images", "README.md"], "cannot be read as an image"),
+        (["reconstruct", "--out=a.png", "--images", "folder:/none"], "/none"),
+        (["nearest", "--out=a.png", "--images", "a.png", "b.png"], "nearest takes one set"),
+        (["generate", "--out=a.png", "--checkpoint=7"], "no checkpoint at 7 images"),
+        (["generate", "--out=a.png", "--weights=raw"], "holds no raw weights"),
+        (["dance", "--out=a.png"], "invalid choice: 'dance'"),
+    ],
+)
+def test_bad_flags(run_dir, tmp_path, monkeypatch, capsys, arguments, message):
+    (tmp_path / "README.md").write_text("words")
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = draw(run_dir, *arguments)
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    import re
+
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_directions_of_another_model(run_dir, tmp_path, capsys):
+    other = small_run(tmp_path / "other", seed=5)
+    flags = [f"--directions={run_dir.parent}/directions.json", f"--out={tmp_path}/a.png"]
+    assert draw(other, "traverse", *flags) == 2
+    assert "was found with other weights" in capsys.readouterr().err
+    longer = small_run(tmp_path / "longer", latent_size=9)
+    assert draw(longer, "traverse", *flags) == 2
+    assert "has 8 numbers, and w of this model 9" in capsys.readouterr().err
+
+
+def test_a_run_without_its_images_or_checkpoints(tmp_path, capsys):
+    run = small_run(tmp_path / "run", data=f"folder:{tmp_path}/gone?channels=1")
+    assert draw(run, "reconstruct", f"--out={tmp_path}/a.png") == 2
+    assert "the run's own images are not here" in capsys.readouterr().err
+    assert draw(run, "generate", f"--out={tmp_path}/a.png") == 0
+    for path in (run / "checkpoints").iterdir():
+        path.unlink()
+    assert draw(run, "generate", f"--out={tmp_path}/b.png") == 2
+    assert "it has no checkpoint yet" in capsys.readouterr().err
+
+
+def test_a_run_of_a_level_below_the_top(run_dir, tmp_path):
+    model = load_model(run_dir, 8)
+    assert (model.level, model.resolution) == (1, 8)
+    flags = ["--checkpoint=8", "--count=2", f"--out={tmp_path}/a.png"]
+    assert draw(run_dir, "mix", *flags, "--levels=0,1") == 0

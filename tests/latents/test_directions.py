@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+
+from alae_tf.latents import LatentError, directions
+from alae_tf.latents.directions import Direction
+
+
+@pytest.fixture
+def two():
+    a, b = np.array([0.6, 0.8, 0.0], np.float32), np.array([0.0, 0.0, 1.0], np.float32)
+    return [
+        Direction("smile", a, "least squares", {"correlation": 0.5}, (-1.5, 2.0), "0123"),
+        Direction("größer", b, "Möbius ✓"),
+    ]
+
+
+def test_a_file_gives_back_what_was_written(two, tmp_path):
+    directions.write(tmp_path / "d.json", two)
+    read = directions.read(tmp_path / "d.json", 3, "0123")
+    for there, here in zip(two, read, strict=True):
+        assert (there.name, there.source, there.measure, there.span, there.model) == (
+            here.name, here.source, here.measure, here.span, here.model,
+        )  # fmt: skip
+        np.testing.assert_allclose(there.vector, here.vector, rtol=1e-6)
+    text = (tmp_path / "d.json").read_text()
+    assert "größer" in text and json.loads(text)["directions"][0]["span"] == [-1.5, 2.0]
+    chosen = directions.choose(read, ["größer"], "d.json")
+    assert [each.name for each in chosen] == ["größer"]
+    with pytest.raises(LatentError, match="d.json: no direction 'frown'; it has smile, größer"):
+        directions.choose(read, ["frown"], "d.json")
+
+
+def test_those_of_other_models_are_refused(two, tmp_path):
+    directions.write(tmp_path / "d.json", two)
+    with pytest.raises(LatentError, match="'smile' has 3 numbers, and w of this model 4"):
+        directions.read(tmp_path / "d.json", 4)
+    with pytest.raises(LatentError, match="'smile' was found with other weights .*0123, here 99"):
+        directions.read(tmp_path / "d.json", 3, "99")
+
+
+def test_the_authors_files(tmp_path):
+    np.save(tmp_path / "direction_4.npy", np.array([[3.0, 4.0]]))
+    (direction,) = directions.read(tmp_path / "direction_4.npy", 2, "99")
+    assert direction.name == "direction_4"
+    np.testing.assert_allclose(direction.vector, [0.6, 0.8])
+    np.testing.assert_allclose(direction.position(np.array([[1.0, 1.0], [0.0, 5.0]])), [1.4, 4])
+
+
+RECORD = dict(name="a", source="", measure={}, span=None, model="", vector=[1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("contents", "why"),
+    [
+        (b"", "Expecting value"),
+        (b"\x00\xff", "no file of directions"),
+        (b"[]", "format"),
+        (b"[" * 100_000, "recursion"),
+        ({"format": "other"}, "format"),
+        ({"format": directions.FORMAT}, "no entry 'directions'"),
+        ([RECORD | {"vector": [0.0, 0.0]}], "length 0"),
+        ([RECORD | {"vector": [1.0, float("nan")]}], "no finite number"),
+        ([RECORD | {"vector": ["1", "0"]}], "no finite number"),
+        ([RECORD | {"span": [2, 1]}], "its span is empty"),
+        ([RECORD | {"span": 3}], "no file of directions"),
+        ([RECORD | {"name": 7}], "no text"),
+        ([RECORD | {"name": "x" * 2000}], "no text, or a very long one"),
+        ([RECORD, RECORD], "there twice"),
+        ([{"name": "a"}], "no entry"),
+        ([RECORD | {"measure": {"x": "y"}}], "no finite number"),
+    ],
+)
+def test_what_is_no_file_of_directions(tmp_path, contents, why):
+    if isinstance(contents, list):
+        contents = {"format": directions.FORMAT, "directions": contents}
+    data = contents if isinstance(contents, bytes) else json.dumps(contents).encode()
+    (tmp_path / "d.json").write_bytes(data)
+    with pytest.raises(LatentError, match=f"d.json: .*{why}"):
+        directions.read(tmp_path / "d.json", 2)
+
+
+def test_arrays_that_are_no_direction(tmp_path):
+    path = tmp_path / "d.npy"
+    for array in (np.zeros(2), np.array([1.0, np.inf]), np.array([1, 2]), np.array(["a", "b"])):
+        np.save(path, array)
+        with pytest.raises(LatentError, match="d.npy: no file of directions"):
+            directions.read(path, 2)
+    path.write_bytes(b"\x93NUMPY\x01")
+    with pytest.raises(LatentError, match="d.npy: no file of directions"):
+        directions.read(path, 2)
+    with pytest.raises(LatentError, match="none.json: no file of directions .no such file"):
+        directions.read(tmp_path / "none.json", 2)
+
+
+def test_orthogonal():
+    left = directions.orthogonal(np.array([1.0, 1.0, 1.0]), [np.array([0.0, 0.0, 2.0])])
+    np.testing.assert_allclose(left, [0.5**0.5, 0.5**0.5, 0], atol=1e-7)
+    np.testing.assert_allclose(directions.orthogonal(np.array([0.0, 2.0]), []), [0, 1])
+    with pytest.raises(LatentError, match="lies within those"):
+        directions.orthogonal(np.array([1.0, 2.0]), [np.array([1.0, 0.0]), np.array([1.0, 1.0])])
+
+
+def test_a_fingerprint_sees_every_number_and_name():
+    weights = {"a": np.ones(3), "b": np.zeros((2, 2))}
+    first = directions.fingerprint(weights.items())
+    assert len(first) == 16
+    assert directions.fingerprint(reversed(list(weights.items()))) == first
+    assert directions.fingerprint((weights | {"b": np.zeros(4)}).items()) != first
+    weights["a"][1] = 1.5
+    assert directions.fingerprint(weights.items()) != first

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from alae_tf.data import open_source
+from alae_tf.latents import LatentError, labels
+
+
+@pytest.fixture
+def faces(tmp_path):
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (len(name), 0, 0)).save(tmp_path / name)
+    return open_source(f"folder:{tmp_path}")
+
+
+def test_classes():
+    source = open_source("mnist5k:")
+    columns = labels.of(source, "classes")
+    assert list(columns) == [str(digit) for digit in range(10)]
+    assert (columns["3"] == (source.labels == 3)).all()
+
+
+def test_folders(faces):
+    columns = labels.of(faces, "folders")
+    assert {name: list(values) for name, values in columns.items()} == {
+        "a": [1, 1, 0],
+        "b": [0, 0, 1],
+    }
+
+
+def test_a_csv_file_by_path_or_by_name(faces, tmp_path):
+    (tmp_path / "l.csv").write_text("\ufefffile,yaw,words\nb/3.png,0.5,hello\n2.png,-1e0,\n\n")
+    columns = labels.of(faces, str(tmp_path / "l.csv"))
+    assert list(columns) == ["yaw"]  # words are no numbers
+    np.testing.assert_array_equal(columns["yaw"], [np.nan, -1, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"file,yaw\nx.png,1\ny.png,2\nz.png,2\nv.png,2\n1.png,0\n", "4 of its 5 .*: x.png, y.png"),
+        (b"file,yaw\n1.png\n", "row 2: 1 cells, the header has 2"),
+        (b"file,yaw\n", "expected a header"),
+        (b"file\n1.png\n", "expected a header"),
+        (b"file,a,a\n1.png,1,2\n", "different names"),
+        (b"", "no CSV file"),
+        (b"file,\xff\n", "no CSV file"),
+        (b'file,a\n"1.png,2', "no CSV file"),
+        (b"file,yaw\n1.png,left\n", "none of its columns holds numbers"),
+    ],
+)
+def test_csv_files_that_are_wrong(faces, tmp_path, text, message):
+    (tmp_path / "l.csv").write_bytes(text)
+    with pytest.raises(LatentError, match=f"l.csv.*{message}"):
+        labels.of(faces, str(tmp_path / "l.csv"))
+
+
+def test_labels_that_do_not_go_with_the_data(faces, tmp_path):
+    for source, what, message in (
+        (faces, "classes", "has no classes"),
+        (faces, "attribute:Smiling", "is no set of TFDS"),
+        (faces, f"{tmp_path}/none.csv", "No such file or directory; say classes, folders"),
+        (open_source("mnist5k:"), "folders", "goes with --data=folder:DIR, not mnist5k:"),
+        (open_source("mnist5k:"), "l.csv", "goes with --data=folder:DIR, not mnist5k:"),
+    ):
+        with pytest.raises(LatentError, match=message):
+            labels.of(source, what)
