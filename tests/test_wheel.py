@@ -11,7 +11,7 @@ import pytest
 import alae_tf
 from tests.paths import ROOT
 
-SOURCES = ("alae_tf", "export", "configs", "pyproject.toml", "requirements.txt", "README.md")
+SOURCES = ("alae_tf", "export", "configs", "models", "pyproject.toml", "requirements.txt", "README.md")
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,8 @@ def test_what_is_in_it(wheel):
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "alae_tf").rglob("*.py")}
     expected |= {f"alae_tf/export/{path.name}" for path in (ROOT / "export").glob("*.py")}
     expected |= {f"alae_tf/configs/{path.name}" for path in (ROOT / "configs").glob("*.cfg")}
+    models = [path for path in (ROOT / "models").rglob("*") if path.is_file()]
+    expected |= {f"alae_tf/{path.relative_to(ROOT)}" for path in models}
     expected |= {"alae_tf/py.typed"}
     about = {name for name in names if ".dist-info/" in name}
     assert names - about == expected

@@ -1,0 +1,46 @@
+"""What ships: every model loads, is small, has its card, and does what the card says."""
+
+import numpy as np
+import pytest
+
+import alae_tf
+from alae_tf.config import Config
+from alae_tf.data import open_source
+from alae_tf.evaluation import results
+from tests.paths import ROOT
+
+MODELS = sorted(path.parent for path in (ROOT / "models").glob("*/config.cfg"))
+LARGEST = 8 * 2**20  # bytes
+
+
+def test_there_are_some():
+    assert "digits" in [path.name for path in MODELS]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.name)
+def test_a_model_is_whole(path):
+    model = alae_tf.from_pretrained(path.name)
+    config = Config.load(path / "config.cfg")
+    assert model.images_seen > 0 and model.blend == 1.0 and model.level == config.levels - 1
+    assert sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) < LARGEST
+    card = (path / "README.md").read_text()
+    for word in ("Data", "Licence", "Figures", "Limits", f"{model.images_seen:,} images"):
+        assert word in card
+    measured = {each.metric: each for each in results.read(path / "results.jsonl")}
+    assert {each.model["images_seen"] for each in measured.values()} == {model.images_seen}
+    assert "/" not in config.data and not config.init_from  # no path of one machine
+    images = model.generate(2, seed=1)
+    assert np.ptp(images) > 150
+    assert model.reconstruct(images).shape == images.shape
+
+
+def test_digits_keep_their_class():
+    """The share that the card states, on 500 held-out digits that the model was not trained on."""
+    from alae_tf.evaluation.registry import evaluate, open_networks
+    from alae_tf.evaluation.samples import Protocol
+
+    model, source = alae_tf.from_pretrained("digits"), open_source("mnist5k:")
+    protocol = Protocol()
+    networks = open_networks(["same_digit"], source, protocol, model.resolution)
+    (result,) = evaluate(model, source, ["same_digit"], protocol, networks)
+    assert result.value > 0.8
