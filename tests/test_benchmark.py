@@ -2,6 +2,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.paths import ROOT
 
 
@@ -10,6 +12,7 @@ def benchmark(*flags):
     return subprocess.run([*command, *flags], cwd=ROOT, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_keys_and_consistency_at_every_level(tmp_path):
     path = tmp_path / "result.json"
     done = benchmark("--level=all", "--batch=4", "--iterations=2", f"--json={path}")

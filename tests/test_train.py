@@ -192,6 +192,7 @@ def test_a_folder_in_colour_for_a_grey_model(tmp_path, ending):
     assert (f"(it is 1), or read them so: {data}?channels=1." in output) == (not ending)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_with_a_level_below_the_top_shows_that_level_whole(tmp_path):
     output, code = run(tmp_path, "--levels=3", "--epochs=0.2")  # level 1 ends at 900 images
     assert code == 0, output

@@ -11,7 +11,15 @@ import pytest
 import alae_tf
 from tests.paths import ROOT
 
-SOURCES = ("alae_tf", "export", "configs", "models", "pyproject.toml", "requirements.txt", "README.md")
+SOURCES = (
+    "alae_tf",
+    "export",
+    "configs",
+    "models",
+    "pyproject.toml",
+    "requirements.txt",
+    "README.md",
+)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ pytest.importorskip("litert_quantizer", reason="extra `export`")
 pytest.importorskip("tf2onnx", reason="extra `export`")
 
 
+@pytest.mark.slow
 def test_every_runtime_is_measured(tmp_path):
     config = tmp_path / "some.cfg"
     config.write_text("--levels=2\n--start_channels=4\n--max_channels=8\n--latent_size=8\n")
