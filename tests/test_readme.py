@@ -62,7 +62,7 @@ def files(name):
 def folder(tmp_path_factory):
     """A clone as a reader has it, with photos, a digit, and the authors' file in its place."""
     folder = tmp_path_factory.mktemp("readme")
-    for name in ("alae_tf", "configs", "export", "tests"):
+    for name in ("alae_tf", "configs", "export", "models", "tests"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "photos").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
