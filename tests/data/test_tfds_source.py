@@ -12,6 +12,7 @@ from tensorflow_datasets.core.download import downloader
 
 from alae_tf.data import DataError, open_source
 from alae_tf.data.records import RecordFiles
+from alae_tf.latents import labels
 
 RECORDS = [b"first", b"", b"third record", b"x" * 1000]
 
@@ -101,6 +102,30 @@ def test_tfds_at_random_access(tmp_path, file_format):
     assert source.image(0).shape == (6, 8, 3)
     assert source.labels.tolist() == [0, 1, 2, 0, 1] and source.labels.dtype == np.int64
     assert len(source.held_out) == 2
+
+
+def test_attributes_of_tfds_sets(tmp_path):
+    features = {"image": IMAGE, "attributes": {"Smiling": np.bool_, "yaw": np.float32}}
+    rows = [
+        (
+            k,
+            {
+                "image": np.zeros([6, 8, 3], np.uint8),
+                "attributes": {"Smiling": k > 1, "yaw": k / 4},
+            },
+        )
+        for k in range(4)
+    ]
+    uri = store(tmp_path, features, {"train": rows})
+    source = open_source(uri)
+    assert source.values("attributes/yaw").tolist() == [0, 0.25, 0.5, 0.75]
+    columns = labels.of(source, "attribute:attributes/Smiling,attributes/yaw")
+    assert {name: list(values) for name, values in columns.items()} == {
+        "Smiling": [0, 0, 1, 1],
+        "yaw": [0, 0.25, 0.5, 0.75],
+    }
+    with pytest.raises(DataError, match="no feature 'Young' .* has attributes/Smiling, attributes"):
+        source.values("Young")
 
 
 def test_tfds_in_the_directory_of_the_environment(tmp_path, monkeypatch):
