@@ -27,6 +27,10 @@ def whole(name: str, value, low: int, high: int) -> int:
     Raises:
         ValueError: it is none.
     """
-    if not isinstance(value, int | np.integer) or not low <= value <= high:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | np.integer)
+        or not low <= value <= high
+    ):
         raise ValueError(f"{name}: got {value!r}, expected a whole number from {low} to {high:,}")
     return int(value)

@@ -174,6 +174,10 @@ class Autoencoder:
             ValueError: psi is not finite, or of another length.
         """
         w, psi = numbers("w", w), numbers("psi", psi)
+        if w.ndim != 2 or w.shape[1] != self.config.latent_size or not np.isfinite(w).all():
+            raise ValueError(
+                f"w: got shape {list(w.shape)}, expected finite [N, {self.config.latent_size}]"
+            )
         if not np.isfinite(psi).all() or psi.shape not in ((), (len(w),)):
             raise ValueError(f"psi: got {psi}, expected a finite number as 0.7, or one for each w")
         styles = self.alae.broadcast(tf.constant(w))

@@ -17,7 +17,7 @@ from alae_tf import data, quiet
 from alae_tf import flags as config_flags
 from alae_tf.config import ConfigError
 from alae_tf.evaluation import registry
-from alae_tf.runs.directory import RunDirectory, check_init_from
+from alae_tf.runs.directory import RunDirectory, check_init_from, list_checkpoints
 
 if TYPE_CHECKING:
     from alae_tf.autoencoder import Autoencoder
@@ -46,7 +46,8 @@ def main() -> int:
     # Of several workers the chief may have begun already: it checks for all.
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
         directory.check(config, flags.FLAGS.resume)
-    check_init_from(config)
+    if not list_checkpoints(directory.path):  # else the run goes on from its own
+        check_init_from(config)
     data.check(config.data)
     metrics = registry.check_names(config.evaluate_metrics.split(","), "--evaluate_metrics")
 

@@ -35,6 +35,7 @@ CHANGEABLE = (
     "evaluate_images",
     "evaluate_metrics",
     "evaluate_count",
+    "init_from",  # which is looked at once, at the beginning
     "data",  # the set may have moved; its number of images must be the same
     "batch_by_level",  # after running out of memory
     "accumulate",

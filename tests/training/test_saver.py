@@ -44,7 +44,9 @@ def test_a_run_begins_with_a_shipped_models_ema(small, tmp_path, capsys, one_dev
     assert not any(v.any() for name, v in entries.items() if name.startswith("optimizer/"))
     assert newest(tmp_path / "run")[1]["images_seen"] == 151
     assert {path: path.read_bytes() for path in files} == files
-    # The same command goes on with the run, not with the model again.
+    RunDirectory(tmp_path / "run").check(config.replace(init_from=""), "auto")
+    # The same command goes on with the run, not with the model again, which may be gone.
+    (tmp_path / "model").rename(tmp_path / "moved")
     assert loop.train(config, RunDirectory(tmp_path / "run")) == 0
     assert "weights of" not in capsys.readouterr().err
 
