@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alae_tf import data
-from alae_tf.config import Config, ConfigError
+from alae_tf.config import Config
 from alae_tf.errors import guarded, program
 from alae_tf.files import check_output
 from alae_tf.latents import LatentError
@@ -121,7 +121,8 @@ def work(args: argparse.Namespace) -> None:
         w = model.sample_w(SAMPLES, args.seed)
         found = components(model, w, f"{SAMPLES:,} random codes", args.count)
     else:
-        source = open_source(uri, model)
+        source = data.open_source(uri)
+        data.check_channels(source, config.image_channels)
         places = choose(source, args.images)
         columns = None
         if args.labels != "components":
@@ -137,18 +138,6 @@ def work(args: argparse.Namespace) -> None:
         raise DirectionsFailed(f"--out={args.out}: {error.strerror}.") from None
     print(table(found))
     print(f"directions: {args.out}")
-
-
-def open_source(uri: str, model: Autoencoder) -> Source:
-    """The images; raises ConfigError if they are not the model's."""
-    source = data.open_source(uri)
-    if source.channels != model.config.image_channels:
-        raise ConfigError(
-            f"--data={uri}: images of {source.channels} channels, the model takes "
-            f"{model.config.image_channels} (of a folder: {uri.partition('?')[0]}?channels="
-            f"{model.config.image_channels})."
-        )
-    return source
 
 
 def choose(source: Source, asked: int | None) -> np.ndarray:
@@ -242,26 +231,15 @@ def labelled(
 def components(model: Autoencoder, w: np.ndarray, what: str, count: int) -> list[Direction]:
     """Principal components of codes."""
     from alae_tf.latents import finding
-    from alae_tf.latents.directions import Direction
 
     vectors, shares = finding.principal(w, count)
-    return [
-        Direction(
-            f"component {i + 1}",
-            vector,
-            f"principal components of w, {what}",
-            {"share of variance": float(share)},
-            finding.span(w, vector),
-            model.fingerprint,
-        )
-        for i, (vector, share) in enumerate(zip(vectors, shares, strict=True))
-    ]
+    about = f"principal components of w, {what}"
+    return numbered(model, "component", vectors, w, about, "share of variance", shares)
 
 
 def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
     """Directions of G's style layers, at some levels."""
     from alae_tf.latents import finding, levels
-    from alae_tf.latents.directions import Direction
 
     if model.config.architecture == "mlp":
         raise LatentError("--labels=factors: an MLP-ALAE has no style layers; try components.")
@@ -271,18 +249,30 @@ def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
         for layer in (model.alae.G.blocks[level].style_1, model.alae.G.blocks[level].style_2)
     ]
     vectors, shares = finding.factorised(kernels, count)
-    w = model.sample_w(SAMPLES)
+    w, about = model.sample_w(SAMPLES), f"factorisation of G's style layers, levels {ranges}"
+    return numbered(model, "factor", vectors, w, about, "share of effect", shares)
+
+
+def numbered(
+    model: Autoencoder,
+    name: str,
+    vectors: np.ndarray,
+    w: np.ndarray,
+    about: str,
+    measure: str,
+    values: np.ndarray,
+) -> list[Direction]:
+    """Directions without labels, by number."""
+    from alae_tf.latents.directions import Direction
+    from alae_tf.latents.finding import span
+
     return [
         Direction(
-            f"factor {i + 1}",
-            vector,
-            f"factorisation of G's style layers, levels {ranges}",
-            {"share of effect": float(share)},
-            finding.span(w, vector),
+            f"{name} {i + 1}", vector, about, {measure: float(value)}, span(w, vector),
             model.fingerprint,
         )
-        for i, (vector, share) in enumerate(zip(vectors, shares, strict=True))
-    ]
+        for i, (vector, value) in enumerate(zip(vectors, values, strict=True))
+    ]  # fmt: skip
 
 
 def table(directions: list[Direction]) -> str:

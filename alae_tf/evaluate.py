@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from alae_tf import data, shipped
-from alae_tf.config import Config, ConfigError
+from alae_tf.config import Config
 from alae_tf.errors import guarded, program
 from alae_tf.evaluation import registry, weights
 from alae_tf.evaluation.weights import EvaluationError
@@ -137,12 +137,7 @@ def work(args: argparse.Namespace) -> int:
     if any(registry.METRICS[name].network == "inception" for name in names):
         networks["inception"] = Inception(args.inception)
     source = data.open_source(uri)
-    if source.channels != config.image_channels:
-        raise ConfigError(
-            f"--data={uri}: images of {source.channels} channels, the model takes "
-            f"{config.image_channels} (of a folder: {uri.partition('?')[0]}?channels="
-            f"{config.image_channels})."
-        )
+    data.check_channels(source, config.image_channels)
     split = args.split or ("test" if source.held_out is not None else "train")
     if args.split is None and split == "train":
         print(f"evaluate: {uri} holds no images out; all of it is compared with.", file=sys.stderr)

@@ -18,6 +18,7 @@ import numpy as np
 
 from alae_tf.errors import guarded, printable, program
 from alae_tf.files import write_atomic
+from alae_tf.images.files import find
 from alae_tf.images.fit import DIGIT, PADDED_DIGIT, fit
 from alae_tf.images.picture import lay_out, png, to_pixels
 from alae_tf.images.read import read_image
@@ -25,7 +26,6 @@ from alae_tf.images.read import read_image
 from . import ExportError, ExportFailed
 from .litert import TFLite, images_at_once
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 MOST_THREADS = 256  # LiteRT crashes on absurd numbers
 BAR_FROM = 20  # images for which a progress bar is worth its place
 
@@ -72,7 +72,8 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
         ExportError: no such file, a damaged one, or an encoder where a decoder is wanted.
     """
     if not path.is_file():
-        raise ExportError(f"--model={path}: {no_file(path)}.")
+        there = "is no regular file" if path.exists() else "no such file"
+        raise ExportError(f"--model={path}: {there}.")
     try:
         model = TFLite(path, threads)
         ranks = len(model.input["shape"]), len(model.output["shape"])
@@ -82,11 +83,6 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
         kind = {(4, 2): "an encoder", (2, 4): "a decoder"}.get(ranks, "something else")
         raise ExportError(f"--model={path}: is {kind}; give {wanted}.")
     return model
-
-
-def no_file(path: Path) -> str:
-    """What a path is where a file was wanted."""
-    return "is no regular file" if path.exists() else "no such file"
 
 
 class Images:
@@ -99,24 +95,17 @@ class Images:
         files: the images that are left.
 
     Raises:
-        ExportError: a path that is not there, a pipe or a device, or a folder without images.
+        ImageError: a path that is not there, a pipe or a device, or a folder without images.
     """
 
     def __init__(self, paths: list[Path]):
         self.files: list[Path] = []
         self._found: set[Path] = set()  # in folders, so that they may be left out
         for path in paths:
+            found = find([path])
+            self.files += found
             if path.is_dir():
-                inside = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
-                inside = sorted(p for p in inside if p.is_file())
-                if not inside:
-                    raise ExportError(f"{path}: no image in it ({', '.join(EXTENSIONS)}).")
-                self.files += inside
-                self._found.update(inside)
-            elif path.is_file():
-                self.files.append(path)
-            else:
-                raise ExportError(f"{path}: {no_file(path)}, nor a folder.")
+                self._found.update(found)
 
     def leave_out(self, path: Path, error: ExportError) -> None:
         """Goes on without a file of a folder, and tells it.

@@ -97,6 +97,21 @@ class Subset(Source):
         return self._source.pyramid(int(self._indices[index]), resolutions)
 
 
+def check_channels(source: Source, channels: int, flag: str = "--data") -> None:
+    """Raises DataError if images are grey and a model in colour, or the reverse.
+
+    Args:
+        source: the images.
+        channels: that the model takes.
+        flag: that named the images.
+    """
+    if source.channels != channels:
+        raise DataError(
+            f"{flag}={source.uri}: images of {source.channels} channels, the model takes "
+            f"{channels} (of a folder: {source.uri.partition('?')[0]}?channels={channels})."
+        )
+
+
 def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Splits "PATH?key=value&key=value" into the path and its options.
 

@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from alae_tf import data
 from alae_tf.autoencoder import Autoencoder, load_model
-from alae_tf.config import ConfigError
 from alae_tf.data import DataError, Source
 from alae_tf.figures import (
     COUNTS,
@@ -83,17 +82,8 @@ class Figure:
             raise FigureError(
                 f"the run's own images are not here ({error}); name some by --images."
             ) from None
-        self.check_channels(source)
+        data.check_channels(source, self.model.config.image_channels, "--images")
         return source
-
-    def check_channels(self, source: Source) -> None:
-        """Raises ConfigError if images are grey and the model in colour, or the reverse."""
-        wanted = self.model.config.image_channels
-        if source.channels != wanted:
-            raise ConfigError(
-                f"--images={source.uri}: images of {source.channels} channels, the model takes "
-                f"{wanted} (of a folder: {source.uri.partition('?')[0]}?channels={wanted})."
-            )
 
     def images(self) -> np.ndarray:
         """The images to draw: files as named, or `count` of a set's held-out ones, evenly spread:
