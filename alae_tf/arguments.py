@@ -5,16 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 
+def array(name: str, values) -> np.ndarray:
+    """An argument as an array of whatever type.
+
+    Raises:
+        ValueError: its rows are of several lengths.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name}: got rows of several lengths, expected one array") from None
+
+
 def numbers(name: str, values) -> np.ndarray:
     """An argument as float32; what is too large for it becomes infinite.
 
     Raises:
         ValueError: it holds something else than real numbers.
     """
-    try:
-        values = np.asarray(values)
-    except ValueError:  # rows of several lengths
-        raise ValueError(f"{name}: got rows of several lengths, expected one array") from None
+    values = array(name, values)
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{name}: got {values.dtype}, expected real numbers")
     with np.errstate(over="ignore"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from alae_tf.arguments import numbers, whole
+from alae_tf.arguments import array, numbers, whole
 from alae_tf.config import Config
 from alae_tf.graphs import Graphs
 from alae_tf.latents import levels as level_ranges
@@ -339,7 +339,7 @@ class Autoencoder:
 
     def _images(self, images) -> tuple[np.ndarray, bool]:
         """The images, checked: uint8 or float [N, H, W, C]; and whether one alone was given."""
-        images = np.asarray(images)
+        images = array("images", images)
         one = images.ndim == 3
         images = images[np.newaxis] if one else images
         if images.ndim != 4 or images.shape[1:] != self._shape:
@@ -388,10 +388,12 @@ def load_model(
         ValueError: other weights, or a level that the run has not reached.
         OSError: the disk fails while it is read.
     """
+    if checkpoint is not None:
+        checkpoint = whole("checkpoint", checkpoint, 0, MOST_SEED)
     config, alae, state = load_networks(run_dir, checkpoint=checkpoint, weights=weights)
     reached = state["level"]
-    if level is not None and not 0 <= level <= reached:
-        raise ValueError(f"level: got {level}, expected 0 to {reached}, which the run has reached")
+    if level is not None:
+        level = whole("level, of those that the run has reached", level, 0, reached)
     blend = state["blend"] if level in (None, reached) else 1.0
     return Autoencoder(
         config, alae, reached if level is None else level, blend, state["images_seen"]

@@ -51,6 +51,15 @@ def guarded(command: str, work: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print(f"{command}: stopped.", file=sys.stderr)
         return 130
+    except OSError as error:  # a file that was there when it was looked for
+        print(f"{command}: {printable(told(error))}.", file=sys.stderr)
+        return 1
+
+
+def told(error: OSError) -> str:
+    """What the system says, with the file that it says it of where that is known."""
+    file = f"{error.filename}: " if error.filename else ""
+    return f"{file}{error.strerror or error}"
 
 
 def is_utf8(text: str) -> bool:

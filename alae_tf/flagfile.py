@@ -56,6 +56,8 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
         path = find(name).resolve()
         if path in above or len(above) == DEEPEST:
             raise ConfigError(f"{name}: names itself by --flagfile, or the nest is too deep.")
+        if not path.is_file():  # a pipe would wait for ever
+            raise ConfigError(f"{name}: is no regular file.")
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise ConfigError(f"{name}: cannot be read as a flagfile ({error.strerror}).") from None

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alae_tf.arguments import numbers, whole
+from alae_tf.arguments import array, numbers, whole
 
 
 def test_numbers_become_float32():
@@ -10,6 +10,12 @@ def test_numbers_become_float32():
     for value in ("abc", [1j], [True], None, [[1], [1, 2]]):
         with pytest.raises(ValueError, match="^w: got"):
             numbers("w", value)
+
+
+def test_arrays_of_whatever_type():
+    assert array("images", [[1, 2]]).shape == (1, 2)
+    with pytest.raises(ValueError, match="^images: got rows of several lengths"):
+        array("images", [[1], [1, 2]])
 
 
 def test_whole_numbers():

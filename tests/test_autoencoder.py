@@ -244,7 +244,16 @@ def test_load_model_takes_the_checkpoint_weights_and_level_asked_for(small, tmp_
     assert (lower.resolution, lower.blend) == (4, 1.0)
     with pytest.raises(CheckpointError, match="no checkpoint at 9 images; it has 8, 16"):
         alae_tf.load_model(tmp_path, checkpoint=9)
-    with pytest.raises(ValueError, match="expected 0 to 1, which the run has reached"):
+    for wrong in ("a", 0.5, True):
+        with pytest.raises(ValueError, match="^level, .*: got"):
+            alae_tf.load_model(tmp_path, level=wrong)
+    with pytest.raises(ValueError, match="^checkpoint: got"):
+        alae_tf.load_model(tmp_path, checkpoint=[8])
+    with pytest.raises(ValueError, match="^weights: got"):
+        alae_tf.load_model(tmp_path, weights=[])
+    with pytest.raises(CheckpointError, match="got None, expected a path"):
+        alae_tf.load_model(None)
+    with pytest.raises(ValueError, match="^level, .*: got 2, expected a whole number from 0 to 1"):
         alae_tf.load_model(tmp_path, level=2)
     with pytest.raises(ValueError, match="expected ema or raw"):
         alae_tf.load_model(tmp_path, weights="slow")

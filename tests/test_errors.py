@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from alae_tf.errors import AlaeError, ConfigError, guarded, printable, program, reason
+from alae_tf.errors import AlaeError, ConfigError, guarded, printable, program, reason, told
 
 
 class Failed(AlaeError):
@@ -28,6 +28,12 @@ def test_exit_codes_and_messages(capsys):
     assert guarded("train", stopped) == 130
     expected = "train: --levels=0: must be 1 to 9.\ntrain: away\ntrain: stopped.\n"
     assert capsys.readouterr().err == expected
+
+
+def test_a_file_that_the_system_refuses_is_named(tmp_path, capsys):
+    assert guarded("export", lambda: open(tmp_path / "x").close()) == 1
+    assert capsys.readouterr().err == f"export: {tmp_path}/x: No such file or directory.\n"
+    assert told(OSError(28, "No space left on device")) == "No space left on device"
 
 
 def test_what_is_no_fault_of_the_user_is_not_hidden():

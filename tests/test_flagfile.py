@@ -1,5 +1,7 @@
 """The dialect of flagfiles: what absl reads, and quoting."""
 
+import os
+
 import pytest
 from absl import flags
 
@@ -124,6 +126,10 @@ def test_files_that_are_none(tmp_path):
     binary.write_bytes(b"\x89PNG\xff")
     with pytest.raises(ConfigError, match="is no text file"):
         Config.load(binary)
+    pipe = tmp_path / "pipe.cfg"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="is no regular file"):
+        Config.load(pipe)
 
 
 def test_a_flagfile_that_names_itself(tmp_path):

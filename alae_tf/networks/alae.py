@@ -135,7 +135,7 @@ class ALAE(keras.Model):
             ValueError: unknown mode.
         """
         if mode not in ("random", "const", "none"):
-            raise ValueError(f"noise mode: got {mode!r}, expected random, const or none")
+            raise ValueError(f"noise_mode: got {mode!r}, expected random, const or none")
         shapes = self.G.noise_shapes(batch, level)
         if mode == "none" or not shapes:
             return None

@@ -118,6 +118,8 @@ def read(
         # Damaged bytes make zipfile seek wrongly; a directory of that name is no disk fault either.
         of_file = isinstance(error, OSError) and error.errno in (None, errno.EINVAL, errno.EISDIR)
         if isinstance(error, OSError | MemoryError) and not of_file:
+            if isinstance(error, OSError):
+                error.filename = str(path)  # which only a failing `open` tells
             raise
         why = "it has no state" if isinstance(error, KeyError) else error
         why = "it is a directory" if isinstance(error, IsADirectoryError) else why
@@ -252,7 +254,7 @@ def load_networks(
         CheckpointError: `run_dir` is no run directory, or has no such checkpoint that can be read.
         ValueError: other weights.
     """
-    if weights not in WEIGHTS:
+    if not isinstance(weights, str) or weights not in WEIGHTS:
         raise ValueError(f"weights: got {weights!r}, expected {' or '.join(WEIGHTS)}")
     run_dir = existing_run(run_dir)
     path = run_dir / CONFIG

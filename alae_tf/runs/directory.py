@@ -5,6 +5,7 @@ config-until-NNN.cfg  what it was up to NNN images, where a resumed run was give
 checkpoints/      images-NNNNNNNNNNNN.npz, the newest few
 metrics.csv       losses and speed against images seen
 losses.png        metrics.csv as a plot
+results.jsonl     what was measured, a line a figure
 samples/          grids: originals over reconstructions, then generated images
 tensorboard/      the same for TensorBoard
 """
@@ -61,6 +62,8 @@ def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
     Raises:
         CheckpointError: it is none; lists the shipped models.
     """
+    if not isinstance(run_dir, str | os.PathLike):
+        raise CheckpointError(f"{flag}: got {run_dir!r}, expected a path.")
     path = Path(os.path.expanduser(run_dir))
     if (path / CONFIG).is_file():
         return path
@@ -74,12 +77,13 @@ def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
 
 def differences(there: Config, asked: Config) -> dict[str, str]:
     """What differs between two configs: name → a line for people."""
-    return {
-        field.name: f"{field.name}: {getattr(there, field.name)} there, "
-        f"{getattr(asked, field.name)} asked for"
-        for field in dataclasses.fields(Config)
-        if getattr(there, field.name) != getattr(asked, field.name)
-    }
+    lines = {}
+    for field in dataclasses.fields(Config):
+        old, new = getattr(there, field.name), getattr(asked, field.name)
+        if old != new:
+            old, new = ("none" if value == "" else value for value in (old, new))
+            lines[field.name] = f"{field.name}: {old} there, {new} asked for"
+    return lines
 
 
 def check_init_from(config: Config) -> None:

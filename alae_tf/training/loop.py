@@ -12,7 +12,7 @@ from alae_tf import data
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
-from alae_tf.errors import reason
+from alae_tf.errors import reason, told
 from alae_tf.runs.checkpoint import NonFiniteError
 from alae_tf.runs.directory import RunDirectory, RunTakenError
 from alae_tf.training.interrupt import Interrupt
@@ -113,7 +113,8 @@ def carry_out(
         where = f"--run_dir={run.directory.path}"
         if run.reach.away:
             return failed(f"{where}: is away. What was saved is there when it is back.")
-        return failed(f"{where}: {error.strerror or error}. {kept()}")
+        at = "" if error.filename else f"{where}: "
+        return failed(f"{at}{told(error)}. {kept()}")
     if not done:
         if run.chief:
             tell(f"{interrupt.reason}. {kept()}")

@@ -142,7 +142,7 @@ class Saver:
                 f"here after {images_seen / len(run.source):g} epochs; give more."
             )
         if self._chief:
-            print(f"train: {weights}, at level {level} and faded in.", file=sys.stderr)
+            print(f"train: {weights}, at level {level}, which counts as faded in.", file=sys.stderr)
         return images_seen
 
     def save(self) -> bool:

@@ -144,7 +144,7 @@ def test_the_command_trains_the_authors_weights_at_the_top_level(tmp_path):
     command += [f"--run_dir={run_dir}", f"--data=folder:{photos}", "--epochs=8"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert result.returncode == 0, result.stderr
-    assert "imported weights, at level 3 and faded in" in result.stderr
+    assert "imported weights, at level 3, which counts as faded in" in result.stderr
     assert "goes on after 56 images" in result.stderr
     assert checkpoint.list_checkpoints(run_dir)[-1].name == "images-000000000064.npz"
     after = newest(run_dir)

@@ -125,7 +125,7 @@ def test_a_disk_that_fails_to_read_is_not_taken_for_a_torn_file(trainer, tmp_pat
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "read_npz", fails)
-        with pytest.raises(OSError, match="Input/output error"):
+        with pytest.raises(OSError, match=f"Input/output error: '{path}'"):
             checkpoint.restore(training_variables(trainer), tmp_path)
     assert checkpoint.restore(training_variables(trainer), tmp_path) == state(8)
     assert path.exists()

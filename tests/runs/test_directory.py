@@ -3,7 +3,7 @@ import pytest
 from alae_tf.config import Config, ConfigError
 from alae_tf.errors import AlaeError, CheckpointError
 from alae_tf.files import write_atomic
-from alae_tf.runs.directory import RunDirectory, RunTakenError, check_init_from
+from alae_tf.runs.directory import RunDirectory, RunTakenError, check_init_from, differences
 from alae_tf.runs.metrics import COLUMNS
 
 
@@ -29,6 +29,11 @@ def test_a_directory_with_a_run(tmp_path, resume, changes, message):
     RunDirectory(tmp_path).write_config(Config())
     with pytest.raises(ConfigError, match=message):
         RunDirectory(tmp_path).check(Config(**changes), resume)
+
+
+def test_what_is_empty_is_called_none():
+    lines = differences(Config(), Config(init_from="digits", data="mnist5k:"))
+    assert lines["init_from"] == "init_from: none there, digits asked for"
 
 
 def test_a_run_may_be_made_longer(tmp_path):

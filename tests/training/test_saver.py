@@ -32,7 +32,7 @@ def test_a_run_begins_with_a_shipped_models_ema(small, tmp_path, capsys, one_dev
     config = small.replace(data="mnist5k:", init_from=f"{tmp_path}/model", epochs=0.033)
     assert loop.train(config, RunDirectory(tmp_path / "run")) == 0
     said = capsys.readouterr().err
-    assert f"weights of {tmp_path}/model, at level 1 and faded in" in said
+    assert f"weights of {tmp_path}/model, at level 1, which counts as faded in" in said
     assert "goes on after 135 images" in said
     first = tmp_path / "run/checkpoints/images-000000000135.npz"
     entries, state = checkpoint.read(first)
