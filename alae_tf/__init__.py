@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import typing
+from collections.abc import Iterable
 
 if typing.TYPE_CHECKING:
+    import numpy as np
+
     from alae_tf.autoencoder import Autoencoder
 
 __version__ = "0.1.0"
@@ -37,3 +41,19 @@ def load_model(
     from alae_tf.autoencoder import load_model
 
     return load_model(run_dir, checkpoint, weights, level)
+
+
+def read_images(paths: Iterable[str | os.PathLike], model: Autoencoder) -> np.ndarray:
+    """Image files, and those in folders, as a model takes them: their middle squares, resized.
+
+    Returns:
+        uint8 [N, resolution, resolution, channels].
+
+    Raises:
+        ImageError: one is not there or cannot be read.
+    """
+    from alae_tf.images import files
+
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    return files.read_images(files.find(paths), model.resolution, model.config.image_channels)

@@ -11,10 +11,13 @@ from pathlib import Path
 import alae_tf
 
 COMMANDS = {
+    "reconstruct": ("alae_tf.reconstruct", "photos through a shipped model"),
+    "generate": ("alae_tf.generate", "new images from a shipped model"),
     "train": ("alae_tf.train", "trains a model, or goes on training it"),
     "prepare": ("alae_tf.prepare", "writes images as TFRecords, ready at every resolution"),
     "evaluate": ("alae_tf.evaluate", "measures how good a run is"),
     "figures": ("alae_tf.figures", "draws pictures of a run"),
+    "align": ("alae_tf.align", "cuts faces out of photos, and puts edited ones back"),
     "directions": ("alae_tf.directions", "finds directions in w, as of a smile"),
     "export": ("alae_tf.export", "writes a run as SavedModel, TFLite and ONNX, and checks them"),
     "encode": ("alae_tf.export.encode", "images to w, or w to images, with a TFLite file"),

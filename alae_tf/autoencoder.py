@@ -90,6 +90,11 @@ class Autoencoder:
         """
         return self._encoded(self._graphs.long_features, images)
 
+    def score(self, images) -> np.ndarray:
+        """D(E(x)): how real D finds images; logits, float32 [N] (one image: a number), above 0 for
+        rather real than generated."""
+        return self._encoded(self._graphs.score, images)[..., 0]
+
     def _encoded(self, function: typing.Any, images) -> np.ndarray:
         """function(x, blend) of images, in parts."""
         images, one = self._images(images)

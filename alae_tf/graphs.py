@@ -25,6 +25,7 @@ class Graphs:
     Attributes:
         encode: (x [N, H, W, C], blend) → w [N, latent].
         long_features: likewise → [N, d].
+        score: likewise → D's logits [N, 1].
         map: z [N, latent] → w [N, latent].
         decode_plain, decode_noisy: (styles [N, styles, latent], noise maps, blend) → (images,
             pixels, whether all of them are finite); plain takes no maps.
@@ -45,6 +46,14 @@ class Graphs:
     def long_features(self) -> typing.Any:
         return traced(
             lambda x, blend: self._alae.E.long_features(x, self._level, blend), self._images, BLEND
+        )
+
+    @functools.cached_property
+    def score(self) -> typing.Any:
+        return traced(
+            lambda x, blend: self._alae.logits(x, self._level, blend)[:, tf.newaxis],
+            self._images,
+            BLEND,
         )
 
     @functools.cached_property

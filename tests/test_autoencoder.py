@@ -10,6 +10,7 @@ import alae_tf
 from alae_tf.autoencoder import PART, Autoencoder, widest
 from alae_tf.config import Config
 from alae_tf.errors import CheckpointError
+from alae_tf.images.picture import png
 from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
@@ -312,6 +313,25 @@ def test_long_features_of_the_mlp(small_mlp):
     assert long.shape == (3, 16)
     last = model.alae.E.output_layer(tf.constant(long)).numpy()
     np.testing.assert_allclose(np.where(last > 0, last, 0.2 * last), model.encode(x), atol=1e-5)
+
+
+def test_score_is_ds_logit(either):
+    images = either.generate(3)
+    x = tf.constant(images / 127.5 - 1, tf.float32)
+    expected = either.alae.logits(x, either.level, either.blend)
+    np.testing.assert_allclose(either.score(images), expected, atol=1e-5)
+    assert either.score(images[0]).shape == () and either.score(images[:0]).shape == (0,)
+
+
+def test_images_from_files(model, tmp_path):
+    images = model.generate(2)
+    (tmp_path / "more").mkdir()
+    for name, image in zip(("a.png", "more/b.png"), images, strict=True):
+        (tmp_path / name).write_bytes(png(image))
+    np.testing.assert_array_equal(alae_tf.read_images([tmp_path], model), images)
+    np.testing.assert_array_equal(alae_tf.read_images(tmp_path / "a.png", model), images[:1])
+    with pytest.raises(ValueError, match="no such file"):
+        alae_tf.read_images([tmp_path / "c.png"], model)
 
 
 def test_repr_tells_what_it_is(small):

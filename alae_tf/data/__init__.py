@@ -43,7 +43,7 @@ SCHEMES = {  # by module and function; each is imported when it is asked for
 FORMS = """What --data takes:
   mnist5k:                           5,000 MNIST digits that need no network
   idx:DIR                            files in MNIST's format, as idx:/data/mnist
-  folder:DIR[?channels=1]            PNG, JPEG and WebP files, as folder:/data/faces
+  folder:DIR[?channels=1][?test=DIR]    PNG, JPEG and WebP files, as folder:/data/faces
   tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist
   tfrecord:DIR[/PREFIX]              what python -m alae_tf.prepare or StyleGAN's tool wrote"""
 
@@ -68,7 +68,7 @@ def check(uri: str) -> None:
         open_source(uri)  # which refuses it
         return
     if scheme == "folder":
-        argument, _ = split_query(uri, argument, ("channels",))
+        argument, _ = split_query(uri, argument, ("channels", "test"))
     path = local_path(uri, argument)
     if scheme == "tfrecord" and not path.is_dir():  # the last part may be a prefix
         path = path.parent

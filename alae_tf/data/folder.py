@@ -26,6 +26,7 @@ DECODE_ALL = 2000
 ELONGATED = 4
 # The share of the images that may be lost on the way and replaced by others.
 MOST_LOST = 0.1
+OPTIONS = ("channels", "test")  # that may follow the directory
 
 
 class FolderSource(Source):
@@ -35,7 +36,8 @@ class FolderSource(Source):
 
     Pixels are read as `decode` says. Images are RGB even if every file is grey: what is asked for,
     not what happens to be there, decides the shape of the networks. `folder:DIR?channels=1` turns
-    them all into grey.
+    them all into grey. `folder:DIR?test=OTHER` holds out the images of another directory, with both
+    `folder:DIR?channels=1&test=OTHER`.
 
     Files that cannot be read are left out, and one line says which. In folders of more than
     `DECODE_ALL` files the opening reads only the headers; a file found damaged later is replaced
@@ -52,7 +54,7 @@ class FolderSource(Source):
     """
 
     def __init__(self, uri: str, argument: str):
-        path, options = split_query(uri, argument, ("channels",))
+        path, options = split_query(uri, argument, OPTIONS)
         if options.get("channels", "3") not in ("1", "3"):
             raise DataError(f"--data={uri}: channels={options['channels']} should be 1 or 3.")
         self.uri = uri
@@ -81,6 +83,15 @@ class FolderSource(Source):
             )
         if closed:
             report(f"{uri}: {len(closed):,} directories cannot be entered: {some(closed)}")
+        if "test" in options:
+            other = f"{options['test']}?channels={self.channels}"
+            self.held_out = FolderSource(f"folder:{other}", other)
+            ours, theirs = self.root.resolve(), self.held_out.root.resolve()
+            if ours in (theirs, *theirs.parents):
+                raise DataError(
+                    f"--data={uri}: {theirs} is in {ours}, so that training would see the images "
+                    "held out; move it beside."
+                )
 
     def tell_sizes(self, resolution: int) -> None:
         short, long = self.sizes.min(axis=1), self.sizes.max(axis=1)

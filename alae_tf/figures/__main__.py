@@ -13,6 +13,8 @@ from alae_tf.errors import guarded, program
 from alae_tf.figures import COUNTS, FigureError
 from alae_tf.files import check_output, write_atomic
 from alae_tf.images import canvas
+from alae_tf.images.alignment import CROPS
+from alae_tf.images.faces import model_folder
 from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import checkpoint_numbers, existing_run
 
@@ -93,6 +95,11 @@ def add_common(command: argparse.ArgumentParser, kind: str) -> None:
         metavar="FILE|URI",
         help="image files, folders, or one URI as of --data. Default: held-out images of the run",
     )
+    add(
+        "--align",
+        choices=sorted(CROPS),
+        help="--images are photos: take the largest face of each, cut out so. models/faces64: lfw",
+    )
     default = COUNTS[kind]
     add("--count", type=int, metavar="N", help=f"images. Default: {default}, or all files given")
     add("--seed", type=int, default=0, help="of what is random. Default: 0")
@@ -129,6 +136,8 @@ def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"--strength={args.strength}: must be a number as 1.5.")
     if getattr(args, "random", False) and args.images:
         parser.error("--random: goes between random codes; leave --images out.")
+    if args.align and not args.images:
+        parser.error(f"--align={args.align}: goes with --images=FILE….")
 
 
 def number(parser: argparse.ArgumentParser, flag: str, text: str) -> float:
@@ -151,6 +160,8 @@ def main(arguments: list[str] | None = None) -> int:
 def work(args: argparse.Namespace) -> None:
     """Checks, draws and writes."""
     check_output("--out", args.out, args.overwrite)
+    if args.align:
+        model_folder()  # installed?
     run_dir = existing_run(args.run_dir)
     numbers = checkpoint_numbers(run_dir)
     if not numbers:

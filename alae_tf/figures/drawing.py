@@ -27,7 +27,7 @@ from alae_tf.figures import (
     traverse,
 )
 from alae_tf.figures import project as project_
-from alae_tf.images import canvas, files
+from alae_tf.images import alignment, canvas, files
 from alae_tf.latents import directions, levels
 from alae_tf.runs.directory import checkpoint_numbers
 
@@ -101,8 +101,12 @@ class Figure:
 
     def from_files(self, named: list[str], count: int | None) -> np.ndarray:
         """Images of files and folders, `count` of them at most."""
-        found = files.find(named)[:count]
-        return files.read_images(found, self.model.resolution, self.model.config.image_channels)
+        found, channels = files.find(named)[:count], self.model.config.image_channels
+        if self.args.align and channels == 3:
+            return alignment.read_faces(found, self.args.align, self.model.resolution)
+        if self.args.align:
+            raise FigureError(f"--align={self.args.align}: the model takes grey images.")
+        return files.read_images(found, self.model.resolution, channels)
 
     def picture(self, picture: np.ndarray) -> bytes:
         """A file of one picture."""

@@ -44,6 +44,19 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
     return files
 
 
+def open_file(file: str | PathLike, channels: int) -> np.ndarray:
+    """`alae_tf.images.read.read_image`, whose many errors become one.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    try:
+        return read_image(file, channels)
+    except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
+        why = printable(str(error))
+        raise ImageError(f"{file}: cannot be read as an image ({why}).") from None
+
+
 def read_images(files: Sequence[str | PathLike], resolution: int, channels: int) -> np.ndarray:
     """Image files, their middle squares fitted as in training.
 
@@ -60,11 +73,7 @@ def read_images(files: Sequence[str | PathLike], resolution: int, channels: int)
     """
     images, colour, enlarged = [], 0, 0
     for file in files:
-        try:
-            pixels = read_image(file, 3)
-        except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
-            why = printable(str(error))
-            raise ImageError(f"{file}: cannot be read as an image ({why}).") from None
+        pixels = open_file(file, 3)
         if channels == 1:
             colour += bool(np.ptp(pixels, axis=-1).any())
             pixels = read_image(file, 1)

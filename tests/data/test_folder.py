@@ -40,6 +40,20 @@ def test_channels_on_request(tmp_path):
         open_source(f"folder:{tmp_path}?channels=2")
 
 
+def test_images_of_another_directory_are_held_out(tmp_path):
+    for place, value in (("a", 1), ("b", 2), ("a/b", 3)):
+        (tmp_path / place).mkdir()
+        Image.new("RGB", (8, 8), (value,) * 3).save(tmp_path / place / "x.png")
+    for uri in ("folder:{}/a?test={}/b", "folder:{}/a?channels=1&test={}/b"):
+        source = open_source(uri.format(tmp_path, tmp_path))
+        assert [source.image(0)[0, 0, 0], source.held_out.image(0)[0, 0, 0]] == [3, 2]
+        assert source.held_out.channels == source.channels
+    with pytest.raises(DataError, match="training would see the images held out"):
+        open_source(f"folder:{tmp_path}/a?test={tmp_path}/a/b")
+    with pytest.raises(DataError, match="c.*It should be one"):
+        open_source(f"folder:{tmp_path}/a?test={tmp_path}/c")
+
+
 def test_corrupt_files_are_left_out_in_one_line(tmp_path, capsys):
     save(tmp_path / "good.png", "blue")
     (tmp_path / "a.png").write_bytes(b"not an image")

@@ -72,18 +72,24 @@ def test_one_trace_a_level(small):
 
 
 @pytest.mark.parametrize(
-    "discriminator", ["joint", pytest.param("separate", marks=pytest.mark.slow)]
+    ("networks", "discriminator"),
+    [
+        ("small_mlp", "joint"),
+        pytest.param("small", "joint", marks=pytest.mark.slow),
+        pytest.param("small", "separate", marks=pytest.mark.slow),
+    ],
 )
-def test_lazy_r1_is_stronger_and_rarer(small, discriminator):
-    small = small.replace(discriminator=discriminator)
-    images = pixels(small, 1, 8)
-    _, every = train(small, None, images, 1, steps=1)
-    lazy, twice = train(small.replace(r1_every=2), None, images, 1, steps=2)
-    _, none = train(small.replace(r1_gamma=0.0), None, images, 1, steps=1)
+def test_lazy_r1_is_stronger_and_rarer(request, networks, discriminator):
+    config = request.getfixturevalue(networks).replace(discriminator=discriminator)
+    top = config.levels - 1
+    images = pixels(config, top, 8)
+    _, every = train(config, None, images, top, steps=1)
+    lazy, twice = train(config.replace(r1_every=2), None, images, top, steps=2)
+    _, none = train(config.replace(r1_gamma=0.0), None, images, top, steps=1)
     penalty = every[0]["d"] - none[0]["d"]
     assert penalty > 0
     assert twice[0]["d"] == pytest.approx(none[0]["d"] + 2 * penalty, rel=1e-4)
-    assert lazy.traces == {1: 2}  # with and without R1
+    assert lazy.traces == {top: 2}  # with and without R1
 
 
 @pytest.mark.parametrize(("networks", "moves"), [("EG", False), ("EFG", True)])

