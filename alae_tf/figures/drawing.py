@@ -31,6 +31,8 @@ from alae_tf.images import alignment, canvas, files
 from alae_tf.latents import directions, levels
 from alae_tf.runs.directory import checkpoint_numbers
 
+MOST_ROWS = 10  # checkpoints in a picture of training
+
 
 def draw(args: argparse.Namespace, run_dir: Path) -> bytes:
     """The figure's file.
@@ -204,6 +206,9 @@ def draw_training(figure: Figure) -> bytes:
     source = figure.source()
     source = source.held_out or source
     numbers = checkpoint_numbers(figure.run_dir)
+    if len(numbers) > MOST_ROWS and not figure.args.moving:  # the first and the last among them
+        places = np.linspace(0, len(numbers) - 1, MOST_ROWS).round().astype(int)
+        numbers = [numbers[i] for i in places]
     if len(numbers) == 1:
         print(
             "figures: the run has one checkpoint; --keep_checkpoints=N of alae_tf.train keeps "

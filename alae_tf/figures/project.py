@@ -18,7 +18,7 @@ def project(images: np.ndarray, found: Projection) -> np.ndarray:
     """
     rows = [list(images), list(found.reconstructed), list(found.projected)]
     marks = [
-        f"{before:.2f} → {after:.2f}"
+        f"{before:.2f}→{after:.2f}".replace("0.", ".")
         for before, after in zip(found.perceptual[:, 0], found.perceptual[:, -1], strict=True)
     ]
     pictures = canvas.table(rows, ["x", "G(E(x))", "projected"], marks)

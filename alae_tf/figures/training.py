@@ -16,7 +16,7 @@ def training(models: Iterable[Autoencoder], source: Source, count: int, seed: in
 
     Args:
         models: of one run, at its checkpoints.
-        source: of the images; its first `count` are reconstructed.
+        source: of the images; `count` of them, evenly spread, are reconstructed.
         count: images a row.
         seed: of the generated ones.
     """
@@ -54,8 +54,9 @@ def _stages(
     models: Iterable[Autoencoder], source: Source, count: int, seed: int
 ) -> Iterator[tuple[Autoencoder, np.ndarray, np.ndarray, np.ndarray]]:
     """(model, originals, reconstructions, generated images) at each checkpoint."""
+    places = np.linspace(0, len(source), count, endpoint=False).astype(int)
     for model in models:
-        real = np.stack([source.fitted(i, model.resolution) for i in range(count)])
+        real = np.stack([source.fitted(int(i), model.resolution) for i in places])
         yield model, real, model.reconstruct(real), model.generate(count, seed)
 
 
