@@ -8,9 +8,17 @@ import pytest
 import tensorflow as tf
 
 from alae_tf.config import Config
+from alae_tf.training import loop
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture
+def one_device(monkeypatch):
+    """Training on one of the two devices: half to trace."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    monkeypatch.setattr(loop, "make_strategy", lambda config: strategy)
 
 
 @pytest.fixture

@@ -49,15 +49,15 @@ def model(tmp_path):
     return tmp_path / "model"
 
 
-def test_a_users_day(photos, model, tmp_path, capsys):
+def test_a_users_day(photos, model, tmp_path, capsys, one_device):
     shipped = {path: path.read_bytes() for path in model.rglob("*.*")}
     faces, run = tmp_path / "faces", tmp_path / "run"
-    assert align.main([str(photos), f"--out={faces}", "--size=16", "--crop=lfw"]) == 0
+    assert align.main([str(photos), f"--out={faces}", "--size=8", "--crop=lfw"]) == 0
 
     config = Config.load(model / "config.cfg").replace(
         data=f"folder:{faces}",
         init_from=str(model),
-        epochs_by_level=(1.0, 2.0, 2.0),
+        epochs_by_level=(1.0, 2.0),
         epochs=8.0,
         batch_by_level=(4,),
     )

@@ -12,12 +12,6 @@ from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import iterations, loop, recorder, saver
 
 
-@pytest.fixture
-def one_device(monkeypatch):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
-    monkeypatch.setattr(loop, "make_strategy", lambda config: strategy)
-
-
 def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(
     small_mlp, tmp_path, monkeypatch, capsys, one_device
 ):

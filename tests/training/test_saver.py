@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import alae_tf
 from alae_tf.config import ConfigError
@@ -11,12 +10,6 @@ from alae_tf.pretrained import save_pretrained
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop
-
-
-@pytest.fixture
-def one_device(monkeypatch):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
-    monkeypatch.setattr(loop, "make_strategy", lambda config: strategy)
 
 
 def newest(run_dir):
