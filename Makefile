@@ -2,13 +2,18 @@ PYTHON ?= python3
 RUN_DIR ?= runs/quickstart
 # A file of versions to keep to, as constraints.txt, with which the tests passed; default: the newest.
 CONSTRAINTS ?=
+PORT ?= 8000
 BIN = .venv/bin
 
-.PHONY: train test slow lint
+.PHONY: train test slow lint demo
 
 # Trains MLP-ALAE on embedded digits; pictures appear in runs/quickstart/samples/.
 train: .venv/installed
 	$(BIN)/python -m alae_tf.train --flagfile=configs/quickstart.cfg --run_dir=$(RUN_DIR)
+
+# A page with the shipped models in it, served on this machine until Ctrl-C.
+demo: .venv/installed
+	$(BIN)/python -m export.demo --port=$(PORT)
 
 test: .venv/installed
 	$(BIN)/python -m pytest -q -ra --durations=10 -n 2 --dist loadfile

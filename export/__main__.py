@@ -12,7 +12,8 @@ from alae_tf.runs.directory import existing_run
 
 from . import QUANTIZATIONS, publish
 
-FORMATS = ("saved_model", "tflite", "onnx")
+FORMATS = ("saved_model", "tflite", "onnx", "web")
+DEFAULT_FORMATS = FORMATS[:3]
 GRAPHS = ("encoder", "decoder")
 
 
@@ -31,7 +32,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="new directory, or an export's of the same run and level, which it then brings up to "
         "date: SavedModels as a new version beside the others",
     )
-    parser.add_argument("--formats", default=",".join(FORMATS), help="default: %(default)s")
+    parser.add_argument(
+        "--formats",
+        default=",".join(DEFAULT_FORMATS),
+        help="saved_model, tflite, onnx, web: a page that runs the model in the browser. "
+        "Default: %(default)s",
+    )
     parser.add_argument(
         "--graphs",
         default=",".join(GRAPHS),
@@ -56,10 +62,24 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="int8 encoders further off (root mean square error of w, against the spread of w "
         "between images) are not written. Default: %(default)s",
     )
+    parser.add_argument(
+        "--directions",
+        type=Path,
+        metavar="FILE",
+        help="web: of alae_tf.directions, a slider each",
+    )
+    parser.add_argument(
+        "--web_runtime",
+        metavar="DIR",
+        help="web: runtime/ of another export; default: LiteRT.js from npm, kept for the next time",
+    )
     args = parser.parse_args(arguments)
     args.formats = _list(parser, "--formats", args.formats, FORMATS)
     args.graphs = _list(parser, "--graphs", args.graphs, GRAPHS)
     args.quantize = _list(parser, "--quantize", args.quantize, QUANTIZATIONS)
+    for name in ("directions", "web_runtime"):
+        if getattr(args, name) is not None and "web" not in args.formats:
+            parser.error(f"--{name}={getattr(args, name)}: goes with --formats=…,web.")
     if not 0 <= args.max_int8_error < float("inf"):
         parser.error(f"--max_int8_error={args.max_int8_error}: must be 0 or more.")
     return args

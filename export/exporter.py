@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -31,6 +32,7 @@ PACKAGES = {
     "saved_model": ("tensorflow-serving-api",),
     "tflite": ("ai-edge-litert", "litert-quantizer"),
     "onnx": ("tf2onnx", "onnx", "onnxruntime"),
+    "web": ("ai-edge-litert", "litert-quantizer"),
 }
 
 
@@ -55,6 +57,11 @@ def export(args: argparse.Namespace) -> int:
             "(in a clone: pip install -e '.[export]')."
         )
     model, weights = load(args.run_dir, args.untrained, args.level)
+    if "web" in args.formats:
+        from . import web
+
+        web.check_runtime(args.web_runtime)
+        web.directions_of(model, args)
     uri = args.representative_data or model.config.data
     count = CALIBRATION_IMAGES if model.resolution <= 64 else CALIBRATION_IMAGES // 5
     pixels = real_images(uri, model.resolution, model.config.image_channels, count)
@@ -152,6 +159,11 @@ class Exporter:
                 flags = (flag("quantize", args.quantize, kind), graphs[graph], formats["tflite"])
                 without = " or ".join([text for text in flags if text][:2])
                 steps.append((f"{graph}{publish.SUFFIX[kind]}.tflite", step, without))
+            if "tflite" in formats:
+                step = functools.partial(self.single, f"{graph}_batch1.tflite", f"{graph}_one")
+                steps.append((f"{graph}_batch1.tflite", step, graphs[graph] or formats["tflite"]))
+        if "web" in formats:
+            steps.append(("web", self.web, formats["web"]))
         return steps
 
     def attempt(self, name: str, step: Callable[[], Iterable[Row]], without: str) -> None:
@@ -225,6 +237,43 @@ class Exporter:
         limit = self.args.max_int8_error
         return [parity.check_tflite(path, self.folder, graph, self.reference, limit)]
 
+    def single(self, name: str, signature: str, quantization: str = "none") -> Iterable[Row]:
+        """One TFLite file for one image at a time."""
+        from . import tflite
+
+        path = self.folder / name
+        model = self.converted(signature)
+        if quantization != "none":
+            model = tflite.quantize(
+                model, quantization, [], self.model.config.architecture == "mlp"
+            )
+        path.write_bytes(model)
+        limit = self.args.max_int8_error
+        return [parity.check_single(path, self.folder, signature, self.reference, limit)]
+
+    def web(self) -> Iterable[Row]:
+        """The page, with this model in it."""
+        from . import web
+
+        name = web.name_of(self.args.run_dir or self.args.untrained)
+        web.write_page(self.folder / "web", [name], self.args.web_runtime)
+        return self.web_model(name)
+
+    def web_model(self, name: str) -> list[Row]:
+        """This model as one of a page's."""
+        from . import web
+
+        folder = self.folder / "web" / "model" / name
+        folder.mkdir(parents=True)
+        about = web.describe(self.model, web.directions_of(self.model, self.args))
+        (folder / "model.json").write_text(json.dumps(about))
+        rows: list[Row] = []
+        for file, signature in web.GRAPHS.items():
+            for quantization in ("none", "dynamic_int8") if file != "mapping" else ("none",):
+                path = f"web/model/{name}/{file}{publish.SUFFIX[quantization]}.tflite"
+                rows += self.single(path, signature, quantization)
+        return rows
+
     def converted(self, signature: str) -> bytes:
         """One graph as a float32 TFLite file; the converter reads it from a SavedModel."""
         from . import saved_model, tflite
@@ -232,7 +281,8 @@ class Exporter:
         if signature in self.float32:
             return self.float32[signature]
         path = self.folder / f"device_{signature}"
-        endpoint = self.graphs.device_signatures()[signature]
+        signatures = self.graphs.device_signatures() | self.graphs.single_signatures()
+        endpoint = signatures[signature]
         saved_model.write(self.model.alae, {signature: endpoint}, path)
         self.float32[signature] = tflite.convert(path, signature)
         shutil.rmtree(path)

@@ -61,7 +61,7 @@ class Graphs:
         return {"images": self.alae.decode(w, self.level, self.blend, self.noise)}
 
     def decode_small(self, w):
-        """G: w [N, latent] → images, in a form that converters keep small.
+        """G: w [N, latent] or [N, styles, latent] → images, in a form that converters keep small.
 
         Of constant noise times constant strengths they would make one large constant a layer (at
         1024 px 64 MB each), so the noise is multiplied by a 1 that they cannot foresee.
@@ -71,9 +71,14 @@ class Graphs:
         the map is nearly the same everywhere (deviation 1e-4 around 1), and the norm that follows
         would raise the last bit, in which runtimes differ, to 1e-3.
         """
-        one = tf.reshape(1.0 + tf.minimum(tf.abs(w[:, :1]), 0.0), [-1, 1, 1, 1])
+        first = w[:, :1] if len(w.shape) == 2 else w[:, 0, :1]
+        one = tf.reshape(1.0 + tf.minimum(tf.abs(first), 0.0), [-1, 1, 1, 1])
         noise = self.noise and [self.noise[0], *(each * one for each in self.noise[1:])]
         return {"images": self.alae.decode(w, self.level, self.blend, noise)}
+
+    def map(self, z):
+        """F: z [N, latent] → w [N, latent], not truncated."""
+        return {"w": self.alae.F(z)}
 
     def decode_any(self, w):
         """G: w [N, latent] or a style for each layer [N, styles, latent] → images and pixels."""
@@ -160,6 +165,24 @@ class Graphs:
                 self.decode_small,
                 [tf.TensorSpec([None, self.config.latent_size], tf.float32, "w")],
             ),
+        }
+
+    def single_signatures(self) -> dict[str, Endpoint]:
+        """The same for one image at a time, as browsers and phones' delegates want them, and F.
+        `decoder_styles_one` takes a style for each layer."""
+        latent, styles = self.config.latent_size, self.config.styles
+        w = tf.TensorSpec([1, latent], tf.float32, "w")
+        return {
+            "encoder_one": (
+                self.encode,
+                [tf.TensorSpec((1, *self.shape[1:]), tf.float32, "images")],
+            ),
+            "decoder_one": (self.decode_small, [w]),
+            "decoder_styles_one": (
+                self.decode_small,
+                [tf.TensorSpec([1, styles, latent], tf.float32, "w")],
+            ),
+            "mapping_one": (self.map, [tf.TensorSpec([1, latent], tf.float32, "z")]),
         }
 
     @property

@@ -80,6 +80,7 @@ class Reference:
     Attributes:
         pixels, images, w, decoded: the images, their codes, and the reconstructions.
         z, psi, generated: three codes of F, their truncation, and what G makes of them.
+        mapped: F(z).
     """
 
     def __init__(self, graphs: Graphs, pixels: np.ndarray):
@@ -90,6 +91,7 @@ class Reference:
         random = np.random.default_rng(0)
         self.z = random.standard_normal((3, graphs.config.latent_size), np.float32)
         self.psi = np.array([1.0, 0.7, 0.3], np.float32)
+        self.mapped = graphs.map(tf.constant(self.z))["w"].numpy()
         self.generated = graphs.generate(tf.constant(self.z), tf.constant(self.psi))[
             "images"
         ].numpy()
@@ -150,6 +152,29 @@ def check_tflite(
         allowed = max_int8_error if encoder else None
     expected = reference.w if encoder else reference.decoded
     row = compare(path, root, "LiteRT", graph, run, x, expected, allowed)
+    return dataclasses.replace(row, delegated=run.delegated())
+
+
+def check_single(
+    path: Path, root: Path, signature: str, reference: Reference, max_int8_error: float
+) -> Row:
+    """One .tflite file for one image at a time, of `Graphs.single_signatures`."""
+    run, graph = TFLite(path), signature.removesuffix("_one")
+    styles = np.repeat(reference.w[:, np.newaxis], reference.graphs.config.styles, axis=1)
+    x, expected = {
+        "encoder": (reference.images, reference.w),
+        "decoder": (reference.w, reference.decoded),
+        "decoder_styles": (styles, reference.decoded),
+        "mapping": (reference.z, reference.mapped),
+    }[graph]
+    allowed = FLOAT
+    if "int8" in path.name:
+        allowed = max_int8_error if graph == "encoder" else None
+
+    def one_by_one(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([run(x[i : i + 1]) for i in range(len(x))])
+
+    row = compare(path, root, "LiteRT", graph, one_by_one, x, expected, allowed)
     return dataclasses.replace(row, delegated=run.delegated())
 
 

@@ -266,9 +266,9 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
             for version in source.iterdir():
                 os.rename(version, target / version.name)
         elif source.is_dir():
-            target.mkdir(exist_ok=True)
-            for file in source.iterdir():
-                os.replace(file, target / file.name)
+            for file in _all_files(source):
+                (target / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(file, target / file.relative_to(source))
         else:
             os.replace(source, target)
     os.replace(folder / MANIFEST, out / MANIFEST)

@@ -1,0 +1,281 @@
+// The page: what the visitor sets, and what is drawn of it.
+import * as codes from './codes.js';
+import { Model, Told } from './model.js';
+import * as picture from './picture.js';
+
+const $ = (id) => document.getElementById(id);
+const ORDER = ['coarse', 'middle', 'fine'];
+const FRAMES = 24;  // of a path
+
+/** What the visitor has made so far; everything drawn follows from it. */
+const state = {
+  model: null,
+  picture: null,  // a canvas, of which a square is looked at
+  square: { x: 0.5, y: 0.5, size: 1, turn: 0 },
+  styles: null,  // of the code that is edited: E's or F's
+  caption: '',
+  other: null,  // styles of B
+  amounts: {},  // by name of direction
+  mixed: new Set(),  // names of ranges of levels
+};
+
+function say(text, wrong = false) {
+  $('status').textContent = text;
+  $('status').classList.toggle('wrong', wrong);
+}
+
+/** Runs something for the visitor; what goes wrong becomes a sentence, and the page lives on. */
+async function attempt(work) {
+  try {
+    await work();
+  } catch (error) {
+    say(error instanceof Told ? error.message : `That did not work (${error.message ?? error}).`, true);
+    if (!(error instanceof Told)) console.error(error);
+  }
+}
+
+/** One drawing at a time; of those asked for meanwhile only the last is made. */
+let drawing = null, wanted = false;
+function draw() {
+  if (drawing) { wanted = true; return drawing; }
+  drawing = attempt(drawNow).finally(() => {
+    drawing = null;
+    if (wanted) { wanted = false; draw(); }
+  });
+  return drawing;
+}
+
+/** The styles that the visitor's settings give. */
+function edited() {
+  const { about } = state.model;
+  let styles = state.styles;
+  if (state.other) {
+    for (const name of state.mixed) styles = codes.mix(styles, state.other, about.ranges[name], about.latent);
+  }
+  for (const { name, vector } of about.directions) {
+    if (state.amounts[name]) styles = codes.move(styles, vector, state.amounts[name]);
+  }
+  return styles;
+}
+
+async function drawNow() {
+  if (!state.styles) return;
+  const begun = performance.now();
+  await show($('result'), edited());
+  $('caption').textContent = state.caption;
+  $('time').textContent = `${Math.round(performance.now() - begun)} ms for G, on this device's processor`;
+}
+
+async function show(canvas, styles) {
+  picture.show(canvas, await state.model.decode(styles), state.model.about);
+}
+
+/** Encodes pixels, and begins anew from their code. */
+async function encode(pixels) {
+  const { about } = state.model, begun = performance.now();
+  picture.show($('seen'), pixels, about);
+  const w = await state.model.encode(pixels);
+  await begin(codes.toStyles(w, about.styles), 'G(E(x))');
+  const took = Math.round(performance.now() - begun);
+  await draw();
+  $('time').textContent = `${took} ms for E; ${$('time').textContent}`;
+}
+
+async function begin(styles, caption) {
+  Object.assign(state, { styles, caption });
+  if (!state.other) await keep();
+}
+
+/** What is drawn becomes B. */
+async function keep() {
+  state.other = edited();
+  await show($('other'), state.other);
+}
+
+// An image: from a file, a camera, the clipboard, or drawn.
+
+async function take(files) {
+  if (!files.length) throw new Told('That was no image file.');
+  state.picture = await picture.read(files[0]);
+  say(files.length > 1 ? `${files.length} files: the first is taken.` : '');
+  state.square = { x: 0.5, y: 0.5, size: 1, turn: 0 };
+  for (const name of ['x', 'y', 'size', 'turn']) $(name).value = state.square[name];
+  await look();
+}
+
+/** Shows the square, and encodes what is in it. */
+async function look() {
+  if (!state.picture) return;
+  picture.drawSquare(state.picture, state.square, $('crop'));
+  await encode(picture.pixelsOf(state.picture, state.square, state.model.about));
+}
+
+let looking = 0;
+function lookSoon() {
+  cancelAnimationFrame(looking);
+  looking = requestAnimationFrame(() => attempt(look));
+}
+
+function listenToInput() {
+  for (const id of ['file', 'camera']) {
+    $(id).addEventListener('change', (event) => {
+      const files = [...event.target.files];
+      event.target.value = '';  // so that the same file can be taken again
+      attempt(() => take(files));
+    });
+  }
+  const drop = document.body;
+  drop.addEventListener('dragover', (event) => { event.preventDefault(); $('drop').classList.add('over'); });
+  drop.addEventListener('dragleave', () => $('drop').classList.remove('over'));
+  drop.addEventListener('drop', (event) => {
+    event.preventDefault();
+    $('drop').classList.remove('over');
+    attempt(() => take([...event.dataTransfer.files]));
+  });
+  document.addEventListener('paste', (event) => {
+    const files = [...event.clipboardData.files];
+    if (files.length) attempt(() => take(files));
+  });
+  for (const name of ['x', 'y', 'size', 'turn']) {
+    $(name).addEventListener('input', () => { state.square[name] = Number($(name).value); lookSoon(); });
+  }
+  dragged($('crop'), (dx, dy) => {
+    if (!state.picture) return;
+    const side = state.square.size * Math.min(state.picture.width, state.picture.height);
+    const turn = state.square.turn * Math.PI / 180;
+    const [x, y] = [dx * Math.cos(turn) - dy * Math.sin(turn), dx * Math.sin(turn) + dy * Math.cos(turn)];
+    state.square.x = Math.min(1, Math.max(0, state.square.x - x * side / state.picture.width));
+    state.square.y = Math.min(1, Math.max(0, state.square.y - y * side / state.picture.height));
+    $('x').value = state.square.x;
+    $('y').value = state.square.y;
+    lookSoon();
+  });
+}
+
+function listenToPen() {
+  const pad = $('draw'), pen = pad.getContext('2d', { willReadFrequently: true });
+  const clear = () => { pen.fillStyle = '#000'; pen.fillRect(0, 0, pad.width, pad.height); };
+  Object.assign(pen, { lineWidth: 20, lineCap: 'round', lineJoin: 'round', strokeStyle: '#fff' });
+  clear();
+  $('clear').addEventListener('click', clear);
+  dragged(pad, (dx, dy, x, y) => {
+    pen.beginPath();
+    pen.moveTo((x - dx) * pad.width, (y - dy) * pad.height);
+    pen.lineTo(x * pad.width, y * pad.height);
+    pen.stroke();
+  }, () => attempt(async () => {
+    const pixels = picture.digitOf(pad, state.model.about);
+    if (pixels) await encode(pixels);
+  }));
+}
+
+/** Calls moved(dx, dy, x, y), in shares of the canvas, while a pointer is down; then ended(). */
+function dragged(canvas, moved, ended = () => {}) {
+  let last = null;
+  const at = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  };
+  canvas.addEventListener('pointerdown', (event) => {
+    last = at(event);
+    if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener('pointermove', (event) => {
+    if (!last) return;
+    const [x, y] = at(event);
+    moved(x - last[0], y - last[1], x, y);
+    last = [x, y];
+  });
+  for (const name of ['pointerup', 'pointercancel']) {
+    canvas.addEventListener(name, () => { if (last) { last = null; ended(); } });
+  }
+}
+
+// Editing.
+
+/** A slider for each direction, a box for each range of levels. */
+function layOut(about) {
+  $('sliders').replaceChildren(...about.directions.map(({ name, span }) => {
+    const label = document.createElement('label'), slider = document.createElement('input');
+    Object.assign(slider, { type: 'range', min: -span, max: span, step: span / 50, value: 0, name });
+    slider.addEventListener('input', () => { state.amounts[name] = Number(slider.value); draw(); });
+    label.append(name, slider);
+    return label;
+  }));
+  const ranges = ORDER.filter((name) => about.ranges[name]);
+  $('mix').hidden = !ranges.length;
+  $('mix').replaceChildren($('mix').firstElementChild, ...ranges.map((name) => {
+    const label = document.createElement('label'), box = document.createElement('input');
+    Object.assign(box, { type: 'checkbox', name });
+    box.addEventListener('change', () => { state.mixed[box.checked ? 'add' : 'delete'](name); draw(); });
+    label.append(box, ` ${name}`);
+    return label;
+  }));
+  $('draw-box').hidden = about.channels !== 1;
+  $('framing').textContent = about.framing ?? '';
+}
+
+function reset() {
+  state.amounts = {};
+  state.mixed.clear();
+  for (const input of document.querySelectorAll('#sliders input')) input.value = 0;
+  for (const input of document.querySelectorAll('#mix input')) input.checked = false;
+  return draw();
+}
+
+async function another() {
+  const { about } = state.model, psi = Number($('psi').value);
+  $('psi-value').textContent = psi;
+  const w = await state.model.map(codes.normal(about.latent, Number($('seed').value)));
+  await begin(codes.truncate(codes.toStyles(w, about.styles), about.w_avg, psi, about.cutoff, about.latent), 'G(F(z))');
+  await draw();
+}
+
+async function play() {
+  if (!state.other) throw new Told('Keep a picture as B first.');
+  const from = edited();
+  for (let i = 0; i <= 2 * FRAMES; i++) {
+    const t = 1 - Math.abs(1 - i / FRAMES);
+    await show($('result'), codes.lerp(from, state.other, t));
+    await new Promise(requestAnimationFrame);
+  }
+}
+
+/** Loads the model that is chosen, and draws its first image. */
+async function open() {
+  const name = $('model').value;
+  say(`Loading ${name} …`);
+  document.body.setAttribute('aria-busy', 'true');
+  try {
+    const model = await Model.load(`./model/${encodeURIComponent(name)}`, $('kind').value);
+    state.model?.unload();
+    Object.assign(state, { model, styles: null, other: null, amounts: {} });
+    state.mixed.clear();
+    layOut(model.about);
+    document.querySelector('main').hidden = false;
+    await another();
+    if (state.picture) await look();
+    say('');
+  } finally {
+    document.body.removeAttribute('aria-busy');
+  }
+}
+
+async function start() {
+  listenToInput();
+  listenToPen();
+  for (const id of ['model', 'kind']) $(id).addEventListener('change', () => attempt(open));
+  $('save').addEventListener('click', () => picture.download($('result'), 'alae.png'));
+  $('keep').addEventListener('click', () => attempt(keep));
+  $('play').addEventListener('click', () => attempt(play));
+  $('reset').addEventListener('click', reset);
+  $('random').addEventListener('click', () => { $('seed').value = Number($('seed').value) + 1; attempt(another); });
+  for (const id of ['seed', 'psi']) $(id).addEventListener('input', () => attempt(another));
+  const answer = await fetch('./models.json');
+  if (!answer.ok) throw new Told('models.json is not here: serve the whole folder that the export wrote.');
+  for (const name of await answer.json()) $('model').add(new Option(name));
+  await open();
+}
+
+attempt(start);
+window.alae = { state };  // for tests, and for the curious

