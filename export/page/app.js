@@ -97,6 +97,7 @@ async function keep() {
 async function take(files) {
   if (!files.length) throw new Told('That was no image file.');
   state.picture = await picture.read(files[0]);
+  $('framed').hidden = false;
   say(files.length > 1 ? `${files.length} files: the first is taken.` : '');
   state.square = { x: 0.5, y: 0.5, size: 1, turn: 0 };
   for (const name of ['x', 'y', 'size', 'turn']) $(name).value = state.square[name];

@@ -153,6 +153,7 @@ def test_the_command_trains_the_authors_weights_at_the_top_level(tmp_path):
     assert after[f"optimizer/t/{kernel}"] == 4  # two iterations, updates 2 and 3
 
 
+@pytest.mark.slow
 def test_an_imported_run_goes_on_like_any_other(small, tmp_path, capsys, monkeypatch):
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     monkeypatch.setattr(loop, "make_strategy", lambda config: strategy)
