@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import typing
 from collections.abc import Iterable
 
@@ -13,9 +14,13 @@ if typing.TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+if "keras" in sys.modules:  # so that `keras.saving.load_model` knows our class
+    import alae_tf.keras_file  # noqa: F401
+
 
 def from_pretrained(name: str) -> Autoencoder:
-    """A model that the project ships, as "digits", or a folder of one.
+    """A model that the project ships, as "digits"; a folder of one; a `.keras` file; or
+    "hf://NAMESPACE/NAME".
 
     Raises:
         CheckpointError: there is none.

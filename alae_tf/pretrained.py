@@ -26,12 +26,17 @@ def from_pretrained(name: str | Path) -> Autoencoder:
     """A trained model.
 
     Args:
-        name: of a model that the project ships ("digits"), or a path to a folder that
-            `save_pretrained` or training made.
+        name: of a model that the project ships ("digits"), a path to a folder that
+            `save_pretrained` or training made, a `.keras` file, or "hf://NAMESPACE/NAME" on the
+            Hugging Face Hub.
 
     Raises:
         CheckpointError: there is none; lists the shipped ones.
     """
+    if str(name).startswith("hf://") or str(name).endswith(".keras"):
+        from alae_tf import keras_file
+
+        return keras_file.load(name)
     return load_model(name)
 
 

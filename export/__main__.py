@@ -12,7 +12,7 @@ from alae_tf.runs.directory import existing_run
 
 from . import QUANTIZATIONS, publish
 
-FORMATS = ("saved_model", "tflite", "onnx", "web")
+FORMATS = ("saved_model", "tflite", "onnx", "keras", "web")
 DEFAULT_FORMATS = FORMATS[:3]
 GRAPHS = ("encoder", "decoder")
 
@@ -35,8 +35,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--formats",
         default=",".join(DEFAULT_FORMATS),
-        help="saved_model, tflite, onnx, web: a page that runs the model in the browser. "
-        "Default: %(default)s",
+        help="saved_model, tflite, onnx; keras: model.keras; web: a page that runs the model "
+        "in the browser. Default: %(default)s",
     )
     parser.add_argument(
         "--graphs",

@@ -32,6 +32,7 @@ PACKAGES = {
     "saved_model": ("tensorflow-serving-api",),
     "tflite": ("ai-edge-litert", "litert-quantizer"),
     "onnx": ("tf2onnx", "onnx", "onnxruntime"),
+    "keras": (),
     "web": ("ai-edge-litert", "litert-quantizer"),
 }
 
@@ -162,6 +163,8 @@ class Exporter:
             if "tflite" in formats:
                 step = functools.partial(self.single, f"{graph}_batch1.tflite", f"{graph}_one")
                 steps.append((f"{graph}_batch1.tflite", step, graphs[graph] or formats["tflite"]))
+        if "keras" in formats:
+            steps.append(("model.keras", self.keras, formats["keras"]))
         if "web" in formats:
             steps.append(("web", self.web, formats["web"]))
         return steps
@@ -250,6 +253,14 @@ class Exporter:
         path.write_bytes(model)
         limit = self.args.max_int8_error
         return [parity.check_single(path, self.folder, signature, self.reference, limit)]
+
+    def keras(self) -> Iterable[Row]:
+        """Keras' own file, which `alae_tf.from_pretrained` takes too."""
+        from alae_tf import keras_file
+
+        path = self.folder / "model.keras"
+        keras_file.save(self.model, path)
+        return parity.check_keras(path, self.folder, self.reference)
 
     def web(self) -> Iterable[Row]:
         """The page, with this model in it."""

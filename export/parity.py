@@ -186,6 +186,27 @@ def check_onnx(path: Path, root: Path, graph: str, reference: Reference) -> Row:
     return compare(path, root, "ONNX Runtime", graph, runtimes.ONNX(path), x, expected, FLOAT)
 
 
+def check_keras(path: Path, root: Path, reference: Reference) -> list[Row]:
+    """A .keras file, read back by Keras."""
+    from alae_tf import keras_file
+
+    model = keras_file.load(path)
+    one = reference
+    return [
+        compare(path, root, "Keras", "encode", model.encode, one.images, one.w, FLOAT),
+        compare(
+            path,
+            root,
+            "Keras",
+            "decode",
+            lambda w: model.decode(w, floats=True),
+            one.w,
+            one.decoded,
+            FLOAT,
+        ),
+    ]
+
+
 def check_saved_model(path: Path, root: Path, reference: Reference) -> Iterator[Row]:
     """Every signature of a SavedModel, by TensorFlow 2 and as TF Serving loads it."""
     styles = reference.graphs.config.styles

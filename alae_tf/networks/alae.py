@@ -68,6 +68,14 @@ class ALAE(keras.Model):
         """Reconstructs x without noise: G(E(x)). [N, H, W, C] in [−1, 1] → the same."""
         return self.decode(self.encode(x, level, blend), level, blend)
 
+    def fit(self, *args, **kwargs):
+        """Is not how an ALAE is trained: its three updates have a loss each."""
+        raise TypeError("an ALAE is trained by python -m alae_tf.train, or alae_tf.training.loop")
+
+    def export(self, *args, **kwargs):
+        """Is not how an ALAE is exported: its graphs need a level and a blend."""
+        raise TypeError("an ALAE is exported by python -m export --run_dir=RUN --out=DIR")
+
     def map(self, z: tf.Tensor) -> tf.Tensor:
         """F: z [N, latent] → styles [N, styles, latent], all alike."""
         return self.broadcast(self.F(z))

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from alae_tf import data
@@ -26,6 +27,8 @@ from alae_tf.training.strategy import all_gather, is_chief, make_strategy, worke
 # Values by name of a model, and their names; made of the images before any work.
 Measure = Callable[[Autoencoder], dict[str, float]]
 MakeMeasure = Callable[[Source], tuple[Measure, Sequence[str]]]
+# Called with a row of metrics.csv and a sample grid, or None for either.
+Callback = Callable[[dict[str, float] | None, np.ndarray | None], None]
 SAID = 1.05  # a run that its last batch makes longer than by this is told
 
 
@@ -35,6 +38,7 @@ def train(
     resume: str = "auto",
     finished: Callable[[Autoencoder, Source], None] | None = None,
     make_measure: MakeMeasure | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> int:
     """Trains, or goes on training, until the config's epochs are over.
 
@@ -45,6 +49,9 @@ def train(
         finished: called by the chief with the EMA weights and the images once the run is over.
         make_measure: called by the chief with the images before any work; what it returns is
             called with the EMA weights every --evaluate_images, and tells values by name.
+        callbacks: each called by the chief with every row of metrics.csv, by column, and the sample
+            grid, uint8 [H, W, C], either None where there is no new one. One that fails is told
+            of, and the run goes on.
 
     Returns:
         The exit code: 0 done; 1 stopped by an error, told on stderr; 128 + n stopped by signal n
@@ -71,7 +78,7 @@ def train(
         )
     with contextlib.closing(directory):
         try:
-            run = Run(config, directory, source, strategy, measure)
+            run = Run(config, directory, source, strategy, measure, callbacks)
         except tf.errors.ResourceExhaustedError as error:
             first = str(error).splitlines()[0]
             return failed(f"out of memory for the networks alone; make them smaller ({first}).")
@@ -178,7 +185,9 @@ class Run:
         source: Source,
         strategy: tf.distribute.Strategy,
         measure: tuple[Measure, Sequence[str]] | None = None,
+        callbacks: Sequence[Callback] = (),
     ):
+        self._callbacks = callbacks
         self._measure, self._measured = measure or (None, ())
         self.config, self.directory = config, directory
         self.chief, self.workers = is_chief(strategy), workers(strategy)
@@ -272,10 +281,10 @@ class Run:
 
         if self._measure is not None and due(self.config.evaluate_images):
             self.measure()
-        if due(self.config.log_images):
-            self.recorder.row()
-        if due(self.config.sample_images):
-            self.draw()
+        row = self.recorder.row() if due(self.config.log_images) else None
+        grid = self.draw() if due(self.config.sample_images) else None
+        if row is not None or grid is not None:
+            self.call_back(row, grid)
         if self.saver.due:
             self.save()
 
@@ -286,9 +295,19 @@ class Run:
         self.sampler.model.images_seen = self.iterations.images_seen
         self.recorder.measured(self._measure(self.sampler.model))
 
-    def draw(self) -> None:
-        """The pictures of this moment."""
-        self.recorder.image(self.sampler.draw())
+    def call_back(self, row: dict[str, float] | None, grid: np.ndarray | None) -> None:
+        """Tells those who listen."""
+        for callback in self._callbacks:
+            try:
+                callback(row, grid)
+            except Exception as error:  # another's code, as of a service that is away
+                tell(f"a callback failed ({type(error).__name__}: {error}); the run goes on.")
+
+    def draw(self) -> np.ndarray:
+        """The pictures of this moment: a grid, uint8 [H, W, C]."""
+        grid = self.sampler.draw()
+        self.recorder.image(grid)
+        return grid
 
     def save(self) -> None:
         """A checkpoint of this moment, and what TensorBoard was told until now."""

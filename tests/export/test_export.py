@@ -13,6 +13,7 @@ pytest.importorskip("litert_quantizer", reason="extra `export`")
 pytest.importorskip("tf2onnx", reason="extra `export`")
 pytest.importorskip("tensorflow_serving", reason="extra `serving`")
 
+import alae_tf
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
 from alae_tf.training.step import Trainer
@@ -395,3 +396,12 @@ def test_bad_directories(style_run, tmp_path, capsys):
     assert __main__.main([f"--run_dir={tmp_path}/empty", f"--out={tmp_path}/out"]) == 2
     assert "no checkpoint yet" in capsys.readouterr().err
     assert (tmp_path / "full/letter.txt").read_text() == "dear"
+
+
+def test_keras_own_file(style_run, tmp_path):
+    arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=keras"]
+    assert __main__.main(arguments) == 0
+    rows = json.loads((tmp_path / "out/parity.json").read_text())
+    assert [(row["graph"], row["holds"]) for row in rows] == [("encode", True), ("decode", True)]
+    model = alae_tf.from_pretrained(tmp_path / "out/model.keras")
+    assert (model.level, model.images_seen) == (1, 8)

@@ -120,3 +120,11 @@ def test_wrong_shapes_and_levels_are_told(small, small_mlp):
         mlp.encode(tf.zeros([1, 7, 7, 1]))
     with pytest.raises(ValueError, match=r"styles: got shape \[1, 1, 9\], expected \[N, 1, 8\]"):
         mlp.decode(tf.zeros([1, 9]))
+
+
+def test_keras_own_ways_say_what_to_use_instead(small):
+    alae = build_alae(small)
+    with pytest.raises(TypeError, match="python -m alae_tf.train"):
+        alae.fit(np.zeros([1, 8, 8, 1]))
+    with pytest.raises(TypeError, match="python -m export"):
+        alae.export("somewhere")

@@ -1,0 +1,97 @@
+"""A trained model as Keras' own file, or on the Hugging Face Hub: `.keras` and `hf://`.
+
+import keras
+import alae_tf.keras_file  # Keras must know the class
+
+model = keras.saving.load_model("model.keras")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from alae_tf.autoencoder import Autoencoder
+from alae_tf.config import Config
+from alae_tf.errors import CheckpointError
+from alae_tf.networks.alae import build_alae
+
+HUB = "hf://"
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class TrainedALAE(keras.Model):
+    """An ALAE with what a file of weights lacks: its config, and where the growing stands.
+
+    Args:
+        config: the run's, by field, as plain values.
+        level, blend, images_seen: as of `alae_tf.autoencoder.Autoencoder`.
+
+    Call: images [N, H, W, C] in [−1, 1] → their reconstructions G(E(x)), the same noise each time.
+    """
+
+    def __init__(self, config: dict, level: int, blend: float, images_seen: int | None, **kwargs):
+        super().__init__(**kwargs)
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
+        self.settings = Config(**values)
+        self.level, self.blend, self.images_seen = level, blend, images_seen
+        self.alae = build_alae(self.settings)
+        self.built = True
+
+    @classmethod
+    def of(cls, model: Autoencoder) -> TrainedALAE:
+        """The same model, with its weights copied."""
+        config = model.config.replace(init_from="")
+        values = {name: getattr(config, name) for name in config.__dataclass_fields__}
+        made = cls(values, model.level, float(model.blend), model.images_seen, name="alae_tf")
+        for ours, theirs in zip(made.alae.variables, model.alae.variables, strict=True):
+            ours.assign(theirs)
+        return made
+
+    def get_config(self) -> dict[str, Any]:
+        settings = self.settings
+        values = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+        return super().get_config() | {
+            "config": {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()},
+            "level": self.level,
+            "blend": self.blend,
+            "images_seen": self.images_seen,
+        }
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        noise = self.alae.noise("const", 1, self.level)
+        w = self.alae.encode(images, self.level, self.blend)
+        return self.alae.decode(w, self.level, self.blend, noise)
+
+    def autoencoder(self) -> Autoencoder:
+        """The same weights behind `Autoencoder`'s methods."""
+        return Autoencoder(self.settings, self.alae, self.level, self.blend, self.images_seen)
+
+
+def load(path: str | Path) -> Autoencoder:
+    """A model from a `.keras` file or from the Hub.
+
+    Args:
+        path: a file, or "hf://NAMESPACE/NAME", which Keras fetches (package huggingface_hub).
+
+    Raises:
+        CheckpointError: it is not there, damaged, or no ALAE of this project.
+    """
+    if not str(path).startswith(HUB) and not Path(path).is_file():
+        raise CheckpointError(f"{path}: no such file.")
+    try:
+        model = keras.saving.load_model(str(path))
+    except Exception as error:  # Keras' readers raise whatever they stumble over
+        why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: cannot be read as a Keras model ({why}).") from None
+    if not isinstance(model, TrainedALAE):
+        raise CheckpointError(f"{path}: is a {type(model).__name__}, no ALAE of this project.")
+    return model.autoencoder()
+
+
+def save(model: Autoencoder, path: str | Path) -> None:
+    """Writes a model as a `.keras` file, or to the Hub as "hf://NAMESPACE/NAME"."""
+    TrainedALAE.of(model).save(str(path))
