@@ -8,6 +8,7 @@ model = keras.saving.load_model("model.keras")
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config
 from alae_tf.errors import CheckpointError
 from alae_tf.networks.alae import build_alae
+from alae_tf.settings import to_text
 
 HUB = "hf://"
 
@@ -27,16 +29,17 @@ class TrainedALAE(keras.Model):
     """An ALAE with what a file of weights lacks: its config, and where the growing stands.
 
     Args:
-        config: the run's, by field, as plain values.
+        config: the run's, a text for each field, as in its flagfile.
         level, blend, images_seen: as of `alae_tf.autoencoder.Autoencoder`.
 
     Call: images [N, H, W, C] in [−1, 1] → their reconstructions G(E(x)), the same noise each time.
     """
 
-    def __init__(self, config: dict, level: int, blend: float, images_seen: int | None, **kwargs):
+    def __init__(
+        self, config: dict[str, str], level: int, blend: float, images_seen: int | None, **kwargs
+    ):
         super().__init__(**kwargs)
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
-        self.settings = Config(**values)
+        self.settings = Config.from_text(config)
         self.level, self.blend, self.images_seen = level, blend, images_seen
         self.alae = build_alae(self.settings)
         self.built = True
@@ -44,18 +47,15 @@ class TrainedALAE(keras.Model):
     @classmethod
     def of(cls, model: Autoencoder) -> TrainedALAE:
         """The same model, with its weights copied."""
-        config = model.config.replace(init_from="")
-        values = {name: getattr(config, name) for name in config.__dataclass_fields__}
-        made = cls(values, model.level, float(model.blend), model.images_seen, name="alae_tf")
+        config = _texts(model.config.replace(init_from=""))
+        made = cls(config, model.level, float(model.blend), model.images_seen, name="alae_tf")
         for ours, theirs in zip(made.alae.variables, model.alae.variables, strict=True):
             ours.assign(theirs)
         return made
 
     def get_config(self) -> dict[str, Any]:
-        settings = self.settings
-        values = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
         return super().get_config() | {
-            "config": {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()},
+            "config": _texts(self.settings),
             "level": self.level,
             "blend": self.blend,
             "images_seen": self.images_seen,
@@ -69,6 +69,13 @@ class TrainedALAE(keras.Model):
     def autoencoder(self) -> Autoencoder:
         """The same weights behind `Autoencoder`'s methods."""
         return Autoencoder(self.settings, self.alae, self.level, self.blend, self.images_seen)
+
+
+def _texts(config: Config) -> dict[str, str]:
+    """The settings, each as text."""
+    return {
+        field.name: to_text(getattr(config, field.name)) for field in dataclasses.fields(config)
+    }
 
 
 def load(path: str | Path) -> Autoencoder:

@@ -57,7 +57,8 @@ def load(
     if level is not None and not 0 <= level <= reached:
         raise ExportError(f"--level={level}: must be 0 to {reached}, which the run has reached.")
     blend = state["blend"] if level in (None, reached) else 1.0
-    model = Autoencoder(config, alae, reached if level is None else level, blend)
+    level, seen = reached if level is None else level, state.get("images_seen")
+    model = Autoencoder(config, alae, level, blend, seen)
     digest = hashlib.sha256(repr(float(blend)).encode())
     for name, variable in named_variables(alae, "alae"):
         digest.update(name.encode() + np.asarray(variable).tobytes())

@@ -61,7 +61,9 @@ def test_files_that_are_none(small_mlp, tmp_path):
     keras_file.save(Autoencoder(small_mlp, build_alae(small_mlp)), tmp_path / "good.keras")
     with zipfile.ZipFile(tmp_path / "good.keras") as file:
         parts = {name: file.read(name) for name in file.namelist()}
-    parts["config.json"] = parts["config.json"].replace(b'"latent_size": 8', b'"latent_size": 9')
+    parts["config.json"] = parts["config.json"].replace(
+        b'"latent_size": "8"', b'"latent_size": "9"'
+    )
     with zipfile.ZipFile(tmp_path / "other_size.keras", "w") as file:
         for name, content in parts.items():
             file.writestr(name, content)

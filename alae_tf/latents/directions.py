@@ -133,7 +133,7 @@ def read(path: str | Path, latent_size: int, model: str = "") -> list[Direction]
 
 
 def choose(
-    directions: Sequence[Direction], names: Sequence[str], path: str | Path
+    directions: Sequence[Direction], names: Sequence[str], path: str | Path = "directions"
 ) -> list[Direction]:
     """The directions with these names, in this order.
 

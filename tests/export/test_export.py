@@ -73,6 +73,7 @@ def exported(style_run, tmp_path_factory):
 def test_what_is_written(exported):
     kinds = ["", "_float16", "_dynamic_int8", "_int8"]
     files = {f"{graph}{kind}.tflite" for graph in ("encoder", "decoder") for kind in kinds}
+    files |= {"encoder_batch1.tflite", "decoder_batch1.tflite"}
     files |= {"encoder.onnx", "decoder.onnx", "manifest.json", "parity.json", "parity.png"}
     assert {path.name for path in exported.iterdir()} == files | {"saved_model", "serving"}
     assert [path.name for path in (exported / "saved_model").iterdir()] == ["1"]
@@ -290,7 +291,8 @@ def test_a_wrong_file_is_left_out_and_the_others_published(
     assert "decoder.onnx: left out: tf2onnx cannot express it (so). To do without" in told
     names = {path.name for path in out.iterdir()}
     assert names == {
-        "encoder.tflite", "decoder.tflite", "manifest.json", "parity.json", "parity.png"
+        "encoder.tflite", "decoder.tflite", "encoder_batch1.tflite", "decoder_batch1.tflite",
+        "manifest.json", "parity.json", "parity.png",
     }  # fmt: skip
     assert names - {"manifest.json"} == set(
         json.loads((out / "manifest.json").read_text())["files"]
