@@ -313,6 +313,7 @@ def test_a_full_disk_leaves_nothing(style_run, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_fading_level_and_mlp(tmp_path, photos, small, small_mlp):
     fading = small.replace(image_channels=3, data=f"folder:{photos}")
     run = save_run(fading, tmp_path / "fading", level=1, blend=0.35)
