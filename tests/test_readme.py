@@ -80,6 +80,8 @@ def run(folder, command):
         command = (
             "python -m alae_tf.train --flagfile=configs/quickstart.cfg --run_dir=runs/quickstart"
         )
+    if command.startswith("make demo"):
+        command = "python -m export.demo --build"  # which it then would serve
     words = shlex.split(command)
     for config, flags in SMALL.items():
         if f"--flagfile={config}" in words:
