@@ -22,16 +22,19 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alae_tf.autoencoder import Autoencoder
 from alae_tf.evaluation.weights import cache
 from alae_tf.latents import directions, levels
 from alae_tf.latents.directions import Direction
 from alae_tf.runs.directory import existing_run
 
 from . import ExportError
+
+if TYPE_CHECKING:
+    from alae_tf.autoencoder import Autoencoder
 
 PAGE = Path(__file__).parent / "page"
 # The runtime (Apache 2.0), and what npm says of its archives.
