@@ -262,7 +262,7 @@ def read_table(path: Path) -> list[Cut]:
         ]
     except OSError as error:
         raise AlignError(f"--csv={path}: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise AlignError(f"--csv={path}: no table of alae_tf.align ({error}).") from None
 
 
