@@ -7,6 +7,7 @@ import alae_tf
 from alae_tf.config import Config
 from alae_tf.data import open_source
 from alae_tf.evaluation import results
+from alae_tf.latents import directions
 from tests.paths import ROOT
 
 MODELS = sorted(path.parent for path in (ROOT / "models").glob("*/config.cfg"))
@@ -44,3 +45,14 @@ def test_digits_keep_their_class():
     networks = open_networks(["same_digit"], source, protocol, model.resolution)
     (result,) = evaluate(model, source, ["same_digit"], protocol, networks)
     assert result.value > 0.8
+
+
+@pytest.mark.parametrize(("name", "has"), [("digits", "7"), ("faces64", "smile")])
+def test_directions_ship_with_the_models(name, has):
+    model = alae_tf.from_pretrained(name)
+    file = ROOT / "models" / name / "directions.json"
+    found = directions.read(file, model.config.latent_size, model.fingerprint)
+    (direction,) = directions.choose(found, [has])
+    w = model.sample_w(2, seed=1)
+    before, after = model.decode(w).astype(int), model.edit(w, direction, 3.0)
+    assert np.abs(after - before).mean() > 1
