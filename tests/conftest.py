@@ -10,9 +10,6 @@ import tensorflow as tf
 from alae_tf.config import Config
 from alae_tf.training import loop
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each worker; more threads only wait
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 

@@ -131,6 +131,7 @@ def test_the_quickstart_learns_to_tell_digits_apart(tmp_path):
     assert float(re.search(r"accuracy on E\(x\): ([\d.]+) %", done.stdout)[1]) >= 88.0
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_a_torn_checkpoint_is_survived(whole, tmp_path):
     process = start(tmp_path)
     wait_for(process, tmp_path, 40)

@@ -44,6 +44,7 @@ def test_what_is_in_it(wheel):
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "alae_tf").rglob("*.py")}
     expected |= {f"alae_tf/export/{path.name}" for path in (ROOT / "export").glob("*.py")}
     expected |= {f"alae_tf/configs/{path.name}" for path in (ROOT / "configs").glob("*.cfg")}
+    expected |= {f"alae_tf/export/page/{path.name}" for path in (ROOT / "export/page").iterdir()}
     models = [path for path in (ROOT / "models").rglob("*") if path.is_file()]
     expected |= {f"alae_tf/{path.relative_to(ROOT)}" for path in models}
     expected |= {"alae_tf/py.typed"}

@@ -129,6 +129,7 @@ def test_without_npm(tmp_path, monkeypatch):
         web.check_runtime(None)
 
 
+@pytest.mark.slow
 def test_the_demo_holds_several_models(runtime, tmp_path, capsys):
     again = tmp_path / "again"
     again.symlink_to(existing_run("digits"))

@@ -73,7 +73,7 @@ def test_the_batch_may_be_unknown(convolution, everywhere):
     [
         "style32_forward",
         pytest.param("style32_two_steps", marks=pytest.mark.slow),
-        "style32_two_steps_fade",
+        pytest.param("style32_two_steps_fade", marks=pytest.mark.slow),
     ],
 )
 def test_goldens_hold(name, everywhere):

@@ -94,6 +94,7 @@ def test_max_hours_saves_and_asks_to_be_run_again(small_mlp, tmp_path, capsys, o
     assert loop.train(config, RunDirectory(tmp_path)) == 0
 
 
+@pytest.mark.slow
 def test_float16_trains_and_goes_on_with_its_loss_scale(small, tmp_path, one_device):
     config = small.replace(precision="float16", data="mnist5k:", epochs=0.004)
     assert loop.train(config, RunDirectory(tmp_path)) == 0
@@ -214,6 +215,7 @@ def test_images_that_cannot_be_read_at_the_start_are_told_before_any_work(
     assert not (tmp_path / "config.cfg").exists()
 
 
+@pytest.mark.slow
 def test_levels_that_lie_ahead_may_be_made_longer(small, tmp_path, capsys, one_device):
     config = small.replace(data="mnist5k:", epochs=0.01)  # in level 0, which lasts 90 images
     assert loop.train(config, RunDirectory(tmp_path)) == 0
