@@ -38,6 +38,7 @@ def test_unknown_shapes_are_told():
         memory.peak_bytes(graph_of(tf.square, [None, 4]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "discriminator", ["joint", pytest.param("separate", marks=pytest.mark.slow)]
 )

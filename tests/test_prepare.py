@@ -370,6 +370,7 @@ def ends_equal(out, tmp_path):
     return output
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_ends_equal(tmp_path):
     kept = kill_after_start(tmp_path / "out", shards=3, seconds=0)
     assert 3 <= kept < 72  # 64 of train and 8 of test

@@ -148,6 +148,7 @@ def test_what_is_wrong_with_the_images_is_said_in_tf_datas_error(tmp_path):
     assert said.startswith(f"--data=folder:{tmp_path}/f\\udcf6lder: no image can be read any more.")
 
 
+@pytest.mark.slow
 def test_levels_come_and_go_without_leaving_threads():
     source, before = Numbered(20, width=64), None
     for level in range(12):

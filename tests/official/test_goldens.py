@@ -95,6 +95,7 @@ def test_what_does_not_match_is_named(tmp_path, capsys, change, message):
     assert path in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_training_file_must_have_every_tensor_after_every_iteration(tmp_path):
     with np.load(GOLDENS / "style32_two_steps.npz") as file:
         entries = {name: file[name] for name in file.files}
