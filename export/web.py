@@ -129,15 +129,12 @@ def directions_of(model: Autoencoder, args: argparse.Namespace) -> list[Directio
     return directions.read(file, model.config.latent_size, model.fingerprint)
 
 
-def describe(
-    model: Autoencoder, moves: Sequence[Direction], framing: str = ""
-) -> dict[str, object]:
+def describe(model: Autoencoder, moves: Sequence[Direction]) -> dict[str, object]:
     """What the page must know of a model: model.json.
 
     Args:
         model: whose graphs are beside it.
         moves: directions, for sliders.
-        framing: what a visitor should know of how images are framed.
     """
     config = model.config
     named = levels.named(model.level + 1) if config.architecture == "style" else {}
@@ -159,7 +156,6 @@ def describe(
             }
             for each in moves
         ],
-        "framing": framing,
         "images_seen": model.images_seen,
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import typing
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from alae_tf.images.warp import square, to_photo, warp
 if typing.TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
+T = typing.TypeVar("T")
 EXTRA = "pip install 'alae-tf[align]'"
 LEAST_SCORE = 0.5
 LEAST_MESH = 0.5  # how sure the mesh must be that it lies on a face
@@ -123,11 +125,13 @@ class FaceFinder:
     def _upright(self, photo: np.ndarray) -> list[Face]:
         image = to_image(photo)
         faces = []
-        for box in _apart([box for detector in self._detectors for box in detector(image)]):
+        boxes = [box for detector in self._detectors for box in detector(image)]
+        for box in _apart(boxes, lambda box: box[0], lambda box: box[1:].reshape(4, 2)):
             face = self._look(image, box[1:].reshape(4, 2))
             if face is not None:
                 faces.append(face)
-        return sorted(_different(faces), key=lambda face: -face.width)
+        apart = _apart(faces, lambda face: face.score, lambda face: face.mesh[:, :2])
+        return sorted(apart, key=lambda face: -face.width)
 
     def _look(self, image: Image.Image, quad: np.ndarray) -> Face | None:
         """The face in a square of the photograph, if there is one."""
@@ -221,21 +225,14 @@ def _around(points: np.ndarray, across: np.ndarray) -> np.ndarray:
     return square(middle, x, float((high - low).max()) * ROOM)
 
 
-def _apart(boxes: list[np.ndarray]) -> list[np.ndarray]:
-    """The surest of the boxes that overlap."""
-    kept: list[np.ndarray] = []
-    for box in sorted(boxes, key=lambda box: -box[0]):
-        if all(_overlap(box[1:].reshape(4, 2), other[1:].reshape(4, 2)) < SAME for other in kept):
-            kept.append(box)
-    return kept
-
-
-def _different(faces: list[Face]) -> list[Face]:
-    """The surest of the faces that lie on each other."""
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda face: -face.score):
-        if all(_overlap(face.mesh[:, :2], other.mesh[:, :2]) < SAME for other in kept):
-            kept.append(face)
+def _apart(
+    found: list[T], score: Callable[[T], float], points: Callable[[T], np.ndarray]
+) -> list[T]:
+    """Of those that lie on each other the surest one."""
+    kept: list[T] = []
+    for one in sorted(found, key=score, reverse=True):
+        if all(_overlap(points(one), points(other)) < SAME for other in kept):
+            kept.append(one)
     return kept
 
 

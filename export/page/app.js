@@ -213,7 +213,6 @@ function layOut(about) {
     return label;
   }));
   $('draw-box').hidden = about.channels !== 1;
-  $('framing').textContent = about.framing ?? '';
 }
 
 function reset() {
