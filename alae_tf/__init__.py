@@ -11,6 +11,7 @@ if typing.TYPE_CHECKING:
     import numpy as np
 
     from alae_tf.autoencoder import Autoencoder
+    from alae_tf.model_card import Card
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,22 @@ def from_pretrained(name: str) -> Autoencoder:
     from alae_tf.pretrained import from_pretrained
 
     return from_pretrained(name)
+
+
+def save_pretrained(
+    model: Autoencoder,
+    path: str | os.PathLike,
+    card: str | Card | None = None,
+    half: bool = False,
+    results: str | os.PathLike | None = None,
+) -> None:
+    """Writes a model and its card as a folder that `from_pretrained` takes.
+
+    Args, Raises: as of `alae_tf.pretrained.save_pretrained`.
+    """
+    from alae_tf import pretrained
+
+    pretrained.save_pretrained(model, path, card, half, results)
 
 
 def load_model(

@@ -22,6 +22,7 @@ COMMANDS = {
     "export": ("alae_tf.export", "writes a run as SavedModel, TFLite and ONNX, and checks them"),
     "encode": ("alae_tf.export.encode", "images to w, or w to images, with a TFLite file"),
     "client": ("alae_tf.export.client", "asks a server that runs an exported model"),
+    "load": ("alae_tf.export.load", "measures a server by many clients at once"),
     "demo": ("alae_tf.export.demo", "a page that runs the shipped models in the browser"),
     "official": ("alae_tf.official", "imports and verifies the authors' weights"),
     "benchmark": ("alae_tf.benchmark", "measures training at each level"),

@@ -6,6 +6,7 @@ takes it.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import numpy as np
 
 from alae_tf.autoencoder import Autoencoder, load_model
 from alae_tf.errors import AlaeError
+from alae_tf.evaluation.results import read
 from alae_tf.files import check_directory
+from alae_tf.model_card import Card
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import CONFIG
@@ -41,24 +44,33 @@ def from_pretrained(name: str | Path) -> Autoencoder:
 
 
 def save_pretrained(
-    model: Autoencoder, path: str | Path, card: str, half: bool = False, results: Path | None = None
+    model: Autoencoder,
+    path: str | os.PathLike,
+    card: str | Card | None = None,
+    half: bool = False,
+    results: str | os.PathLike | None = None,
 ) -> None:
     """Writes a model as a folder that `from_pretrained` takes.
 
     Args:
         model: its networks, level and blend are kept.
         path: a folder that is not there or empty.
-        card: text of the model card: data, licence, figures, use and limits.
+        card: what the author tells of data, licence, use and limits; the model card is made of
+            it, of the config and of `results`. Or the whole text of the card.
         half: store the weights in float16: half the size, relative error up to 5e-4.
-        results: a results.jsonl to go with it.
+        results: the run's results.jsonl, to go with it.
 
     Raises:
-        AlaeError: the folder holds something.
+        AlaeError: the folder holds something, or there are no such results.
         OSError: it cannot be written.
     """
     path = Path(path)
     if check_directory("save_pretrained", path, "a model", CONFIG):
         raise AlaeError(f"{path}: holds a model already; give a new or empty folder.")
+    if results is not None and not Path(results).is_file():
+        raise AlaeError(f"results={results}: no such file; `alae_tf.evaluate` writes one.")
+    if not isinstance(card, str):
+        card = (card or Card()).text(path.name, model, read(Path(results)) if results else ())
     path.mkdir(parents=True, exist_ok=True)
     weights = {
         name: np.asarray(variable, np.float16 if half else np.float32)
@@ -71,6 +83,6 @@ def save_pretrained(
     }
     checkpoint.save(weights, path, state, keep=1)
     (path / CARD).write_text(card)
-    if results is not None and results.is_file():
+    if results is not None:
         shutil.copy(results, path / RESULTS)
     (path / CONFIG).write_text(model.config.to_flagfile())  # last: it marks a whole model

@@ -18,7 +18,7 @@ from alae_tf.images.picture import lay_out, png
 
 from . import ExportError, ExportFailed
 from .encode import Images, is_colour, read_codes, read_colour, write
-from .servers import MOST_LATENT, Grpc, Rest, ServerError
+from .servers import MOST_LATENT, PATIENCE, Grpc, Rest, ServerError
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -35,6 +35,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         type=float,
         default=30.0,
         help="seconds a request may take, until its answer is whole; default: %(default)s",
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        help="seconds in which a server that is away, as while it starts again, is asked again; "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--batch", type=int, default=8, help="images a request; TF Serving as set up here takes 16"
@@ -70,6 +77,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--out={args.out}: its directory does not exist.")
     limits = {
         "timeout": (1e-3, 86_400),
+        "patience": (0, 86_400),
         "batch": (1, 1024),
         "count": (1, 10_000),
         "latent_size": (1, MOST_LATENT),
@@ -186,7 +194,8 @@ def joined(parts: list[np.ndarray], url: str) -> np.ndarray:
 
 def run(args: argparse.Namespace) -> None:
     """One command."""
-    server = (Grpc if args.url.startswith("grpc:") else Rest)(args.url, args.model, args.timeout)
+    protocol = Grpc if args.url.startswith("grpc:") else Rest
+    server = protocol(args.url, args.model, args.timeout, args.patience)
     client = Client(server, args.batch)
     if args.command == "encode":
         w = client.encode(Images(args.images))

@@ -1,4 +1,5 @@
-"""A served model over REST or gRPC: arrays in, arrays out, within a deadline.
+"""A served model over REST or gRPC: arrays in, arrays out, within a deadline; a server that is away
+for a while is asked again.
 
 No TensorFlow but for gRPC, whose messages are made by it.
 """
@@ -21,7 +22,10 @@ from alae_tf.quiet import import_tensorflow
 
 from . import ExportFailed
 
-ATTEMPTS = 5
+PATIENCE = 3.0  # seconds
+PAUSE, MOST_PAUSE = 0.2, 2.0  # seconds between attempts: at random up to the first, doubled each time
+AWAY = (502, 503)  # HTTP: a model that loads, or a proxy whose server is gone
+EXTRA = "which the extra `serving` brings (in a clone: pip install -e '.[serving]')"
 MOST_BYTES = 2**28  # a gRPC message
 MOST_JSON = 2**30  # bytes of a REST answer; numbers are longer there
 MOST_LATENT = 2**16
@@ -40,6 +44,31 @@ class ServerError(ExportFailed):
     def __init__(self, message: str, refused: bool = False):
         super().__init__(message)
         self.refused = refused
+
+
+class ServerAway(ServerError):
+    """Nobody listens, the model is not ready, or the connection was cut: it may come back."""
+
+
+def patiently(ask: Callable[[], Result], patience: float) -> Result:
+    """What ask() returns, asked again while the server is away, for `patience` seconds.
+
+    Every signature is a function of its inputs alone, so that a request that was cut off may be
+    sent again.
+
+    Raises:
+        ServerError: as ask() does.
+    """
+    try:
+        import tenacity
+    except ImportError:
+        raise ServerError(f"The client needs tenacity, {EXTRA}.") from None
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(ServerAway),
+        stop=tenacity.stop_after_delay(patience),
+        wait=tenacity.wait_random_exponential(PAUSE, MOST_PAUSE),
+        reraise=True,
+    )(ask)
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
@@ -72,28 +101,17 @@ class Rest:
     Args:
         url: http://host:port, with /v1/models/NAME or without.
         model: name of the model, if the URL has none.
-        timeout: seconds a request may take, all attempts and the whole answer together.
+        timeout: seconds an attempt may take, until its answer is whole.
+        patience: seconds in which a server that is away is asked again.
     """
 
-    def __init__(self, url: str, model: str, timeout: float):
+    def __init__(self, url: str, model: str, timeout: float, patience: float = PATIENCE):
         import requests
-        from requests.adapters import HTTPAdapter
-        from urllib3.util import Retry
 
         parts = urlsplit(url)
         path = parts.path.rstrip("/") or f"/v1/models/{model}"
         self.url, self.timeout = f"{parts.scheme}://{parts.netloc}{path}", timeout
-        self.session = requests.Session()
-        retry = Retry(
-            total=ATTEMPTS - 1,
-            read=0,  # what the server has begun is not sent again
-            backoff_factor=0.2,
-            status_forcelist=[503],
-            allowed_methods=None,
-            raise_on_status=False,
-        )
-        for scheme in ("http://", "https://"):
-            self.session.mount(scheme, HTTPAdapter(max_retries=retry))
+        self.patience, self.session = patience, requests.Session()
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs a signature.
@@ -139,7 +157,10 @@ class Rest:
             ) from None
 
     def ask(self, method: str, end: str, body: Any) -> Any:
-        """One request; its answer as JSON."""
+        """A request's answer as JSON."""
+        return patiently(lambda: self._attempt(method, end, body), self.patience)
+
+    def _attempt(self, method: str, end: str, body: Any) -> Any:
         import requests
 
         def send() -> tuple[int, bytes]:
@@ -163,7 +184,7 @@ class Rest:
         except (requests.exceptions.RequestException, ValueError) as error:
             if isinstance(error, ServerError):
                 raise
-            raise ServerError(f"{self.url}: cannot be reached ({_last_words(error)}).") from None
+            raise ServerAway(f"{self.url}: cannot be reached ({_last_words(error)}).") from None
         try:
             answer = json.loads(data)
         except (ValueError, RecursionError) as error:
@@ -176,7 +197,8 @@ class Rest:
             if isinstance(answer, dict):
                 answer = answer.get("error") or answer.get("detail") or answer
             words = reason(str(answer))[:MOST_WORDS]
-            raise ServerError(f"{self.url}: {status}: {words}", refused=status == 400)
+            kind = ServerAway if status in AWAY else ServerError
+            raise kind(f"{self.url}: {status}: {words}", refused=status == 400)
         return answer
 
 
@@ -197,30 +219,21 @@ class Grpc:
     Args:
         url: grpc://host:port.
         model: name of the model.
-        timeout: seconds, for all attempts together.
+        timeout, patience: as of `Rest`.
     """
 
-    def __init__(self, url: str, model: str, timeout: float):
+    def __init__(self, url: str, model: str, timeout: float, patience: float = PATIENCE):
         try:
             import_tensorflow()  # by which arrays get into TF Serving's protos
             import grpc
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError:
-            raise ServerError(
-                "gRPC needs tensorflow-serving-api, which the extra `serving` brings "
-                "(in a clone: pip install -e '.[serving]')."
-            ) from None
+            raise ServerError(f"gRPC needs tensorflow-serving-api, {EXTRA}.") from None
         self.grpc, self.url, self.model, self.timeout = grpc, url, model, timeout
-        policy = {
-            "maxAttempts": ATTEMPTS,
-            "initialBackoff": "0.2s",
-            "maxBackoff": "2s",
-            "backoffMultiplier": 2,
-            "retryableStatusCodes": ["UNAVAILABLE"],
-        }
-        config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]}
+        self.patience = patience
         options = [
-            ("grpc.service_config", json.dumps(config)),
+            ("grpc.initial_reconnect_backoff_ms", int(1000 * PAUSE)),
+            ("grpc.max_reconnect_backoff_ms", int(1000 * MOST_PAUSE)),
             ("grpc.max_send_message_length", MOST_BYTES),
             ("grpc.max_receive_message_length", MOST_BYTES),
         ]
@@ -263,13 +276,17 @@ class Grpc:
         return checked_size(dims[1].size, self.url)
 
     def ask(self, method, request):
-        """One call, tried again while the server is unavailable."""
+        """A call's answer."""
+        return patiently(lambda: self._attempt(method, request), self.patience)
+
+    def _attempt(self, method, request):
         try:
             return method(request, timeout=self.timeout)
         except self.grpc.RpcError as error:
             words, code = reason(error.details() or "")[:MOST_WORDS], error.code()
             refused = code == self.grpc.StatusCode.INVALID_ARGUMENT
-            raise ServerError(f"{self.url}: {code.name}: {words}", refused) from None
+            kind = ServerAway if code == self.grpc.StatusCode.UNAVAILABLE else ServerError
+            raise kind(f"{self.url}: {code.name}: {words}", refused) from None
 
 
 def checked_size(size: int, url: str) -> int:

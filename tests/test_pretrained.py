@@ -5,6 +5,9 @@ import alae_tf
 from alae_tf import shipped
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.errors import AlaeError, CheckpointError
+from alae_tf.evaluation.registry import Result
+from alae_tf.evaluation.results import append
+from alae_tf.model_card import Card
 from alae_tf.networks.alae import build_alae
 from alae_tf.pretrained import save_pretrained
 
@@ -23,6 +26,46 @@ def test_a_saved_model_is_the_same(model, tmp_path):
     assert (path / "README.md").read_text() == "# Mine\n"
     with pytest.raises(AlaeError, match="holds a model already"):
         save_pretrained(model, path, "")
+
+
+def test_a_card_of_config_results_and_what_the_author_tells(model, tmp_path):
+    results = tmp_path / "results.jsonl"
+    for metric, value, seen, baseline in (
+        ("psnr", 17.25, 96, None),
+        ("psnr", 1.0, 32, None),  # of an earlier checkpoint
+        ("psnr", 20.5, None, "PCA"),
+        ("recall", 0.125, 96, None),
+    ):
+        about = {"images_seen": seen} | ({"baseline": baseline} if baseline else {})
+        fields = {"protocol": {}, "networks": {}, "versions": {}, "seconds": 1.0, "date": ""}
+        line = Result(
+            metric=metric,
+            value=value,
+            better="higher",
+            data="mnist5k:",
+            counts={"reconstructed": 1500},
+            model=about,
+            **fields,
+        )
+        append(results, line)
+    told = Card(data="Digits of *mine*.", licence="apache-2.0")
+    save_pretrained(model, tmp_path / "mine", told, results=results)
+    text = (tmp_path / "mine" / "README.md").read_text()
+    assert text.startswith("# mine\n\nStyleALAE, 8 px, in grey; w has ")
+    assert f"the EMA of {model.alae.count_params():,} weights. Images seen: 96." in text
+    assert "## Data\nDigits of *mine*.\n\n## Licence\napache-2.0\n" in text
+    assert "| `psnr` | 17.25 | 20.5 | higher | 1,500 reconstructed |" in text
+    assert "| `recall` | 12.50 % | – | higher |" in text
+    assert "## Use\nNot told by the author." in text
+    assert (tmp_path / "mine" / "results.jsonl").read_bytes() == results.read_bytes()
+
+
+def test_a_card_without_results_says_so_and_wrong_ones_are_refused(model, tmp_path):
+    with pytest.raises(AlaeError, match="no such file"):
+        save_pretrained(model, tmp_path / "a", results=tmp_path / "none.jsonl")
+    assert not (tmp_path / "a").exists()
+    save_pretrained(model, tmp_path / "a")
+    assert "None measured" in (tmp_path / "a" / "README.md").read_text()
 
 
 def test_half_the_size(model, tmp_path):

@@ -105,6 +105,13 @@ METRICS: dict[str, Metric] = {
     ),
     "psnr": Metric(HIGHER, "peak signal-to-noise ratio of reconstructions, dB", "pixels.psnr"),
     "ssim": Metric(HIGHER, "structural similarity of reconstructions", "pixels.ssim"),
+    "projection": Metric(
+        LOWER,
+        "LPIPS and squared error before and after refining E(x); about 3 s an image",
+        "projection.projection",
+        network="lpips",
+        parts=("lpips_before", "lpips_after", "mse_before", "mse_after"),
+    ),
     "latent_cycle": Metric(
         LOWER, "error of E(G(w)) relative to the spread of w", "cycle.latent_cycle"
     ),

@@ -52,7 +52,7 @@ def table(results: Sequence[Result]) -> str:
         of = [values.get((name, head)) for head in heads]
         first = next(result for result in of if result is not None)
         counted = ", ".join(f"{count:,} {kind}" for kind, count in first.counts.items())
-        rows.append([name, *map(_text, of), first.better, counted])
+        rows.append([name, *map(cell, of), first.better, counted])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -70,7 +70,8 @@ def _head(result: Result) -> str:
     return result.model.get("baseline") or ("value" if seen is None else f"{seen:,} images")
 
 
-def _text(result: Result | None) -> str:
+def cell(result: Result | None) -> str:
+    """One value as people read it."""
     if result is None:
         return "–"
     if result.metric.startswith(SHARES):

@@ -1,6 +1,7 @@
 """TF Serving's PredictionService, of its own protos, over TensorFlow 1's loader.
 
-python tests/grpc_server.py SAVED_MODEL; prints its port. Stands in for the binary in tests.
+python -m tests.export.grpc_server SAVED_MODEL [PORT]; prints its port. Stands in for the binary
+in tests.
 """
 
 import sys
@@ -51,16 +52,16 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         return answer
 
 
-def serve(path):
-    """Starts a server on a free port of 127.0.0.1: (server, port)."""
+def serve(path, port=0):
+    """Starts a server on a port of 127.0.0.1, or on a free one: (server, port)."""
     server = grpc.server(futures.ThreadPoolExecutor(4))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(path), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     return server, port
 
 
 if __name__ == "__main__":
-    server, port = serve(Path(sys.argv[1]))
+    server, port = serve(Path(sys.argv[1]), int((sys.argv[2:] or ["0"])[0]))
     print(port, flush=True)
     server.wait_for_termination()

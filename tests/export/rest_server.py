@@ -1,6 +1,7 @@
-"""A KServe server, whose v1 endpoint speaks TF Serving's `:predict` rows, over TF 1's loader.
+"""A KServe server, whose v1 endpoint speaks TF Serving's `:predict` rows, over TF 1's loader, or
+over ONNX Runtime.
 
-python tests/rest_server.py SAVED_MODEL PORT
+python -m tests.export.rest_server SAVED_MODEL|ENCODER.onnx PORT
 """
 
 import base64
@@ -11,7 +12,7 @@ import numpy as np
 from kserve import Model, ModelServer
 from kserve.errors import InvalidInput
 
-from export.runtimes import ServedModel
+from export.runtimes import ONNX, ServedModel
 
 
 class Alae(Model):
@@ -43,6 +44,19 @@ class Alae(Model):
         return {"predictions": [dict(zip(names, row, strict=True)) for row in rows]}
 
 
+class Encoder(Model):
+    """The encoder's ONNX file: rows of floats in, w out."""
+
+    def __init__(self, path):
+        super().__init__("alae")
+        self.model, self.ready = ONNX(path), True
+
+    def predict(self, payload, headers=None, response_headers=None):
+        images = np.array([row["images"] for row in payload["instances"]], np.float32)
+        return {"predictions": self.model(images).tolist()}
+
+
 if __name__ == "__main__":
+    path = Path(sys.argv[1])
     server = ModelServer(http_port=int(sys.argv[2]), enable_grpc=False, workers=1)
-    server.start([Alae(Path(sys.argv[1]))])
+    server.start([Encoder(path) if path.suffix == ".onnx" else Alae(path)])

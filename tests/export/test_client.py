@@ -18,7 +18,7 @@ from PIL import Image
 
 pytest.importorskip("tensorflow_serving", reason="extra `serving`")
 
-from export import client, saved_model
+from export import client, saved_model, servers
 from export.graphs import Graphs
 from tests.paths import ROOT
 
@@ -147,8 +147,53 @@ def test_rest_without_metadata_asks_for_the_latent_size(rest_url, tmp_path, caps
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_no_server(scheme, photo, tmp_path, capsys):
     url = f"{scheme}://127.0.0.1:9"
-    assert run(url, "--timeout=2", "encode", photo, f"--out={tmp_path}/w.npy") == 1
+    assert run(url, "--patience=0.3", "encode", photo, f"--out={tmp_path}/w.npy") == 1
     assert url in capsys.readouterr().err
+
+
+class Comes:
+    """A server that is away at first."""
+
+    def __init__(self, errors):
+        self.errors = list(errors)
+
+    def ask(self):
+        if self.errors:
+            raise self.errors.pop(0)
+        return 7
+
+
+def test_a_server_that_comes_back_is_waited_for():
+    away = [servers.ServerAway("not yet")] * 2
+    assert servers.patiently(Comes(away).ask, patience=5) == 7
+    started = time.monotonic()
+    with pytest.raises(servers.ServerAway):
+        servers.patiently(Comes(away * 50).ask, patience=0.5)
+    assert time.monotonic() - started < 2
+    with pytest.raises(servers.ServerError, match="refused"):  # at once
+        servers.patiently(Comes([servers.ServerError("refused")]).ask, patience=5)
+
+
+@pytest.mark.parametrize("cut", ["before", "within"])
+def test_a_connection_that_is_cut_is_made_again(cut):
+    """Before the answer's head, and within its body."""
+    body = b'{"predictions": [[1, 2]]}'
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    answers = [b"" if cut == "before" else head + body[:5], head + body]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            for answer in answers:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(2**16)
+                    connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        rest = servers.Rest(url, "alae", timeout=5)
+        found = rest.predict("decode", {"w": np.zeros([1, 2])})
+        np.testing.assert_array_equal(found[""], [[1, 2]])
 
 
 def test_wrong_flags(tmp_path, capsys):

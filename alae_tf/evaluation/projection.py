@@ -1,0 +1,32 @@
+"""How much nearer than G(E(x)) the generator comes to an image, when its codes are refined."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alae_tf.autoencoder import Autoencoder
+from alae_tf.evaluation.samples import Samples
+from alae_tf.latents.projection import project
+
+
+def projection(samples: Samples) -> dict[str, float]:
+    """Mean LPIPS and mean squared error in [−1, 1] of G(E(x)) and of G's image after projection.
+
+    `alae_tf.latents.projection` does the work, with its own settings and G's constant noise,
+    whatever noise the protocol names. Principal components give their nearest image at once: for
+    them nothing is told.
+    """
+    if not isinstance(samples.model, Autoencoder):
+        return {}
+    network = samples.network("lpips")
+    found = [project(samples.model, real, network) for real in samples.real("projections")]
+    samples.counts["projected"] = samples.count
+    curves = {
+        "lpips": np.concatenate([each.perceptual for each in found]),
+        "mse": np.concatenate([each.squared for each in found]),
+    }
+    return {
+        f"{name}_{when}": float(values[:, place].mean())
+        for name, values in curves.items()
+        for when, place in (("before", 0), ("after", -1))
+    }

@@ -1,0 +1,89 @@
+"""The page that goes with a trained model: what it is, of which data, how good, for what."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+
+from alae_tf.evaluation.results import cell
+
+if typing.TYPE_CHECKING:
+    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.evaluation.registry import Result
+
+UNTOLD = "Not told by the author."
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What only the author knows; Markdown, a paragraph each.
+
+    Attributes:
+        data: what the model was trained on, and what was held out.
+        licence: of the weights, as "apache-2.0", and what is known of the data's.
+        use: what the model is for, and what it must not be used for.
+        limits: where it fails.
+    """
+
+    data: str = ""
+    licence: str = ""
+    use: str = ""
+    limits: str = ""
+
+    def text(self, name: str, model: Autoencoder, results: Sequence[Result] = ()) -> str:
+        """The card, Markdown.
+
+        Args:
+            name: of the model.
+            model: what it is, its config and its images seen are told.
+            results: of any checkpoints; those of this model and of the baseline are shown.
+        """
+        config, side = model.config, model.resolution
+        kind = "MLP-ALAE" if config.architecture == "mlp" else "StyleALAE"
+        seen = f"{model.images_seen:,}" if model.images_seen else "unknown"
+        colour = "in colour" if config.image_channels == 3 else "in grey"
+        return "\n".join(
+            [
+                f"# {name}",
+                "",
+                f"{kind}, {side} px, {colour}; w has {config.latent_size} numbers; the EMA of "
+                f"{model.alae.count_params():,} weights. Images seen: {seen}. Its settings: "
+                "`config.cfg`.",
+                "",
+                f'    alae_tf.from_pretrained("{name}")',
+                f"    python -m alae_tf.figures generate --run_dir={name} --out={name}.png",
+                "",
+                "## Data",
+                self.data or f"`{config.data}`. {UNTOLD}",
+                "",
+                "## Licence",
+                self.licence or UNTOLD,
+                "",
+                "## Figures",
+                *_figures(model, results),
+                "",
+                "## Use",
+                self.use or UNTOLD,
+                "",
+                "## Limits",
+                self.limits or UNTOLD,
+                "",
+            ]
+        )
+
+
+def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:
+    """A table of the newest values of this very checkpoint; beside them the baseline's."""
+    ours = {r.metric: r for r in results if r.model["images_seen"] == model.images_seen}
+    theirs = {r.metric: r for r in results if r.model.get("baseline")}
+    if not ours:
+        return ["None measured: `python -m alae_tf.evaluate` writes `results.jsonl`."]
+    heads = ["", "model", *(["PCA"] if theirs else []), "better", "measured on"]
+    rows = [heads, ["---"] * len(heads)]
+    for name, result in ours.items():
+        counted = ", ".join(f"{count:,} {kind}" for kind, count in result.counts.items())
+        beside = [cell(theirs.get(name))] if theirs else []
+        rows.append([f"`{name}`", cell(result), *beside, result.better, counted])
+    note = "The lines, with all that each value depends on, stand in `results.jsonl`."
+    return [*(f"| {' | '.join(row)} |" for row in rows), "", note]

@@ -1,0 +1,122 @@
+import http.server
+import itertools
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from export import load
+from export.servers import ServerError
+
+SHAPE = (4, 4, 1)
+
+
+class Server:
+    """Answers with its image's mean after 10 ms, but for what `ill` makes of the n-th answer."""
+
+    url = "http://here"
+
+    def __init__(self, ill):
+        self.ill, self.calls = ill, itertools.count()
+
+    def predict(self, signature, inputs):
+        assert signature == "encode"
+        time.sleep(0.01)
+        w = inputs["images"].mean((1, 2, 3), keepdims=True).reshape(-1, 1)
+        return {"w": self.ill(next(self.calls), w)}
+
+
+def test_every_request_is_counted_and_timed():
+    found = load.measure(3, 0.5, SHAPE, lambda: Server(lambda n, w: w))
+    assert (found.clients, found.lost, found.wrong, found.errors) == (3, 0, 0, [])
+    assert 3 * 10 < found.answered <= 3 * 50
+    assert found.per_second == pytest.approx(found.answered / 0.5, rel=0.3)
+    assert 10 <= found.p50 <= found.p99 <= found.longest
+
+
+def test_lost_and_wrong_answers_are_found_out():
+    def ill(n, w):
+        if n % 5 == 4:
+            raise ServerError("http://here: 500: bad")
+        return w * 1.001 if n % 5 == 3 else w
+
+    found = load.measure(2, 0.5, SHAPE, lambda: Server(ill))
+    assert found.errors == ["http://here: 500: bad"]
+    assert 0 < found.lost <= found.answered / 3
+    assert 0 < found.wrong <= found.answered / 3
+
+
+class Scoring(http.server.BaseHTTPRequestHandler):
+    """MLflow's protocol: w is the mean of each image."""
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        images = np.array(body["inputs"]["images"])
+        answer = {"predictions": {"w": images.mean((1, 2, 3), keepdims=True)[:, 0, 0].tolist()}}
+        text = json.dumps(answer if self.path == "/invocations" else {}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_command_against_mlflows_protocol(tmp_path, capsys):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Scoring)
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/invocations"
+    flags = ["--shape=4,4,1", "--clients=1,2", "--seconds=0.3", f"--json={tmp_path}/load.json"]
+    try:
+        assert load.main([f"--url={url}", *flags]) == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+    rows = json.loads((tmp_path / "load.json").read_text())["loads"]
+    assert [row["clients"] for row in rows] == [1, 2]
+    assert all(row["answered"] > 0 and row["lost"] == row["wrong"] == 0 for row in rows)
+    assert capsys.readouterr().out.count("\n") == 4
+
+
+def test_wrong_flags(tmp_path, capsys):
+    for flags, message in (
+        (["--url=ftp://x", "--shape=4,4,1"], "--url=ftp://x: must be http[s]://"),
+        (["--url=http://x", "--shape=4,4"], "--shape: must be three numbers"),
+        (["--url=http://x", "--shape=4,4,0"], "--shape=4,4,0: must be whole numbers"),
+        (["--url=http://x", "--shape=4,4,1", "--clients=a"], "--clients=a: must be whole"),
+        (["--url=http://x", "--shape=4,4,1", "--seconds=nan"], "--seconds=nan: must be over 0"),
+        (["--url=http://x", "--shape=4,4,1", "--patience=-1"], "--patience=-1.0: must be 0 to"),
+        (["--url=http://x", "--shape=4,4,1", f"--json={tmp_path}/a/b"], "does not exist"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            load.main(flags)
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().err
+    flags = ["--url=http://127.0.0.1:9", "--shape=4,4,1", "--patience=0"]
+    assert load.main(flags) == 1
+    assert "load: http://127.0.0.1:9/v1/models/alae: cannot be reached" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_no_request_is_lost_through_faults(protocol, tmp_path):
+    """A minute with a fault every 7 s; docs/measurements/reliability.md has ten."""
+    pytest.importorskip("tensorflow_serving", reason="extra `serving`")
+    pytest.importorskip("kserve", reason="extra `dev`")
+    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.config import Config
+    from alae_tf.networks.alae import build_alae
+    from export import saved_model
+    from export.graphs import Graphs
+    from tests.export.soak import soak
+
+    model = Autoencoder(config := Config(levels=2, latent_size=8), build_alae(config))
+    saved_model.write(model.alae, Graphs(model).signatures(), tmp_path / "1")
+    shape = (8, 8, config.image_channels)
+    found, faults = soak(tmp_path / "1", protocol, shape, clients=3, seconds=60, every=7.0)
+    assert min(faults.values()) >= 2
+    assert found.answered > 100
+    assert (found.lost, found.wrong, found.errors) == (0, 0, [])
