@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import sys
 
-from alae_tf.figures.__main__ import main
+from alae_tf.figures.__main__ import Door, main
 
-MODEL = "faces64"
-
-
-def arguments(given: list[str]) -> list[str]:
-    """Those of `alae_tf.figures`."""
-    return ["generate", f"--run_dir={MODEL}", "--out=generated.png", *given]
+DOOR = Door(
+    module="alae_tf.generate",
+    kind="generate",
+    run_dir="faces64",
+    out="generated.png",
+    about="New images from a shipped model or a run; a row for each of several --psi.",
+)
 
 
 if __name__ == "__main__":
-    sys.exit(main(arguments(sys.argv[1:])))
+    sys.exit(main(door=DOOR))

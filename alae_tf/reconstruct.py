@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import sys
 
-from alae_tf.figures.__main__ import main
+from alae_tf.figures.__main__ import Door, main
 
-MODEL, CROP = "faces64", "lfw"
+CROP = "lfw"
+DOOR = Door(
+    module="alae_tf.reconstruct",
+    kind="reconstruct",
+    run_dir="faces64",
+    out="reconstructed.png",
+    about="Photos over their reconstructions by a shipped model or a run. Files and folders may "
+    "come first, as `alae reconstruct photo.jpg`; for the shipped model of faces the largest "
+    "face of each is taken.",
+)
 
 
 def arguments(given: list[str]) -> list[str]:
@@ -20,9 +29,8 @@ def arguments(given: list[str]) -> list[str]:
     named = any(text.startswith(("--run_dir", "--align")) for text in flags)
     images = ["--images", *files] if files else []
     align = [f"--align={CROP}"] if files and not named else []
-    model = [f"--run_dir={MODEL}", "--out=reconstructed.png"]
-    return ["reconstruct", *model, *align, *flags, *images]
+    return [*align, *flags, *images]
 
 
 if __name__ == "__main__":
-    sys.exit(main(arguments(sys.argv[1:])))
+    sys.exit(main(arguments(sys.argv[1:]), DOOR))

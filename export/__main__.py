@@ -70,8 +70,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--web_runtime",
-        metavar="DIR",
-        help="web: runtime/ of another export; default: LiteRT.js from npm, kept for the next time",
+        metavar="DIR|cdn|URL",
+        help="web: runtime/ of another export; cdn, or a place like it: the page fetches the "
+        "runtime from there. Default: LiteRT.js from npm, kept for the next time",
     )
     args = parser.parse_args(arguments)
     args.formats = _list(parser, "--formats", args.formats, FORMATS)

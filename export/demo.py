@@ -37,7 +37,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--models", default=models, help="shipped ones, or runs. Default: %(default)s")
     add("--out", type=Path, default=Path("demo"), help="the page's folder. Default: %(default)s")
     add("--port", type=int, default=8000, help="0: any that is free. Default: %(default)s")
-    add("--web_runtime", metavar="DIR", help="as of export; default: from npm")
+    add("--web_runtime", metavar="DIR", help="as of alae_tf.export; default: from npm")
     add("--build", action="store_true", help="write the folder, and do not serve it")
     args = parser.parse_args(arguments)
     if not 0 <= args.port <= 65535:

@@ -23,7 +23,7 @@ from alae_tf.quiet import import_tensorflow
 from . import ExportFailed
 
 PATIENCE = 3.0  # seconds
-PAUSE, MOST_PAUSE = 0.2, 2.0  # seconds between attempts: at random up to the first, doubled each time
+PAUSE, MOST_PAUSE = 0.2, 2.0  # seconds between attempts: at random up to so many, each time twice
 AWAY = (502, 503)  # HTTP: a model that loads, or a proxy whose server is gone
 EXTRA = "which the extra `serving` brings (in a clone: pip install -e '.[serving]')"
 MOST_BYTES = 2**28  # a gRPC message

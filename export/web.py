@@ -58,6 +58,7 @@ RUNTIME = {
     },
     "@litertjs/wasm-utils@2.5.3": {"dist/index.js": "wasm-utils.js"},
 }
+CDN = "https://cdn.jsdelivr.net/npm"  # holds every package of npm, by name and version
 GRAPHS = {  # files of a model → signatures of `Graphs.single_signatures`
     "encoder": "encoder_one",
     "decoder": "decoder_styles_one",
@@ -70,6 +71,11 @@ SPAN = 4.0  # of a slider, in unit lengths, where the data's own along a directi
 def name_of(path: Path) -> str:
     """The name of a run's or config's model in the page: letters, digits, dots, dashes."""
     return re.sub(r"[^\w.-]+", "-", path.resolve().stem if path.is_file() else path.name) or "model"
+
+
+def is_address(runtime: str | None) -> bool:
+    """Whether visitors are to fetch the runtime from elsewhere: "cdn", or a place like it."""
+    return runtime is not None and (runtime == "cdn" or runtime.startswith(("https:", "http:")))
 
 
 def check_runtime(given: str | None) -> None:
@@ -85,6 +91,8 @@ def check_runtime(given: str | None) -> None:
                 "Node.js, or name a folder that has it by --web_runtime=DIR."
             )
         return
+    if is_address(given):
+        return
     missing = [name for name in _names() if not (Path(given) / name).is_file()]
     if missing:
         raise ExportError(
@@ -98,7 +106,8 @@ def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
     Args:
         folder: to write into.
         names: of the models in folder/model.
-        runtime: a folder that has the runtime; default: npm's, kept for the next time.
+        runtime: a folder that has the runtime; default: npm's, kept for the next time. "cdn", or
+            the address of a place with packages at NAME@VERSION/: visitors fetch it from there.
 
     Raises:
         ExportError: npm does not bring it, or something else.
@@ -106,12 +115,29 @@ def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for file in PAGE.iterdir():
         shutil.copy(file, folder / file.name)
-    source = Path(runtime) if runtime is not None else _kept() or _fetch()
-    for name in _names():
-        target = folder / "runtime" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source / name, target)
+    if runtime is not None and is_address(runtime):
+        _link(folder / "index.html", CDN if runtime == "cdn" else runtime.rstrip("/"))
+    else:
+        source = Path(runtime) if runtime is not None else _kept() or _fetch()
+        for name in _names():
+            target = folder / "runtime" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, target)
     (folder / "models.json").write_text(json.dumps(list(names)))
+
+
+def _link(page: Path, place: str) -> None:
+    """Lets a page fetch the runtime from a place that has npm's packages."""
+    core, utils = PACKAGES
+    imports = {
+        "@litertjs/core": f"{place}/{core}/dist/index.js",
+        "@litertjs/core/wasm/": f"{place}/{core}/wasm/",
+        "@litertjs/wasm-utils": f"{place}/{utils}/dist/index.js",
+    }
+    script = '<script type="importmap">'
+    before, _, rest = page.read_text().partition(script)
+    after = rest[rest.index("</script>") :]
+    page.write_text(f"{before}{script}{json.dumps({'imports': imports})}{after}")
 
 
 def directions_of(model: Autoencoder, args: argparse.Namespace) -> list[Direction]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from alae_tf.errors import guarded, program
 from alae_tf.figures import COUNTS, FigureError
@@ -33,8 +34,27 @@ MOVING = ("interpolate", "traverse", "training")
 MOST = 10_000
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+class Door(NamedTuple):
+    """A kind of figure as a command of its own, with defaults.
+
+    Attributes:
+        module: the command's, as "alae_tf.generate".
+        kind: of the figure.
+        run_dir, out: without which the command goes.
+        about: what --help says of it.
+    """
+
+    module: str
+    kind: str
+    run_dir: str
+    out: str
+    about: str
+
+
+def parse(arguments: list[str] | None = None, door: Door | None = None) -> argparse.Namespace:
+    """The command line: KIND and flags, or a door's flags alone."""
+    if door is not None:
+        arguments = [door.kind, *(sys.argv[1:] if arguments is None else arguments)]
     parser = argparse.ArgumentParser(
         prog=program("alae_tf.figures"),
         description="Pictures of a run: one command, a kind each.",
@@ -42,8 +62,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", title="kinds")
     for kind, about in KINDS.items():
-        command = kinds.add_parser(kind, help=about, description=about.capitalize() + ".")
-        add_common(command, kind)
+        own = door if door is not None and door.kind == kind else None
+        command = kinds.add_parser(
+            kind,
+            help=about,
+            description=own.about if own else about.capitalize() + ".",
+            prog=program(own.module) if own else None,
+        )
+        add_common(command, kind, own)
         add = command.add_argument
         if kind == "reconstruct":
             add("--mosaic", action="store_true", help="one large, four half, sixteen quarter size")
@@ -82,11 +108,24 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def add_common(command: argparse.ArgumentParser, kind: str) -> None:
+def add_common(command: argparse.ArgumentParser, kind: str, door: Door | None) -> None:
     """The flags that every kind has."""
     add = command.add_argument
-    add("--run_dir", required=True, help="the run, or a shipped model as models/digits")
-    add("--out", required=True, type=Path, metavar="FILE", help="the picture")
+    told = ". Default: %(default)s" if door else ""
+    add(
+        "--run_dir",
+        required=not door,
+        default=door and door.run_dir,
+        help=f"the run, or a shipped model as models/digits{told}",
+    )
+    add(
+        "--out",
+        required=not door,
+        default=door and Path(door.out),
+        type=Path,
+        metavar="FILE",
+        help=f"the picture{told}",
+    )
     add("--format", choices=canvas.FORMATS, help="default: as the name of --out ends")
     add("--overwrite", action="store_true", help="replace a file that is there")
     add(
@@ -151,9 +190,9 @@ def number(parser: argparse.ArgumentParser, flag: str, text: str) -> float:
     return value
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, door: Door | None = None) -> int:
     """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
-    args = parse(arguments)
+    args = parse(arguments, door)
     return guarded("figures", lambda: work(args))
 
 

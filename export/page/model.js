@@ -15,7 +15,7 @@ export class Model {
   static async load(folder, kind) {
     if (typeof WebAssembly !== 'object') throw new Told('This browser has no WebAssembly, which the model needs.');
     try {
-      runtime ??= loadLiteRt('./runtime/wasm/');
+      runtime ??= loadLiteRt(import.meta.resolve('@litertjs/core/wasm/'));
       await runtime;
     } catch (error) {
       runtime = undefined;

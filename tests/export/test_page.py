@@ -235,6 +235,39 @@ def test_what_goes_wrong_is_told_and_the_page_lives_on(page, digits, tmp_path):
     wait(page, lambda: status(page) == "")
 
 
+class Elsewhere(demo.Quiet):
+    """Files that pages of other places may fetch, as a CDN's."""
+
+    def end_headers(self):
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
+
+def test_the_runtime_from_elsewhere(chromium, folder, tmp_path):
+    place = tmp_path / "place"
+    for package, files in web.RUNTIME.items():
+        for inside, name in files.items():
+            (place / package / inside).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / "runtime" / name, place / package / inside)
+    shutil.copytree(folder / "model/digits", tmp_path / "page/model/digits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "Quiet", Elsewhere)
+        servers = [demo.bind(place, 0), demo.bind(tmp_path / "page", 0)]
+    there, here = (f"http://127.0.0.1:{server.server_port}" for server in servers)
+    web.check_runtime(there)
+    web.write_page(tmp_path / "page", ["digits"], there)
+    assert not (tmp_path / "page/runtime").exists()
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        chromium.get(here)
+        wait(chromium, lambda: status(chromium) == "" and drawn(chromium) is not None)
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+
+
 def test_a_browser_without_webassembly(chromium, address):
     source = {"source": "delete globalThis.WebAssembly"}
     added = chromium.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", source)
