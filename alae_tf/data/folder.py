@@ -26,7 +26,7 @@ DECODE_ALL = 2000
 ELONGATED = 4
 # The share of the images that may be lost on the way and replaced by others.
 MOST_LOST = 0.1
-OPTIONS = ("channels", "test")  # that may follow the directory
+OPTIONS = ("channels", "test", "labels")  # that may follow the directory
 
 
 class FolderSource(Source):
@@ -37,7 +37,8 @@ class FolderSource(Source):
     Pixels are read as `decode` says. Images are RGB even if every file is grey: what is asked for,
     not what happens to be there, decides the shape of the networks. `folder:DIR?channels=1` turns
     them all into grey. `folder:DIR?test=OTHER` holds out the images of another directory, with both
-    `folder:DIR?channels=1&test=OTHER`.
+    `folder:DIR?channels=1&test=OTHER`. With `folder:DIR?labels=folders` the folder of DIR that an
+    image is in is its class.
 
     Files that cannot be read are left out, and one line says which. In folders of more than
     `DECODE_ALL` files the opening reads only the headers; a file found damaged later is replaced
@@ -47,13 +48,14 @@ class FolderSource(Source):
     Attributes:
         files: str, paths relative to DIR, of the images in use.
         sizes: int64 [n, 2], their widths and heights as stored.
+        class_names: of the labels, where there are some.
         skipped: how many files were found unreadable so far, at opening and later.
 
     Raises:
         DataError: no directory, no image in it, or none that can be read.
     """
 
-    def __init__(self, uri: str, argument: str):
+    def __init__(self, uri: str, argument: str, classes: list[str] | None = None):
         path, options = split_query(uri, argument, OPTIONS)
         if options.get("channels", "3") not in ("1", "3"):
             raise DataError(f"--data={uri}: channels={options['channels']} should be 1 or 3.")
@@ -83,15 +85,40 @@ class FolderSource(Source):
             )
         if closed:
             report(f"{uri}: {len(closed):,} directories cannot be entered: {some(closed)}")
+        if options.get("labels", "folders") != "folders":
+            raise DataError(f"--data={uri}: labels={options['labels']} should be folders.")
+        if "labels" in options:
+            self.class_names, self.labels = self._classes(classes)
         if "test" in options:
-            other = f"{options['test']}?channels={self.channels}"
-            self.held_out = FolderSource(f"folder:{other}", other)
+            labelled = "&labels=folders" if "labels" in options else ""
+            other = f"{options['test']}?channels={self.channels}{labelled}"
+            self.held_out = FolderSource(f"folder:{other}", other, self.class_names)
             ours, theirs = self.root.resolve(), self.held_out.root.resolve()
             if ours in (theirs, *theirs.parents):
                 raise DataError(
                     f"--data={uri}: {theirs} is in {ours}, so that training would see the images "
                     "held out; move it beside."
                 )
+
+    def _classes(self, names: list[str] | None) -> tuple[list[str], np.ndarray]:
+        """The classes' names, sorted, and the class of each image.
+
+        Args:
+            names: those of the images that these are held out from; no others are right.
+        """
+        folders = [name.partition("/")[0] if "/" in name else "" for name in self.files]
+        names = names or sorted(set(folders))
+        for file, folder in zip(self.files, folders, strict=True):
+            if not folder:
+                why = f"{file} lies in no folder that names its class"
+            elif folder not in names:
+                why = f"{folder} is no class of the others, which are {', '.join(names[:8])}"
+            elif len(names) < 2:
+                why = f"{folder} is the only folder; there should be one for each class"
+            else:
+                continue
+            raise DataError(f"--data={self.uri}: labels=folders: {self.root}: {why}.")
+        return names, np.array([names.index(folder) for folder in folders], np.int64)
 
     def tell_sizes(self, resolution: int) -> None:
         short, long = self.sizes.min(axis=1), self.sizes.max(axis=1)

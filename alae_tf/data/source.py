@@ -29,12 +29,14 @@ class Source(abc.ABC):
         uri: what the user typed after --data=.
         channels: 1 (grey) or 3 (RGB), the same for every image.
         labels: int64 [len], or None if the images have no classes.
+        class_names: what the labels count, or None if they are numbers alone.
         held_out: a Source of images that training never sees, or None.
     """
 
     uri: str
     channels: int
     labels: np.ndarray | None = None
+    class_names: list[str] | None = None
     held_out: "Source | None" = None
 
     def tell_sizes(self, resolution: int) -> None:  # noqa: B027, most sources have nothing to tell
@@ -82,6 +84,7 @@ class Subset(Source):
     def __init__(self, source: Source, indices: np.ndarray):
         self.uri, self.channels = source.uri, source.channels
         self.labels = None if source.labels is None else source.labels[indices]
+        self.class_names = source.class_names
         self._source, self._indices = source, indices
 
     def tell_sizes(self, resolution: int) -> None:

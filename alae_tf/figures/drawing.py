@@ -239,7 +239,10 @@ def draw_embedding(figure: Figure) -> bytes:
     source = figure.source()
     source = source.held_out if source.held_out is not None else source
     if source.labels is None:
-        raise FigureError(f"{source.uri}: has no labels; embedding colours classes.")
+        raise FigureError(
+            f"{source.uri}: has no labels; embedding colours classes. A folder for each: "
+            "--images='folder:DIR?labels=folders'."
+        )
     count = min(figure.count, len(source))
     places = np.linspace(0, len(source), count, endpoint=False).astype(int)
     model = figure.model
@@ -250,7 +253,7 @@ def draw_embedding(figure: Figure) -> bytes:
         ]
     )
     labels = np.asarray(source.labels)[places]
-    names = [str(i) for i in range(int(labels.max()) + 1)]
+    names = source.class_names or [str(i) for i in range(int(labels.max()) + 1)]
     points = embedding.embed(w, figure.args.method, figure.args.seed)
     return embedding.embedding(points, labels, names, figure.args.format)
 

@@ -54,6 +54,30 @@ def test_images_of_another_directory_are_held_out(tmp_path):
         open_source(f"folder:{tmp_path}/a?test={tmp_path}/c")
 
 
+def test_folders_as_classes(tmp_path):
+    for name in ("train/cat/2/a.png", "train/cat/b.png", "train/dog/a.png", "test/dog/c.png"):
+        save(tmp_path / name, "red")
+    uri = f"folder:{tmp_path}/train?test={tmp_path}/test&labels=folders"
+    source = open_source(uri)
+    assert source.class_names == ["cat", "dog"]
+    assert source.labels.tolist() == [0, 0, 1]
+    assert source.held_out.labels.tolist() == [1]  # of the same names
+    save(tmp_path / "test/cow/a.png", "red")
+    with pytest.raises(DataError, match="cow is no class of the others, which are cat, dog"):
+        open_source(uri)
+    save(tmp_path / "train/a.png", "red")
+    for end, message in (
+        ("train?labels=folders", "a.png lies in no folder that names its class"),
+        ("train/dog?labels=folders", "a.png lies in no folder"),
+        ("train?labels=names", "labels=names should be folders"),
+    ):
+        with pytest.raises(DataError, match=message):
+            open_source(f"folder:{tmp_path}/{end}")
+    save(tmp_path / "one/cat/a.png", "red")
+    with pytest.raises(DataError, match="cat is the only folder"):
+        open_source(f"folder:{tmp_path}/one?labels=folders")
+
+
 def test_corrupt_files_are_left_out_in_one_line(tmp_path, capsys):
     save(tmp_path / "good.png", "blue")
     (tmp_path / "a.png").write_bytes(b"not an image")
