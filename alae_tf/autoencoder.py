@@ -380,7 +380,7 @@ def load_model(
     weights: str = "ema",
     level: int | None = None,
 ) -> Autoencoder:
-    """A trained run.
+    """A trained run, computing in float32.
 
     Args:
         run_dir: what `python -m alae_tf.train --run_dir=…` wrote.

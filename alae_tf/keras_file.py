@@ -41,7 +41,7 @@ class TrainedALAE(keras.Model):
         super().__init__(**kwargs)
         self.settings = Config.from_text(config)
         self.level, self.blend, self.images_seen = level, blend, images_seen
-        self.alae = build_alae(self.settings)
+        self.alae = build_alae(self.settings.replace(precision="float32"))
         self.built = True
 
     @classmethod

@@ -50,7 +50,8 @@ def load(
         config = Config.load(untrained).replace(precision="float32")
         alae, state = build_alae(config), {"level": config.levels - 1, "blend": 1.0}
     elif run_dir:
-        config, alae, state = load_networks(run_dir, precision="float32")
+        config, alae, state = load_networks(run_dir)
+        config = config.replace(precision="float32")
     else:
         raise ExportError("give --run_dir or --untrained.")
     reached = state["level"]

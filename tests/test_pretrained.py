@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import alae_tf
-from alae_tf import shipped
+from alae_tf import keras_file, shipped
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.errors import AlaeError, CheckpointError
 from alae_tf.evaluation.registry import Result
@@ -94,3 +94,20 @@ def test_weights_of_training_are_not_in_it(model, tmp_path):
     save_pretrained(model, tmp_path / "a", "")
     with pytest.raises(CheckpointError, match="holds no raw weights"):
         alae_tf.load_model(tmp_path / "a", weights="raw")
+
+
+def test_a_run_of_half_precision_computes_in_float32(small, model, tmp_path):
+    half = small.replace(precision="bfloat16")
+    other = Autoencoder(half, build_alae(half), level=1, blend=0.75)
+    for ours, theirs in zip(other.alae.variables, model.alae.variables, strict=True):
+        ours.assign(theirs)
+    w = model.sample_w(3)
+    assert np.abs(other.decode(w, floats=True) - model.decode(w, floats=True)).max() > 1e-3
+    save_pretrained(other, tmp_path / "half")
+    keras_file.save(other, tmp_path / "half.keras")
+    for path in (tmp_path / "half", tmp_path / "half.keras"):
+        again = alae_tf.from_pretrained(path)
+        assert again.config.precision == "bfloat16"  # what it would be trained on in
+        np.testing.assert_allclose(
+            again.decode(w, floats=True), model.decode(w, floats=True), atol=1e-5
+        )

@@ -118,8 +118,10 @@ def forward_model(file: Mapping[str, np.ndarray], meta: Mapping, run_dir) -> ALA
         alae = build_alae(config)
         load_weights(alae, subset(file, "weights/"))
         return alae
-    own, alae, _ = load_networks(run_dir, precision="float32")
-    wrong = differences(own, config, f"--run_dir={run_dir}", "this file")
+    own, alae, _ = load_networks(run_dir)
+    wrong = differences(
+        own.replace(precision="float32"), config, f"--run_dir={run_dir}", "this file"
+    )
     if wrong:
         raise OfficialError("numbers of other networks:\n  " + "\n  ".join(wrong))
     return alae

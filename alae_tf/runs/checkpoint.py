@@ -235,15 +235,16 @@ def take_over(
 
 def load_networks(
     run_dir: str | Path,
-    precision: str | None = None,
     checkpoint: int | None = None,
     weights: str = "ema",
 ) -> tuple[Config, ALAE, dict[str, typing.Any]]:
-    """The networks of a run.
+    """The networks of a run, computing in float32 whatever it was trained in.
+
+    In bfloat16 rounding moves single pixels by several grey levels, and images whose codes are
+    near by more than the codes do.
 
     Args:
         run_dir: the run's directory.
-        precision: to compute in; default: the run's.
         checkpoint: images seen at the checkpoint to take; default: the newest one that is whole.
         weights: "ema", or "raw": as the last step left them.
 
@@ -260,7 +261,6 @@ def load_networks(
     path = run_dir / CONFIG
     try:
         config = Config.load(path)
-        config = config.replace(precision=precision or config.precision)
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
     found = read_newest(run_dir) if checkpoint is None else read_one(run_dir, checkpoint)
@@ -271,7 +271,7 @@ def load_networks(
         raise CheckpointError(
             f"{file}: is of level {state['level']}, and {path} has {config.levels} levels."
         )
-    alae, prefix = build_alae(config), WEIGHTS[weights]
+    alae, prefix = build_alae(config.replace(precision="float32")), WEIGHTS[weights]
     chosen = {name: value for name, value in entries.items() if name.startswith(f"{prefix}/")}
     if not chosen:
         raise CheckpointError(f"{file}: holds no {weights} weights.")
