@@ -17,6 +17,7 @@ import io
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from alae_tf.errors import AlaeError, guarded, printable, program
+from alae_tf.errors import AlaeError, guarded, is_utf8, printable, program
 from alae_tf.files import check_directory, write_atomic
 from alae_tf.images import files as image_files
 from alae_tf.images.alignment import CROPS, Crop
@@ -35,6 +36,7 @@ from alae_tf.images.warp import crop, paste_back
 CSV = "align.csv"
 MEASURES = ("yaw", "pitch", "roll", "mouth", "smile")
 COLUMNS = ("file", *MEASURES, "photo", "square", "points")
+EVERY = 10.0  # seconds after which the table is written again
 SIZES = tuple(2**k for k in range(2, 11))
 
 
@@ -108,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def cut_out(args: argparse.Namespace) -> int:
     """Photos to crops and their table."""
-    photos = image_files.find(args.photos)
+    photos = list({photo.resolve(): photo for photo in image_files.find(args.photos)}.values())
     model_folder()  # installed?
     held = check_directory("--out", args.out, "an alignment", CSV)
     if held and not args.overwrite:
@@ -119,16 +121,22 @@ def cut_out(args: argparse.Namespace) -> int:
     cuts: list[Cut] = []
     bare: list[Path] = []
     table = args.out / CSV
+    if held:
+        _remove_crops(table)
     write_atomic(table, _table(cuts, args.out))  # marks the directory as one of crops
+    written, taken = time.monotonic(), {f"{name}.png" for name in names.values()}
     try:
         for photo, found in _find_all(photos):
+            if time.monotonic() - written > EVERY:
+                write_atomic(table, _table(cuts, args.out))
+                written = time.monotonic()
             if isinstance(found, str):
                 print(printable(f"align: passed over: {found}"), file=sys.stderr)
             elif not found[1]:
                 bare.append(photo)
             else:
                 pixels, faces = found
-                cuts += _cut(pixels, photo, faces[: args.most], names[photo], args)
+                cuts += _cut(pixels, photo, faces[: args.most], names[photo], taken, args)
     finally:
         cuts.sort(key=lambda cut: cut.file)
         write_atomic(table, _table(cuts, args.out))
@@ -149,6 +157,8 @@ def _find_all(
     local = threading.local()
 
     def find(photo: Path) -> tuple[np.ndarray, list[Face]] | str:
+        if not is_utf8(str(photo)):
+            return f"{photo}: its name is not UTF-8, as the table must be; rename it."
         if not hasattr(local, "finder"):
             local.finder = FaceFinder()
         try:
@@ -168,12 +178,20 @@ def _find_all(
 
 
 def _cut(
-    pixels: np.ndarray, photo: Path, faces: list[Face], name: str, args: argparse.Namespace
+    pixels: np.ndarray,
+    photo: Path,
+    faces: list[Face],
+    name: str,
+    taken: set[str],
+    args: argparse.Namespace,
 ) -> Iterator[Cut]:
-    """Writes the crops of one photo."""
+    """Writes the crops of one photo; `taken` are names of other photos' crops, of any face."""
     place: Crop = CROPS[args.crop]
     for number, face in enumerate(faces, start=1):
         file = f"{name}.png" if number == 1 else f"{name}-{number}.png"
+        while number > 1 and file in taken:
+            file = f"{file.removesuffix('.png')}-{number}.png"
+        taken.add(file)
         quad = place.quad(face.points)
         path = args.out / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,6 +229,14 @@ def _table(cuts: list[Cut], folder: Path) -> bytes:
     return text.getvalue().encode()
 
 
+def _remove_crops(table: Path) -> None:
+    """Removes the crops of an earlier run, which would be taken for this one's."""
+    for cut in read_table(table, "--out"):
+        path = Path(cut.file)
+        if not path.is_absolute() and ".." not in path.parts and path.suffix == ".png":
+            (table.parent / path).unlink(missing_ok=True)
+
+
 def put_back(args: argparse.Namespace) -> int:
     """Edited crops into their photos."""
     edited = Path(args.paste_back)
@@ -241,8 +267,12 @@ def put_back(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_table(path: Path) -> list[Cut]:
+def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
     """The crops that an `align.csv` tells of.
+
+    Args:
+        path: the file.
+        flag: that named it, for the message.
 
     Raises:
         AlignError: it is no such file.
@@ -261,9 +291,9 @@ def read_table(path: Path) -> list[Cut]:
             for row in rows
         ]
     except OSError as error:
-        raise AlignError(f"--csv={path}: {error.strerror}.") from None
+        raise AlignError(f"{flag}={path}: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise AlignError(f"--csv={path}: no table of alae_tf.align ({error}).") from None
+        raise AlignError(f"{flag}={path}: no table of alae_tf.align ({error}).") from None
 
 
 def _to_text(points: np.ndarray) -> str:

@@ -215,16 +215,17 @@ def labelled(
     given = args.given.split(",") if args.given else []
     found = []
     for name, each in raw.items():
-        others = [raw[other].vector for other in given if other != name]
-        vector, source = each.vector, each.source
+        others = [] if name in given else [raw[other].vector for other in given]
+        vector, source, measure = each.vector, each.source, each.measure
         if others:
             try:
                 vector = orthogonal(vector, others)
             except LatentError as error:
                 raise LatentError(f"--given={args.given}: {name}: {error}.") from None
-            source += f", given {', '.join(other for other in given if other != name)}"
+            source += f", given {', '.join(given)}"
+            measure = {f"{what}, before that": value for what, value in measure.items()}
         span = finding.span(w, vector)
-        found.append(Direction(name, vector, source, each.measure, span, model.fingerprint))
+        found.append(Direction(name, vector, source, measure, span, model.fingerprint))
     return found
 
 

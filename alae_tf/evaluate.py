@@ -142,6 +142,7 @@ def work(args: argparse.Namespace) -> int:
     if args.split is None and split == "train":
         print(f"evaluate: {uri} holds no images out; all of it is compared with.", file=sys.stderr)
     protocol = Protocol(split, args.images, args.noise, args.psi, args.seed, args.crop)
+    networks = registry.open_networks(names, source, protocol, config.resolution, networks)
     measured = []
 
     def tell(result: registry.Result) -> None:

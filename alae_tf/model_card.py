@@ -74,8 +74,16 @@ class Card:
 
 
 def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:
-    """A table of the newest values of this very checkpoint; beside them the baseline's."""
-    ours = {r.metric: r for r in results if r.model["images_seen"] == model.images_seen}
+    """A table of the newest values, on held-out images, of this checkpoint's EMA weights; beside
+    them the baseline's."""
+    ours = {
+        r.metric: r
+        for r in results
+        if r.model["images_seen"] == model.images_seen
+        and r.model.get("weights", "ema") == "ema"
+        and not r.model.get("baseline")
+        and r.protocol.get("split", "test") == "test"
+    }
     theirs = {r.metric: r for r in results if r.model.get("baseline")}
     if not ours:
         return ["None measured: `python -m alae_tf.evaluate` writes `results.jsonl`."]

@@ -10,7 +10,6 @@ import sys
 
 from alae_tf.figures.__main__ import Door, main
 
-CROP = "lfw"
 DOOR = Door(
     module="alae_tf.reconstruct",
     kind="reconstruct",
@@ -19,6 +18,7 @@ DOOR = Door(
     about="Photos over their reconstructions by a shipped model or a run. Files and folders may "
     "come first, as `alae reconstruct photo.jpg`; for the shipped model of faces the largest "
     "face of each is taken.",
+    align="lfw",
 )
 
 
@@ -26,10 +26,7 @@ def arguments(given: list[str]) -> list[str]:
     """Those of `alae_tf.figures`: files that come first are --images."""
     count = next((i for i, text in enumerate(given) if text.startswith("-")), len(given))
     files, flags = given[:count], given[count:]
-    named = any(text.startswith(("--run_dir", "--align")) for text in flags)
-    images = ["--images", *files] if files else []
-    align = [f"--align={CROP}"] if files and not named else []
-    return [*align, *flags, *images]
+    return [*flags, *(["--images", *files] if files else [])]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from alae_tf.errors import guarded, program
 from alae_tf.images.picture import lay_out, png
 
 from . import ExportError, ExportFailed
-from .encode import Images, is_colour, read_codes, read_colour, write
+from .encode import Images, is_colour, read_codes, read_colour, write, write_codes
 from .servers import MOST_LATENT, PATIENCE, Grpc, Rest, ServerError
 
 
@@ -48,7 +48,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, help_, out in (
-        ("encode", "images → w", "W.npy"),
+        ("encode", "images → w", "W.npy|W.json"),
         ("reconstruct", "images → their reconstructions", "PICTURE.png"),
     ):
         command = commands.add_parser(name, help=help_)
@@ -70,9 +70,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         scheme = address = ""
     if scheme not in ("http", "https", "grpc") or not address:
         parser.error(f"--url={args.url}: must be http[s]://host:port or grpc://host:port.")
-    ending = ".npy" if args.command == "encode" else ".png"
-    if args.out.suffix != ending:
-        parser.error(f"--out={args.out}: must end in {ending}.")
+    endings = (".npy", ".json") if args.command == "encode" else (".png",)
+    if args.out.suffix not in endings:
+        parser.error(f"--out={args.out}: must end in {' or '.join(endings)}.")
     if not args.out.resolve().parent.is_dir():
         parser.error(f"--out={args.out}: its directory does not exist.")
     limits = {
@@ -198,8 +198,8 @@ def run(args: argparse.Namespace) -> None:
     server = protocol(args.url, args.model, args.timeout, args.patience)
     client = Client(server, args.batch)
     if args.command == "encode":
-        w = client.encode(Images(args.images))
-        write(args.out, lambda file: np.save(file, w))
+        images = Images(args.images)
+        write_codes(args.out, images, client.encode(images))
         return
     if args.command == "generate":
         shape = args.count, args.latent_size or server.latent_size()

@@ -62,6 +62,9 @@ def work(args: argparse.Namespace) -> int:
     web.check_runtime(args.web_runtime)
     server = None if args.build else bind(args.out, args.port)
     import_tensorflow()
+    from .exporter import check_packages
+
+    check_packages(["web"])
     args.out.resolve().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.out.resolve().parent) as scratch:
         for run, name in zip(runs, names, strict=True):

@@ -249,6 +249,23 @@ def write(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
         raise ExportFailed(f"--out={path}: {error.strerror}.") from None
 
 
+def write_codes(path: Path, images: Images, w: np.ndarray) -> None:
+    """Writes w as .npy, or as .json by file.
+
+    Raises:
+        ExportFailed: the disk says no.
+    """
+    if path.suffix == ".npy":
+        write(path, lambda file: np.save(file, w))
+    else:
+        write(path, f"{by_file(images, w)}\n".encode())
+
+
+def by_file(images: Images, w: np.ndarray) -> str:
+    """JSON that tells which row is of which file."""
+    return json.dumps(dict(zip(map(str, images.files), w.tolist(), strict=True)))
+
+
 def run(args: argparse.Namespace) -> None:
     """Encodes or decodes."""
     if args.decode:
@@ -257,14 +274,10 @@ def run(args: argparse.Namespace) -> None:
         return
     images = Images(args.images)
     w = encode(load(args.model, args.threads, 4, 2, "encoder*.tflite"), images)
-    if args.out and args.out.suffix == ".npy":
-        write(args.out, lambda file: np.save(file, w))
-        return
-    text = json.dumps(dict(zip(map(str, images.files), w.tolist(), strict=True)))
     if args.out:
-        write(args.out, f"{text}\n".encode())
+        write_codes(args.out, images, w)
     else:
-        print(text, flush=True)
+        print(by_file(images, w), flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

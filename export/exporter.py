@@ -8,7 +8,7 @@ import functools
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,17 @@ PACKAGES = {
 }
 
 
+def check_packages(formats: Sequence[str]) -> None:
+    """Raises an ExportError if what writes these formats is not installed."""
+    needed = [name for format_ in formats for name in PACKAGES[format_]]
+    missing = [name for name in needed if not publish.installed(name)]
+    if missing:
+        raise ExportError(
+            f"{', '.join(missing)} not installed: the extra `export` brings them "
+            "(in a clone: pip install -e '.[export]')."
+        )
+
+
 def export(args: argparse.Namespace) -> int:
     """Loads, writes, checks and publishes.
 
@@ -50,13 +61,7 @@ def export(args: argparse.Namespace) -> int:
         AlaeError: a wrong flag.
         ExportFailed: no file holds, or the disk failed; nothing is published.
     """
-    needed = [name for format_ in args.formats for name in PACKAGES[format_]]
-    missing = [name for name in needed if not publish.installed(name)]
-    if missing:
-        raise ExportError(
-            f"{', '.join(missing)} not installed: the extra `export` brings them "
-            "(in a clone: pip install -e '.[export]')."
-        )
+    check_packages(args.formats)
     model, weights = load(args.run_dir, args.untrained, args.level)
     if "web" in args.formats:
         from . import web

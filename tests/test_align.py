@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import os
 
 import numpy as np
 import pytest
@@ -62,6 +63,29 @@ def test_what_is_passed_over_is_told(photos, tmp_path, capsys):
     assert "2 faces in 2 of 4 photos" in out and "1 without a face" in out
     assert f"{photos}/a.png: no face found" in error
     assert "broken.png: cannot be read as an image" in error
+
+
+def test_no_crop_is_written_over_another(photos, tmp_path, capsys):
+    """Second faces of a photo, and photos named like them; a photo that is named twice."""
+    (tmp_path / "in").mkdir()
+    for name, of in (("a.jpg", "team/a.jpg"), ("a-2.jpg", "a.jpg"), ("a-2-2.jpg", "a.jpg")):
+        (tmp_path / "in" / name).write_bytes((photos / of).read_bytes())
+    odd = os.fsencode(tmp_path / "in") + b"/\xff.jpg"
+    with open(odd, "wb") as file:
+        file.write((photos / "a.jpg").read_bytes())
+    out = tmp_path / "out"
+    given = [f"{tmp_path}/in", f"{tmp_path}/in/a.jpg", f"--out={out}", "--size=16"]
+    assert align.main(given) == 0
+    assert "ff.jpg: its name is not UTF-8" in capsys.readouterr().err
+    cuts = align.read_table(out / "align.csv")
+    names = sorted(cut.file for cut in cuts)
+    assert names == sorted(path.name for path in out.glob("*.png"))
+    assert len(set(names)) == 4 and {cut.photo.name for cut in cuts if cut.file == "a-2.png"} == {
+        "a-2.jpg"
+    }
+    # Another run there, of one photo: nothing of this one stays.
+    assert align.main([f"{tmp_path}/in/a-2.jpg", f"--out={out}", "--size=16", "--overwrite"]) == 0
+    assert [path.name for path in out.glob("*.png")] == ["a-2.png"]
 
 
 def test_no_face_at_all(photos, tmp_path, capsys):

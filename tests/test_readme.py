@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.data import astronaut
 
 from alae_tf.config import Config
 from tests.paths import GOLDENS, ROOT
@@ -68,6 +69,7 @@ def folder(tmp_path_factory):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     for i, photo in enumerate(pixels):
         Image.fromarray(photo).save(folder / "photos" / f"{i}.png")
+    Image.fromarray(astronaut()).save(folder / "photos" / "face.png")
     Image.fromarray(pixels[0, :28, :28, 0]).save(folder / "digit.png")
     theirs = folder / "training_artifacts" / "ffhq"
     theirs.mkdir(parents=True)
@@ -88,7 +90,7 @@ def run(folder, command):
             words += flags
     if "import" in words:  # the file is small, as its config must be
         words.remove("--config=configs/ffhq1024.cfg")
-    words = [sys.executable, *words[1:]]
+    words = [sys.executable, *(["-m", "alae_tf"] if words[0] == "alae" else []), *words[1:]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,6 +8,7 @@ import typing
 from pathlib import Path
 
 from alae_tf.data.source import (
+    FOLDER_OPTIONS,
     DataError,
     Source,
     Subset,
@@ -68,11 +69,17 @@ def check(uri: str) -> None:
         open_source(uri)  # which refuses it
         return
     if scheme == "folder":
-        argument, _ = split_query(uri, argument, ("channels", "test"))
+        argument, _ = split_query(uri, argument, FOLDER_OPTIONS)
     path = local_path(uri, argument)
     if scheme == "tfrecord" and not path.is_dir():  # the last part may be a prefix
         path = path.parent
     existing_directory(uri, str(path), "It should be one that holds the images.")
+
+
+def is_uri(text: str) -> bool:
+    """Whether a text names a set of images, not a file."""
+    scheme = text.partition(":")[0]
+    return ":" in text and scheme in SCHEMES and not Path(text).exists()
 
 
 def open_source(uri: str) -> Source:

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.data.source import (
+    FOLDER_OPTIONS,
     NAMES_SHOWN,
     DataError,
     Source,
@@ -26,7 +27,6 @@ DECODE_ALL = 2000
 ELONGATED = 4
 # The share of the images that may be lost on the way and replaced by others.
 MOST_LOST = 0.1
-OPTIONS = ("channels", "test", "labels")  # that may follow the directory
 
 
 class FolderSource(Source):
@@ -56,7 +56,7 @@ class FolderSource(Source):
     """
 
     def __init__(self, uri: str, argument: str, classes: list[str] | None = None):
-        path, options = split_query(uri, argument, OPTIONS)
+        path, options = split_query(uri, argument, FOLDER_OPTIONS)
         if options.get("channels", "3") not in ("1", "3"):
             raise DataError(f"--data={uri}: channels={options['channels']} should be 1 or 3.")
         self.uri = uri
@@ -88,23 +88,27 @@ class FolderSource(Source):
         if options.get("labels", "folders") != "folders":
             raise DataError(f"--data={uri}: labels={options['labels']} should be folders.")
         if "labels" in options:
-            self.class_names, self.labels = self._classes(classes)
+            self.class_names, self.labels = self.classes(classes)
         if "test" in options:
             labelled = "&labels=folders" if "labels" in options else ""
             other = f"{options['test']}?channels={self.channels}{labelled}"
             self.held_out = FolderSource(f"folder:{other}", other, self.class_names)
             ours, theirs = self.root.resolve(), self.held_out.root.resolve()
-            if ours in (theirs, *theirs.parents):
+            if ours in (theirs, *theirs.parents) or theirs in ours.parents:
+                inner, outer = sorted((ours, theirs), key=lambda path: -len(path.parts))
                 raise DataError(
-                    f"--data={uri}: {theirs} is in {ours}, so that training would see the images "
-                    "held out; move it beside."
+                    f"--data={uri}: {inner} is in {outer}, so that training would see images that "
+                    "are held out; put them side by side."
                 )
 
-    def _classes(self, names: list[str] | None) -> tuple[list[str], np.ndarray]:
-        """The classes' names, sorted, and the class of each image.
+    def classes(self, names: list[str] | None = None) -> tuple[list[str], np.ndarray]:
+        """The names of the folders that the images are in, sorted, and each image's, int64 [n].
 
         Args:
             names: those of the images that these are held out from; no others are right.
+
+        Raises:
+            DataError: an image is in no folder, or in one of another name, or all are in one.
         """
         folders = [name.partition("/")[0] if "/" in name else "" for name in self.files]
         names = names or sorted(set(folders))

@@ -12,6 +12,7 @@ from alae_tf.errors import AlaeError, printable
 from alae_tf.images.fit import fit
 
 NAMES_SHOWN = 5
+FOLDER_OPTIONS = ("channels", "test", "labels")  # that may follow the directory of folder:DIR
 
 
 class DataError(AlaeError):

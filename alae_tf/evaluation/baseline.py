@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from alae_tf.data import Source
 
+MOST_BYTES = 2**32  # of pixels, floats, and the floats that PCA makes of them
 MOST_IMAGES = 10_000  # that the components are fitted to; they are held in memory
 
 
@@ -27,13 +29,13 @@ class PrincipalComponents:
     def __init__(self, source: Source, resolution: int, latent_size: int):
         self.resolution, self.level, self.blend, self.images_seen = resolution, None, 1.0, None
         self._shape = (resolution, resolution, source.channels)
-        count = min(len(source), MOST_IMAGES)
+        count = min(len(source), MOST_IMAGES, MOST_BYTES // (9 * math.prod(self._shape)))
         indices = np.linspace(0, len(source), count, endpoint=False).astype(int)
         pixels = np.stack([source.fitted(int(i), resolution).reshape(-1) for i in indices])
         size = min(latent_size, *pixels.shape)
         self._pca = PCA(size, svd_solver="randomized", random_state=0)
         self._pca.fit(pixels.astype(np.float32) / 127.5 - 1.0)
-        self.config = types.SimpleNamespace(latent_size=size)
+        self.config = types.SimpleNamespace(latent_size=size, resolution=resolution)
 
     def __repr__(self) -> str:
         return f"<PrincipalComponents: {self.config.latent_size}, images {list(self._shape)}>"

@@ -6,6 +6,7 @@ import hashlib
 import io
 import sys
 import typing
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -27,16 +28,16 @@ class Classifier:
     Attributes:
         name: "digits"; sha256: of its weights.
         size: length of a feature vector, the last hidden layer.
-        accuracy: share of held-out images that it reads right.
+        accuracy: share of held-out images that it reads right; None before it is measured.
     """
 
     name, size = "digits", FEATURES
 
-    def __init__(self, arrays: list[np.ndarray], resolution: int, channels: int, accuracy: float):
+    def __init__(self, arrays: list[np.ndarray], resolution: int, channels: int):
         self._resolution = resolution
         self._whole, self._hidden = build(resolution, channels, len(arrays[-1]))
         self._whole.set_weights(arrays)
-        self.accuracy = accuracy
+        self.accuracy: float | None = None
         self.sha256 = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -49,6 +50,16 @@ class Classifier:
     def classify(self, images: np.ndarray) -> np.ndarray:
         """uint8 [N, H, W, C] → classes, int64 [N]."""
         return self._whole(self._prepare(images), training=False).numpy().argmax(axis=1)
+
+    def save(self, path: Path) -> None:
+        """Keeps the weights for the next time, where that is possible."""
+        buffer = io.BytesIO()
+        np.savez(buffer, *self._whole.get_weights())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, buffer.getvalue())
+        except OSError:
+            pass  # the cache saves time, no more
 
     def _prepare(self, images: np.ndarray) -> np.ndarray:
         scale = self._resolution // images.shape[1]
@@ -70,23 +81,15 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
     path = weights.cache() / f"digits-{digest}.npz"
     try:
         kept = read_npz(path)
-        arrays = [kept[f"arr_{i}"] for i in range(len(kept) - 1)]
-        return Classifier(arrays, resolution, train.channels, float(kept["accuracy"]))
-    except Exception:
-        pass  # not there, or damaged: then zipfile raises nearly anything
-    print(f"evaluate: trains a classifier of {train.uri} once, into {path}", file=sys.stderr)
-    arrays = fit(images, train.labels)
-    found = Classifier(arrays, resolution, train.channels, 0.0)
+        arrays = [kept[f"arr_{i}"] for i in range(sum(name[:4] == "arr_" for name in kept))]
+        found = Classifier(arrays, resolution, train.channels)
+    except Exception:  # not there, or damaged: then zipfile raises nearly anything
+        print(f"evaluate: trains a classifier of {train.uri} once, into {path}", file=sys.stderr)
+        found = Classifier(fit(images, train.labels), resolution, train.channels)
+        found.save(path)
     held_out = data.all_images(test, resolution)
     read = [found.classify(held_out[i : i + 1000]) for i in range(0, len(held_out), 1000)]
     found.accuracy = float((np.concatenate(read) == test.labels).mean())
-    try:
-        buffer = io.BytesIO()
-        np.savez(buffer, *arrays, accuracy=found.accuracy)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, buffer.getvalue())
-    except OSError:
-        pass  # the cache saves time, no more
     return found
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from alae_tf.evaluation.samples import PART, Samples
+from alae_tf.latents.codes import slerp
 
 EPSILON = 1e-4
 KEPT = (1, 99)  # percentiles; distances beyond them are left out
@@ -33,7 +34,7 @@ def path_length(samples: Samples, space: str, where: str) -> float:
         stop = min(start + PART, count)
         a, b, at = z[start:stop], z[count + start : count + stop], t[start:stop, None]
         if space == "z":
-            pair = [model.map(slerp(a, b, at + step)) for step in (0.0, EPSILON)]
+            pair = [model.map(arcs(a, b, at[:, 0] + step)) for step in (0.0, EPSILON)]
         else:
             a, b = model.map(a), model.map(b)
             pair = [(a + (b - a) * (at + step)).astype(np.float32) for step in (0.0, EPSILON)]
@@ -49,18 +50,13 @@ def path_length(samples: Samples, space: str, where: str) -> float:
     return float(values[(values >= low) & (values <= high)].mean())
 
 
-def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """From a to b along the sphere, both normalised: [N, d], [N, d], [N, 1] → [N, d].
+def arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Each pair of z [N, d], brought to the length √d that z has on average, at its own t [N].
 
-    F normalises its z, so that the length does not matter.
+    F normalises z; other maps must get vectors of its length.
     """
-    a, b = (x.astype(np.float64) for x in (a, b))
-    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
-    along = (a * b).sum(axis=1, keepdims=True)
-    across = b - along * a
-    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-12)
-    angle = t * np.arccos(np.clip(along, -1.0, 1.0))
-    return (a * np.cos(angle) + across * np.sin(angle)).astype(np.float32)
+    a, b = (x * (x.shape[1] ** 0.5 / np.linalg.norm(x, axis=1, keepdims=True)) for x in (a, b))
+    return np.stack([slerp(*each) for each in zip(a, b, t, strict=True)])
 
 
 def middle(images: np.ndarray) -> np.ndarray:

@@ -198,7 +198,7 @@ def open_networks(
     Args:
         names: of metrics.
         source, protocol: as of `Samples`.
-        resolution: of the images.
+        resolution: of the model's top level; smaller images are enlarged.
         given: networks that there are already.
 
     Returns:
@@ -250,7 +250,7 @@ def evaluate(
     from alae_tf.evaluation.samples import Protocol, Samples
 
     names, protocol = check_names(names), protocol or Protocol()
-    networks = open_networks(names, source, protocol, model.resolution, networks)
+    networks = open_networks(names, source, protocol, model.config.resolution, networks)
     samples = Samples(model, source, protocol, networks, progress)
     results = []
     for name in names:

@@ -9,23 +9,27 @@ from sklearn.svm import LinearSVC
 
 from alae_tf import data
 from alae_tf.autoencoder import Autoencoder
-from alae_tf.data import Source
+from alae_tf.data import Source, Subset
 from alae_tf.evaluation.samples import Samples
 
 MOST_NEIGHBOURS = 100_000  # images that are compared with; they are held in memory
+MOST_BYTES = 2**32  # of images, as pixels and as floats, of one part
 SVM_C = 0.02  # of the authors
 
 
 def representation(samples: Samples) -> dict[str, float]:
     """Accuracies in [0, 1] of 1-NN and of a linear SVM, trained on all training images' features
-    and tested on all held-out ones.
+    and tested on all held-out ones; of sets that are too large for memory on as many of each as
+    fit, evenly spread, which the counts tell.
 
     Features: *short*, E(x) = w; *long*, E's second hidden layer (MLP-ALAE) or the styles that E
     takes out of every layer (StyleALAE); and for comparison raw pixels in [−1, 1] and their
     principal components, as many as w has numbers.
     """
     model, train, test = samples.model, samples.train, samples.test
-    assert test is not None and train.labels is not None and test.labels is not None
+    assert test is not None  # the registry has looked
+    train, test = (within_memory(source, model.resolution) for source in (train, test))
+    assert train.labels is not None and test.labels is not None
     samples.counts.update(train=len(train), test=len(test))
     images = [data.all_images(source, model.resolution) for source in (train, test)]
     pixels = [x.reshape(len(x), -1).astype(np.float32) / 127.5 - 1.0 for x in images]
@@ -43,6 +47,14 @@ def representation(samples: Samples) -> dict[str, float]:
         for kind, accuracy in (("1nn", nearest_neighbour_accuracy), ("svm", svm_accuracy)):
             values[f"{kind}_{name}"] = accuracy(known, train.labels, unknown, test.labels)
     return values
+
+
+def within_memory(source: Source, resolution: int) -> Source:
+    """The images, or as many of them, evenly spread, as may be held with their floats."""
+    most = MOST_BYTES // (5 * resolution**2 * source.channels)
+    if len(source) <= most:
+        return source
+    return Subset(source, np.linspace(0, len(source), most, endpoint=False).astype(int))
 
 
 def nearest_neighbour_accuracy(

@@ -17,6 +17,7 @@ COUNTS = {
     "embedding": 2000,
     "project": 8,
 }
+METHODS = ("tsne", "pca")  # of an embedding
 SECONDS = {"interpolate": 0.06, "traverse": 0.06, "training": 0.4}
 
 

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from alae_tf.errors import guarded, program
-from alae_tf.figures import COUNTS, FigureError
+from alae_tf import data
+from alae_tf.errors import CheckpointError, guarded, program
+from alae_tf.figures import COUNTS, METHODS, FigureError
 from alae_tf.files import check_output, write_atomic
 from alae_tf.images import canvas
 from alae_tf.images.alignment import CROPS
@@ -30,6 +31,7 @@ KINDS = {
     "embedding": "w of labelled images in two dimensions, coloured by class",
     "project": "reconstructions before and after descent on LPIPS and pixels, and its curve",
 }
+FROM_FILES = ("reconstruct", "interpolate", "mix", "traverse", "project")
 MOVING = ("interpolate", "traverse", "training")
 MOST = 10_000
 
@@ -42,6 +44,7 @@ class Door(NamedTuple):
         kind: of the figure.
         run_dir, out: without which the command goes.
         about: what --help says of it.
+        align: the crop of photos that the model of run_dir takes; None: none.
     """
 
     module: str
@@ -49,6 +52,7 @@ class Door(NamedTuple):
     run_dir: str
     out: str
     about: str
+    align: str | None = None
 
 
 def parse(arguments: list[str] | None = None, door: Door | None = None) -> argparse.Namespace:
@@ -94,7 +98,7 @@ def parse(arguments: list[str] | None = None, door: Door | None = None) -> argpa
             add("--names", metavar="NAME,…", help="which of them. Default: the first four")
             add("--strength", type=float, default=1.0, help="1: over the span of the data")
         if kind == "embedding":
-            add("--method", choices=("tsne", "pca"), default="tsne", help="default: %(default)s")
+            add("--method", choices=METHODS, default="tsne", help="default: %(default)s")
         if kind == "nearest":
             add("--among", type=int, default=0, metavar="N", help="training images looked at")
         if kind == "project":
@@ -104,8 +108,20 @@ def parse(arguments: list[str] | None = None, door: Door | None = None) -> argpa
             add("--pull", type=float, default=0.02, help="weight of the way from E(x)")
             add("--move_noise", action="store_true", help="the noise maps move too")
     args = parser.parse_args(arguments)
+    if door is not None and door.align and of_door(args, door):
+        args.align = door.align
     check(args, parser)
     return args
+
+
+def of_door(args: argparse.Namespace, door: Door) -> bool:
+    """Whether files, not told how they are aligned, go through the door's own model."""
+    if args.align or not args.images or data.is_uri(args.images[0]):
+        return False
+    try:
+        return existing_run(args.run_dir) == existing_run(door.run_dir)
+    except CheckpointError:
+        return False  # which is told later
 
 
 def add_common(command: argparse.ArgumentParser, kind: str, door: Door | None) -> None:
@@ -128,17 +144,21 @@ def add_common(command: argparse.ArgumentParser, kind: str, door: Door | None) -
     )
     add("--format", choices=canvas.FORMATS, help="default: as the name of --out ends")
     add("--overwrite", action="store_true", help="replace a file that is there")
-    add(
-        "--images",
-        nargs="+",
-        metavar="FILE|URI",
-        help="image files, folders, or one URI as of --data. Default: held-out images of the run",
-    )
-    add(
-        "--align",
-        choices=sorted(CROPS),
-        help="--images are photos: take the largest face of each, cut out so. models/faces64: lfw",
-    )
+    if kind in FROM_FILES:
+        add(
+            "--images",
+            nargs="+",
+            metavar="FILE|URI",
+            help="image files, folders, or one URI as of --data. Default: the run's, held out",
+        )
+        add(
+            "--align",
+            choices=sorted(CROPS),
+            help="--images are photos: take the largest face of each, cut out so. "
+            "models/faces64: lfw",
+        )
+    elif kind != "generate":
+        add("--images", nargs=1, metavar="URI", help="as of --data. Default: the run's")
     default = COUNTS[kind]
     add("--count", type=int, metavar="N", help=f"images. Default: {default}, or all files given")
     add("--seed", type=int, default=0, help="of what is random. Default: 0")
@@ -168,15 +188,22 @@ def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         if args.kind != "generate" and len(args.psi) > 1:
             parser.error(f"--psi={','.join(map(str, args.psi))}: {args.kind} takes one.")
     if "steps" in args:
-        args.steps = args.steps or (24 if args.moving else 7)
-        if not 2 <= args.steps <= 1000:
-            parser.error(f"--steps={args.steps}: must be 2 to 1000.")
+        if args.steps is None:
+            args.steps = 24 if args.moving else 7
+        least, most = (1, 100_000) if args.kind == "project" else (2, 1000)
+        if not least <= args.steps <= most:
+            parser.error(f"--steps={args.steps}: must be {least} to {most:,}.")
+    if getattr(args, "among", 0) < 0:
+        parser.error(f"--among={args.among}: must be 1 or more, or 0 for 50,000.")
     if "strength" in args and not 0 < abs(args.strength) <= 100:
         parser.error(f"--strength={args.strength}: must be a number as 1.5.")
     if getattr(args, "random", False) and args.images:
         parser.error("--random: goes between random codes; leave --images out.")
-    if args.align and not args.images:
-        parser.error(f"--align={args.align}: goes with --images=FILE….")
+    if args.kind == "interpolate" and args.psi and not args.random:
+        parser.error("--psi: is of random codes; give --random.")
+    align = getattr(args, "align", None)
+    if align and (not args.images or data.is_uri(args.images[0])):
+        parser.error(f"--align={align}: goes with --images=FILE….")
 
 
 def number(parser: argparse.ArgumentParser, flag: str, text: str) -> float:
@@ -193,13 +220,13 @@ def number(parser: argparse.ArgumentParser, flag: str, text: str) -> float:
 def main(arguments: list[str] | None = None, door: Door | None = None) -> int:
     """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
     args = parse(arguments, door)
-    return guarded("figures", lambda: work(args))
+    return guarded(door.kind if door else "figures", lambda: work(args))
 
 
 def work(args: argparse.Namespace) -> None:
     """Checks, draws and writes."""
     check_output("--out", args.out, args.overwrite)
-    if args.align:
+    if getattr(args, "align", None):
         model_folder()  # installed?
     run_dir = existing_run(args.run_dir)
     numbers = checkpoint_numbers(run_dir)

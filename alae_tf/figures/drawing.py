@@ -28,6 +28,7 @@ from alae_tf.figures import (
 )
 from alae_tf.figures import project as project_
 from alae_tf.images import alignment, canvas, files
+from alae_tf.images.plots import class_plot
 from alae_tf.latents import directions, levels
 from alae_tf.runs.directory import checkpoint_numbers
 
@@ -72,7 +73,7 @@ class Figure:
         """All the images that --images names by a URI, or the run's own."""
         named = self.args.images or []
         uri = named[0] if named else self.model.config.data
-        if len(named) > 1 or (named and not is_uri(uri)):
+        if len(named) > 1 or (named and not data.is_uri(uri)):
             raise FigureError(
                 f"--images={' '.join(named)}: {self.args.kind} takes one set, as folder:DIR."
             )
@@ -80,7 +81,8 @@ class Figure:
             source = data.open_source(uri)
         except DataError as error:
             if named:
-                raise
+                told = str(error).replace(f"--data={uri}", f"--images={uri}")
+                raise FigureError(told) from None
             raise FigureError(
                 f"the run's own images are not here ({error}); name some by --images."
             ) from None
@@ -91,8 +93,8 @@ class Figure:
         """The images to draw: files as named, or `count` of a set's held-out ones, evenly spread:
         uint8 [N, H, W, C]."""
         named, model = self.args.images or [], self.model
-        if named and not is_uri(named[0]):
-            return self.from_files(named, self.args.count)
+        if named and not data.is_uri(named[0]):
+            return self.from_files(named, self.count if self.args.count else None)
         source = self.source()
         source = source.held_out or source
         count = min(self.count, len(source))
@@ -117,12 +119,6 @@ class Figure:
     def frames(self, frames: list[np.ndarray]) -> bytes:
         """A file of an animation."""
         return canvas.encode(frames, self.args.format, SECONDS[self.args.kind])
-
-
-def is_uri(text: str) -> bool:
-    """Whether a text names a set of images, not a file."""
-    scheme = text.partition(":")[0]
-    return ":" in text and scheme in data.SCHEMES and not Path(text).exists()
 
 
 def draw_reconstruct(figure: Figure) -> bytes:
@@ -165,14 +161,12 @@ def draw_mix(figure: Figure) -> bytes:
     for text in ranges:
         levels.parse(text, figure.model.level + 1)
     if args.sources:
-        if is_uri(args.sources[0]):
+        if data.is_uri(args.sources[0]):
             raise FigureError(f"--sources={args.sources[0]}: name files.")
         sources = figure.from_files(args.sources, None)
         return figure.picture(mix.mix(figure.model, sources, figure.images(), ranges))
     half = figure.args.count or COUNTS["mix"]
     figure.count = 2 * half
-    if args.images and not is_uri(args.images[0]):
-        raise FigureError("--sources: name files to be mixed with those of --images.")
     images = figure.images()
     if len(images) < 2:
         raise FigureError("mix: it takes two images at least.")
@@ -255,7 +249,7 @@ def draw_embedding(figure: Figure) -> bytes:
     labels = np.asarray(source.labels)[places]
     names = source.class_names or [str(i) for i in range(int(labels.max()) + 1)]
     points = embedding.embed(w, figure.args.method, figure.args.seed)
-    return embedding.embedding(points, labels, names, figure.args.format)
+    return class_plot(points, labels, names, figure.args.format)
 
 
 def draw_project(figure: Figure) -> bytes:

@@ -10,11 +10,6 @@ from alae_tf.images import canvas
 from alae_tf.latents.codes import lerp, slerp
 
 
-def stops(model: Autoencoder, images: np.ndarray | None, count: int, seed: int) -> np.ndarray:
-    """The codes between which paths run: of images by E, or of random z by F."""
-    return model.sample_w(count, seed) if images is None else model.encode(images)
-
-
 def between_images(model: Autoencoder, images: np.ndarray, steps: int) -> np.ndarray:
     """A row for each image and the next one: x, the path in w from E(x) to E(y), y."""
     w = model.encode(images)

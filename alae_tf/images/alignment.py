@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
 
+from alae_tf.errors import printable
 from alae_tf.images.faces import FaceFinder
 from alae_tf.images.files import ImageError, open_file
 from alae_tf.images.warp import crop, square
@@ -54,7 +56,7 @@ CROPS = {
 
 
 def read_faces(files: Sequence[str | PathLike], name: str, side: int) -> np.ndarray:
-    """The largest face of each photograph.
+    """The largest face of each photograph; those without one are told and left out.
 
     Args:
         files: as `alae_tf.images.files.find` gives them.
@@ -65,14 +67,17 @@ def read_faces(files: Sequence[str | PathLike], name: str, side: int) -> np.ndar
         uint8 [N, side, side, 3].
 
     Raises:
-        ImageError: one cannot be read, or shows no face.
+        ImageError: one cannot be read, or none shows a face.
         FaceError: what finds faces is not installed.
     """
     find, crops = FaceFinder(), []
     for file in files:
         photo = open_file(file, 3)
         faces = find(photo)
-        if not faces:
-            raise ImageError(f"{file}: no face found.")
-        crops.append(crop(photo, CROPS[name].quad(faces[0].points), side))
+        if faces:
+            crops.append(crop(photo, CROPS[name].quad(faces[0].points), side))
+        else:
+            print(printable(f"{file}: no face found; left out."), file=sys.stderr)
+    if not crops:
+        raise ImageError(f"{files[0]}: no face found{' in it or the others' * (len(files) > 1)}.")
     return np.stack(crops)

@@ -6,7 +6,6 @@ import io
 import itertools
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 
 
@@ -17,11 +16,11 @@ def loss_plot(rows: Sequence[dict[str, str]], starts: Sequence[int] = ()) -> byt
         rows: one or more.
         starts: images seen at which each level starts; default: its first row.
     """
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     images = [int(row["images_seen"]) for row in rows]
-    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    axes = figure.subplots()
     labels = {"d": "1: E, D (with R1)", "g": "2: F, G", "latent": "3: latent reconstruction"}
     for name, label in labels.items():
         axes.plot(images, [float(row[f"loss_{name}"]) for row in rows], label=label, linewidth=1)
@@ -40,7 +39,6 @@ def loss_plot(rows: Sequence[dict[str, str]], starts: Sequence[int] = ()) -> byt
     axes.legend()
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
-    pyplot.close(figure)
     return file.getvalue()
 
 
@@ -51,17 +49,51 @@ def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:
         curves: values by name.
         label: what is counted.
     """
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    figure, axes = pyplot.subplots(figsize=(6, 3), dpi=100, layout="constrained")
+    figure = Figure(figsize=(6, 3), dpi=100, layout="constrained")
+    axes = figure.subplots()
     for name, values in curves.items():
         axes.plot(values, label=name)
     axes.set(xlabel=label, ylim=(0, None))
     axes.legend()
     drawn = FigureCanvasAgg(figure)
     drawn.draw()
-    picture = np.asarray(drawn.buffer_rgba())[..., :3].copy()
-    pyplot.close(figure)
-    return picture
+    return np.asarray(drawn.buffer_rgba())[..., :3].copy()
+
+
+def class_plot(
+    points: np.ndarray, labels: np.ndarray, names: Sequence[str], kind: str = "png"
+) -> bytes:
+    """Points [N, 2] coloured by class.
+
+    Args:
+        labels: classes [N].
+        names: of the classes, by number.
+        kind: "png" or "pdf".
+
+    Returns:
+        The bytes of the file.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.subplots()
+    colours = colormaps["tab10" if len(names) <= 10 else "tab20"]
+    for number, name in enumerate(names):
+        of = points[labels == number]
+        colour = colours(number % colours.N)
+        axes.scatter(of[:, 0], of[:, 1], s=6, color=colour, label=f"{name} ({len(of):,})")
+        if len(of):
+            axes.annotate(
+                name, tuple(np.median(of, axis=0)), weight="bold", ha="center", va="center"
+            )
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    if len(names) <= 20:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False)
+    file = io.BytesIO()
+    undated = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+    figure.savefig(file, format=kind, dpi=120, metadata=undated)
+    return file.getvalue()

@@ -30,11 +30,6 @@ def to_photo(quad: np.ndarray, points: np.ndarray) -> np.ndarray:
     return quad[0] + points @ np.stack([quad[3] - quad[0], quad[1] - quad[0]])
 
 
-def to_square(quad: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points of a photograph, [N, 2] in pixels, in the square: [0, 1] within it."""
-    return (points - quad[0]) @ np.linalg.inv(np.stack([quad[3] - quad[0], quad[1] - quad[0]]))
-
-
 def warp(image: Image.Image, quad: np.ndarray, side: int) -> Image.Image:
     """What a square shows, `side` pixels wide; black beyond the photograph.
 

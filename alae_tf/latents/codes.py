@@ -30,7 +30,7 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
 
     Reference: Shoemake, Animating rotation with quaternion curves, SIGGRAPH 1985.
     """
-    a, b, t = (np.asarray(each, np.float32) for each in (a, b, t))
+    a, b, t = (np.asarray(each, np.float64) for each in (a, b, t))
     length_a, length_b = (np.linalg.norm(each, axis=-1, keepdims=True) for each in (a, b))
     unit_a, unit_b = a / np.maximum(length_a, 1e-12), b / np.maximum(length_b, 1e-12)
     angle = np.arccos(np.clip(np.sum(unit_a * unit_b, axis=-1, keepdims=True), -1, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,11 +35,9 @@ def of(source: Source, labels: str) -> dict[str, np.ndarray]:
     if labels == "classes":
         if source.labels is None:
             raise LatentError(f"--labels=classes: {source.uri} has no classes.")
-        found = np.asarray(source.labels)
-        return {str(k): (found == k).astype(float) for k in np.unique(found)}
+        return columns(source.class_names, np.asarray(source.labels))
     if labels == "folders":
-        folders = np.array([Path(file).parts[0] for file in files(source, labels)])
-        return {str(k): (folders == k).astype(float) for k in np.unique(folders)}
+        return columns(*folder_source(source, labels).classes())
     if labels.startswith("attribute:"):
         from alae_tf.data.tfds_source import TfdsSource
 
@@ -46,21 +45,38 @@ def of(source: Source, labels: str) -> dict[str, np.ndarray]:
             raise LatentError(f"--labels={labels}: {source.uri} is no set of TFDS.")
         names = labels.removeprefix("attribute:").split(",")
         return {name.rpartition("/")[2]: source.values(name) for name in names}
-    return read_csv(Path(os.path.expanduser(labels)), files(source, labels))
+    images = folder_source(source, labels).files
+    return read_csv(Path(os.path.expanduser(labels)), images)
 
 
-def files(source: Source, labels: str) -> list[str]:
-    """The image files of a source, relative to its folder."""
+def columns(names: Sequence[str] | None, classes: np.ndarray) -> dict[str, np.ndarray]:
+    """A column for each class: 1 for its images, 0 for others.
+
+    Args:
+        names: of the classes; default: their numbers.
+        classes: of each image, [n].
+    """
+    kinds = np.unique(classes)
+    return {str(names[int(k)]) if names else str(k): (classes == k).astype(float) for k in kinds}
+
+
+def folder_source(source: Source, labels: str) -> FolderSource:
+    """The source, if its images are files of a folder.
+
+    Raises:
+        LatentError: they are not.
+    """
     if not isinstance(source, FolderSource):
         raise LatentError(f"--labels={labels}: goes with --data=folder:DIR, not {source.uri}.")
-    return source.files
+    return source
 
 
 def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
     """Columns of numbers of a CSV file with a header, in the order of `images`.
 
     Args:
-        path: the file; its first column names images as `images` does, with or without folder.
+        path: the file; its first column names images as `images` does, or without their folder
+            where no two are named alike.
         images: paths, relative to the images' folder.
 
     Raises:
@@ -84,7 +100,10 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             "and a row for each image."
         )
     places = {name: i for i, name in enumerate(images)}
-    by_name = {Path(name).name: i for i, name in enumerate(images)}
+    alike = Counter(Path(name).name for name in images)
+    for i, name in enumerate(images):
+        if alike[Path(name).name] == 1:
+            places.setdefault(Path(name).name, i)
     columns = {name: np.full(len(images), np.nan) for name in header[1:]}
     missing = []
     for number, row in enumerate(rows, start=2):
@@ -92,7 +111,7 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             raise LatentError(
                 f"--labels={path}, row {number}: {len(row)} cells, the header has {len(header)}."
             )
-        place = places.get(row[0], by_name.get(Path(row[0]).name))
+        place = places.get(row[0])
         if place is None:
             missing.append(row[0])
             continue
@@ -102,7 +121,8 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
         shown = ", ".join(map(printable, missing[:NAMES_SHOWN]))
         raise LatentError(
             f"--labels={path}: {len(missing):,} of its {len(rows):,} rows name images that are "
-            f"not in the folder: {shown}{' …' if len(missing) > NAMES_SHOWN else ''}"
+            f"not in the folder, or several of them: {shown}"
+            f"{' …' if len(missing) > NAMES_SHOWN else ''}"
         )
     numbers = {name: values for name, values in columns.items() if np.isfinite(values).any()}
     if not numbers:

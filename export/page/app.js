@@ -10,6 +10,7 @@ const FRAMES = 24;  // of a path
 /** What the visitor has made so far; everything drawn follows from it. */
 const state = {
   model: null,
+  chosen: null,  // its name and kind
   picture: null,  // a canvas, of which a square is looked at
   square: { x: 0.5, y: 0.5, size: 1, turn: 0 },
   styles: null,  // of the code that is edited: E's or F's
@@ -35,8 +36,9 @@ async function attempt(work) {
 }
 
 /** One drawing at a time; of those asked for meanwhile only the last is made. */
-let drawing = null, wanted = false;
+let drawing = null, wanted = false, playing = 0;
 function draw() {
+  playing++;  // ends what is played
   if (drawing) { wanted = true; return drawing; }
   drawing = attempt(drawNow).finally(() => {
     drawing = null;
@@ -67,14 +69,17 @@ async function drawNow() {
 }
 
 async function show(canvas, styles) {
-  picture.show(canvas, await state.model.decode(styles), state.model.about);
+  const { model } = state;
+  const pixels = await model.decode(styles);
+  if (model === state.model) picture.show(canvas, pixels, model.about);  // not if another was chosen meanwhile
 }
 
 /** Encodes pixels, and begins anew from their code. */
 async function encode(pixels) {
-  const { about } = state.model, begun = performance.now();
+  const { model } = state, { about } = model, begun = performance.now();
   picture.show($('seen'), pixels, about);
-  const w = await state.model.encode(pixels);
+  const w = await model.encode(pixels);
+  if (model !== state.model) return;
   await begin(codes.toStyles(w, about.styles), 'G(E(x))');
   const took = Math.round(performance.now() - begun);
   await draw();
@@ -95,6 +100,7 @@ async function keep() {
 // An image: from a file, a camera, the clipboard, or drawn.
 
 async function take(files) {
+  if (!state.model) throw new Told('The model is still loading; try again in a moment.');
   if (!files.length) throw new Told('That was no image file.');
   state.picture = await picture.read(files[0]);
   $('framed').hidden = false;
@@ -224,40 +230,48 @@ function reset() {
 }
 
 async function another() {
-  const { about } = state.model, psi = Number($('psi').value);
+  const { model } = state, { about } = model, psi = Number($('psi').value);
   $('psi-value').textContent = psi;
-  const w = await state.model.map(codes.normal(about.latent, Number($('seed').value)));
+  const w = await model.map(codes.normal(about.latent, Number($('seed').value)));
+  if (model !== state.model) return;
   await begin(codes.truncate(codes.toStyles(w, about.styles), about.w_avg, psi, about.cutoff, about.latent), 'G(F(z))');
   await draw();
 }
 
 async function play() {
   if (!state.other) throw new Told('Keep a picture as B first.');
-  const from = edited();
+  const from = edited(), to = state.other, mine = ++playing;
   for (let i = 0; i <= 2 * FRAMES; i++) {
-    const t = 1 - Math.abs(1 - i / FRAMES);
-    await show($('result'), codes.lerp(from, state.other, t));
+    await show($('result'), codes.lerp(from, to, 1 - Math.abs(1 - i / FRAMES)));
     await new Promise(requestAnimationFrame);
+    if (mine !== playing) return;
   }
+  await draw();
 }
 
-/** Loads the model that is chosen, and draws its first image. */
+/** Loads the model that is chosen, and draws its first image; of several chosen at once, the last. */
+let opening = 0;
 async function open() {
-  const name = $('model').value;
+  const name = $('model').value, kind = $('kind').value, mine = ++opening;
   say(`Loading ${name} …`);
   document.body.setAttribute('aria-busy', 'true');
   try {
-    const model = await Model.load(`./model/${encodeURIComponent(name)}`, $('kind').value);
+    const model = await Model.load(`./model/${encodeURIComponent(name)}`, kind);
+    if (mine !== opening) { model.unload(); return; }
     state.model?.unload();
-    Object.assign(state, { model, styles: null, other: null, amounts: {} });
+    Object.assign(state, { model, chosen: [name, kind], styles: null, other: null, amounts: {} });
     state.mixed.clear();
     layOut(model.about);
     document.querySelector('main').hidden = false;
     await another();
     if (state.picture) await look();
-    say('');
+    if (mine === opening) say('');
+  } catch (error) {
+    if (mine !== opening) return;
+    if (state.chosen) [$('model').value, $('kind').value] = state.chosen;  // which is still there
+    throw error;
   } finally {
-    document.body.removeAttribute('aria-busy');
+    if (mine === opening) document.body.removeAttribute('aria-busy');
   }
 }
 

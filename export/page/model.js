@@ -1,10 +1,14 @@
 // E, G and F of an exported model, run by LiteRT.js on the CPU.
-import { loadAndCompile, loadLiteRt, Tensor } from '@litertjs/core';
-
-let runtime;  // one for all models
+let runtime;  // of all models: a promise of LiteRT.js
 
 /** What went wrong, in a sentence for the visitor. */
 export class Told extends Error {}
+
+async function loadRuntime() {
+  const litert = await import('@litertjs/core');
+  await litert.loadLiteRt(import.meta.resolve('@litertjs/core/wasm/'));
+  return litert;
+}
 
 export class Model {
   /**
@@ -15,30 +19,35 @@ export class Model {
   static async load(folder, kind) {
     if (typeof WebAssembly !== 'object') throw new Told('This browser has no WebAssembly, which the model needs.');
     try {
-      runtime ??= loadLiteRt(import.meta.resolve('@litertjs/core/wasm/'));
+      runtime ??= loadRuntime();
       await runtime;
     } catch (error) {
       runtime = undefined;
       throw new Told(`The runtime does not load (${error.message ?? error}).`);
     }
     const model = new Model();
+    model.litert = await runtime;
     model.about = await fetchOr(`${folder}/model.json`, (answer) => answer.json());
     model.networks = {};
-    for (const name of ['encoder', 'decoder', 'mapping']) {
-      const file = `${folder}/${name}${name === 'mapping' ? '' : kind}.tflite`;
-      const bytes = await fetchOr(file, async (answer) => new Uint8Array(await answer.arrayBuffer()));
-      try {
-        model.networks[name] = await loadAndCompile(bytes, { accelerator: 'wasm' });
-      } catch (error) {
-        throw new Told(`${file} is no model that runs here (${String(error.message ?? error).slice(0, 120)}).`);
+    model.last = Promise.resolve();
+    try {
+      for (const name of ['encoder', 'decoder', 'mapping']) {
+        const file = `${folder}/${name}${name === 'mapping' ? '' : kind}.tflite`;
+        const bytes = await fetchOr(file, async (answer) => new Uint8Array(await answer.arrayBuffer()));
+        model.networks[name] = await model.litert.loadAndCompile(bytes, { accelerator: 'wasm' }).catch((error) => {
+          throw new Told(`${file} is no model that runs here (${String(error.message ?? error).slice(0, 120)}).`);
+        });
       }
+    } catch (error) {
+      model.unload();
+      throw error;
     }
     return model;
   }
 
-  /** Frees what the runtime holds. */
+  /** Frees what the runtime holds, once it has done what it was asked for. */
   unload() {
-    Object.values(this.networks).forEach((network) => network.delete());
+    this.last = this.last.then(() => Object.values(this.networks).forEach((network) => network.delete()));
   }
 
   /** E: pixels (Uint8, one image) → w. */
@@ -59,8 +68,15 @@ export class Model {
     return this.run('mapping', z, [1, this.about.latent]);
   }
 
-  async run(name, values, shape) {
-    const input = new Tensor(values, shape);
+  /** One after the other: the runtime does one thing at a time. */
+  run(name, values, shape) {
+    const result = this.last.then(() => this.runNow(name, values, shape));
+    this.last = result.catch(() => {});
+    return result;
+  }
+
+  async runNow(name, values, shape) {
+    const input = new this.litert.Tensor(values, shape);
     const outputs = await this.networks[name].run([input]);
     const result = Float32Array.from(await outputs[0].data());
     input.delete();

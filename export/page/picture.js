@@ -88,8 +88,8 @@ export function digitOf(drawing, about) {
   const context = canvas.getContext('2d');
   context.fillStyle = '#000';
   context.fillRect(0, 0, canvas.width, canvas.width);
-  // 28 of its pixels are 28 of the model's: a digit at 32 px has a border of two more.
-  const scale = 20 * finer * (about.resolution >= 28 ? 1 : about.resolution / 32) / Math.max(right - left + 1, bottom - top + 1);
+  // As in training, a digit of 28 px has a border of two more, and is then shrunk or enlarged.
+  const scale = 20 * finer * (about.resolution === 28 ? 1 : about.resolution / 32) / Math.max(right - left + 1, bottom - top + 1);
   context.translate(canvas.width / 2, canvas.width / 2);
   context.scale(scale, scale);
   context.drawImage(drawing, -middleX / mass, -middleY / mass);

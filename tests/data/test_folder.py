@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alae_tf.data import DataError, Subset, all_images, folder, open_source
+from alae_tf.data import DataError, Subset, all_images, check, folder, open_source
 
 
 def save(path, colour, size=(8, 8)):
@@ -48,8 +48,9 @@ def test_images_of_another_directory_are_held_out(tmp_path):
         source = open_source(uri.format(tmp_path, tmp_path))
         assert [source.image(0)[0, 0, 0], source.held_out.image(0)[0, 0, 0]] == [3, 2]
         assert source.held_out.channels == source.channels
-    with pytest.raises(DataError, match="training would see the images held out"):
-        open_source(f"folder:{tmp_path}/a?test={tmp_path}/a/b")
+    for train, test in (("a", "a/b"), ("a/b", "a"), ("a", "a")):
+        with pytest.raises(DataError, match="training would see images that are held out"):
+            open_source(f"folder:{tmp_path}/{train}?test={tmp_path}/{test}")
     with pytest.raises(DataError, match="c.*It should be one"):
         open_source(f"folder:{tmp_path}/a?test={tmp_path}/c")
 
@@ -57,7 +58,8 @@ def test_images_of_another_directory_are_held_out(tmp_path):
 def test_folders_as_classes(tmp_path):
     for name in ("train/cat/2/a.png", "train/cat/b.png", "train/dog/a.png", "test/dog/c.png"):
         save(tmp_path / name, "red")
-    uri = f"folder:{tmp_path}/train?test={tmp_path}/test&labels=folders"
+    uri = f"folder:{tmp_path}/train?labels=folders&test={tmp_path}/test"
+    check(uri)
     source = open_source(uri)
     assert source.class_names == ["cat", "dog"]
     assert source.labels.tolist() == [0, 0, 1]

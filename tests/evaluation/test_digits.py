@@ -32,6 +32,8 @@ def test_classifier_is_trained_once(monkeypatch, capsys, tmp_path):
     again = digits.classifier(images, images.held_out, 12)
     assert again.sha256 == net.sha256 and again.accuracy == 1.0
     np.testing.assert_array_equal(again.classify(images.images), images.labels)
+    other = Images(images.images[:20], 1 - images.labels[:20])  # held out, all labels wrong
+    assert digits.classifier(images, other, 12).accuracy == 0.0
     (path,) = (tmp_path / "cache").iterdir()
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(pytest.fail.Exception):  # a damaged file is not used

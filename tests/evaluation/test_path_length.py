@@ -48,21 +48,25 @@ def test_path_length_of_a_linear_generator(where):
 
 
 def test_path_length_in_z_at_the_end():
-    """Near t = 0 the path leaves a along the part of b across it, at the speed of the angle."""
+    """Near t = 0 the path leaves a along the part of b across it, at the speed of the angle times
+    the length √d."""
     z = Linear().sample_z(400, 0).astype(np.float64)
     a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (z[:200], z[200:]))
     along = (a * b).sum(axis=1, keepdims=True)
     across = (b - along * a) / np.sqrt(1 - along**2)
-    exact = np.sort(((np.arccos(along) * across @ (2 * A)) ** 2).sum(axis=1))
+    moved = np.sqrt(z.shape[1]) * np.arccos(along) * across
+    exact = np.sort(((moved @ (2 * A)) ** 2).sum(axis=1))
     value = path_length.path_length(samples(), "z", "end")
     assert value == pytest.approx(exact[1:-1].mean(), rel=2e-3)
 
 
-def test_slerp_by_hand():
+def test_arcs_by_hand():
     a, b = np.array([[2.0, 0.0]]), np.array([[0.0, 5.0]])
-    half = path_length.slerp(a, b, np.array([[0.5]]))
-    np.testing.assert_allclose(half, [[0.5**0.5, 0.5**0.5]], atol=1e-6)
-    np.testing.assert_allclose(path_length.slerp(a, a, np.array([[0.3]])), [[1, 0]], atol=1e-6)
+    half, same = path_length.arcs(
+        np.concatenate([a, a]), np.concatenate([b, a]), np.array([0.5, 0.3])
+    )
+    np.testing.assert_allclose(half, [1, 1], atol=1e-6)
+    np.testing.assert_allclose(same, [2**0.5, 0], atol=1e-6)
 
 
 def test_middle_is_the_published_crop():

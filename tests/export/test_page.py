@@ -228,6 +228,7 @@ def test_what_goes_wrong_is_told_and_the_page_lives_on(page, digits, tmp_path):
     wait(page, lambda: "10 files: the first is taken" in status(page))
     slide(page, "#model", "damaged")
     wait(page, lambda: "encoder.tflite is no model that runs here" in status(page))
+    assert page.find_element(By.ID, "model").get_property("value") == "digits"
     before = drawn(page)
     page.find_element(By.ID, "random").click()  # with the model from before
     changed(page, before)
@@ -266,6 +267,33 @@ def test_the_runtime_from_elsewhere(chromium, folder, tmp_path):
         for server in servers:
             server.shutdown()
             server.server_close()
+
+
+def test_no_runtime_and_no_server_are_told(chromium, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "page")
+    (tmp_path / "page/runtime/core.js").unlink()
+    server = demo.bind(tmp_path / "page", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        chromium.get(f"http://127.0.0.1:{server.server_port}/")
+        wait(chromium, lambda: "The runtime does not load" in status(chromium))
+    finally:
+        server.shutdown()
+        server.server_close()
+    chromium.get(f"file://{folder}/index.html")
+    wait(chromium, lambda: "a web server must serve" in status(chromium))
+
+
+def test_of_two_models_chosen_at_once_the_last_is_shown(page):
+    script = """
+        for (const kind of ['_dynamic_int8', '', '_dynamic_int8']) {
+            document.getElementById('kind').value = kind;
+            document.getElementById('kind').dispatchEvent(new Event('change'));
+        }"""
+    page.execute_script(script)
+    wait(page, lambda: status(page) == "")
+    assert page.execute_script("return alae.state.chosen") == ["digits", "_dynamic_int8"]
+    assert page.execute_script("return document.getElementById('kind').value") == "_dynamic_int8"
 
 
 def test_a_browser_without_webassembly(chromium, address):

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from alae_tf import directions
 from alae_tf.autoencoder import load_model
 from alae_tf.config import Config
+from alae_tf.evaluation import lpips
 from alae_tf.figures import __main__ as figures
 from alae_tf.networks.alae import build_alae
 from alae_tf.networks.names import named_variables
@@ -24,7 +26,21 @@ KINDS = [
     ("traverse", ["--directions=DIRECTIONS", "--names=3,7", "--levels=coarse", "--count=2"]),
     ("training", ["--count=3"]),
     ("embedding", ["--count=60", "--method=pca"]),
+    ("nearest", ["--count=2", "--among=30"]),
+    ("project", ["--count=2", "--steps=1"]),
 ]
+
+
+class Brightness:
+    """In LPIPS' place, whose weights need not be there."""
+
+    name, sha256, size = "brightness", "0", 1
+
+    def __call__(self, images):
+        return images.reshape(len(images), -1).mean(axis=1, keepdims=True).astype(np.float32)
+
+    def distance_graph(self, a, b):
+        return tf.reduce_mean(tf.abs(a - b), [1, 2, 3])
 
 
 def small_run(path, **changes):
@@ -56,7 +72,9 @@ def draw(run_dir, *arguments):
 
 
 @pytest.mark.parametrize(("kind", "flags"), KINDS)
-def test_every_kind(run_dir, tmp_path, kind, flags):
+def test_every_kind(run_dir, tmp_path, kind, flags, monkeypatch):
+    monkeypatch.setattr(lpips, "Lpips", Brightness)
+    monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path))
     assert draw(run_dir, kind, *flags, f"--out={tmp_path}/a.png") == 0
     picture = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))
     assert min(picture.shape[:2]) > 60 and np.ptp(picture) > 100
@@ -117,12 +135,17 @@ def test_nothing_is_overwritten_unless_asked(run_dir, tmp_path, capsys):
         (["interpolate", "--out=a.png", "--psi=1,2"], "interpolate takes one"),
         (["generate", "--out=a.png", "--count=0"], "--count=0: must be 1 to"),
         (["generate", "--out=a.png", "--seed=-1"], "--seed=-1"),
-        (["interpolate", "--out=a.png", "--steps=1"], "--steps=1: must be 2 to 1000"),
+        (["interpolate", "--out=a.png", "--steps=1"], "--steps=1: must be 2 to 1,000"),
         (["interpolate", "--out=a.png", "--random", "--images", "x.png"], "leave --images out"),
         (["interpolate", "--out=a.png", "--space=z"], "E gives w, not z"),
         (["interpolate", "--out=a.png", "--count=1"], "between two images at least"),
         (["mix", "--out=a.png", "--levels=5"], "levels '5': expected all, coarse"),
-        (["mix", "--out=a.png", "--images", "README.md"], "--sources: name files"),
+        (["mix", "--out=a.png", "--images", "README.md"], "cannot be read as an image"),
+        (["interpolate", "--out=a.png", "--psi=1"], "--psi: is of random codes"),
+        (["generate", "--out=a.png", "--align=lfw"], "unrecognized arguments"),
+        (["mix", "--out=a.png", "--align=lfw", "--images=mnist5k:"], "goes with --images=FILE"),
+        (["project", "--out=a.png", "--steps=0"], "--steps=0: must be 1 to 100,000"),
+        (["nearest", "--out=a.png", "--among=-5"], "--among=-5: must be 1 or more"),
         (["traverse", "--out=a.png", "--directions=none.json"], "none.json: .*no such file"),
         (
             ["traverse", "--out=a.png", "--directions=DIRECTIONS", "--names=11"],
@@ -130,8 +153,8 @@ def test_nothing_is_overwritten_unless_asked(run_dir, tmp_path, capsys):
         ),
         (["reconstruct", "--out=a.png", "--images", "none.png"], "none.png: no such file"),
         (["reconstruct", "--out=a.png", "--images", "README.md"], "cannot be read as an image"),
-        (["reconstruct", "--out=a.png", "--images", "folder:/none"], "/none"),
-        (["nearest", "--out=a.png", "--images", "a.png", "b.png"], "nearest takes one set"),
+        (["reconstruct", "--out=a.png", "--images", "folder:/none"], "--images=folder:/none"),
+        (["nearest", "--out=a.png", "--images", "a.png"], "--images=a.png: nearest takes one set"),
         (["generate", "--out=a.png", "--checkpoint=7"], "no checkpoint at 7 images"),
         (["generate", "--out=a.png", "--weights=raw"], "holds no raw weights"),
         (["dance", "--out=a.png"], "invalid choice: 'dance'"),

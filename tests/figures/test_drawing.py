@@ -1,4 +1,4 @@
-from alae_tf.figures.drawing import is_uri
+from alae_tf.data import is_uri
 from alae_tf.figures.interpolate import paths
 
 

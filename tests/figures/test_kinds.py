@@ -7,6 +7,7 @@ from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config
 from alae_tf.data import open_source
 from alae_tf.figures import (
+    METHODS,
     FigureError,
     embedding,
     generate,
@@ -18,6 +19,8 @@ from alae_tf.figures import (
     traverse,
 )
 from alae_tf.figures import project as project_
+from alae_tf.images import canvas
+from alae_tf.images.plots import class_plot, curve_plot
 from alae_tf.latents.codes import mix as mixed
 from alae_tf.latents.codes import to_styles
 from alae_tf.latents.directions import Direction
@@ -190,15 +193,15 @@ def test_embedding_keeps_classes_together_and_its_bytes():
     random = np.random.default_rng(0)
     labels = np.arange(90) % 3
     w = random.normal(0, 0.3, (90, 8)) + 5 * np.eye(8)[labels]
-    for method in embedding.METHODS:
+    for method in METHODS:
         points = embedding.embed(w.astype(np.float32), method, seed=1)
         assert points.shape == (90, 2)
         middles = np.stack([points[labels == k].mean(axis=0) for k in range(3)])
         nearest_middle = np.linalg.norm(points[:, None] - middles, axis=2).argmin(axis=1)
         assert (nearest_middle == labels).mean() > 0.95
         for kind in ("png", "pdf"):
-            data = embedding.embedding(points, labels, ["a", "b", "c"], kind)
-            assert data == embedding.embedding(points, labels, ["a", "b", "c"], kind)
+            data = class_plot(points, labels, ["a", "b", "c"], kind)
+            assert data == class_plot(points, labels, ["a", "b", "c"], kind)
 
 
 def test_projections_are_shown_with_their_curve(model, images):
@@ -207,8 +210,13 @@ def test_projections_are_shown_with_their_curve(model, images):
     codes = np.zeros((2, 8), np.float32)
     found = Projection(codes, codes, None, two[::-1], two, curve, curve**2)
     picture = project_.project(two, found)
-    table = picture[:-300]
+    shown = canvas.table([list(two), list(two[::-1]), list(two)], ["x", "G(E(x))", "projected"])
+    table = picture[-300 - len(shown) : -300, : shown.shape[1]]
+    rows = boxes(table, 3, 2)
+    np.testing.assert_array_equal(rows[0], two[..., 0])
+    np.testing.assert_array_equal(rows[1], two[::-1, ..., 0])
+    np.testing.assert_array_equal(rows[2], two[..., 0])
     np.testing.assert_array_equal(
-        table[31 : 31 + 64 : 4, -8 - 64 - 66 : -8 - 66 : 4].shape[:2], (16, 16)
+        picture[-300:, :600],
+        curve_plot({"LPIPS": curve[0], "mean squared error": curve[0] ** 2}, "iteration"),
     )
-    assert picture.shape == (len(table) + 300, 600, 3)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alae_tf.data import open_source
+from alae_tf.data import DataError, open_source
 from alae_tf.latents import LatentError, labels
 
 
@@ -27,6 +27,34 @@ def test_folders(faces):
         "a": [1, 1, 0],
         "b": [0, 0, 1],
     }
+
+
+def test_names_that_two_images_have_are_not_guessed(tmp_path):
+    for name in ("a/1.png", "b/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    faces = open_source(f"folder:{tmp_path}")
+    for row in ("1.png", "c/2.png"):
+        (tmp_path / "l.csv").write_text(f"file,yaw\n{row},1\n")
+        with pytest.raises(LatentError, match=f"or several of them: {row}"):
+            labels.of(faces, str(tmp_path / "l.csv"))
+    (tmp_path / "l.csv").write_text("file,yaw\n2.png,1\nb/1.png,3\n")
+    found = labels.of(faces, str(tmp_path / "l.csv"))["yaw"]
+    np.testing.assert_array_equal(found, [np.nan, 3, 1])
+
+
+def test_images_in_no_folder_have_no_folder(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    with pytest.raises(DataError, match="1.png lies in no folder"):
+        labels.of(open_source(f"folder:{tmp_path}"), "folders")
+
+
+def test_classes_by_name(tmp_path):
+    for name in ("cat/1.png", "dog/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    source = open_source(f"folder:{tmp_path}?labels=folders")
+    assert list(labels.of(source, "classes")) == ["cat", "dog"]
 
 
 def test_a_csv_file_by_path_or_by_name(faces, tmp_path):
