@@ -1,0 +1,66 @@
+"""How far a direction of faces moves what `alae align` measures, wanted or not.
+
+    python examples/measure_directions.py --directions=models/faces64/directions.json --images=faces
+
+Codes of aligned photographs are moved by a quarter of the data's span to both sides, the pictures
+are drawn, and the mesh looks at them again. A row a direction: mean differences between the two
+sides, in standard deviations of the photographs themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import alae_tf
+from alae_tf.images import files
+from alae_tf.images.faces import FaceFinder
+from alae_tf.images.picture import to_image
+from alae_tf.latents import directions
+
+MEASURES = ("yaw", "pitch", "roll", "mouth", "smile")
+SIDE = 256  # to which small pictures are enlarged for the mesh
+
+
+def measures(finder: FaceFinder, images: np.ndarray) -> np.ndarray:
+    """uint8 [N, H, W, 3] → [N, 5]; NaN where no face is found."""
+    rows = []
+    for image in images:
+        faces = finder(np.asarray(to_image(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)))
+        rows.append([faces[0].measures[name] if faces else np.nan for name in MEASURES])
+    return np.array(rows)
+
+
+def main() -> None:
+    """Prints a Markdown table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run_dir", default="faces64")
+    parser.add_argument("--directions", required=True, type=Path)
+    parser.add_argument("--images", required=True, help="a folder of aligned photographs")
+    parser.add_argument("--count", type=int, default=150, help="of them, evenly spread")
+    args = parser.parse_args()
+
+    model, finder = alae_tf.from_pretrained(args.run_dir), FaceFinder()
+    found = files.find([args.images])
+    places = np.linspace(0, len(found), min(args.count, len(found)), endpoint=False).astype(int)
+    photos = alae_tf.read_images([found[i] for i in places], model)
+    w, spread = model.encode(photos), np.nanstd(measures(finder, photos), axis=0)
+    print(f"| moved along | {' | '.join(MEASURES)} | faces found |")
+    print("|---" * (len(MEASURES) + 2) + "|")
+    for each in directions.read(args.directions, model.config.latent_size, model.fingerprint):
+        if each.span is None:
+            continue
+        quarter = (each.span[1] - each.span[0]) / 4
+        low, high = (measures(finder, model.edit(w, each, side * quarter)) for side in (-1, 1))
+        moved = np.nanmean(high - low, axis=0) / spread
+        seen = np.isfinite([low[:, 0], high[:, 0]]).mean()
+        print(f"| {each.name} | {' | '.join(f'{x:.2f}' for x in moved)} | {seen:.0%} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
