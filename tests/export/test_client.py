@@ -96,6 +96,9 @@ def test_encode_then_decode(url, model, photo, tmp_path):
     w = np.load(tmp_path / "w.npy")
     pixels = np.asarray(Image.open(photo))
     np.testing.assert_allclose(w, np.stack([model.encode(pixels)] * 2), atol=1e-4)
+    assert run(url, "encode", photo, f"--out={tmp_path}/w.json") == 0
+    (row,) = json.loads((tmp_path / "w.json").read_text()).items()
+    assert row[0] == str(photo) and np.abs(row[1] - w[0]).max() < 1e-5
     assert run(url, "decode", f"{tmp_path}/w.npy", f"--out={tmp_path}/image.png") == 0
     picture = np.asarray(Image.open(tmp_path / "image.png"))  # two images side by side
     expected = np.concatenate([model.decode(w[0])] * 2, axis=1)
@@ -201,6 +204,7 @@ def test_wrong_flags(tmp_path, capsys):
     for url, arguments, message in (
         ("ftp://x", ["generate", good], "must be http"),
         ("http://x", ["generate", f"--out={tmp_path}/a.jpg"], "must end in .png"),
+        ("http://x", ["encode", "a.png", f"--out={tmp_path}/a.png"], "end in .npy or .json"),
         ("http://x", ["generate", f"--out={tmp_path}/none/a.png"], "does not exist"),
         ("http://x", ["--batch=0", "generate", good], "--batch=0: must be 1 to 1,024"),
         ("http://x", ["--timeout=nan", "generate", good], "--timeout=nan"),

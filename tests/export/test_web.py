@@ -14,7 +14,7 @@ pytest.importorskip("litert_quantizer", reason="extra `export`")
 from alae_tf.latents.directions import Direction, write
 from alae_tf.latents.levels import named
 from alae_tf.runs.directory import existing_run
-from export import ExportError, demo, web
+from export import ExportError, demo, publish, web
 from export import __main__ as export
 from export.litert import TFLite
 from export.loading import load
@@ -127,6 +127,14 @@ def test_without_npm(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ExportError, match="npm is not installed.*--web_runtime=DIR"):
         web.check_runtime(None)
+
+
+def test_the_demo_without_its_extra(runtime, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(publish, "installed", lambda name: name != "litert-quantizer")
+    flags = [f"--out={tmp_path}/page", f"--web_runtime={runtime}", "--build", "--models=digits"]
+    assert demo.main(flags) == 2
+    assert "litert-quantizer not installed: the extra `export`" in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()
 
 
 @pytest.mark.slow
