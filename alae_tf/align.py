@@ -113,7 +113,7 @@ def cut_out(args: argparse.Namespace) -> int:
     photos = list({photo.resolve(): photo for photo in image_files.find(args.photos)}.values())
     model_folder()  # installed?
     held = check_directory("--out", args.out, "an alignment", CSV)
-    if held and not args.overwrite:
+    if held and not args.overwrite and read_table(args.out / CSV, "--out"):
         raise AlignError(f"--out={args.out}: holds crops already; --overwrite replaces them.")
     args.out.mkdir(parents=True, exist_ok=True)
     roots = [Path(path) for path in args.photos]
@@ -253,9 +253,14 @@ def put_back(args: argparse.Namespace) -> int:
     if lost:
         raise AlignError(f"{lost[0]}: no such photo, which {args.csv} names.")
     targets = {photo: args.out / f"{name}.png" for photo, name in _names(by_photo, []).items()}
+    originals = {photo.resolve() for photo in by_photo}
     for target in targets.values():
+        if target.resolve() in originals:
+            raise AlignError(f"{target}: is one of the photos themselves; give another --out.")
         if target.exists() and not args.overwrite:
             raise AlignError(f"{target}: is there already; --overwrite replaces it.")
+    for file in (*by_photo, *(file for crops in by_photo.values() for file, _ in crops)):
+        image_files.open_file(file, 3)  # before any is written
     args.out.mkdir(parents=True, exist_ok=True)
     for photo, crops in tqdm(by_photo.items(), unit="photo"):
         pixels = image_files.open_file(photo, 3)

@@ -238,8 +238,7 @@ class Autoencoder:
             ValueError: another shape, or no such number of steps.
         """
         t = np.linspace(0, 1, whole("steps", steps, 2, MOST_IMAGES), dtype=np.float32)
-        a, b = (self._styles(name, each) for name, each in (("a", a), ("b", b)))
-        return self.decode(lerp(a[0], b[0], t))
+        return self.decode(lerp(self._one("a", a), self._one("b", b), t))
 
     def mix(self, destination, source, levels: str = "coarse") -> np.ndarray:
         """Images with the styles of `source` at some levels and of `destination` at the others.
@@ -274,15 +273,20 @@ class Autoencoder:
             uint8 [N, H, W, C].
 
         Raises:
-            ValueError: another shape, or no such levels.
+            ValueError: another shape, no such levels, or a direction found with other weights.
         """
         rows = level_ranges.rows(level_ranges.parse(levels, self.level + 1))
         vector = direction.vector if isinstance(direction, Direction) else direction
+        if isinstance(direction, Direction) and direction.model not in ("", self.fingerprint):
+            raise ValueError(f"direction: {direction.name!r} was found with other weights")
+        vector = numbers("direction", vector)
+        if not np.isfinite(vector).all():
+            raise ValueError("direction: NaN or infinite, expected finite numbers")
         amount = numbers("amount", amount)
         styles = self._styles("w", w)
         if not np.isfinite(amount).all() or amount.shape not in ((), (len(styles),)):
             raise ValueError(f"amount: got {amount}, expected a number, or one for each code")
-        return self.decode(move(styles, numbers("direction", vector), amount, rows))
+        return self.decode(move(styles, vector, amount, rows))
 
     def project(self, images, space: str = "styles", steps: int = 150, **options) -> Projection:
         """Codes that draw images more exactly than E(x), by descent on LPIPS and pixels.
@@ -315,6 +319,21 @@ class Autoencoder:
                 f"[N, {styles}, {latent}]"
             )
         return to_styles(codes, styles)
+
+    def _one(self, name: str, code) -> np.ndarray:
+        """One code, w [latent] or styles [styles, latent], as styles [styles, latent]."""
+        code = numbers(name, code)
+        latent, styles = self.config.latent_size, self.config.styles
+        if code.shape not in ((latent,), (1, latent), (styles, latent), (1, styles, latent)):
+            raise ValueError(
+                f"{name}: got shape {list(code.shape)}, expected one code, [{latent}] or "
+                f"[{styles}, {latent}]"
+            )
+        return (
+            np.broadcast_to(code, (styles, latent))
+            if code.size == latent
+            else code.reshape(styles, latent)
+        )
 
     def _parts(self, count: int) -> Iterator[slice]:
         """What of `count` images is computed at once."""

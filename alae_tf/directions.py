@@ -73,6 +73,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the images held out. Default: 0")
     add("--overwrite", action="store_true", help="replace a file that is there")
     args = parser.parse_args(arguments)
+    if not args.labels:
+        parser.error("--labels: say classes, folders, attribute:NAME, a CSV file, or nothing.")
     if args.out.suffix != ".json":
         parser.error(f"--out={args.out}: must end in .json.")
     if not 1 <= args.count <= 1000:

@@ -6,6 +6,7 @@ import dataclasses
 import typing
 from collections.abc import Sequence
 
+from alae_tf.errors import AlaeError
 from alae_tf.evaluation.results import cell
 
 if typing.TYPE_CHECKING:
@@ -38,7 +39,13 @@ class Card:
             name: of the model.
             model: what it is, its config and its images seen are told.
             results: of any checkpoints; those of this model and of the baseline are shown.
+
+        Raises:
+            AlaeError: a part is no text.
         """
+        for field in dataclasses.fields(self):
+            if not isinstance(getattr(self, field.name), str):
+                raise AlaeError(f"card: {field.name} is no text.")
         config, side = model.config, model.resolution
         kind = "MLP-ALAE" if config.architecture == "mlp" else "StyleALAE"
         seen = f"{model.images_seen:,}" if model.images_seen else "unknown"

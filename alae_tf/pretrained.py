@@ -69,6 +69,10 @@ def save_pretrained(
         raise AlaeError(f"{path}: holds a model already; give a new or empty folder.")
     if results is not None and not Path(results).is_file():
         raise AlaeError(f"results={results}: no such file; `alae_tf.evaluate` writes one.")
+    if not isinstance(card, str | Card | None):
+        raise AlaeError(f"card: got {type(card).__name__}, expected a Card, or a text.")
+    if results is not None and not read(Path(results)):
+        raise AlaeError(f"results={results}: holds no line of `alae_tf.evaluate`.")
     if not isinstance(card, str):
         card = (card or Card()).text(path.name, model, read(Path(results)) if results else ())
     path.mkdir(parents=True, exist_ok=True)

@@ -15,19 +15,11 @@ DOOR = Door(
     kind="reconstruct",
     run_dir="faces64",
     out="reconstructed.png",
-    about="Photos over their reconstructions by a shipped model or a run. Files and folders may "
-    "come first, as `alae reconstruct photo.jpg`; for the shipped model of faces the largest "
-    "face of each is taken.",
+    about="Photos over their reconstructions by a shipped model or a run; for the shipped model of "
+    "faces the largest face of each is taken.",
     align="lfw",
 )
 
 
-def arguments(given: list[str]) -> list[str]:
-    """Those of `alae_tf.figures`: files that come first are --images."""
-    count = next((i for i, text in enumerate(given) if text.startswith("-")), len(given))
-    files, flags = given[:count], given[count:]
-    return [*flags, *(["--images", *files] if files else [])]
-
-
 if __name__ == "__main__":
-    sys.exit(main(arguments(sys.argv[1:]), DOOR))
+    sys.exit(main(door=DOOR))

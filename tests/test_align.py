@@ -89,8 +89,9 @@ def test_no_crop_is_written_over_another(photos, tmp_path, capsys):
 
 
 def test_no_face_at_all(photos, tmp_path, capsys):
-    assert align.main([f"{photos}/a.png", f"--out={tmp_path}/out"]) == 1
-    assert "0 faces in 0 of 1 photos" in capsys.readouterr().out
+    for _ in range(2):  # there is nothing that a second run could replace
+        assert align.main([f"{photos}/a.png", f"--out={tmp_path}/out"]) == 1
+        assert "0 faces in 0 of 1 photos" in capsys.readouterr().out
 
 
 def test_crops_are_not_overwritten(photos, faces, capsys):
@@ -121,6 +122,22 @@ def test_edited_crops_go_back_into_their_photos(photos, faces, tmp_path, capsys)
     assert outside.max() == 0
     assert align.main(back) == 2
     assert "is there already" in capsys.readouterr().err
+    (edited / "team" / "a-2.png").write_bytes(b"no image")
+    back[2] = f"--out={tmp_path}/other"
+    assert align.main(back) == 2  # before any is written
+    assert not (tmp_path / "other").exists()
+
+
+def test_photos_are_never_written_over(photos, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    Image.open(photos / "a.jpg").save(tmp_path / "in/a.png")
+    before = (tmp_path / "in/a.png").read_bytes()
+    assert align.main([f"{tmp_path}/in", f"--out={tmp_path}/faces", "--size=16"]) == 0
+    faces = f"{tmp_path}/faces"
+    back = [f"--paste_back={faces}", f"--csv={faces}/align.csv", f"--out={tmp_path}/in"]
+    assert align.main([*back, "--overwrite"]) == 2
+    assert "is one of the photos themselves" in capsys.readouterr().err
+    assert (tmp_path / "in/a.png").read_bytes() == before
 
 
 def test_photos_of_one_name_get_crops_of_their_own(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from alae_tf.autoencoder import PART, Autoencoder, widest
 from alae_tf.config import Config
 from alae_tf.errors import CheckpointError
 from alae_tf.images.picture import png
+from alae_tf.latents.directions import Direction
 from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
@@ -339,3 +341,24 @@ def test_repr_tells_what_it_is(small):
     assert repr(model) == (
         "<Autoencoder: style, level 0, blend 0.50, images [4, 4, 1], w [8], 1,500 images seen>"
     )
+
+
+def test_one_images_styles_are_one_code(model):
+    w = model.sample_w(3, seed=2)
+    styles = np.stack([w[0]] * model.config.styles)
+    styles[1] = w[1]
+    path = model.interpolate(styles, w[2], 3)
+    np.testing.assert_array_equal(path[0], model.decode(styles[np.newaxis])[0])
+    np.testing.assert_array_equal(path[2], model.decode(w[2]))
+    with pytest.raises(ValueError, match=r"a: got shape \[3, 8\], expected one code"):
+        model.interpolate(w, w[0])
+
+
+def test_directions_of_other_weights_are_refused(model):
+    vector, w = np.eye(8, dtype=np.float32)[0], model.sample_w(1)
+    own = Direction("own", vector, "here", model=model.fingerprint)
+    np.testing.assert_array_equal(model.edit(w, own, 1.0), model.edit(w, vector, 1.0))
+    with pytest.raises(ValueError, match="'own' was found with other weights"):
+        model.edit(w, dataclasses.replace(own, model="0123"), 1.0)
+    with pytest.raises(ValueError, match="direction: NaN"):
+        model.edit(w, vector * np.nan, 1.0)

@@ -9,17 +9,15 @@ from alae_tf.images.read import read_image
 
 
 def test_photos_go_through_the_shipped_model_of_faces():
-    args = parse(reconstruct.arguments(["a.jpg", "b.jpg", "--overwrite"]), reconstruct.DOOR)
+    args = parse(["a.jpg", "b.jpg", "--overwrite"], reconstruct.DOOR)
     assert (args.kind, args.run_dir, args.align) == ("reconstruct", "faces64", "lfw")
     assert (args.images, args.overwrite) == (["a.jpg", "b.jpg"], True)
 
 
 def test_other_models_take_images_as_they_are():
-    args = parse(
-        reconstruct.arguments(["a.png", "--run_dir=digits", "--out=b.png"]), reconstruct.DOOR
-    )
+    args = parse(["--run_dir=digits", "--out=b.png", "a.png"], reconstruct.DOOR)
     assert (args.run_dir, args.align, str(args.out)) == ("digits", None, "b.png")
-    assert parse(reconstruct.arguments([]), reconstruct.DOOR).images is None
+    assert parse([], reconstruct.DOOR).images is None
 
 
 def test_new_images_by_default_of_faces():
@@ -33,7 +31,7 @@ def test_a_picture_in_one_line(door, tmp_path, monkeypatch):
     Image.new("L", (28, 28), 0).save("digit.png")
     given = ["--run_dir=digits", "--count=1"]
     if door is reconstruct:
-        given = reconstruct.arguments(["digit.png", *given])
+        given = [*given, "digit.png"]
     assert main(given, door.DOOR) == 0
     picture = "generated.png" if door is generate else "reconstructed.png"
     assert min(read_image(picture, 1).shape[:2]) >= 64

@@ -44,7 +44,7 @@ class Door(NamedTuple):
         kind: of the figure.
         run_dir, out: without which the command goes.
         about: what --help says of it.
-        align: the crop of photos that the model of run_dir takes; None: none.
+        align: the crop of photos that the model of run_dir takes; None: it takes no files.
     """
 
     module: str
@@ -74,6 +74,8 @@ def parse(arguments: list[str] | None = None, door: Door | None = None) -> argpa
             prog=program(own.module) if own else None,
         )
         add_common(command, kind, own)
+        if own and own.align:
+            command.add_argument("files", nargs="*", help="photos and folders, as --images")
         add = command.add_argument
         if kind == "reconstruct":
             add("--mosaic", action="store_true", help="one large, four half, sixteen quarter size")
@@ -108,6 +110,8 @@ def parse(arguments: list[str] | None = None, door: Door | None = None) -> argpa
             add("--pull", type=float, default=0.02, help="weight of the way from E(x)")
             add("--move_noise", action="store_true", help="the noise maps move too")
     args = parser.parse_args(arguments)
+    if getattr(args, "files", None):
+        args.images = [*(args.images or []), *args.files]
     if door is not None and door.align and of_door(args, door):
         args.align = door.align
     check(args, parser)
@@ -160,7 +164,12 @@ def add_common(command: argparse.ArgumentParser, kind: str, door: Door | None) -
     elif kind != "generate":
         add("--images", nargs=1, metavar="URI", help="as of --data. Default: the run's")
     default = COUNTS[kind]
-    add("--count", type=int, metavar="N", help=f"images. Default: {default}, or all files given")
+    add(
+        "--count",
+        type=int,
+        metavar="N",
+        help=f"images. Default: {default}, or the files given, 48 at most",
+    )
     add("--seed", type=int, default=0, help="of what is random. Default: 0")
     if kind != "training":
         add("--checkpoint", type=int, metavar="N", help="at N images seen. Default: the newest")
@@ -183,6 +192,12 @@ def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"--count={args.count}: must be 1 to {MOST:,}.")
     if not 0 <= args.seed < 2**31:
         parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
+    for name in ("psi", "levels", "names"):
+        if getattr(args, name, None) is not None and not getattr(args, name).strip(","):
+            parser.error(f"--{name}={getattr(args, name)}: is empty.")
+    for name in ("pixels", "pull"):
+        if name in args and not 0 <= getattr(args, name) <= 1e6:
+            parser.error(f"--{name}={getattr(args, name)}: must be 0 to 1,000,000.")
     if "psi" in args:
         args.psi = [number(parser, "--psi", text) for text in (args.psi or "").split(",") if text]
         if args.kind != "generate" and len(args.psi) > 1:
@@ -213,7 +228,7 @@ def number(parser: argparse.ArgumentParser, flag: str, text: str) -> float:
     except ValueError:
         value = float("nan")
     if not -100 <= value <= 100:
-        parser.error(f"{flag}={text}: must be a number as 0.7.")
+        parser.error(f"{flag}={text}: must be a number of -100 to 100, as 0.7.")
     return value
 
 

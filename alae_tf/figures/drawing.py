@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ from alae_tf.images.plots import class_plot
 from alae_tf.latents import directions, levels
 from alae_tf.runs.directory import checkpoint_numbers
 
+FEWEST_POINTS = 5
+MOST_FILES = 48  # drawn without --count
 MOST_ROWS = 10  # checkpoints in a picture of training
 
 
@@ -50,7 +53,7 @@ def draw(args: argparse.Namespace, run_dir: Path) -> bytes:
     except ValueError as error:  # of the Python API: psi, seeds
         if isinstance(error, FigureError):
             raise
-        raise FigureError(str(error)) from None
+        raise FigureError(re.sub(r"^levels '(.*?)'", r"--levels=\1", str(error))) from None
 
 
 class Figure:
@@ -104,13 +107,19 @@ class Figure:
         return np.stack([source.fitted(int(i), model.resolution) for i in places])
 
     def from_files(self, named: list[str], count: int | None) -> np.ndarray:
-        """Images of files and folders, `count` of them at most."""
-        found, channels = files.find(named)[:count], self.model.config.image_channels
+        """Images of files and folders, `count` of them at most, else MOST_FILES."""
+        found, channels = files.find(named), self.model.config.image_channels
+        if count is None and len(found) > MOST_FILES:
+            print(
+                f"figures: the first {MOST_FILES} of {len(found):,} files; --count takes others.",
+                file=sys.stderr,
+            )
+        found = found[: count or MOST_FILES]
         if self.args.align and channels == 3:
             return alignment.read_faces(found, self.args.align, self.model.resolution)
         if self.args.align:
             raise FigureError(f"--align={self.args.align}: the model takes grey images.")
-        return files.read_images(found, self.model.resolution, channels)
+        return files.read_images(found, self.model.resolution, channels, leave_out=True)
 
     def picture(self, picture: np.ndarray) -> bytes:
         """A file of one picture."""
@@ -141,7 +150,8 @@ def draw_interpolate(figure: Figure) -> bytes:
         raise FigureError("--space=z: E gives w, not z; go between random codes with --random.")
     images = None if args.random else figure.images()
     if (figure.count if images is None else len(images)) < 2:
-        raise FigureError("--count: a path goes between two images at least.")
+        flag = "--images" if args.images else "--count"
+        raise FigureError(f"{flag}: a path goes between two images at least.")
     if args.moving:
         return figure.frames(
             interpolate.animation(
@@ -238,6 +248,8 @@ def draw_embedding(figure: Figure) -> bytes:
             "--images='folder:DIR?labels=folders'."
         )
     count = min(figure.count, len(source))
+    if count < FEWEST_POINTS:
+        raise FigureError(f"--count: an embedding takes {FEWEST_POINTS} images at least.")
     places = np.linspace(0, len(source), count, endpoint=False).astype(int)
     model = figure.model
     w = np.concatenate(

@@ -56,7 +56,8 @@ CROPS = {
 
 
 def read_faces(files: Sequence[str | PathLike], name: str, side: int) -> np.ndarray:
-    """The largest face of each photograph; those without one are told and left out.
+    """The largest face of each photograph; those without one, and those that
+    cannot be read, are told and left out.
 
     Args:
         files: as `alae_tf.images.files.find` gives them.
@@ -67,12 +68,18 @@ def read_faces(files: Sequence[str | PathLike], name: str, side: int) -> np.ndar
         uint8 [N, side, side, 3].
 
     Raises:
-        ImageError: one cannot be read, or none shows a face.
+        ImageError: none can be read, or shows a face.
         FaceError: what finds faces is not installed.
     """
     find, crops = FaceFinder(), []
     for file in files:
-        photo = open_file(file, 3)
+        try:
+            photo = open_file(file, 3)
+        except ImageError as error:
+            if file == files[-1] and not crops:
+                raise
+            print(printable(f"left out: {error}"), file=sys.stderr)
+            continue
         faces = find(photo)
         if faces:
             crops.append(crop(photo, CROPS[name].quad(faces[0].points), side))

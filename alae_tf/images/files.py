@@ -57,23 +57,32 @@ def open_file(file: str | PathLike, channels: int) -> np.ndarray:
         raise ImageError(f"{file}: cannot be read as an image ({why}).") from None
 
 
-def read_images(files: Sequence[str | PathLike], resolution: int, channels: int) -> np.ndarray:
+def read_images(
+    files: Sequence[str | PathLike], resolution: int, channels: int, leave_out: bool = False
+) -> np.ndarray:
     """Image files, their middle squares fitted as in training.
 
     Args:
         files: as `find` gives them.
         resolution: pixels.
         channels: 1: colours become grey, which is told; 3: grey serves as RGB.
+        leave_out: those that cannot be read, if others can, and tell it.
 
     Returns:
         uint8 [N, resolution, resolution, channels].
 
     Raises:
-        ImageError: one cannot be read.
+        ImageError: one cannot be read, or none.
     """
     images, colour, enlarged = [], 0, 0
     for file in files:
-        pixels = open_file(file, 3)
+        try:
+            pixels = open_file(file, 3)
+        except ImageError as error:
+            if not leave_out or (file == files[-1] and not images):
+                raise
+            print(printable(f"left out: {error}"), file=sys.stderr)
+            continue
         if channels == 1:
             colour += bool(np.ptp(pixels, axis=-1).any())
             pixels = read_image(file, 1)

@@ -76,10 +76,14 @@ def write(path: Path, directions: Sequence[Direction]) -> None:
     """Writes a file of directions, which people can read.
 
     Raises:
+        LatentError: numbers that are not finite.
         OSError: it cannot be written; what was there is untouched.
     """
     records = []
     for each in directions:
+        numbers = [*each.measure.values(), *(each.span or ()), *each.vector]
+        if not np.isfinite(numbers).all():
+            raise LatentError(f"{each.name}: has numbers that are not finite; labels so large?")
         record = {
             "name": each.name,
             "source": each.source,

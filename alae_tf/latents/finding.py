@@ -93,10 +93,15 @@ def principal(w: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         (unit vectors [count, latent], the largest variance first; their shares of the variance).
 
+    Raises:
+        LatentError: the codes do not differ.
+
     Reference: Härkönen et al., GANSpace, NeurIPS 2020.
     """
     centred = np.asarray(w, np.float64) - np.mean(w, axis=0)
     _, lengths, vectors = np.linalg.svd(centred, full_matrices=False)
+    if not lengths.any():
+        raise LatentError("components: the images' codes are all alike; it takes two that differ")
     shares = lengths**2 / (lengths**2).sum()
     return _upright(vectors[:count]), shares[:count]
 

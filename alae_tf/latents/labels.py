@@ -17,6 +17,7 @@ from alae_tf.errors import printable
 from alae_tf.latents import LatentError
 
 LARGEST_FILE = 2**28  # bytes of a CSV that are read
+LARGEST = 1e30  # of a value; what is beyond has no square
 NAMES_SHOWN = 3
 
 
@@ -86,7 +87,10 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
         if path.is_file() and path.stat().st_size > LARGEST_FILE:
             raise LatentError(f"--labels={path}: larger than any file of labels.")
         with open(path, newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file, strict=True) if row]
+            read = [row for row in csv.reader(file, strict=True) if row]
+            if not read:
+                raise ValueError("it is empty")
+            header, *rows = read
     except OSError as error:
         raise LatentError(
             f"--labels={path}: {error.strerror}; say classes, folders, attribute:NAME or a CSV "
@@ -136,4 +140,4 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         return math.nan
-    return value if math.isfinite(value) else math.nan
+    return value if abs(value) < LARGEST else math.nan

@@ -35,6 +35,7 @@ def parse(text: str, levels: int) -> range:
         LatentError: there are no such levels.
     """
     names = {"all": range(levels), **named(levels)}
+    text = str(text)
     if text in names:
         return names[text]
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)

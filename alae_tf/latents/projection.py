@@ -84,8 +84,11 @@ def project(
         raise LatentError(f"space: got {space!r}, expected {' or '.join(SPACES)}")
     if not 1 <= steps <= 100_000:
         raise LatentError(f"steps: got {steps}, expected 1 to 100,000")
-    if not (0 <= pixels < math.inf and 0 <= pull < math.inf):
-        raise LatentError(f"weights: got {pixels} and {pull}, expected 0 or more")
+    for name, weight in (("pixels", pixels), ("pull", pull)):
+        if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise LatentError(f"{name}: got {weight!r}, expected a finite number, 0 or more")
+    if not len(images):
+        raise LatentError("images: none to project")
     before = model.encode(images)
     scale = float(max(model.sample_w(256).std(axis=0).mean(), 1e-6))
     found, descents = [], {}

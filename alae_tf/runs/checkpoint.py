@@ -257,7 +257,7 @@ def load_networks(
     """
     if not isinstance(weights, str) or weights not in WEIGHTS:
         raise ValueError(f"weights: got {weights!r}, expected {' or '.join(WEIGHTS)}")
-    run_dir = existing_run(run_dir)
+    run_dir = existing_run(run_dir, "run_dir")
     path = run_dir / CONFIG
     try:
         config = Config.load(path)

@@ -113,6 +113,17 @@ def test_files_of_any_kind_and_size(run_dir, tmp_path, capsys):
     assert draw(run_dir, "mix", *files, *sources, f"--out={tmp_path}/b.png") == 0
 
 
+def test_of_many_files_some_are_drawn_and_broken_ones_left_out(run_dir, tmp_path, capsys):
+    for i in range(50):
+        Image.new("L", (16, 16), i).save(tmp_path / f"{i:02d}.png")
+    (tmp_path / "03.png").write_bytes(b"no image")
+    arguments = ["reconstruct", "--images", str(tmp_path)]
+    assert draw(run_dir, *arguments, f"--out={tmp_path}/a.pdf") == 0
+    said = capsys.readouterr().err
+    assert "the first 48 of 50 files; --count takes others" in said
+    assert f"left out: {tmp_path}/03.png: cannot be read" in said
+
+
 def test_nothing_is_overwritten_unless_asked(run_dir, tmp_path, capsys):
     out = tmp_path / "a.png"
     out.write_text("mine")
@@ -131,7 +142,10 @@ def test_nothing_is_overwritten_unless_asked(run_dir, tmp_path, capsys):
         (["generate", "--out=nowhere/a.png"], "its directory does not exist"),
         (["embedding", "--out=a.gif"], "embedding is written as png or pdf"),
         (["generate", "--out=a.png", "--psi=x"], "--psi=x: must be a number"),
-        (["generate", "--out=a.png", "--psi=nan"], "--psi=nan: must be a number"),
+        (["generate", "--out=a.png", "--psi=200"], "--psi=200: must be a number of -100 to 100"),
+        (["generate", "--out=a.png", "--psi="], "--psi=: is empty"),
+        (["project", "--out=a.png", "--pull=inf"], "--pull=inf: must be 0 to"),
+        (["embedding", "--out=a.png", "--count=1"], "--count: an embedding takes 5"),
         (["interpolate", "--out=a.png", "--psi=1,2"], "interpolate takes one"),
         (["generate", "--out=a.png", "--count=0"], "--count=0: must be 1 to"),
         (["generate", "--out=a.png", "--seed=-1"], "--seed=-1"),
@@ -139,7 +153,7 @@ def test_nothing_is_overwritten_unless_asked(run_dir, tmp_path, capsys):
         (["interpolate", "--out=a.png", "--random", "--images", "x.png"], "leave --images out"),
         (["interpolate", "--out=a.png", "--space=z"], "E gives w, not z"),
         (["interpolate", "--out=a.png", "--count=1"], "between two images at least"),
-        (["mix", "--out=a.png", "--levels=5"], "levels '5': expected all, coarse"),
+        (["mix", "--out=a.png", "--levels=5"], "--levels=5: expected all, coarse"),
         (["mix", "--out=a.png", "--images", "README.md"], "cannot be read as an image"),
         (["interpolate", "--out=a.png", "--psi=1"], "--psi: is of random codes"),
         (["generate", "--out=a.png", "--align=lfw"], "unrecognized arguments"),

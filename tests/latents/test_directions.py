@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -110,3 +111,11 @@ def test_a_fingerprint_sees_every_number_and_name():
     assert directions.fingerprint((weights | {"b": np.zeros(4)}).items()) != first
     weights["a"][1] = 1.5
     assert directions.fingerprint(weights.items()) != first
+
+
+def test_numbers_that_are_not_finite_are_not_written(two, tmp_path):
+    (tmp_path / "d.json").write_text("before")
+    wrong = [dataclasses.replace(two[0], measure={"share of variance": float("nan")})]
+    with pytest.raises(LatentError, match="numbers that are not finite"):
+        directions.write(tmp_path / "d.json", wrong)
+    assert (tmp_path / "d.json").read_text() == "before"

@@ -71,3 +71,8 @@ def test_values_that_are_alike_or_few():
         finding.from_values(np.zeros((20, 2)), np.full(20, 3.0))
     with pytest.raises(LatentError, match="2 values"):
         finding.from_values(np.zeros((2, 2)), np.array([1.0, 2.0]))
+
+
+def test_codes_that_do_not_differ_have_no_components():
+    with pytest.raises(LatentError, match="it takes two that differ"):
+        finding.principal(np.ones([1, 4]), 2)

@@ -82,8 +82,9 @@ def test_noise_may_move_too(model, images):
     [
         (dict(space="z"), "space: got 'z', expected w or styles"),
         (dict(steps=0), "steps: got 0"),
-        (dict(pixels=-1.0), "weights: got -1.0"),
-        (dict(pull=float("nan")), "weights: got 1.0 and nan"),
+        (dict(pixels=-1.0), "pixels: got -1.0, expected a finite number"),
+        (dict(pull="a"), "pull: got 'a'"),
+        (dict(pull=float("nan")), "pull: got nan"),
     ],
 )
 def test_wrong_options(model, images, options, message):
