@@ -120,6 +120,11 @@ def work(args: argparse.Namespace) -> int:
     config = Config.load(run_dir / CONFIG)
     uri = args.data or config.data
     data.check(uri)
+    needed = {registry.METRICS[name].network for name in names}
+    if "inception" in needed:
+        weights.find(weights.INCEPTION, args.inception)
+    if "lpips" in needed:
+        weights.find(weights.LPIPS_VGG)
     shipped_one = run_dir.parent == shipped.folder("models")  # to be left as it is
     recorded = os.access(run_dir, os.W_OK) and not shipped_one
     if not recorded:
@@ -134,7 +139,7 @@ def work(args: argparse.Namespace) -> int:
     from alae_tf.evaluation.samples import MOST_IMAGES, Protocol
 
     networks = {}
-    if any(registry.METRICS[name].network == "inception" for name in names):
+    if "inception" in needed:
         networks["inception"] = Inception(args.inception)
     source = data.open_source(uri)
     data.check_channels(source, config.image_channels)

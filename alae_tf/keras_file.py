@@ -9,6 +9,7 @@ model = keras.saving.load_model("model.keras")
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,14 @@ class TrainedALAE(keras.Model):
         w = self.alae.encode(images, self.level, self.blend)
         return self.alae.decode(w, self.level, self.blend, noise)
 
+    def fit(self, *args, **kwargs):
+        """As of `alae_tf.networks.alae.ALAE`: refused, and told what to use instead."""
+        return self.alae.fit(*args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        """Likewise."""
+        return self.alae.export(*args, **kwargs)
+
     def autoencoder(self) -> Autoencoder:
         """The same weights behind `Autoencoder`'s methods."""
         return Autoencoder(self.settings, self.alae, self.level, self.blend, self.images_seen)
@@ -89,6 +98,8 @@ def load(path: str | Path) -> Autoencoder:
     """
     if not str(path).startswith(HUB) and not Path(path).is_file():
         raise CheckpointError(f"{path}: no such file.")
+    if not str(path).startswith(HUB) and not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path}: is no whole .keras file.")
     try:
         model = keras.saving.load_model(str(path))
     except Exception as error:  # Keras' readers raise whatever they stumble over

@@ -8,12 +8,16 @@ Neither is a dependency of the project. A service that is away does not stop the
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from alae_tf import quiet
 from alae_tf.config import Config
+from alae_tf.errors import guarded
 from alae_tf.runs.directory import RunDirectory
 
 
@@ -41,15 +45,24 @@ def mlflow(row: dict[str, float] | None, grid: np.ndarray | None) -> None:
 
 def main(service: str, flagfile: str, run_dir: str) -> int:
     """Trains a config, told to a service."""
+    config = Config.load(Path(flagfile))  # a wrong one is told before any work
     quiet.import_tensorflow()
     from alae_tf.training.loop import train
 
-    callback = {"wandb": wandb, "mlflow": mlflow}[service]
-    return train(Config.load(flagfile), RunDirectory(run_dir), callbacks=[callback])
+    return train(config, RunDirectory(run_dir), callbacks=[SERVICES[service]])
+
+
+SERVICES = {"wandb": wandb, "mlflow": mlflow}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4 or sys.argv[1] not in ("wandb", "mlflow"):
-        sys.exit(__doc__)
-    flags = dict(text.removeprefix("--").split("=", 1) for text in sys.argv[2:])
-    sys.exit(main(sys.argv[1], flags["flagfile"], flags["run_dir"]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("service", choices=sorted(SERVICES))
+    parser.add_argument("--flagfile", required=True, help="the config")
+    parser.add_argument("--run_dir", required=True, help="the run's directory")
+    args = parser.parse_args()
+    if importlib.util.find_spec(args.service) is None:
+        parser.error(f"{args.service} is not installed: pip install {args.service}")
+    sys.exit(guarded("dashboards", lambda: main(args.service, args.flagfile, args.run_dir)))

@@ -55,7 +55,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         command.add_argument("images", nargs="+", type=Path, help="image files or folders")
         command.add_argument("--out", type=Path, required=True, metavar=out)
     command = commands.add_parser("decode", help="w → pictures")
-    command.add_argument("w", type=Path, help="a .npy file: [N, latent] or [N, styles, latent]")
+    command.add_argument(
+        "w", type=Path, help="a .npy file: [N, latent] or [N, styles, latent]; or a .json of encode"
+    )
     command.add_argument("--out", type=Path, required=True, metavar="PICTURE.png")
     command = commands.add_parser("generate", help="new pictures")
     command.add_argument("--count", type=int, default=1)

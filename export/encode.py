@@ -217,17 +217,20 @@ def draw(model: TFLite, path: Path) -> np.ndarray:
 
 
 def read_codes(path: Path) -> np.ndarray:
-    """The array of a .npy file as float32, any shape.
+    """The array of a .npy file, or the rows of a .json file of `write_codes`, as float32.
 
     Raises:
         ExportError: no such file, not a .npy file of numbers, none in it, or not all finite.
     """
+    if path.suffix == ".json":
+        return _read_by_file(path)
     try:  # mapped, so that a header that declares more than the file holds takes no memory
         w = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise ExportError(f"{path}: {error.strerror or error}.") from None
     except Exception as error:  # NumPy's parser of headers raises what Python's raises
-        raise ExportError(f"{path}: cannot be read as a .npy file ({error}).") from None
+        why = "it holds Python's objects" if "allow_pickle" in str(error) else error
+        raise ExportError(f"{path}: cannot be read as a .npy file ({why}).") from None
     if not isinstance(w, np.ndarray) or w.dtype.kind not in "fiu" or not w.size:
         raise ExportError(f"{path}: holds no array of numbers.")
     with np.errstate(over="ignore"):
@@ -235,6 +238,19 @@ def read_codes(path: Path) -> np.ndarray:
     if not np.isfinite(w).all():
         raise ExportError(f"{path}: holds values that are not finite, or too large for float32.")
     return w
+
+
+def _read_by_file(path: Path) -> np.ndarray:
+    """The rows of a .json file, float32 [N, latent]."""
+    try:
+        rows = np.array(list(json.loads(path.read_bytes()).values()), np.float32)
+        if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
+            raise ValueError("no rows of finite numbers")
+    except OSError as error:
+        raise ExportError(f"{path}: {error.strerror or error}.") from None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ExportError(f"{path}: holds no codes by file ({error}).") from None
+    return rows
 
 
 def write(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:

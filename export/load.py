@@ -181,10 +181,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     scheme, _, rest = args.url.partition("://")
     if scheme not in ("http", "https", "grpc") or not rest:
         parser.error(f"--url={args.url}: must be http[s]://host:port or grpc://host:port.")
-    args.shape = whole_numbers(parser, "--shape", args.shape, 4096)
+    args.shape = whole_numbers(parser, "--shape", args.shape, 4096, "64,64,3")
     if len(args.shape) != 3:
         parser.error("--shape: must be three numbers, as 64,64,3.")
-    args.clients = whole_numbers(parser, "--clients", args.clients, 1024)
+    args.clients = whole_numbers(parser, "--clients", args.clients, 1024, "1,8")
     for name in ("seconds", "timeout"):
         if not 0 < getattr(args, name) <= 86_400:
             parser.error(f"--{name}={getattr(args, name)}: must be over 0, to 86,400.")
@@ -195,11 +195,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def whole_numbers(parser: argparse.ArgumentParser, flag: str, text: str, most: int) -> list[int]:
-    """Numbers as "1,8,64"."""
+def whole_numbers(
+    parser: argparse.ArgumentParser, flag: str, text: str, most: int, example: str
+) -> list[int]:
+    """Numbers as in the example."""
     parts = text.split(",")
     if not all(part.isdecimal() and 1 <= int(part) <= most for part in parts):
-        parser.error(f"{flag}={text}: must be whole numbers of 1 to {most:,}, as 1,8.")
+        parser.error(f"{flag}={text}: must be whole numbers of 1 to {most:,}, as {example}.")
     return [int(part) for part in parts]
 
 

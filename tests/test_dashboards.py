@@ -1,6 +1,7 @@
 """examples/dashboards.py, with stand-ins for the services."""
 
 import importlib.util
+import subprocess
 import sys
 import types
 
@@ -64,3 +65,14 @@ def test_both_services(dashboards, config, tmp_path, monkeypatch, one_device):
         ("mlflow", 24, "blend"),
         ("mlflow", None, "samples"),
     ]
+
+
+def test_wrong_flags_are_told_before_any_work(tmp_path):
+    script = str(ROOT / "examples/dashboards.py")
+    for flags, code, message in (
+        (["--help"], 0, "Training that a dashboard watches"),
+        (["tensorboard", "--flagfile=a", "--run_dir=b"], 2, "invalid choice"),
+        (["wandb", "--run_dir=b"], 2, "--flagfile"),
+    ):
+        done = subprocess.run([sys.executable, script, *flags], capture_output=True, text=True)
+        assert done.returncode == code and message in done.stdout + done.stderr

@@ -95,5 +95,5 @@ def class_plot(
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False)
     file = io.BytesIO()
     undated = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-    figure.savefig(file, format=kind, dpi=120, metadata=undated)
+    figure.savefig(file, format=kind, dpi=120, metadata=undated, bbox_inches="tight")
     return file.getvalue()

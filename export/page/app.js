@@ -11,6 +11,7 @@ const FRAMES = 24;  // of a path
 const state = {
   model: null,
   chosen: null,  // its name and kind
+  again: null,  // encodes the image once more, for another model
   picture: null,  // a canvas, of which a square is looked at
   square: { x: 0.5, y: 0.5, size: 1, turn: 0 },
   styles: null,  // of the code that is edited: E's or F's
@@ -29,6 +30,7 @@ function say(text, wrong = false) {
 async function attempt(work) {
   try {
     await work();
+    if ($('status').classList.contains('wrong') && work !== drawNow) say('');
   } catch (error) {
     say(error instanceof Told ? error.message : `That did not work (${error.message ?? error}).`, true);
     if (!(error instanceof Told)) console.error(error);
@@ -99,10 +101,15 @@ async function keep() {
 
 // An image: from a file, a camera, the clipboard, or drawn.
 
+let taking = 0;
 async function take(files) {
+  const mine = ++taking;
   if (!state.model) throw new Told('The model is still loading; try again in a moment.');
   if (!files.length) throw new Told('That was no image file.');
-  state.picture = await picture.read(files[0]);
+  const read = await picture.read(files[0]);
+  if (mine !== taking) return;  // a later one was given meanwhile
+  state.picture = read;
+  state.again = look;
   $('framed').hidden = false;
   say(files.length > 1 ? `${files.length} files: the first is taken.` : '');
   state.square = { x: 0.5, y: 0.5, size: 1, turn: 0 };
@@ -159,6 +166,12 @@ function listenToInput() {
   });
 }
 
+/** Encodes what is drawn. */
+async function readPad() {
+  const { about } = state.model, pixels = about.channels === 1 && picture.digitOf($('draw'), about);
+  if (pixels) await encode(pixels);
+}
+
 function listenToPen() {
   const pad = $('draw'), pen = pad.getContext('2d', { willReadFrequently: true });
   const clear = () => { pen.fillStyle = '#000'; pen.fillRect(0, 0, pad.width, pad.height); };
@@ -170,10 +183,7 @@ function listenToPen() {
     pen.moveTo((x - dx) * pad.width, (y - dy) * pad.height);
     pen.lineTo(x * pad.width, y * pad.height);
     pen.stroke();
-  }, () => attempt(async () => {
-    const pixels = picture.digitOf(pad, state.model.about);
-    if (pixels) await encode(pixels);
-  }));
+  }, () => attempt(() => { state.again = readPad; return readPad(); }));
 }
 
 /** Calls moved(dx, dy, x, y), in shares of the canvas, while a pointer is down; then ended(). */
@@ -185,6 +195,7 @@ function dragged(canvas, moved, ended = () => {}) {
   };
   canvas.addEventListener('pointerdown', (event) => {
     last = at(event);
+    moved(0, 0, ...last);  // a click is a dot
     if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener('pointermove', (event) => {
@@ -231,9 +242,11 @@ function reset() {
 
 async function another() {
   const { model } = state, { about } = model, psi = Number($('psi').value);
+  const seed = Math.min(999999, Math.max(0, Math.trunc($('seed').value) || 0));
   $('psi-value').textContent = psi;
-  const w = await model.map(codes.normal(about.latent, Number($('seed').value)));
+  const w = await model.map(codes.normal(about.latent, seed));
   if (model !== state.model) return;
+  $('seen').width = $('seen').height = about.resolution;  // no image is behind it
   await begin(codes.truncate(codes.toStyles(w, about.styles), about.w_avg, psi, about.cutoff, about.latent), 'G(F(z))');
   await draw();
 }
@@ -264,7 +277,7 @@ async function open() {
     layOut(model.about);
     document.querySelector('main').hidden = false;
     await another();
-    if (state.picture) await look();
+    await state.again?.();
     if (mine === opening) say('');
   } catch (error) {
     if (mine !== opening) return;
@@ -283,7 +296,7 @@ async function start() {
   $('keep').addEventListener('click', () => attempt(keep));
   $('play').addEventListener('click', () => attempt(play));
   $('reset').addEventListener('click', reset);
-  $('random').addEventListener('click', () => { $('seed').value = Number($('seed').value) + 1; attempt(another); });
+  $('random').addEventListener('click', () => { $('seed').value = (Math.trunc($('seed').value) + 1) % 1000000; attempt(another); });
   for (const id of ['seed', 'psi']) $(id).addEventListener('input', () => attempt(another));
   const answer = await fetch('./models.json');
   if (!answer.ok) throw new Told('models.json is not here: serve the whole folder that the export wrote.');

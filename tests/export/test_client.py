@@ -99,6 +99,7 @@ def test_encode_then_decode(url, model, photo, tmp_path):
     assert run(url, "encode", photo, f"--out={tmp_path}/w.json") == 0
     (row,) = json.loads((tmp_path / "w.json").read_text()).items()
     assert row[0] == str(photo) and np.abs(row[1] - w[0]).max() < 1e-5
+    assert run(url, "decode", f"{tmp_path}/w.json", f"--out={tmp_path}/by_file.png") == 0
     assert run(url, "decode", f"{tmp_path}/w.npy", f"--out={tmp_path}/image.png") == 0
     picture = np.asarray(Image.open(tmp_path / "image.png"))  # two images side by side
     expected = np.concatenate([model.decode(w[0])] * 2, axis=1)

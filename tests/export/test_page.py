@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -233,6 +234,31 @@ def test_what_goes_wrong_is_told_and_the_page_lives_on(page, digits, tmp_path):
     page.find_element(By.ID, "random").click()  # with the model from before
     changed(page, before)
     slide(page, "#model", "digits")
+    wait(page, lambda: status(page) == "")
+
+
+def test_the_later_of_two_files_stays(page, digits, tmp_path):
+    Image.fromarray(digits[5, ..., 0]).save(tmp_path / "good.png")
+    Image.new("L", (9000, 9000), 77).save(tmp_path / "huge.png")
+    upload(page, tmp_path / "huge.png")
+    upload(page, tmp_path / "good.png")
+    wait(page, lambda: np.array_equal(drawn(page, "seen")[..., :1], digits[5]))
+    time.sleep(3)
+    assert np.array_equal(drawn(page, "seen")[..., :1], digits[5])
+    slide(page, "#kind", "_dynamic_int8")  # the image is encoded again
+    wait(page, lambda: status(page) == "" and "ms for E" in page.find_element(By.ID, "time").text)
+    assert page.find_element(By.ID, "caption").text == "G(E(x))"
+    before = drawn(page)
+    page.find_element(By.ID, "random").click()
+    changed(page, before)
+    assert drawn(page, "seen") is None  # which has nothing to do with it
+
+
+def test_a_message_goes_when_something_works(page, tmp_path):
+    (tmp_path / "text.txt").write_text("no image")
+    upload(page, tmp_path / "text.txt")
+    wait(page, lambda: "text.txt: is no image" in status(page))
+    page.find_element(By.ID, "random").click()
     wait(page, lambda: status(page) == "")
 
 
