@@ -9,7 +9,6 @@ from alae_tf.data import open_source
 from alae_tf.figures import (
     METHODS,
     FigureError,
-    embedding,
     generate,
     interpolate,
     mix,
@@ -19,6 +18,7 @@ from alae_tf.figures import (
     traverse,
 )
 from alae_tf.figures import project as project_
+from alae_tf.figures.embedding import embed
 from alae_tf.images import canvas
 from alae_tf.images.plots import class_plot, curve_plot
 from alae_tf.latents.codes import mix as mixed
@@ -194,7 +194,7 @@ def test_embedding_keeps_classes_together_and_its_bytes():
     labels = np.arange(90) % 3
     w = random.normal(0, 0.3, (90, 8)) + 5 * np.eye(8)[labels]
     for method in METHODS:
-        points = embedding.embed(w.astype(np.float32), method, seed=1)
+        points = embed(w.astype(np.float32), method, seed=1)
         assert points.shape == (90, 2)
         middles = np.stack([points[labels == k].mean(axis=0) for k in range(3)])
         nearest_middle = np.linalg.norm(points[:, None] - middles, axis=2).argmin(axis=1)
