@@ -115,14 +115,18 @@ def cut_out(args: argparse.Namespace) -> int:
     held = check_directory("--out", args.out, "an alignment", CSV)
     if held and not args.overwrite and read_table(args.out / CSV, "--out"):
         raise AlignError(f"--out={args.out}: holds crops already; --overwrite replaces them.")
+    crops = _crops(args.out / CSV) if held else set()
+    photos = [photo for photo in photos if photo.resolve() not in crops]
+    if not photos:
+        raise AlignError(f"--out={args.out}: holds these very files; give another folder.")
     args.out.mkdir(parents=True, exist_ok=True)
     roots = [Path(path) for path in args.photos]
     names = _names(photos, roots)
     cuts: list[Cut] = []
     bare: list[Path] = []
     table = args.out / CSV
-    if held:
-        _remove_crops(table)
+    for path in crops:  # which would be taken for this run's
+        path.unlink(missing_ok=True)
     write_atomic(table, _table(cuts, args.out))  # marks the directory as one of crops
     written, taken = time.monotonic(), {f"{name}.png" for name in names.values()}
     try:
@@ -229,12 +233,11 @@ def _table(cuts: list[Cut], folder: Path) -> bytes:
     return text.getvalue().encode()
 
 
-def _remove_crops(table: Path) -> None:
-    """Removes the crops of an earlier run, which would be taken for this one's."""
-    for cut in read_table(table, "--out"):
-        path = Path(cut.file)
-        if not path.is_absolute() and ".." not in path.parts and path.suffix == ".png":
-            (table.parent / path).unlink(missing_ok=True)
+def _crops(table: Path) -> set[Path]:
+    """The crops of an earlier run, in the table's folder."""
+    names = (Path(cut.file) for cut in read_table(table, "--out"))
+    inside = (n for n in names if not n.is_absolute() and ".." not in n.parts)
+    return {(table.parent / name).resolve() for name in inside if name.suffix == ".png"}
 
 
 def put_back(args: argparse.Namespace) -> int:

@@ -86,6 +86,9 @@ def test_no_crop_is_written_over_another(photos, tmp_path, capsys):
     # Another run there, of one photo: nothing of this one stays.
     assert align.main([f"{tmp_path}/in/a-2.jpg", f"--out={out}", "--size=16", "--overwrite"]) == 0
     assert [path.name for path in out.glob("*.png")] == ["a-2.png"]
+    assert align.main([str(out), f"--out={out}", "--overwrite"]) == 2
+    assert "holds these very files" in capsys.readouterr().err
+    assert [path.name for path in out.glob("*.png")] == ["a-2.png"]
 
 
 def test_no_face_at_all(photos, tmp_path, capsys):
