@@ -116,7 +116,7 @@ def cut_out(args: argparse.Namespace) -> int:
     if held and not args.overwrite and read_table(args.out / CSV, "--out"):
         raise AlignError(f"--out={args.out}: holds crops already; --overwrite replaces them.")
     crops = _crops(args.out / CSV) if held else set()
-    photos = [photo for photo in photos if photo.absolute() not in crops]
+    photos = [photo for photo in photos if photo.parent.resolve() / photo.name not in crops]
     if not photos:
         raise AlignError(f"--out={args.out}: holds these very files; give another folder.")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -237,7 +237,8 @@ def _crops(table: Path) -> set[Path]:
     """The crops of an earlier run, in the table's folder."""
     names = (Path(cut.file) for cut in read_table(table, "--out"))
     inside = (n for n in names if not n.is_absolute() and ".." not in n.parts)
-    return {(table.parent / name).absolute() for name in inside if name.suffix == ".png"}
+    paths = (table.parent / name for name in inside if name.suffix == ".png")
+    return {path.parent.resolve() / path.name for path in paths}  # links stay links
 
 
 def put_back(args: argparse.Namespace) -> int:
