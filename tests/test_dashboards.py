@@ -45,6 +45,7 @@ def test_callbacks_are_called_with_rows_and_grids(config, tmp_path, capsys, one_
     assert "a callback failed (ConnectionError: the service is away)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_both_services(dashboards, config, tmp_path, monkeypatch, one_device):
     told = []
     wandb = types.SimpleNamespace(run=None, Image=lambda grid: grid.shape)

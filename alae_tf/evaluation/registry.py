@@ -107,7 +107,7 @@ METRICS: dict[str, Metric] = {
     "ssim": Metric(HIGHER, "structural similarity of reconstructions", "pixels.ssim"),
     "projection": Metric(
         LOWER,
-        "LPIPS and squared error before and after refining E(x); about 3 s an image",
+        "LPIPS and squared error before and after refining E(x); half a minute an image",
         "projection.projection",
         network="lpips",
         parts=("lpips_before", "lpips_after", "mse_before", "mse_after"),

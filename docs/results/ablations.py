@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 KINDS = {
     "mlp": "MLP-ALAE, MNIST, 10 epochs",
     "style": "StyleALAE, MNIST at 16 px, 3.5 epochs",
-    "faces": "StyleALAE, faces at 32 px, 16 epochs",
+    "faces": "StyleALAE, faces at 32 px, 10 epochs",
 }
 VARIANTS = {"joint": "joint, w", "separate": "separate, w", "z": "joint, z"}
 # Metric → (its name for people, factor, the better direction).

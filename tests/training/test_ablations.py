@@ -28,9 +28,6 @@ def variant(request, small, small_mlp):
 
 
 all_variants = pytest.mark.parametrize("variant", VARIANTS, indirect=True, ids="_".join)
-new_variants = pytest.mark.parametrize(
-    "variant", [v for v in VARIANTS if v[1] != "joint"], indirect=True, ids="_".join
-)
 
 
 def one_update(trainer, update):
@@ -77,6 +74,7 @@ def test_every_layer_of_a_separate_discriminator_moves(small):
     assert blocks | rest <= moved
 
 
+@pytest.mark.slow
 def test_an_iteration_counts_e_once_with_a_separate_discriminator(small):
     for name, expected in (("joint", 2.0), ("separate", 1.0)):
         trainer = Trainer(small.replace(discriminator=name))
@@ -116,7 +114,10 @@ def test_z_regression_asks_the_same_of_the_other_updates(small):
 
 
 @pytest.mark.parametrize(
-    "variant", [("style", "all"), ("mlp", "separate")], indirect=True, ids="_".join
+    "variant",
+    [pytest.param(("style", "all"), marks=pytest.mark.slow), ("mlp", "separate")],
+    indirect=True,
+    ids="_".join,
 )
 def test_accumulated_parts_are_the_whole_batch(variant):
     images = pixels(variant, 0, 8)
@@ -156,7 +157,16 @@ def test_xla_trains(small_mlp):
     assert plain[0] == pytest.approx(compiled[0], rel=1e-3)
 
 
-@new_variants
+@pytest.mark.parametrize(
+    "variant",
+    [
+        v if v[0] == "mlp" or v[1] == "all" else pytest.param(v, marks=pytest.mark.slow)
+        for v in VARIANTS
+        if v[1] != "joint"
+    ],
+    indirect=True,
+    ids="_".join,
+)
 def test_a_resumed_run_ends_with_the_same_bits(variant, tmp_path):
     whole, resumed = Trainer(variant), Trainer(variant.replace(seed=1))
     resumed.config = variant

@@ -178,7 +178,10 @@ def test_a_second_ctrl_c_stops_at_once_and_says_what_is_kept(
     assert "stopped at once. The checkpoint at 0 images is kept" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("images", "kept"), [(24, range(32, 96, 8)), (96, [96])])
+@pytest.mark.parametrize(
+    ("images", "kept"),
+    [(24, range(32, 96, 8)), pytest.param(96, [96], marks=pytest.mark.slow)],
+)
 def test_images_that_are_lost_on_the_way_lose_no_training(
     small, tmp_path, monkeypatch, capsys, one_device, images, kept
 ):

@@ -47,9 +47,12 @@ def train(config, strategy, images, level, steps=2):
     return trainer, [{name: float(v) for name, v in loss.items()} for loss in losses]
 
 
-@pytest.mark.parametrize("kind", ["style", "mlp"])
-def test_two_replicas_on_half_batches_are_one_on_the_whole(kind, small, small_mlp):
-    config, level = (small, 1) if kind == "style" else (small_mlp, 0)
+@pytest.mark.parametrize(
+    ("networks", "level"),
+    [("small_mlp", 0), ("small", 0), pytest.param("small", 1, marks=pytest.mark.slow)],
+)
+def test_two_replicas_on_half_batches_are_one_on_the_whole(request, networks, level):
+    config = request.getfixturevalue(networks)
     images = pixels(config, level, 8)
     one, losses_one = train(config, tf.distribute.MirroredStrategy(["CPU:0"]), images, level)
     # Collectives of several strategies in one process get in each other's way; this uses none.
@@ -147,6 +150,7 @@ def test_accumulated_parts_are_the_whole_batch(small, small_mlp, level):
     assert_same_weights(whole, parts)
 
 
+@pytest.mark.slow
 def test_accumulation_with_xla(small_mlp):
     images = pixels(small_mlp, 0, 8)
     _, plain = train(small_mlp, None, images, 0)
