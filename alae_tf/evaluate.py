@@ -6,8 +6,6 @@ Values go to the screen and, with all that they depend on, to results.jsonl in t
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import os
 import sys
 from pathlib import Path
@@ -17,7 +15,7 @@ from alae_tf import data, shipped
 from alae_tf.config import Config
 from alae_tf.errors import guarded, program
 from alae_tf.evaluation import registry, weights
-from alae_tf.evaluation.weights import EvaluationError
+from alae_tf.evaluation.weights import EvaluationError, EvaluationFailed
 from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run
 
@@ -98,7 +96,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
     args = parser.parse_args(arguments)
     if not 0 <= args.images <= 10**9:
-        parser.error(f"--images={args.images}: must be 1 or more, or 0 for all.")
+        parser.error(f"--images={args.images}: must be 1 to a billion, or 0 for all.")
     if not 0 <= args.seed < 2**31:
         parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
     if not -100 <= args.psi <= 100:
@@ -114,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def work(args: argparse.Namespace) -> int:
     """Checks all that can be checked without TensorFlow, then measures."""
-    names = registry.check_names(name for name in args.metrics.split(",") if name)
+    names = registry.check_names(name for name in args.metrics.split(",") if name.strip())
     run_dir = existing_run(args.run_dir)
     chosen = checkpoints(run_dir, args.checkpoints)
     config = Config.load(run_dir / CONFIG)
@@ -126,7 +124,9 @@ def work(args: argparse.Namespace) -> int:
     if "lpips" in needed:
         weights.find(weights.LPIPS_VGG)
     shipped_one = run_dir.parent == shipped.folder("models")  # to be left as it is
-    recorded = os.access(run_dir, os.W_OK) and not shipped_one
+    file = run_dir / "results.jsonl"
+    writable = os.access(file if file.exists() else run_dir, os.W_OK) and not file.is_dir()
+    recorded = writable and not shipped_one
     if not recorded:
         why = "is a shipped model" if shipped_one else "cannot be written to"
         print(f"evaluate: {run_dir}: {why}; the results are shown alone.", file=sys.stderr)
@@ -148,7 +148,7 @@ def work(args: argparse.Namespace) -> int:
         print(f"evaluate: {uri} holds no images out; all of it is compared with.", file=sys.stderr)
     protocol = Protocol(split, args.images, args.noise, args.psi, args.seed, args.crop)
     networks = registry.open_networks(names, source, protocol, config.resolution, networks)
-    measured = []
+    measured, lost = [], {}
 
     def tell(result: registry.Result) -> None:
         measured.append(result)
@@ -157,7 +157,7 @@ def work(args: argparse.Namespace) -> int:
         try:
             results.append(run_dir / results.FILE, result)
         except OSError as error:
-            raise EvaluationFailed(f"{run_dir / results.FILE}: {error.strerror}.") from None
+            lost[str(run_dir / results.FILE)] = error.strerror
 
     def measure(model: Any, about: dict[str, Any]) -> None:
         print(f"evaluate: {run_dir}, {model!r}", file=sys.stderr)
@@ -171,23 +171,20 @@ def work(args: argparse.Namespace) -> int:
         measure(model, about)
     if args.baseline and model is not None:
         pca = PrincipalComponents(source, model.resolution, config.latent_size)
-        measure(pca, {"run_dir": str(args.run_dir), "baseline": "PCA"})
+        about = {"run_dir": str(args.run_dir), "baseline": "PCA", "fitted_to": pca.fitted_to}
+        measure(pca, about)
     available = len(source if split == "train" else source.held_out or ())
     if available < args.images:
         print(f"evaluate: --images={args.images}: used all {available}.", file=sys.stderr)
     elif not args.images and available > MOST_IMAGES:
         print(f"evaluate: used {MOST_IMAGES:,} of {available:,} images.", file=sys.stderr)
     if args.json:
-        print("\n".join(json.dumps(dataclasses.asdict(result)) for result in measured))
+        print("\n".join(map(results.line, measured)))
     else:
         print(results.table(measured))
+    for file, why in lost.items():
+        raise EvaluationFailed(f"{file}: {why}; not all values could be added, they are above.")
     return 0
-
-
-class EvaluationFailed(EvaluationError):
-    """The work failed on the way."""
-
-    exit_code = 1
 
 
 def checkpoints(run_dir: Path, asked: str) -> list[int | None]:
@@ -208,7 +205,7 @@ def checkpoints(run_dir: Path, asked: str) -> list[int | None]:
         raise EvaluationError(
             f"--checkpoints={asked}: say newest, all, or some of {', '.join(map(str, numbers))}."
         )
-    return [int(text) for text in texts]
+    return [int(text) for text in dict.fromkeys(texts)]
 
 
 if __name__ == "__main__":

@@ -58,6 +58,18 @@ def test_values_on_the_screen_and_in_the_run(run_dir, capsys):
     assert told[0]["model"]["weights"] == "ema" and told[0]["protocol"]["noise"] == "random"
 
 
+def test_a_file_of_results_that_fails_loses_no_value(run_dir, monkeypatch, capsys):
+    def full(path, result):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results, "append", full)
+    flags = [f"--run_dir={run_dir}", "--metrics=psnr, latent_cycle", "--images=20"]
+    assert evaluate.main(flags) == 1
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["psnr", "latent_cycle"]
+    assert f"{run_dir}/results.jsonl: No space left on device" in err
+
+
 def test_fewer_images_than_asked_are_told(run_dir, capsys):
     flags = [f"--run_dir={run_dir}", "--metrics=psnr", "--images=100000"]
     assert evaluate.main(flags) == 0

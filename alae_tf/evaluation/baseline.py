@@ -22,6 +22,9 @@ class PrincipalComponents:
         resolution: of the images.
         latent_size: components.
 
+    Attributes:
+        fitted_to: images.
+
     Codes are drawn from a Gaussian with the components' variances. Noise and its seed are passed
     over.
     """
@@ -30,6 +33,7 @@ class PrincipalComponents:
         self.resolution, self.level, self.blend, self.images_seen = resolution, None, 1.0, None
         self._shape = (resolution, resolution, source.channels)
         count = min(len(source), MOST_IMAGES, MOST_BYTES // (9 * math.prod(self._shape)))
+        self.fitted_to = count
         indices = np.linspace(0, len(source), count, endpoint=False).astype(int)
         pixels = np.stack([source.fitted(int(i), resolution).reshape(-1) for i in indices])
         size = min(latent_size, *pixels.shape)

@@ -14,6 +14,7 @@ import numpy as np
 from alae_tf import data
 from alae_tf.data import Source
 from alae_tf.evaluation import weights
+from alae_tf.evaluation.samples import within_memory
 from alae_tf.evaluation.weights import EvaluationError
 from alae_tf.files import write_atomic
 from alae_tf.runs.npz import read_npz
@@ -67,7 +68,8 @@ class Classifier:
 
 
 def classifier(train: Source, test: Source | None, resolution: int) -> Classifier:
-    """The classifier of a source's images: from the cache, else trained and put there.
+    """The classifier of a source's images: from the cache, else trained and put there. Of sets
+    too large for memory as many images as fit are taken, evenly spread.
 
     Raises:
         EvaluationError: the images have no labels, or none are held out.
@@ -76,9 +78,12 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
         raise EvaluationError(
             f"--data={train.uri}: fd_digits and same_digit need labels and held-out images."
         )
+    train, test = within_memory(train, resolution), within_memory(test, resolution)
+    assert train.labels is not None  # as before
     images = data.all_images(train, resolution)
-    digest = hashlib.sha256(images.tobytes() + train.labels.tobytes()).hexdigest()[:32]
-    path = weights.cache() / f"digits-{digest}.npz"
+    digest = hashlib.sha256(images)
+    digest.update(train.labels)
+    path = weights.cache() / f"digits-{digest.hexdigest()[:32]}.npz"
     try:
         kept = read_npz(path)
         arrays = [kept[f"arr_{i}"] for i in range(sum(name[:4] == "arr_" for name in kept))]

@@ -69,6 +69,7 @@ def covered(x: np.ndarray, manifold: np.ndarray) -> float:
         x: features [n, d].
         manifold: features [m, d], m > NEIGHBOURS.
     """
+    x, manifold = x.astype(np.float64), manifold.astype(np.float64)
     radii = np.concatenate(
         [
             np.partition(squared_distances(part, manifold), NEIGHBOURS, axis=1)[:, NEIGHBOURS]
@@ -80,8 +81,7 @@ def covered(x: np.ndarray, manifold: np.ndarray) -> float:
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances [n, m]."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    """Squared Euclidean distances [n, m] of float64 vectors [n, d], [m, d]."""
     return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0)
 
 

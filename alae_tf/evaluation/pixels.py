@@ -10,11 +10,16 @@ import tensorflow as tf
 from alae_tf.evaluation.samples import Samples
 
 WINDOW = 11  # pixels, of SSIM; less in smaller images
+MOST_PSNR = 100.0  # dB, of images that are the same
 
 
 def psnr(samples: Samples) -> float:
-    """Mean peak signal-to-noise ratio in dB."""
-    return _mean(samples, "psnr", lambda a, b: tf.image.psnr(a, b, 255).numpy())
+    """Mean peak signal-to-noise ratio in dB, 100 at most."""
+
+    def measure(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.minimum(tf.image.psnr(a, b, 255).numpy(), MOST_PSNR)
+
+    return _mean(samples, "psnr", measure)
 
 
 def ssim(samples: Samples) -> float:
@@ -29,5 +34,4 @@ def lpips(samples: Samples) -> float:
 
 
 def _mean(samples: Samples, about: str, measure: Callable) -> float:
-    values = np.concatenate([measure(real, made) for real, made in samples.pairs(about)])
-    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("inf")
+    return float(np.concatenate([measure(*pair) for pair in samples.pairs(about)]).mean())

@@ -34,6 +34,7 @@ class Metric(typing.NamedTuple):
         network: feature network that it needs.
         labels: whether it needs labels and held-out images.
         parts: names of its values, if it has several.
+        fixed: of the protocol, (name, value): what it does whatever is asked for.
     """
 
     better: str
@@ -43,6 +44,7 @@ class Metric(typing.NamedTuple):
     network: str | None = None
     labels: bool = False
     parts: tuple[str, ...] = ()
+    fixed: tuple[tuple[str, typing.Any], ...] = ()
 
 
 def _distances() -> dict[str, Metric]:
@@ -75,6 +77,7 @@ METRICS: dict[str, Metric] = {
             for features in ("short", "long", "pixels", "pca")
             for kind in ("1nn", "svm")
         ),
+        fixed=(("split", "test"), ("images", 0)),
     ),
     **_distances(),
     "precision": Metric(
@@ -111,9 +114,13 @@ METRICS: dict[str, Metric] = {
         "projection.projection",
         network="lpips",
         parts=("lpips_before", "lpips_after", "mse_before", "mse_after"),
+        fixed=(("noise", "const"), ("psi", 1.0)),
     ),
     "latent_cycle": Metric(
-        LOWER, "error of E(G(w)) relative to the spread of w", "cycle.latent_cycle"
+        LOWER,
+        "error of E(G(w)) relative to the spread of w",
+        "cycle.latent_cycle",
+        fixed=(("psi", 1.0),),
     ),
     "same_digit": Metric(
         HIGHER,
@@ -133,7 +140,7 @@ class Result:
         metric: its name; of several together "representation/1nn_short".
         value: the number.
         better: "lower" or "higher".
-        protocol: as `Protocol`, a dict.
+        protocol: as `Protocol`, a dict; with what the metric does whatever is asked for.
         data: URI of the images.
         counts: images by kind.
         networks: feature networks, name → SHA-256 of the weights, and the classifier's accuracy.
@@ -166,7 +173,7 @@ def check_names(names: Iterable[str], flag: str = "--metrics") -> list[str]:
     Raises:
         EvaluationError: one is not known; lists those that are.
     """
-    names = list(dict.fromkeys(names))
+    names = list(dict.fromkeys(name.strip() for name in names))
     for name in names:
         if name not in METRICS:
             raise EvaluationError(
@@ -219,9 +226,12 @@ def open_networks(
                 f"--data={source.uri} has not."
             )
         if count < FEWEST.get(name, 2):
-            raise EvaluationError(f"--images={count}: {name} needs {FEWEST.get(name, 2)} at least.")
-        if metric.network and metric.network not in networks:
-            networks[metric.network] = samples.load_network(metric.network, source, resolution)
+            raise EvaluationError(
+                f"--images: {name} needs {FEWEST.get(name, 2)} at least, and gets {count}."
+            )
+    for network in dict.fromkeys(METRICS[name].network for name in names):
+        if network and network not in networks:
+            networks[network] = samples.load_network(network, source, resolution)
     return networks
 
 
@@ -265,7 +275,7 @@ def evaluate(
                 metric=f"{name}/{part}" if part else name,
                 value=float(value),
                 better=metric.better,
-                protocol=dataclasses.asdict(samples.protocol),
+                protocol={**dataclasses.asdict(samples.protocol), **dict(metric.fixed)},
                 data=source.uri,
                 counts=dict(samples.counts),
                 networks=samples.about(metric.network),

@@ -9,11 +9,10 @@ from sklearn.svm import LinearSVC
 
 from alae_tf import data
 from alae_tf.autoencoder import Autoencoder
-from alae_tf.data import Source, Subset
-from alae_tf.evaluation.samples import Samples
+from alae_tf.data import Source
+from alae_tf.evaluation.samples import Samples, within_memory
 
 MOST_NEIGHBOURS = 100_000  # images that are compared with; they are held in memory
-MOST_BYTES = 2**32  # of images, as pixels and as floats, of one part
 SVM_C = 0.02  # of the authors
 
 
@@ -47,14 +46,6 @@ def representation(samples: Samples) -> dict[str, float]:
         for kind, accuracy in (("1nn", nearest_neighbour_accuracy), ("svm", svm_accuracy)):
             values[f"{kind}_{name}"] = accuracy(known, train.labels, unknown, test.labels)
     return values
-
-
-def within_memory(source: Source, resolution: int) -> Source:
-    """The images, or as many of them, evenly spread, as may be held with their floats."""
-    most = MOST_BYTES // (5 * resolution**2 * source.channels)
-    if len(source) <= most:
-        return source
-    return Subset(source, np.linspace(0, len(source), most, endpoint=False).astype(int))
 
 
 def nearest_neighbour_accuracy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,13 @@ def append(path: Path, result: Result) -> None:
             file.seek(-1, 2)
             if file.read(1) != b"\n":
                 file.write(b"\n")
-        file.write(json.dumps(dataclasses.asdict(result)).encode() + b"\n")
+        file.write(line(result).encode() + b"\n")
+
+
+def line(result: Result) -> str:
+    """A result as JSON, which has no NaN and no infinity: null stands for a value of these."""
+    values = dataclasses.asdict(result)
+    return json.dumps(values | {"value": result.value if math.isfinite(result.value) else None})
 
 
 def read(path: Path) -> list[Result]:
@@ -33,10 +40,11 @@ def read(path: Path) -> list[Result]:
     if not path.is_file():
         return []
     results, names = [], {field.name for field in dataclasses.fields(Result)}
-    for line in path.read_bytes().split(b"\n"):
+    for text in path.read_bytes().split(b"\n"):
         try:
-            values = json.loads(line)
-            results.append(Result(**{name: values[name] for name in names}))
+            values = json.loads(text)
+            value = math.nan if values["value"] is None else values["value"]
+            results.append(Result(**{name: values[name] for name in names} | {"value": value}))
         except (ValueError, KeyError, TypeError):
             continue  # cut short, or of another version
     return results

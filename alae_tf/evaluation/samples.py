@@ -11,13 +11,14 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.autoencoder import Autoencoder
-from alae_tf.data import Source
+from alae_tf.data import Source, Subset
 from alae_tf.evaluation import weights
 from alae_tf.evaluation.weights import EvaluationError
 from alae_tf.files import write_atomic
 
 PART = 64  # images at once
 MOST_IMAGES = 50_000  # by default, as published figures of FID have
+MOST_BYTES = 2**32  # of images that are held at once, as pixels and as floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +204,14 @@ def real_images(source: Source, protocol: Protocol) -> Source:
 def count_images(source: Source, protocol: Protocol) -> int:
     """Images of each kind: what the protocol asks for, or what there is if that is less."""
     return min(protocol.images or MOST_IMAGES, len(real_images(source, protocol)))
+
+
+def within_memory(source: Source, resolution: int) -> Source:
+    """The images, or as many of them, evenly spread, as may be held with their floats."""
+    most = MOST_BYTES // (5 * resolution**2 * source.channels)
+    if len(source) <= most:
+        return source
+    return Subset(source, np.linspace(0, len(source), most, endpoint=False).astype(int))
 
 
 def load_network(name: str, source: Source, resolution: int) -> typing.Any:

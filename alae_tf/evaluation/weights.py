@@ -38,6 +38,12 @@ class EvaluationError(AlaeError):
     """What is asked for cannot be measured; the message says why and what can."""
 
 
+class EvaluationFailed(EvaluationError):
+    """The work failed on the way."""
+
+    exit_code = 1
+
+
 def cache() -> Path:
     """Where results that take long are kept: $ALAE_TF_CACHE, else ~/.cache/alae_tf."""
     return Path(os.environ.get("ALAE_TF_CACHE") or os.path.expanduser("~/.cache/alae_tf"))

@@ -69,6 +69,15 @@ def test_arcs_by_hand():
     np.testing.assert_allclose(same, [2**0.5, 0], atol=1e-6)
 
 
+def test_images_over_256_pixels_are_shrunk_by_means():
+    images = np.arange(1024 * 1024, dtype=np.float32).reshape(1, 1024, 1024, 1)
+    found = path_length.shrunk(images)
+    assert found.shape == (1, 256, 256, 1)
+    assert found[0, 0, 0, 0] == images[0, :4, :4, 0].mean()
+    assert found[0, 1, 2, 0] == images[0, 4:8, 8:12, 0].mean()
+    assert path_length.shrunk(images[:, :256, :256]).shape == (1, 256, 256, 1)
+
+
 def test_middle_is_the_published_crop():
     """Of 8×8 pixels: rows 3 to 6, columns 2 to 5."""
     images = np.arange(64).reshape(1, 8, 8, 1)

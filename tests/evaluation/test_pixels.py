@@ -21,7 +21,7 @@ def samples(real, made, resolution=16):
 
 def test_psnr_by_hand():
     assert pixels.psnr(samples(100, 110)) == pytest.approx(20 * math.log10(255 / 10), rel=1e-5)
-    assert pixels.psnr(samples(7, 7)) == math.inf
+    assert pixels.psnr(samples(7, 7)) == 100  # at most
 
 
 @pytest.mark.parametrize("resolution", [4, 16])

@@ -127,3 +127,29 @@ def test_a_line_that_a_kill_cut_short_harms_no_other(tmp_path):
     results.append(path, result(value=7.0))
     assert [each.value for each in results.read(path)] == [7.0]
     assert results.read(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_no_number_is_null(tmp_path, value):
+    results.append(tmp_path / "results.jsonl", result(value=value))
+    assert '"value": null' in (tmp_path / "results.jsonl").read_text()
+    (read,) = results.read(tmp_path / "results.jsonl")
+    assert np.isnan(read.value)
+    assert results.table([read]).splitlines()[1].split()[1] == "nan"
+
+
+def test_what_a_metric_does_whatever_is_asked_is_told(model):
+    protocol = Protocol(split="train", images=8, noise="random", psi=0.5)
+    found = registry.evaluate(model, labelled(), ["representation", "latent_cycle"], protocol)
+    told = {each.metric.partition("/")[0]: each.protocol for each in found}
+    assert (told["representation"]["split"], told["representation"]["images"]) == ("test", 0)
+    assert (told["latent_cycle"]["psi"], told["latent_cycle"]["images"]) == (1.0, 8)
+
+
+def test_all_is_checked_before_a_network_is_made(model, monkeypatch):
+    from alae_tf.evaluation import samples
+
+    monkeypatch.setattr(samples, "load_network", lambda *_: pytest.fail("is made"))
+    source = Images(noise(9), np.arange(9) % 2, Images(noise(3), np.arange(3) % 2))
+    with pytest.raises(EvaluationError, match="precision needs 4 at least, and gets 3"):
+        registry.evaluate(model, source, ["same_digit", "precision"])

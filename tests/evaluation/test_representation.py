@@ -2,18 +2,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from alae_tf.data import Source, open_source
+from alae_tf.data import Source
 from alae_tf.evaluation import representation
-
-
-def test_sets_too_large_for_memory_are_thinned_evenly(monkeypatch):
-    source = open_source("mnist5k:")
-    assert representation.within_memory(source, 28) is source
-    monkeypatch.setattr(representation, "MOST_BYTES", 5 * 28**2 * 45)
-    part = representation.within_memory(source, 28)
-    assert len(part) == 45
-    np.testing.assert_array_equal(part.labels, source.labels[::100])
-    np.testing.assert_array_equal(part.fitted(44, 28), source.fitted(4400, 28))
 
 
 def test_nearest_neighbour_by_hand():
