@@ -43,8 +43,9 @@ def read(path: Path) -> list[Result]:
     for text in path.read_bytes().split(b"\n"):
         try:
             values = json.loads(text)
-            value = math.nan if values["value"] is None else values["value"]
-            results.append(Result(**{name: values[name] for name in names} | {"value": value}))
+            if values["value"] is None:
+                values["value"] = math.nan
+            results.append(Result(**{name: values[name] for name in names}))
         except (ValueError, KeyError, TypeError):
             continue  # cut short, or of another version
     return results
