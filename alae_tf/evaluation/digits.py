@@ -81,8 +81,8 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
     train, test = within_memory(train, resolution), within_memory(test, resolution)
     assert train.labels is not None  # as before
     images = data.all_images(train, resolution)
-    digest = hashlib.sha256(images)
-    digest.update(train.labels)
+    digest = hashlib.sha256(images.data)
+    digest.update(np.ascontiguousarray(train.labels).data)
     path = weights.cache() / f"digits-{digest.hexdigest()[:32]}.npz"
     try:
         kept = read_npz(path)
