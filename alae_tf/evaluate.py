@@ -14,7 +14,7 @@ from typing import Any
 from alae_tf import data, shipped
 from alae_tf.config import Config
 from alae_tf.errors import guarded, program
-from alae_tf.evaluation import registry, weights
+from alae_tf.evaluation import registry, results, weights
 from alae_tf.evaluation.weights import EvaluationError, EvaluationFailed
 from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run
@@ -124,7 +124,7 @@ def work(args: argparse.Namespace) -> int:
     if "lpips" in needed:
         weights.find(weights.LPIPS_VGG)
     shipped_one = run_dir.parent == shipped.folder("models")  # to be left as it is
-    file = run_dir / "results.jsonl"
+    file = run_dir / results.FILE
     writable = os.access(file if file.exists() else run_dir, os.W_OK) and not file.is_dir()
     recorded = writable and not shipped_one
     if not recorded:
@@ -133,7 +133,6 @@ def work(args: argparse.Namespace) -> int:
 
     import_tensorflow()
     from alae_tf.autoencoder import load_model
-    from alae_tf.evaluation import results
     from alae_tf.evaluation.baseline import PrincipalComponents
     from alae_tf.evaluation.inception import Inception
     from alae_tf.evaluation.samples import MOST_IMAGES, Protocol
@@ -148,16 +147,17 @@ def work(args: argparse.Namespace) -> int:
         print(f"evaluate: {uri} holds no images out; all of it is compared with.", file=sys.stderr)
     protocol = Protocol(split, args.images, args.noise, args.psi, args.seed, args.crop)
     networks = registry.open_networks(names, source, protocol, config.resolution, networks)
-    measured, lost = [], {}
+    measured: list[registry.Result] = []
+    lost: list[str] = []
 
     def tell(result: registry.Result) -> None:
         measured.append(result)
         if not recorded:
             return
         try:
-            results.append(run_dir / results.FILE, result)
+            results.append(file, result)
         except OSError as error:
-            lost[str(run_dir / results.FILE)] = error.strerror
+            lost.append(error.strerror or str(error))
 
     def measure(model: Any, about: dict[str, Any]) -> None:
         print(f"evaluate: {run_dir}, {model!r}", file=sys.stderr)
@@ -182,8 +182,8 @@ def work(args: argparse.Namespace) -> int:
         print("\n".join(map(results.line, measured)))
     else:
         print(results.table(measured))
-    for file, why in lost.items():
-        raise EvaluationFailed(f"{file}: {why}; not all values could be added, they are above.")
+    if lost:
+        raise EvaluationFailed(f"{file}: {lost[0]}; not all values could be added, they are above.")
     return 0
 
 
