@@ -44,7 +44,7 @@ METRICS = {
 
 
 def read() -> dict[tuple[str, str, str], np.ndarray]:
-    """(kind, variant, metric) → its values, one a seed, or a round of speed; the newest line counts."""
+    """(kind, variant, metric) → its values, one a seed (of speed: a round); the newest lines."""
     found: dict[tuple[str, str, str], dict[str, float]] = collections.defaultdict(dict)
     for line in (HERE / "ablations.jsonl").read_text().splitlines():
         row = json.loads(line)
