@@ -61,7 +61,7 @@ class Autoencoder:
         self.level = config.levels - 1 if level is None else level
         self.resolution = config.level_resolution(self.level)
         self._shape = (self.resolution, self.resolution, config.image_channels)
-        self._part = max(1, PART // widest(config, self.level))
+        self._part = max(1, PART // config.kind.widest(config, self.level))
 
         self._graphs = Graphs(alae, self.level, self._shape)
 
@@ -383,14 +383,6 @@ class Autoencoder:
                 "images: floats beyond [−1, 1]; give pixels as uint8, or scale them by x/127.5 − 1"
             )
         return images, one
-
-
-def widest(config: Config, level: int) -> int:
-    """Values an image has in the largest feature map of E and G at a level."""
-    if config.architecture == "mlp":
-        return max(config.hidden_size, config.image_size**2 * config.image_channels)
-    channels = min(config.max_channels, config.start_channels * 2 ** (config.levels - 1 - level))
-    return config.level_resolution(level) ** 2 * channels
 
 
 def load_model(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from alae_tf import flagfile
 from alae_tf.errors import ConfigError
+from alae_tf.networks.architecture import ARCHITECTURES, Architecture
 from alae_tf.settings import check, from_text, setting, to_text
 
 # What the first version called a setting → its name now. Runs of it still load.
@@ -23,8 +24,6 @@ GROUPS = {
     "optimisation": "the losses and how the weights follow them",
     "run": "on what it runs, what it saves and shows",
 }
-# Settings that only a StyleALAE reads, besides those of its sizes; of an MLP they are passed over.
-STYLE_ONLY = ("epochs_by_level", "style_mixing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Config:
         "style",
         "style: StyleALAE, convolutional, grown level by level; mlp: the permutation-invariant "
         "MLP-ALAE of the paper's MNIST table.",
-        choices=("style", "mlp"),
+        choices=ARCHITECTURES,
     )
     levels: int = setting(
         "model",
@@ -132,6 +131,12 @@ class Config:
         0.99,
         "Decay of the mean squared gradient; there is no first moment (beta 1 is 0).",
         within="[0, 1)",
+    )
+    updates: tuple[str, ...] = setting(
+        "optimisation",
+        ("d", "g", "latent"),
+        "Updates of an iteration, in order: the three of the paper's Algorithm 1, or others that a "
+        "package adds (alae_tf.training.algorithm).",
     )
     latent_update: str = setting(
         "optimisation",
@@ -274,21 +279,12 @@ class Config:
             check(field, field_type(field), getattr(self, field.name))
         need = self._need
         need(self.image_channels in (1, 3), "image_channels", "1 (grey) or 3 (RGB)")
-        if self.architecture == "style":
-            need(
-                self.max_channels >= self.start_channels,
-                "max_channels",
-                f"at least --start_channels={self.start_channels}",
-            )
-        else:
-            need(self.levels == 1, "levels", "1 with --architecture=mlp, which does not grow")
-            need(self.precision == "float32", "precision", "float32 with --architecture=mlp")
-        of_mlp = ("image_size", "hidden_size", "output_slope")
-        of_style = ("start_channels", "max_channels", "encoder_head")
-        for name in of_mlp if self.architecture == "style" else of_style:
-            default = type(self).__dataclass_fields__[name].default
-            right = f"left out with --architecture={self.architecture}, which has no use for it"
-            need(getattr(self, name) == default, name, right)
+        for holds, name, right in self.kind.check(self):
+            need(holds, name, right)
+        for other in ARCHITECTURES.values():
+            for name in set(other.settings) - set(self.kind.settings):
+                right = f"left out with --architecture={self.architecture}, which has no use for it"
+                need(self._is_default(name), name, right)
         for name in ("epochs_by_level", "batch_by_level", "learning_rate_by_level"):
             values = getattr(self, name)
             need(len(values) >= 1, name, "one number for each level, or one for all")
@@ -302,19 +298,27 @@ class Config:
         if not holds:
             raise ConfigError(f"--{name}={to_text(getattr(self, name))}: must be {right}.")
 
+    def _is_default(self, name: str) -> bool:
+        return getattr(self, name) == type(self).__dataclass_fields__[name].default
+
+    @property
+    def kind(self) -> Architecture:
+        """The record of its architecture."""
+        return ARCHITECTURES[self.architecture]
+
     @property
     def resolution(self) -> int:
         """Full resolution, in pixels."""
-        return self.image_size if self.architecture == "mlp" else 2 ** (self.levels + 1)
+        return self.level_resolution(self.levels - 1)
 
     @property
     def styles(self) -> int:
-        """Number of style vectors that G takes: two a block, one for the MLP."""
-        return 1 if self.architecture == "mlp" else 2 * self.levels
+        """Number of style vectors that G takes."""
+        return self.kind.styles(self)
 
     def level_resolution(self, level: int) -> int:
         """Resolution at `level`, in pixels."""
-        return self.image_size if self.architecture == "mlp" else 4 * 2**level
+        return self.kind.resolution(self, level)
 
     def batch_size(self, level: int) -> int:
         """Global batch at `level`."""
@@ -329,14 +333,9 @@ class Config:
         return dataclasses.replace(self, **changes)
 
     @property
-    def passed_over(self) -> list[str]:
-        """Settings other than their defaults that this architecture has no use for."""
-        return [
-            name
-            for name in STYLE_ONLY
-            if self.architecture == "mlp"
-            and getattr(self, name) != type(self).__dataclass_fields__[name].default
-        ]
+    def ignored(self) -> list[str]:
+        """Settings other than their defaults that this architecture does not read."""
+        return [name for name in self.kind.ignored if not self._is_default(name)]
 
     def to_flagfile(self) -> str:
         """The config as the text of a flagfile, every field in it."""

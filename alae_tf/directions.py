@@ -244,13 +244,15 @@ def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
     """Directions of G's style layers, at some levels."""
     from alae_tf.latents import finding, levels
 
-    if model.config.architecture == "mlp":
-        raise LatentError("--labels=factors: an MLP-ALAE has no style layers; try components.")
     kernels = [
-        layer.kernel.numpy()
+        kernel.numpy()
         for level in levels.parse(ranges, model.level + 1)
-        for layer in (model.alae.G.blocks[level].style_1, model.alae.G.blocks[level].style_2)
+        for kernel in model.config.kind.style_kernels(model.alae.G, level)
     ]
+    if not kernels:
+        raise LatentError(
+            f"--labels=factors: {model.config.kind.title} has no style layers; try components."
+        )
     vectors, shares = finding.factorised(kernels, count)
     w, about = model.sample_w(SAMPLES), f"factorisation of G's style layers, levels {ranges}"
     return numbered(model, "factor", vectors, w, about, "share of effect", shares)

@@ -47,15 +47,15 @@ def default_text(field: dataclasses.Field) -> str:
 def read_config() -> Config:
     """The config that the command line and its flagfiles ask for.
 
-    Settings that its architecture has no use for are named on stderr.
+    Settings that its architecture does not read are named on stderr.
 
     Raises:
         ConfigError: a value is wrong.
     """
     values = {field.name: FLAGS[field.name].value for field in dataclasses.fields(Config)}
     config = Config.from_text({name: str(value) for name, value in values.items()})
-    for name in config.passed_over:
-        print(f"--{name}: passed over, --architecture=mlp has no use for it.", file=sys.stderr)
+    for name in config.ignored:
+        print(f"--{name}: ignored with --architecture={config.architecture}.", file=sys.stderr)
     return config
 
 

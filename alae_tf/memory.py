@@ -16,12 +16,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
+from collections.abc import Iterator
 
 from absl import flags
 
 from alae_tf import flags as config_flags
 from alae_tf import quiet
-from alae_tf.config import ConfigError
+from alae_tf.config import Config, ConfigError
 
 BATCHES = (2, 4)  # between which memory grows as it does further on
 ALIASES = {"Identity", "Reshape", "StopGradient", "ReadVariableOp", "Squeeze", "ExpandDims"}
@@ -146,6 +147,14 @@ def measure(trainer, level: int) -> Memory:
     return Memory(level, config.level_resolution(level), fixed, slope)
 
 
+def by_level(config: Config) -> Iterator[Memory]:
+    """What an iteration of a config needs at each of its levels, in the graph that a GPU runs."""
+    from alae_tf.training.trainer import Trainer
+
+    trainer = Trainer(config.replace(xla=False), winograd=False)
+    return (measure(trainer, level) for level in range(config.levels))
+
+
 def main() -> None:
     """Prints a table, a row a level."""
     config = config_flags.read_config()
@@ -162,17 +171,13 @@ def main() -> None:
     names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
     print(f"| level | px | fixed, MiB | an image, MiB | {names} |")
     print("|---" * (4 + len(gpus)) + "|")
-    from alae_tf.training.step import Trainer
-
-    trainer = Trainer(config.replace(xla=False))
-    for level in range(config.levels):
-        need = measure(trainer, level)
+    for need in by_level(config):
         batches = " | ".join(
             str(need.largest_batch(gpu * 2**30 * (1 - reserve)) * config.accumulate or "—")
             for gpu in gpus
         )
         sizes = f"{need.fixed / 2**20:,.3g} | {need.per_image / 2**20:,.3g}"
-        print(f"| {level} | {need.resolution} | {sizes} | {batches} |", flush=True)
+        print(f"| {need.level} | {need.resolution} | {sizes} | {batches} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -47,16 +47,15 @@ class Card:
             if not isinstance(getattr(self, field.name), str):
                 raise AlaeError(f"card: {field.name} is no text.")
         config, side = model.config, model.resolution
-        kind = "MLP-ALAE" if config.architecture == "mlp" else "StyleALAE"
         seen = f"{model.images_seen:,}" if model.images_seen else "unknown"
         colour = "in colour" if config.image_channels == 3 else "in grey"
         return "\n".join(
             [
                 f"# {name}",
                 "",
-                f"{kind}, {side} px, {colour}; w has {config.latent_size} numbers; the EMA of "
-                f"{model.alae.count_params():,} weights. Images seen: {seen}. Its settings: "
-                "`config.cfg`.",
+                f"{config.kind.title}, {side} px, {colour}; w has {config.latent_size} numbers; "
+                f"the EMA of {model.alae.count_params():,} weights. Images seen: {seen}. "
+                "Its settings: `config.cfg`.",
                 "",
                 f'    alae_tf.from_pretrained("{name}")',
                 f"    python -m alae_tf.figures generate --run_dir={name} --out={name}.png",

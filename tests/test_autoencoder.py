@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import alae_tf
-from alae_tf.autoencoder import PART, Autoencoder, widest
+from alae_tf.autoencoder import PART, Autoencoder
 from alae_tf.config import Config
 from alae_tf.errors import CheckpointError
 from alae_tf.images.picture import png
@@ -16,7 +16,7 @@ from alae_tf.latents.directions import Direction
 from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
-from alae_tf.training.step import Trainer
+from alae_tf.training.trainer import Trainer
 from tests.paths import ROOT
 
 
@@ -189,7 +189,7 @@ def test_many_models_in_one_process_warn_of_no_retracing(small_mlp, caplog):
 )
 def test_parts_are_of_one_size_in_memory(name, level, images):
     config = Config.load(ROOT / f"configs/{name}.cfg")
-    assert max(1, PART // widest(config, level)) == images
+    assert max(1, PART // config.kind.widest(config, level)) == images
 
 
 def modules_after(statement):

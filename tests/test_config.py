@@ -77,11 +77,11 @@ def test_numbers_without_end_are_refused(field):
 
 
 def test_what_an_mlp_passes_over():
-    assert Config().passed_over == []
-    assert Config(style_mixing=0.5, epochs_by_level=(1.0,)).passed_over == []
+    assert Config().ignored == []
+    assert Config(style_mixing=0.5, epochs_by_level=(1.0,)).ignored == []
     mlp = Config(architecture="mlp", levels=1, style_mixing=0.5, epochs_by_level=(1.0,))
-    assert mlp.passed_over == ["epochs_by_level", "style_mixing"]
-    assert mlp.replace(style_mixing=0.9, epochs_by_level=(10.0,)).passed_over == []
+    assert mlp.ignored == ["epochs_by_level", "style_mixing"]
+    assert mlp.replace(style_mixing=0.9, epochs_by_level=(10.0,)).ignored == []
 
 
 @pytest.mark.parametrize(

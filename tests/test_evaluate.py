@@ -14,7 +14,7 @@ from alae_tf.evaluation import results
 from alae_tf.images.picture import png
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
-from alae_tf.training.step import Trainer
+from alae_tf.training.trainer import Trainer
 from tests.paths import ROOT
 
 

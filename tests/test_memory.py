@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 from alae_tf import memory
-from alae_tf.training.step import Trainer
+from alae_tf.networks import kernels
+from alae_tf.training.trainer import Trainer
 
 MIB = 2**20
 
@@ -36,6 +37,16 @@ def test_peak_of_graphs_counted_by_hand():
 def test_unknown_shapes_are_told():
     with pytest.raises(ValueError, match="shape"):
         memory.peak_bytes(graph_of(tf.square, [None, 4]))
+
+
+def test_the_graph_is_one_that_a_gpu_runs(small, monkeypatch):
+    """Training on a CPU computes wide convolutions by other operations."""
+    wide = small.replace(levels=1, start_channels=64, max_channels=64, epochs_by_level=(1.0,))
+    used = []
+    monkeypatch.setattr(kernels, "suits", lambda x, kernel: used.append(kernel) or False)
+    (need,) = memory.by_level(wide)
+    assert not used
+    assert need.per_image > 4 * 64 * 4 * 4  # a feature map
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def mix(
     Reference: the paper's Fig. 9.
     """
     config = model.config
-    if config.architecture == "mlp":
+    if config.styles == 1:
         raise FigureError("mix: an MLP-ALAE has one style; it takes a StyleALAE")
     reached = model.level + 1
     ranges = ranges or list(levels_.named(reached)) or ["all"]

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 
-def loss_plot(rows: Sequence[dict[str, str]], starts: Sequence[int] = ()) -> bytes:
-    """The rows of metrics.csv as a PNG: the three losses against images seen, levels marked.
+def loss_plot(
+    rows: Sequence[Mapping[str, str]], labels: Mapping[str, str], starts: Sequence[int] = ()
+) -> bytes:
+    """The rows of metrics.csv as a PNG: losses against images seen, levels marked.
 
     Args:
         rows: one or more.
+        labels: columns of losses → how the legend names them.
         starts: images seen at which each level starts; default: its first row.
     """
     from matplotlib.figure import Figure
@@ -21,9 +24,8 @@ def loss_plot(rows: Sequence[dict[str, str]], starts: Sequence[int] = ()) -> byt
     images = [int(row["images_seen"]) for row in rows]
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
-    labels = {"d": "1: E, D (with R1)", "g": "2: F, G", "latent": "3: latent reconstruction"}
-    for name, label in labels.items():
-        axes.plot(images, [float(row[f"loss_{name}"]) for row in rows], label=label, linewidth=1)
+    for column, label in labels.items():
+        axes.plot(images, [float(row[column]) for row in rows], label=label, linewidth=1)
     for before, row in itertools.pairwise(rows):
         if before["level"] != (level := row["level"]):
             start = starts[int(level)] if int(level) < len(starts) else int(row["images_seen"])

@@ -1,4 +1,4 @@
-"""ALAE: F, G, E and D joined, and `build_alae`, the only place where networks are made."""
+"""ALAE: F, G, E and D joined, and `build_alae`, which builds them from a config."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ import tensorflow as tf
 
 from alae_tf.config import Config
 from alae_tf.networks import ops
-from alae_tf.networks.discriminator import Discriminator, ImageDiscriminator
-from alae_tf.networks.encoder import DenseEncoder, Encoder
-from alae_tf.networks.generator import Generator
-from alae_tf.networks.mapping import MappingNetwork
-from alae_tf.networks.mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
+from alae_tf.networks.architecture import ARCHITECTURES
+from alae_tf.networks.layers import EqualizedConv2D
+from alae_tf.networks.names import sublayers
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -157,15 +155,27 @@ class ALAE(keras.Model):
         return [tf.random.stateless_normal(shape, seeds[k]) for k, shape in enumerate(shapes)]
 
 
-def build_alae(config: Config, seed: int | None = None) -> ALAE:
+def build_alae(config: Config, seed: int | None = None, winograd: bool = False) -> ALAE:
     """Builds the networks that a config describes, with new weights.
 
     Args:
         config: architecture, sizes and precision are read.
         seed: of the new weights; default: the config's.
+        winograd: see `EqualizedConv2D`.
     """
     with seeded(config.seed if seed is None else seed):
-        return _build(config)
+        networks = ARCHITECTURES[config.architecture].networks(config)
+        alae = ALAE(
+            **networks,
+            styles=config.styles,
+            discriminator=config.discriminator,
+            latent_regression=config.latent_regression,
+            name="alae",
+        )
+    for layer in sublayers(alae) if winograd else ():
+        if isinstance(layer, EqualizedConv2D):
+            layer.winograd = True
+    return alae
 
 
 @contextlib.contextmanager
@@ -177,42 +187,3 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         random.setstate(before)
-
-
-def _build(config: Config) -> ALAE:
-    latent = dict(latent_size=config.latent_size)
-    if config.architecture == "mlp":
-        body = dict(
-            image_size=config.image_size,
-            image_channels=config.image_channels,
-            hidden_size=config.hidden_size,
-        )
-        sizes: dict[str, Any] = body | latent | dict(output_slope=config.output_slope)
-        new_generator, new_encoder, new_discriminator = MLPGenerator, MLPEncoder, MLPDiscriminator
-    else:
-        body = dict(
-            levels=config.levels,
-            start_channels=config.start_channels,
-            max_channels=config.max_channels,
-            image_channels=config.image_channels,
-            dtype="float32" if config.precision == "float32" else f"mixed_{config.precision}",
-        )
-        sizes = body | latent
-        new_encoder = Encoder if config.encoder_head == "styles" else DenseEncoder
-        new_generator, new_discriminator = Generator, ImageDiscriminator
-    generator, encoder = new_generator(**sizes, name="G"), new_encoder(**sizes, name="E")
-    mapping = MappingNetwork(config.latent_size, config.mapping_layers, name="F")
-    if config.discriminator == "separate":
-        discriminator = new_discriminator(**body, name="D")
-    else:
-        discriminator = Discriminator(config.latent_size, name="D")
-    return ALAE(
-        F=mapping,
-        G=generator,
-        E=encoder,
-        D=discriminator,
-        styles=config.styles,
-        discriminator=config.discriminator,
-        latent_regression=config.latent_regression,
-        name="alae",
-    )

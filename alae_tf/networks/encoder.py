@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
 from alae_tf.networks import ops
+from alae_tf.networks.architecture import width
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 
 
@@ -138,7 +142,7 @@ class Encoder(keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
         self.latent_size, self.image_channels = latent_size, image_channels
-        widths = [min(max_channels, start_channels * 2**i) for i in range(levels + 1)]
+        widths = [width(start_channels, max_channels, i) for i in range(levels + 1)]
         self.from_rgb = [
             EqualizedConv2D(image_channels, c, 1, use_bias=True, dtype=self.dtype_policy)
             for c in widths[:-1]
@@ -155,18 +159,38 @@ class Encoder(keras.Model):
     def call(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
+        _, shares = self.walk(x, level, blend, EncoderBlock.__call__)
+        return functools.reduce(operator.add, shares)
+
+    def walk(
+        self,
+        x: tf.Tensor,
+        level: int | None,
+        blend: float | tf.Tensor,
+        visit: Callable[..., Sequence[tf.Tensor]],
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Sends images through the blocks, from the one at which `level` enters to the last.
+
+        Args:
+            x, level, blend: as in `call`.
+            visit: (block, features) → (features out, further tensors that the block gives).
+
+        Returns:
+            (the last features, all further tensors in order); what the first block gives is faded
+            in by `blend`.
+        """
         first = self.first_block(x, level)
-        features, w = self.blocks[first](self.features(x, first))
+        features, *given = visit(self.blocks[first], self.features(x, first))
         if first < self.levels - 1:
             coarser = self.features(ops.downsample2(x), first + 1)
-            features, w = ops.lerp(coarser, features, blend), w * blend
+            features, given = ops.lerp(coarser, features, blend), [g * blend for g in given]
         for block in self.blocks[first + 1 :]:
-            features, share = block(features)
-            w = w + share
-        return w
+            features, *more = visit(block, features)
+            given += more
+        return features, given
 
     def first_block(self, x: tf.Tensor, level: int | None) -> int:
-        """Checks the arguments of `call`, and tells at which block images of `level` enter."""
+        """Checks the arguments of `call`; returns the index of the block that `level` starts at."""
         level = self.levels - 1 if level is None else level
         ops.check_level(level, self.levels)
         ops.check_shape("x", x, 4 * 2**level, 4 * 2**level, self.image_channels)
@@ -176,14 +200,7 @@ class Encoder(keras.Model):
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
         """All styles that `call` sums into w, side by side: [N, Σ 2C]; arguments as there."""
-        first = self.first_block(x, level)
-        features, *styles = self.blocks[first].styled(self.features(x, first))
-        if first < self.levels - 1:
-            coarser = self.features(ops.downsample2(x), first + 1)
-            features, styles = ops.lerp(coarser, features, blend), [s * blend for s in styles]
-        for block in self.blocks[first + 1 :]:
-            features, *pair = block.styled(features)
-            styles += pair
+        _, styles = self.walk(x, level, blend, EncoderBlock.styled)
         return tf.concat(styles, axis=1)
 
     def features(self, x: tf.Tensor, block: int) -> tf.Tensor:
@@ -226,11 +243,5 @@ class DenseEncoder(Encoder):
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
         """The last feature map, which `call` makes w of: [N, 4C]; arguments as there."""
-        first = self.first_block(x, level)
-        features = self.blocks[first](self.features(x, first))
-        if first < self.levels - 1:
-            coarser = self.features(ops.downsample2(x), first + 1)
-            features = ops.lerp(coarser, features, blend)
-        for block in self.blocks[first + 1 :]:
-            features = block(features)
+        features, _ = self.walk(x, level, blend, lambda block, features: [block(features)])
         return tf.reshape(features, [-1, self.to_w.inputs])

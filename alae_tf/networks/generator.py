@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from alae_tf.networks import ops
+from alae_tf.networks.architecture import width
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 
 
@@ -113,9 +114,7 @@ class Generator(keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
         self.latent_size, self.image_channels = latent_size, image_channels
-        channels = [
-            min(max_channels, start_channels * 2 ** (levels - 1 - i)) for i in range(levels)
-        ]
+        channels = [width(start_channels, max_channels, levels - 1 - i) for i in range(levels)]
         inputs = [None, *channels[:-1]]
         self.constant = self.add_weight(
             shape=(4, 4, channels[0]), initializer="ones", autocast=False, name="constant"

@@ -16,39 +16,24 @@ and of matrix products.
 
 Exact in real numbers; in float32 Winograd's form has some four times the rounding error of a
 plain convolution (1.4e-6 of the result's size), far below TF32's on GPUs. GPUs choose such
-algorithms by themselves, and exported graphs must hold plain convolutions, so `ops` uses these
-only within `enabled()`.
+algorithms by themselves, and exported graphs must hold plain convolutions. Training on CPUs chooses
+these (`winograd` of `EqualizedConv2D`); all else computes with `ops`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-
 import numpy as np
 import tensorflow as tf
 
-_ENABLED = contextvars.ContextVar("alae_tf_kernels", default=False)
 MIN_CHANNELS = 64  # with fewer, memory passes cost more than multiplications save
 MIN_SIZE = 4
 
 
-@contextlib.contextmanager
-def enabled(on: bool = True):
-    """Within it, `ops` takes the kernels of this file where they are faster."""
-    token = _ENABLED.set(on)
-    try:
-        yield
-    finally:
-        _ENABLED.reset(token)
-
-
 def suits(x: tf.Tensor, kernel: tf.Tensor) -> bool:
-    """Whether these kernels are on, apply to this convolution and are faster."""
+    """Whether these kernels apply to a convolution and are faster than a plain one."""
     size, _, channels, filters = kernel.shape
     return (
-        _ENABLED.get()
-        and x.dtype == tf.float32
+        x.dtype == tf.float32
         and size == 3
         and min(channels, filters) >= MIN_CHANNELS
         and min(x.shape[1:3]) >= MIN_SIZE

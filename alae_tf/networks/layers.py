@@ -13,7 +13,7 @@ import math
 import keras
 import tensorflow as tf
 
-from alae_tf.networks import ops
+from alae_tf.networks import kernels, ops
 
 SQRT_2 = math.sqrt(2.0)
 
@@ -103,9 +103,15 @@ class EqualizedConv2D(Equalized):
             before it); each fused into one stride-2 convolution.
         gain, lr_multiplier, use_bias: as in `EqualizedDense`.
 
+    Attributes:
+        winograd: bool. Compute with fewer multiplications where that is faster
+            (`alae_tf.networks.kernels`); set by training on CPUs.
+
     Call:
         x: [N, H, W, inputs] → [N, H', W', filters] in the layer's compute dtype.
     """
+
+    winograd = False
 
     def __init__(
         self,
@@ -122,15 +128,15 @@ class EqualizedConv2D(Equalized):
         super().__init__(shape, inputs * kernel_size**2, gain, lr_multiplier, use_bias, **kwargs)
         self.inputs, self.filters, self.kernel_size = inputs, filters, kernel_size
         self.sampling = sampling
-        self.convolve = {
-            None: ops.conv,
-            "down": ops.downsample_conv,
-            "up": ops.upsample_conv,
-        }[sampling]
+        self.convolution = {None: "conv", "down": "downsample_conv", "up": "upsample_conv"}[
+            sampling
+        ]
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         dtype = self.compute_dtype
-        x = self.convolve(tf.cast(x, dtype), tf.cast(self.kernel, dtype))
+        x, kernel = tf.cast(x, dtype), tf.cast(self.kernel, dtype)
+        chosen = kernels if self.winograd and kernels.suits(x, kernel) else ops
+        x = getattr(chosen, self.convolution)(x, kernel)
         return x if self.bias is None else x + tf.cast(self.bias, dtype)
 
     def get_config(self):

@@ -1,12 +1,17 @@
-"""E and G of MLP-ALAE, for the permutation-invariant MNIST of the paper's section 4.1."""
+"""The networks of MLP-ALAE, for the permutation-invariant MNIST of the paper's section 4.1."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from alae_tf.config import Config
 from alae_tf.networks import ops
+from alae_tf.networks.discriminator import Discriminator
 from alae_tf.networks.layers import EqualizedDense
+from alae_tf.networks.mapping import MappingNetwork
 
 
 class MLPBody(keras.Model):
@@ -157,3 +162,22 @@ class MLPGenerator(keras.Model):
     def get_config(self):
         names = ("image_size", "image_channels", "hidden_size", "latent_size", "output_slope")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+def build(config: Config) -> dict[str, keras.Model]:
+    """New G, E, F and D of a config with --architecture=mlp."""
+    body = dict(
+        image_size=config.image_size,
+        image_channels=config.image_channels,
+        hidden_size=config.hidden_size,
+    )
+    sizes: dict[str, Any] = dict(latent_size=config.latent_size, output_slope=config.output_slope)
+    separate = config.discriminator == "separate"
+    return {
+        "G": MLPGenerator(**body, **sizes, name="G"),
+        "E": MLPEncoder(**body, **sizes, name="E"),
+        "F": MappingNetwork(config.latent_size, config.mapping_layers, name="F"),
+        "D": MLPDiscriminator(**body, name="D")
+        if separate
+        else Discriminator(config.latent_size, name="D"),
+    }

@@ -9,13 +9,24 @@ import keras
 
 def named_variables(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, keras.Variable]]:
     """The variables of a layer and its sublayers, named by their attributes, in a fixed order."""
+    for path, part in _parts(layer, prefix):
+        if isinstance(part, keras.Variable):
+            yield path, part
+
+
+def sublayers(layer: keras.Layer) -> Iterator[keras.Layer]:
+    """All layers within a layer."""
+    return (part for _, part in _parts(layer, "") if isinstance(part, keras.Layer))
+
+
+def _parts(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, object]]:
     for name, value in vars(layer).items():
         if name.startswith("_"):
             continue
         parts = enumerate(value) if isinstance(value, list) else [(None, value)]
         for index, part in parts:
             path = f"{prefix}/{name}" if index is None else f"{prefix}/{name}.{index}"
-            if isinstance(part, keras.Variable):
+            if isinstance(part, keras.Variable | keras.Layer):
                 yield path, part
-            elif isinstance(part, keras.Layer):
-                yield from named_variables(part, path)
+            if isinstance(part, keras.Layer):
+                yield from _parts(part, path)

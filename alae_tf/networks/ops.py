@@ -7,8 +7,6 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from alae_tf.networks import kernels
-
 EPSILON_STYLE = 1e-8  # instance norm of G, and pixel norm of z
 EPSILON_ENCODER = 1e-5  # instance norm of E
 GROUP = 4  # images over which `minibatch_std` is taken
@@ -157,8 +155,6 @@ def blur(x: tf.Tensor):
 
 def conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolution with zero padding and stride 1. x [N, H, W, C], kernel [k, k, C, K]."""
-    if kernels.suits(x, kernel):
-        return kernels.conv(x, kernel)
     return tf.nn.conv2d(x, kernel, 1, "SAME")
 
 
@@ -168,8 +164,6 @@ def downsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Exactly `downsample2(conv(x, kernel))` with 16/36 of the multiplications.
     x [N, 2H, 2W, C], kernel [3, 3, C, K] → [N, H, W, K].
     """
-    if kernels.suits(x, kernel):
-        return kernels.downsample_conv(x, kernel)
     return _stride2(x, _four_shifts(kernel) * 0.25)
 
 
@@ -181,8 +175,6 @@ def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     sums. A plain convolution, which TFLite's delegates run whole.
     x [N, H, W, C], kernel [3, 3, C, K] → [N, 2H, 2W, K].
     """
-    if kernels.suits(x, kernel):
-        return kernels.upsample_conv(x, kernel)
     return _upsample_conv(x, kernel)
 
 

@@ -21,7 +21,9 @@ from alae_tf.official.weights import (
     read_weights,
 )
 from alae_tf.runs.checkpoint import load_networks
-from alae_tf.training.step import UPDATES, Draw, Iteration, Trainer
+from alae_tf.training.algorithm import Iteration
+from alae_tf.training.draws import Draw
+from alae_tf.training.trainer import Trainer
 
 ZERO_GRADIENT = "G/decode_block.0.bias_1"  # its step is the sign of rounding noise (see `verify`)
 
@@ -178,10 +180,10 @@ def verify_training(file: Mapping[str, np.ndarray], meta: Mapping) -> Iterator[t
     for i in range(sum(name.startswith("in/x_") for name in file)):
         draws = {
             name: Draw(file[f"in/z_{name}_{i}"], noise_maps(file, f"in/noise_{name}_{i}_"))
-            for name in UPDATES
+            for name in config.updates
         }
         losses = iterate(tf.constant(file[f"in/x_{i}"]), draws)
-        for name in UPDATES:
+        for name in config.updates:
             yield f"loss_{name}_{i}", relative_error(losses[name], file[f"out/loss_{name}_{i}"])
         ours = read_weights(trainer.alae, before)
         theirs = subset(file, f"after_{i}/")

@@ -14,12 +14,13 @@ import numpy as np
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.files import PARTIAL
+from alae_tf.networks.architecture import width
 from alae_tf.official.weights import OfficialError, differences, load_weights
 from alae_tf.pytorch_file import read_pytorch
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training.saver import training_variables
-from alae_tf.training.step import UPDATES, Trainer
+from alae_tf.training.trainer import Trainer
 
 # The authors' names of the networks → ours. Their EMA weights have `_s` behind the name.
 NETWORKS = {
@@ -173,7 +174,7 @@ def read_sizes(tensors: Mapping[str, np.ndarray]) -> Config:
 
 
 def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -> None:
-    """Tells, before networks are built, whether a file has the numbers that these would take.
+    """Checks, before networks are built, that a file has the numbers that these would take.
 
     Args:
         tensors: of the networks.
@@ -184,7 +185,8 @@ def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -
         OfficialError: the tensors are fewer numbers than the networks, or more than the file can
             hold (a view may repeat its numbers, and two may share them); some are not finite.
     """
-    widths = [min(sizes.max_channels, sizes.start_channels * 2**i) for i in range(sizes.levels + 1)]
+    start, most = sizes.start_channels, sizes.max_channels
+    widths = [width(start, most, i) for i in range(sizes.levels + 1)]
     latent = sizes.latent_size
     # Kernels alone: of F, of D (whose last layer is twice as large there), then of E and G.
     least = (sizes.mapping_layers + D_LAYERS + 1) * latent**2
@@ -230,8 +232,8 @@ def write(trainer: Trainer, directory: RunDirectory) -> None:
         "images_seen": 0,
         "level": trainer.config.levels - 1,
         "blend": 1.0,
-        "dataset_size": None,  # `loop.Run.restore` counts on once it knows the images
-        "sums": [0.0] * len(UPDATES),
+        "dataset_size": None,  # `Saver.restore` sets it once it knows the images
+        "sums": [0.0] * len(trainer.updates),
         "summed": 0,
     }
     mark = directory.path / MARK

@@ -10,6 +10,7 @@ import numpy as np
 from alae_tf.config import Config
 from alae_tf.errors import AlaeError
 from alae_tf.networks.alae import ALAE
+from alae_tf.networks.architecture import width
 
 ARCHITECTURE = (
     "architecture",
@@ -224,5 +225,5 @@ def differences(ours: Config, theirs: Config, of_ours: str, of_theirs: str) -> l
 def networks(config: Config) -> dict[str, Any]:
     """What of a config decides the shapes; a `max_channels` that no layer reaches does not."""
     values = {name: getattr(config, name) for name in ARCHITECTURE}
-    reached = min(config.max_channels, config.start_channels * 2**config.levels)
+    reached = width(config.start_channels, config.max_channels, config.levels)
     return values | {"max_channels": reached}

@@ -44,11 +44,9 @@ STATE: dict[str, tuple[Callable[[typing.Any], bool], str]] = {
     ),
     "sums": (
         lambda v: (
-            isinstance(v, list)
-            and len(v) == 3
-            and all(isinstance(x, int | float) and math.isfinite(x) for x in v)
+            isinstance(v, list) and all(isinstance(x, int | float) and math.isfinite(x) for x in v)
         ),
-        "three numbers",
+        "a list of numbers",
     ),
     "summed": (lambda v: type(v) is int and v >= 0, "a number of iterations"),
 }

@@ -3,24 +3,16 @@ measured of itself since the row before, in further columns."""
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from alae_tf.files import write_atomic
 
-COLUMNS = (
-    "images_seen",
-    "level",
-    "blend",
-    "loss_d",
-    "loss_g",
-    "loss_latent",
-    "learning_rate",
-    "images_per_second",
-    "data_wait",
-)
-HEADER = ",".join(COLUMNS)
+FIRST = ("images_seen", "level", "blend")  # by which a file is recognised
+SPEED = ("learning_rate", "images_per_second", "data_wait")
 
 
 class Metrics:
@@ -31,93 +23,83 @@ class Metrics:
 
     Attributes:
         path: as given.
-        columns: those of every row, then those that a run adds; such a cell may be empty.
+        columns: of the next row. A cell may be empty where a value was not measured.
     """
 
     def __init__(self, path: Path):
-        self.path, self.columns = path, COLUMNS
-        self._unwritten: list[str] = []  # lines of rows while the directory is away
+        self.path, self.columns = path, (*FIRST, *SPEED)
+        self._unwritten: list[Mapping[str, object]] = []  # while the directory is unreachable
 
     def rows(self) -> list[dict[str, str]]:
-        """The whole rows of the file; what is damaged or cut short by a kill is passed over."""
-        return self._read()[0]
+        """The whole rows of the file; lines that are damaged or cut short by a kill are ignored."""
+        return self._read()[1]
 
-    def rewind(self, images_seen: int, added: Sequence[str] = ()) -> None:
+    def rewind(self, images_seen: int, losses: Sequence[str], added: Sequence[str] = ()) -> None:
         """Drops rows later than a checkpoint, which the resumed run will write again.
 
-        A damaged file is kept beside under another name, and said.
+        A damaged file is kept beside under another name, which is reported.
 
         Args:
             images_seen: at the checkpoint.
-            added: columns that the run adds from now on; those of rows before are kept.
+            losses: columns of the losses.
+            added: columns that the run adds from now on; those of earlier rows are kept.
         """
-        rows, damaged = self._read()
-        self.columns = tuple(dict.fromkeys([*self._header(), *added]))
+        columns, rows, damaged = self._read()
+        columns = columns or [*FIRST, *losses, *SPEED]
+        self.columns = tuple(dict.fromkeys([*columns, *losses, *added]))
         if damaged:
             aside = self.path.with_name(f"metrics-damaged-{images_seen}.csv")
             write_atomic(aside, self.path.read_bytes())
             print(
-                f"{self.path}: {damaged} of its lines are no rows of a run's metrics; "
-                f"{len(rows)} rows are kept, the file as it was is {aside.name}.",
+                f"{self.path}: {damaged} of its lines are damaged; {len(rows)} rows are kept, and "
+                f"the file as it was is now {aside.name}.",
                 file=sys.stderr,
             )
         rows = [row for row in rows if int(row["images_seen"]) <= images_seen]
-        lines = [",".join(self.columns), *(self._line(row) for row in rows)]
-        write_atomic(self.path, ("\n".join(lines) + "\n").encode())
+        write_atomic(self.path, self._text(rows, header=True).encode())
 
     def add(self, row: Mapping[str, object]) -> None:
         """Takes a row, numbers to six digits, for the next `write`."""
-        texts = {
-            name: f"{value:.6g}" if isinstance(value, float) else str(value)
-            for name, value in row.items()
-        }
-        self._unwritten.append(self._line(texts) + "\n")
+        self._unwritten.append(
+            {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()}
+        )
 
     def write(self) -> None:
         """Appends the rows that are not written yet."""
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write("".join(self._unwritten))
+            file.write(self._text(self._unwritten))
         self._unwritten.clear()
 
-    def _line(self, row: Mapping[str, str]) -> str:
-        return ",".join(row.get(name, "") for name in self.columns)
+    def _text(self, rows: Sequence[Mapping[str, object]], header: bool = False) -> str:
+        file = io.StringIO()
+        writer = csv.DictWriter(
+            file, self.columns, restval="", extrasaction="ignore", lineterminator="\n"
+        )
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return file.getvalue()
 
-    def _header(self) -> list[str]:
-        """The columns of the file; of none or a damaged one, those of every row."""
-        if self.path.exists():
-            with open(self.path, encoding="utf-8", errors="replace") as file:
-                names = file.readline().rstrip("\r\n").split(",")
-            if tuple(names[: len(COLUMNS)]) == COLUMNS:
-                return names
-        return list(COLUMNS)
-
-    def _read(self) -> tuple[list[dict[str, str]], int]:
-        """The whole rows, and the number of damaged lines."""
+    def _read(self) -> tuple[list[str], list[dict[str, str]], int]:
+        """Columns, whole rows, and the number of damaged lines. Without a sound first line there
+        are neither columns nor rows."""
         if not self.path.exists():
-            return [], 0
+            return [], [], 0
         *lines, last = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
-        columns = self._header()
-        headless = not ",".join(columns).startswith([*lines, last][0].rstrip("\r"))
-        rows = [_row(line.rstrip("\r"), columns) for line in lines]
-        if not headless or (rows and rows[0] is None):
-            del rows[:1]  # the header, or what stands in its place
-        if (row := _row(last, columns)) is not None:
-            rows.append(row)  # whole but for its end of line; else a kill cut it short
-        whole = [row for row in rows if row is not None]
-        return whole, len(rows) - len(whole) + headless
+        columns, *texts = csv.reader([*lines, last], quoting=csv.QUOTE_NONE)
+        if tuple(columns[: len(FIRST)]) != FIRST:
+            return [], [], max(1, len(lines))
+        rows = [dict(zip(columns, row, strict=False)) for row in texts if _is_row(row, columns)]
+        # The last line has an end, and then nothing follows it, or was cut short by a kill.
+        damaged = sum(not _is_row(row, columns) for row in texts[:-1])
+        return columns, rows, damaged
 
 
-def _row(line: str, columns: Sequence[str]) -> dict[str, str] | None:
-    """A line as a row; None if it is none."""
-    texts = line.split(",")
-    if len(texts) != len(columns):
-        return None
+def _is_row(texts: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether a line has a number in each column; values measured now and then may be missing."""
     try:
-        for i, text in enumerate(texts):
-            if i < 2:
-                int(text)
-            elif text or i < len(COLUMNS):
-                float(text)
+        [int(text) for text in texts[:2]]
+        [float(text) for text in texts[2:] if text]
     except ValueError:
-        return None
-    return dict(zip(columns, texts, strict=True))
+        return False
+    return len(texts) == len(columns)

@@ -13,7 +13,7 @@ from alae_tf.errors import reason
 from alae_tf.training.feed import feed
 from alae_tf.training.means import Means
 from alae_tf.training.schedule import Growth
-from alae_tf.training.step import Trainer
+from alae_tf.training.trainer import Trainer
 
 
 class Iterations:
@@ -36,7 +36,7 @@ class Iterations:
         self.config, self.source, self.strategy = config, source, strategy
         self.trainer = Trainer(config, strategy)
         self.growth = Growth.of(config, len(source))
-        self.means = Means(self.trainer.loss_scale)
+        self.means = Means(config.updates, self.trainer.loss_scale)
         self.images_seen, self.level = 0, -1
         self.waited = 0.0
         self._batches: Iterator = iter(())

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from alae_tf.runs.checkpoint import NonFiniteError
 from alae_tf.training.optimizer import LossScale
-from alae_tf.training.step import UPDATES
 
 MIN_LOSS_SCALE = 2.0**-10  # of float16; a scale below it helps nothing any more
 
 
 class Means:
-    """Sums of the three losses.
+    """Sums of the losses of a run's updates.
 
     An iteration's losses are looked at only when the next one has been started, so that a GPU need
     not wait for Python.
 
     Args:
+        names: of the losses.
         loss_scale: of float16, which skips updates whose gradients overflow; else None.
 
     Attributes:
-        sums: float64 [3], in the order of `UPDATES`.
+        names: as given.
+        sums: float64 [losses], in the order of `names`.
         summed: int. Iterations in `sums`.
     """
 
-    def __init__(self, loss_scale: LossScale | None):
-        self.loss_scale = loss_scale
+    def __init__(self, names: Sequence[str], loss_scale: LossScale | None):
+        self.names, self.loss_scale = tuple(names), loss_scale
         self.clear()
         self._pending: tuple[int, Mapping[str, tf.Tensor]] | None = None
 
     def clear(self) -> None:
         """Starts anew."""
-        self.sums, self.summed = np.zeros(len(UPDATES)), 0
+        self.sums, self.summed = np.zeros(len(self.names)), 0
 
     def put(self, images_seen: int, losses: Mapping[str, tf.Tensor]) -> None:
         """Takes the losses of the iteration that began after `images_seen` images."""
@@ -51,7 +52,7 @@ class Means:
         if self._pending is None:
             return
         (images_seen, losses), self._pending = self._pending, None
-        values = np.array([float(losses[name]) for name in UPDATES])
+        values = np.array([float(losses[name]) for name in self.names])
         if self.loss_scale is not None and not np.isfinite(values).all():
             if self.loss_scale.value.numpy() < MIN_LOSS_SCALE:
                 raise NonFiniteError(
@@ -59,7 +60,7 @@ class Means:
                     "does not"
                 )
             return  # an update that was skipped
-        for name, value in zip(UPDATES, values, strict=True):
+        for name, value in zip(self.names, values, strict=True):
             if not np.isfinite(value):
                 raise NonFiniteError(f"loss_{name} is {value} after {images_seen:,} images")
         self.sums, self.summed = self.sums + values, self.summed + 1
@@ -71,4 +72,4 @@ class Means:
             return None
         means = (self.sums / self.summed).tolist()
         self.clear()
-        return dict(zip(UPDATES, means, strict=True))
+        return dict(zip(self.names, means, strict=True))

@@ -45,7 +45,8 @@ class Recorder:
             OSError: it cannot be written.
         """
         run = self._run
-        self._directory.metrics.rewind(run.images_seen, measured)
+        losses = [f"loss_{update.name}" for update in run.trainer.updates]
+        self._directory.metrics.rewind(run.images_seen, losses, measured)
         with full_disk_as_such():
             self._events.open(run.images_seen)
         self._bar = tqdm(

@@ -87,7 +87,8 @@ class Sampler:
             rows = self._directory.metrics.rows()
             if rows:
                 starts = [run.growth.start(level) for level in range(run.config.levels)]
-                plot = plots.loss_plot(rows, starts)
+                labels = {f"loss_{update.name}": update.label for update in run.trainer.updates}
+                plot = plots.loss_plot(rows, labels, starts)
                 write_atomic(self._directory.path / "losses.png", plot)
 
         self._reach(write)

@@ -17,7 +17,7 @@ from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.iterations import Iterations
 from alae_tf.training.reach import Reach
 from alae_tf.training.schedule import Growth
-from alae_tf.training.step import Trainer
+from alae_tf.training.trainer import Trainer
 
 RETRY_SECONDS = 10.0
 PATIENCE_SECONDS = 1800.0  # for a run directory that is away at the end of a run
@@ -97,6 +97,11 @@ class Saver:
                 "give the same images, or another --run_dir."
             )
         self._check_plan(state["images_seen"])
+        if len(state["sums"]) != len(run.means.names):
+            raise ConfigError(
+                f"--updates={','.join(run.config.updates)}: the run in {self._directory.path} has "
+                f"{len(state['sums'])} updates; give the same, or another --run_dir."
+            )
         run.images_seen = self.saved_at = state["images_seen"]
         run.means.sums, run.means.summed = np.array(state["sums"]), state["summed"]
         return level

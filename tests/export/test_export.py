@@ -16,7 +16,7 @@ pytest.importorskip("tensorflow_serving", reason="extra `serving`")
 import alae_tf
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
-from alae_tf.training.step import Trainer
+from alae_tf.training.trainer import Trainer
 from export import ExportFailed, __main__, parity, runtimes
 from export.litert import TFLite
 

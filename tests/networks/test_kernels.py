@@ -3,17 +3,19 @@ import pytest
 import tensorflow as tf
 
 from alae_tf.networks import kernels, ops
+from alae_tf.networks.layers import EqualizedConv2D
 from alae_tf.official import goldens
 from tests.paths import GOLDENS
 from tests.training.test_step import assert_same_weights, pixels, train
 
-CONVOLUTIONS = [ops.conv, ops.downsample_conv, ops.upsample_conv]
+CONVOLUTIONS = ["conv", "downsample_conv", "upsample_conv"]
 
 
 @pytest.fixture
 def everywhere(monkeypatch):
-    """The kernels take convolutions of any number of channels."""
+    """All layers use the kernels, for any number of channels."""
     monkeypatch.setattr(kernels, "MIN_CHANNELS", 1)
+    monkeypatch.setattr(EqualizedConv2D, "winograd", True)
 
 
 def normal(*shape, seed=0):
@@ -32,40 +34,44 @@ def derivatives(convolution, x, kernel):
     return [convolution(x, kernel), *first, *outer.gradient(norm, [x, kernel])]
 
 
-@pytest.mark.parametrize("convolution", CONVOLUTIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
 @pytest.mark.parametrize("height,width", [(4, 4), (8, 12)])
 def test_kernels_are_the_plain_convolutions(convolution, height, width, everywhere):
     x, kernel = normal(2, height, width, 3), 0.1 * normal(3, 3, 3, 5, seed=1)
-    plain = derivatives(convolution, x, kernel)
-    with kernels.enabled():
-        assert kernels.suits(x, kernel)
-        fast = derivatives(convolution, x, kernel)
+    assert kernels.suits(x, kernel)
+    plain = derivatives(getattr(ops, convolution), x, kernel)
+    fast = derivatives(getattr(kernels, convolution), x, kernel)
     for a, b in zip(fast, plain, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
 
 
-def test_they_are_off_unless_asked_for_and_where_they_do_not_pay():
+def test_they_are_left_out_where_they_do_not_pay():
     x, kernel = normal(1, 8, 8, 64), normal(3, 3, 64, 64)
-    assert not kernels.suits(x, kernel)
-    with kernels.enabled():
-        assert kernels.suits(x, kernel)
-        assert not kernels.suits(tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16))
-        assert not kernels.suits(x, kernel[:1, :1])
-        assert not kernels.suits(x[..., :3], kernel[:, :, :3])
-        assert not kernels.suits(x[:, :6], kernel)
-        with kernels.enabled(False):
-            assert not kernels.suits(x, kernel)
+    assert kernels.suits(x, kernel)
+    assert not kernels.suits(tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16))
+    assert not kernels.suits(x, kernel[:1, :1])
+    assert not kernels.suits(x[..., :3], kernel[:, :, :3])
+    assert not kernels.suits(x[:, :6], kernel)
 
 
-@pytest.mark.parametrize("convolution", CONVOLUTIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("winograd", [False, True])
+def test_only_a_layer_that_is_asked_to_uses_them(monkeypatch, winograd):
+    used = []
+    monkeypatch.setattr(kernels, "conv", lambda x, kernel: used.append(1) or ops.conv(x, kernel))
+    layer = EqualizedConv2D(64, 64)
+    layer.winograd = winograd
+    layer(normal(1, 4, 4, 64))
+    assert len(used) == winograd
+
+
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
 def test_the_batch_may_be_unknown(convolution, everywhere):
     @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3])])
     def fast(x):
-        with kernels.enabled():
-            return convolution(x, kernel)
+        return getattr(kernels, convolution)(x, kernel)
 
     x, kernel = normal(2, 8, 8, 3), normal(3, 3, 3, 5, seed=1)
-    np.testing.assert_allclose(fast(x), convolution(x, kernel), atol=1e-4)
+    np.testing.assert_allclose(fast(x), getattr(ops, convolution)(x, kernel), atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +83,7 @@ def test_the_batch_may_be_unknown(convolution, everywhere):
     ],
 )
 def test_goldens_hold(name, everywhere):
-    with kernels.enabled():
-        errors = dict(goldens.verify(GOLDENS / f"{name}.npz"))
+    errors = dict(goldens.verify(GOLDENS / f"{name}.npz"))
     # A leaky ReLU may meet a zero: one pixel on the other side of it, by the rounding of the first
     # iteration, shows in every tensor of G in the second. It does in one of the files.
     later = {}

@@ -8,7 +8,7 @@ import pytest
 
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
-from alae_tf.training.step import Trainer
+from alae_tf.training.trainer import Trainer
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from alae_tf.runs import checkpoint
+from alae_tf.training.algorithm import UPDATES, Iteration
 from alae_tf.training.saver import training_variables
-from alae_tf.training.step import Iteration, Trainer
+from alae_tf.training.trainer import Trainer
 from tests.training.test_step import assert_same_weights, pixels, train
 
 STYLE = {
@@ -36,13 +37,10 @@ def one_update(trainer, update):
     trainer.set_learning_rate(level)
     before = {name: v.numpy() for name, v in training_variables(trainer).items()}
     iteration = Iteration(trainer, level, tf.constant(0.5), batch=8, r1=True)
-    draw = iteration.draw(update, tf.constant([0, 0], tf.int64))
+    draw = trainer._draw(level, 8, tf.constant([0, 0], tf.int64))[update]
     real = pixels(config, level, 8) / np.float32(127.5) - 1
-    loss = {
-        "d": lambda: iteration.update_discriminator(tf.constant(real), draw),
-        "g": lambda: iteration.update_generator(draw),
-        "latent": lambda: iteration.update_latent(draw),
-    }[update]()
+    chosen = next(each for each in UPDATES if each.name == update)
+    loss = iteration.make(chosen, tf.constant(real), draw)
     after = training_variables(trainer)
     moved = {name for name, value in before.items() if np.any(after[name].numpy() != value)}
     return float(loss), draw, {name.removeprefix("alae/") for name in moved if name[:5] == "alae/"}

@@ -16,7 +16,7 @@ import resource, sys
 from alae_tf.config import Config
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop
-from alae_tf.training.step import Trainer
+from alae_tf.training.trainer import Trainer
 
 config = Config.load("configs/mnist_mlp.cfg").replace(data="mnist5k:", epochs=1.0)
 step, faults = Trainer.step, []

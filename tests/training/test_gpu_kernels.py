@@ -11,7 +11,7 @@ from tensorflow.python.framework import kernels  # the registry has no public na
 
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
-from alae_tf.training.step import Trainer
+from alae_tf.training.trainer import Trainer
 
 # What the runtime itself does on every device, without a kernel of its own.
 OF_THE_RUNTIME = {"Placeholder", "Const", "NoOp", "_Arg", "_Retval"}

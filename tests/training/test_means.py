@@ -17,7 +17,7 @@ def scale(value):
 
 
 def test_means_since_the_last_time():
-    means = Means(None)
+    means = Means(("d", "g", "latent"), None)
     means.put(0, losses(1.0))
     assert means.summed == 0  # looked at when the next iteration has begun
     means.put(8, losses(4.0))
@@ -28,18 +28,18 @@ def test_means_since_the_last_time():
 
 
 def test_a_loss_that_is_not_finite_is_told_with_its_place():
-    means = Means(None)
+    means = Means(("d", "g", "latent"), None)
     means.put(8, losses(1.0, g=np.inf))
     with pytest.raises(NonFiniteError, match="loss_g is inf after 8 images"):
         means.put(16, losses(1.0))
 
 
 def test_float16_skips_what_overflows_until_its_scale_is_used_up():
-    means = Means(scale(1024.0))
+    means = Means(("d", "g", "latent"), scale(1024.0))
     means.put(0, losses(np.nan))
     means.put(8, losses(3.0))
     assert means.take()["d"] == 3.0
-    means = Means(scale(MIN_LOSS_SCALE / 2))
+    means = Means(("d", "g", "latent"), scale(MIN_LOSS_SCALE / 2))
     means.put(24, losses(np.nan))
     with pytest.raises(NonFiniteError, match="float16 overflows throughout at 24 images"):
         means.settle()

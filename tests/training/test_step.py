@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from alae_tf.data import open_source
 from alae_tf.images.fit import fit
-from alae_tf.training.step import Iteration, Trainer, fade_images
+from alae_tf.training.algorithm import Iteration
+from alae_tf.training.trainer import Trainer, fade_images
 from tests.paths import GOLDENS
 
 

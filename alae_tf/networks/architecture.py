@@ -1,0 +1,107 @@
+"""What a kind of model is: one record, from which all else derives.
+
+No TensorFlow here, so that a config is checked in a moment. To add a kind, write its networks in a
+file of their own and put its record into `ARCHITECTURES`; settings of its own are fields of
+`Config`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alae_tf.config import Config
+
+# Whether a setting is right, its name, and what would be right.
+Check = tuple[bool, str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A kind of model.
+
+    Args:
+        name: in --architecture.
+        title: for people.
+        build: "module:function" of a function from a config to its networks, a dict with the
+            keys G, E, F and D.
+        settings: names of the settings that no other kind reads.
+        ignored: names of settings that it does not read and that may stand in its configs.
+        check: config → what must hold of its settings.
+        styles: config → number of style vectors that G takes.
+        resolution: (config, level) → side of the images, in pixels.
+        widest: (config, level) → numbers in the largest feature map of one image, in E or G.
+        style_kernels: G, level → kernels of the dense layers that make the styles of that level
+            from w, [latent, n] each; none where G has no style layers.
+        int8: TFLite's name of the operator that full int8 computes in 8 bits.
+    """
+
+    name: str
+    title: str
+    build: str
+    settings: tuple[str, ...]
+    ignored: tuple[str, ...]
+    check: Callable[[Config], Iterator[Check]]
+    styles: Callable[[Config], int]
+    resolution: Callable[[Config, int], int]
+    widest: Callable[[Config, int], int]
+    style_kernels: Callable[[Any, int], list]
+    int8: str
+
+    def networks(self, config: Config) -> dict[str, Any]:
+        """New networks of a config, by letter."""
+        return pkgutil.resolve_name(self.build)(config)
+
+
+def width(start_channels: int, max_channels: int, halvings: int) -> int:
+    """Channels of a StyleALAE's feature maps whose side is 2^halvings times smaller than the
+    image's."""
+    return min(max_channels, start_channels * 2**halvings)
+
+
+def _check_style(config: Config) -> Iterator[Check]:
+    start = config.start_channels
+    right = f"at least --start_channels={start}"
+    yield config.max_channels >= start, "max_channels", right
+
+
+def _check_mlp(config: Config) -> Iterator[Check]:
+    yield config.levels == 1, "levels", "1 with --architecture=mlp, which does not grow"
+    yield config.precision == "float32", "precision", "float32 with --architecture=mlp"
+
+
+def _widest_style(config: Config, level: int) -> int:
+    channels = width(config.start_channels, config.max_channels, config.levels - 1 - level)
+    return config.level_resolution(level) ** 2 * channels
+
+
+STYLE = Architecture(
+    name="style",
+    title="StyleALAE",
+    build="alae_tf.networks.style:build",
+    settings=("start_channels", "max_channels", "encoder_head"),
+    ignored=(),
+    check=_check_style,
+    styles=lambda config: 2 * config.levels,
+    resolution=lambda config, level: 4 * 2**level,
+    widest=_widest_style,
+    style_kernels=lambda G, level: [G.blocks[level].style_1.kernel, G.blocks[level].style_2.kernel],
+    int8="CONV_2D",
+)
+MLP = Architecture(
+    name="mlp",
+    title="MLP-ALAE",
+    build="alae_tf.networks.mlp:build",
+    settings=("image_size", "hidden_size", "output_slope"),
+    ignored=("epochs_by_level", "style_mixing"),
+    check=_check_mlp,
+    styles=lambda config: 1,
+    resolution=lambda config, level: config.image_size,
+    widest=lambda c, level: max(c.hidden_size, c.image_size**2 * c.image_channels),
+    style_kernels=lambda G, level: [],
+    int8="FULLY_CONNECTED",
+)
+ARCHITECTURES = {each.name: each for each in (STYLE, MLP)}

@@ -1,0 +1,56 @@
+"""The random numbers of an iteration: z, noise and style mixing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from alae_tf.config import Config
+from alae_tf.networks.alae import ALAE
+
+
+class Draw(NamedTuple):
+    """The random numbers of one update.
+
+    Attributes:
+        z: float32 [N, latent].
+        noise: the noise maps of `Generator`, or None. The first serves all examples.
+        z_mixed: float32 [N, latent], the z of the mixed-in styles; None: no style mixing.
+        cutoff: int32 scalar, the first mixed-in style; serves all examples.
+    """
+
+    z: tf.Tensor
+    noise: list[tf.Tensor] | None = None
+    z_mixed: tf.Tensor | None = None
+    cutoff: tf.Tensor | None = None
+
+    def of_examples(self, part) -> Draw:
+        """The draw with `part` applied to each tensor that has a row for each example."""
+        noise = self.noise and [self.noise[0], *map(part, self.noise[1:])]
+        z_mixed = None if self.z_mixed is None else part(self.z_mixed)
+        return Draw(part(self.z), noise, z_mixed, self.cutoff)
+
+
+def draw(config: Config, alae: ALAE, level: int, batch: int, seed: tf.Tensor, mixes: bool) -> Draw:
+    """Draws for one update of the global batch.
+
+    Args:
+        config: gives the length of z and the probability of style mixing.
+        alae: knows the shapes of G's noise maps and how many styles G takes.
+        level: int.
+        batch: int. Images of all replicas together.
+        seed: int64 [2].
+        mixes: whether the update may mix styles.
+    """
+    seeds = tf.random.split(seed, 5)
+    z, z_mixed = (
+        tf.random.stateless_normal([batch, config.latent_size], seeds[i]) for i in range(2)
+    )
+    noise = alae.noise("random", batch, level, seeds[2])
+    if not mixes or config.styles == 1 or config.style_mixing == 0:
+        return Draw(z, noise)
+    active = 2 * (level + 1)
+    cutoff = tf.random.stateless_uniform([], seeds[3], 1, active + 1, tf.int32)
+    mixing = tf.random.stateless_uniform([], seeds[4]) < config.style_mixing
+    return Draw(z, noise, z_mixed, tf.where(mixing, cutoff, active))

@@ -1,0 +1,116 @@
+"""How gradients come about: a tape for each update, replicas, accumulation and the loss scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from alae_tf.training.draws import Draw
+
+Loss = Callable[[tf.Tensor, Draw], tuple[tf.Tensor, tf.Tensor]]
+
+
+class Gradients:
+    """The gradients of losses on one replica's share of a batch.
+
+    Args:
+        trainer: has the networks, the optimizers and, with float16, a loss scale.
+        batch: int. Images of all replicas together.
+
+    Call:
+        loss: (real, draw) → (loss of each example [N], w [N, latent]).
+        networks: letters of "FGED".
+        real, draw: what the loss takes.
+        Returns (this replica's share of the mean loss, the sum of w [latent], the gradients of
+        the networks' variables, None where there is none).
+
+    Attributes:
+        scale: what losses are multiplied by while they are differentiated; 1 except in float16.
+    """
+
+    def __init__(self, trainer, batch: int):
+        self.config, self.alae, self.batch = trainer.config, trainer.alae, batch
+        self.optimizers = {"ED": trainer.optimizer_ed, "FG": trainer.optimizer_fg}
+        self.loss_scale = trainer.loss_scale
+        self._last: list[tf.Tensor] = []  # gradients of the update before
+
+    @property
+    def scale(self) -> tf.Tensor | float:
+        return 1.0 if self.loss_scale is None else tf.convert_to_tensor(self.loss_scale.value)
+
+    def __call__(self, loss: Loss, networks: str, real: tf.Tensor, draw: Draw):
+        variables = self.variables(networks)
+
+        def differentiate(real, draw):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                for variable in variables:
+                    tape.watch(variable.value)
+                per_example, w = loss(real, draw)
+                mean = tf.reduce_sum(per_example) / self.batch
+                scaled = mean * self.scale
+            return mean, tf.reduce_sum(w, axis=0), tape.gradient(scaled, variables)
+
+        # XLA cannot compile the exchange between replicas, only what precedes it.
+        xla = self.config.xla
+        compute = tf.function(differentiate, jit_compile=True) if xla else differentiate
+        return self._accumulate(compute, real, draw)
+
+    def variables(self, networks: str) -> list:
+        """The trainable variables of networks, in their order."""
+        return [v for letter in networks for v in getattr(self.alae, letter).trainable_variables]
+
+    def after_last(self, z: tf.Tensor) -> tf.Tensor:
+        """z, once the update before has its gradients. Otherwise the passes of all updates would
+        be in memory at once."""
+        with tf.control_dependencies(self._last):
+            return tf.identity(z)
+
+    def _accumulate(self, compute, real: tf.Tensor, draw: Draw):
+        """The sum of what `compute` gives for each of the --accumulate parts of this replica's
+        examples.
+
+        One part is in memory at a time: the first shows which gradients exist, a loop adds the
+        others.
+        """
+        parts = self.config.accumulate
+        if parts == 1:
+            return compute(real, draw)
+
+        def part(i):
+            def own(x):
+                return tf.reshape(x, [parts, x.shape[0] // parts, *x.shape[1:]])[i]
+
+            return own(real), draw.of_examples(own)
+
+        first = compute(*part(0))
+        exists = [x is not None for x in tf.nest.flatten(first)]
+
+        def existing(result):
+            return [x for x, ok in zip(tf.nest.flatten(result), exists, strict=True) if ok]
+
+        def add(i, *sums):
+            new = existing(compute(*part(i)))
+            return i + 1, *(a + b for a, b in zip(sums, new, strict=True))
+
+        start = (tf.constant(1), *existing(first))
+        _, *sums = tf.while_loop(lambda i, *_: i < parts, add, start, parallel_iterations=1)
+        sums = iter(sums)
+        return tf.nest.pack_sequence_as(first, [next(sums) if ok else None for ok in exists])
+
+    def apply(self, networks: str, gradients: list) -> None:
+        """Moves the variables of networks that have a gradient; layers of other levels have none.
+
+        Args:
+            networks: letters of "FGED".
+            gradients: of all their variables, in order.
+        """
+        self._last = [gradient for gradient in gradients if gradient is not None]
+        if self.loss_scale is not None:
+            gradients = self.loss_scale.unscale(gradients)
+        found = dict(zip(map(id, self.variables(networks)), gradients, strict=True))
+        for letters, optimizer in self.optimizers.items():
+            moved = self.variables("".join(letter for letter in networks if letter in letters))
+            pairs = [(found[id(v)], v) for v in moved if found[id(v)] is not None]
+            if pairs:
+                optimizer.apply(*zip(*pairs, strict=True))
