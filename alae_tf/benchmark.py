@@ -11,14 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from absl import flags
-
-from alae_tf import flags as config_flags
-from alae_tf import quiet
+from alae_tf import flags, quiet
 from alae_tf.config import Config, ConfigError
+from alae_tf.errors import guarded
 from alae_tf.timing import matmul_gflops, median_seconds
 
 if TYPE_CHECKING:
@@ -28,25 +27,6 @@ SECONDS = 10.0  # to measure, at least
 LEAST = 5  # iterations to measure, at least
 WARM_UP_SECONDS = 2.0
 LONG = 1e6  # epochs: no level ends while it is measured
-
-
-def define_flags() -> None:
-    """The flags of this command."""
-    config_flags.define_config_flags()
-    flags.DEFINE_string(
-        "level",
-        None,
-        "Level to measure; default: the top one. all: every level, each in a process of its own, "
-        "so that its peak memory is its own.",
-    )
-    flags.DEFINE_integer("batch", None, "Images an iteration; default: the config's at the level.")
-    flags.DEFINE_integer(
-        "iterations",
-        0,
-        "Iterations to measure (with --r1_every=k: rounded up to a multiple of k), after some to "
-        f"warm up; 0: as many as take {SECONDS:g} seconds, {LEAST} at least.",
-    )
-    flags.DEFINE_string("json", None, "Write the result here too.")
 
 
 def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str, float]:
@@ -140,54 +120,88 @@ def page_faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
-def in_a_process(level: int) -> dict[str, float]:
+def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
     """The result of this command at one level, which it prints too."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.json"
-        command = [sys.executable, "-m", "alae_tf.benchmark", *sys.argv[1:]]
+        command = [sys.executable, "-m", "alae_tf.benchmark", *given]
         done = subprocess.run([*command, f"--level={level}", f"--json={path}"])
         if done.returncode:
             raise ConfigError(f"--level=all: level {level} failed.")
         return json.loads(path.read_text())
 
 
-def main() -> None:
-    """Prints the result, and writes it with --json."""
-    config = config_flags.read_config()
-    values = flags.FLAGS
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 2 a wrong flag or setting."""
+    parser = flags.parser("alae_tf.benchmark", __doc__)
+    parser.add_argument(
+        "--level",
+        metavar="N|all",
+        help="level to measure; all: each level in a process of its own, for its own peak of "
+        "memory. Default: the top one",
+    )
+    parser.add_argument(
+        "--batch", type=int, metavar="N", help="images an iteration. Default: the config's"
+    )
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        default=0,
+        metavar="N",
+        help="iterations to measure after a warm-up, rounded up to a multiple of --r1_every. "
+        f"Default: 0, as many as take {SECONDS:g} seconds, at least {LEAST}",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the result to this file too")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+
+    def work() -> None:
+        own, config = flags.parse(parser, given)
+        show(config, own.level, own.batch, own.iterations, own.json, given)
+
+    return guarded("benchmark", work)
+
+
+def show(
+    config: Config,
+    level_text: str | None,
+    batch: int | None,
+    iterations: int,
+    json_file: str | None,
+    given: Sequence[str],
+) -> None:
+    """Prints the result of one level or of all, and writes it to a JSON file."""
     top = config.levels - 1
-    if values.level not in (None, "all", *map(str, range(config.levels))):
-        raise ConfigError(f"--level={values.level}: must be 0 to {top}, or all.")
-    level = top if values.level in (None, "all") else int(values.level)
-    batch = config.batch_size(level) if values.batch is None else values.batch
+    if level_text not in (None, "all", *map(str, range(config.levels))):
+        raise ConfigError(f"--level={level_text}: must be 0 to {top}, or all.")
+    level = top if level_text in (None, "all") else int(level_text)
+    batch = config.batch_size(level) if batch is None else batch
     if batch < 1:
         raise ConfigError(f"--batch={batch}: must be at least 1.")
-    if values.iterations < 0:
-        raise ConfigError(f"--iterations={values.iterations}: must be 0 or more.")
-    if values.json and not Path(values.json).resolve().parent.is_dir():
-        raise ConfigError(f"--json={values.json}: its directory does not exist.")
-    if values.json and Path(values.json).is_dir():
-        raise ConfigError(f"--json={values.json}: is a directory; name a file.")
-    if values.level == "all":
-        results = {str(level): in_a_process(level) for level in range(config.levels)}
-        if values.json:
-            Path(values.json).write_text(json.dumps(results, indent=2) + "\n")
+    if iterations < 0:
+        raise ConfigError(f"--iterations={iterations}: must be 0 or more.")
+    if json_file and not Path(json_file).resolve().parent.is_dir():
+        raise ConfigError(f"--json={json_file}: its directory does not exist.")
+    if json_file and Path(json_file).is_dir():
+        raise ConfigError(f"--json={json_file}: is a directory; name a file.")
+    if level_text == "all":
+        results = {str(level): in_a_process(level, given) for level in range(config.levels)}
+        if json_file:
+            Path(json_file).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         return
     quiet.import_tensorflow()
     import tensorflow as tf
 
     try:
-        result = measure(config, level, batch, values.iterations)
+        result = measure(config, level, batch, iterations)
     except tf.errors.ResourceExhaustedError as error:
         first = str(error).splitlines()[0]
         raise ConfigError(f"--batch={batch}: out of memory; try a smaller one ({first}).") from None
     print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
     for name, value in result.items():
         print(f"{name:>20}  {value:.4g}")
-    if values.json:
-        Path(values.json).write_text(json.dumps(result, indent=2) + "\n")
+    if json_file:
+        Path(json_file).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    define_flags()
-    config_flags.run("benchmark", main)
+    sys.exit(main())

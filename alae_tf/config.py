@@ -1,6 +1,6 @@
 """What a run is: one frozen record, checked when it is made, written as a flagfile.
 
-No TensorFlow and no absl here, so that a config can be read and checked in a few milliseconds.
+No TensorFlow here: a config is read and checked in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -372,7 +372,7 @@ class Config:
         if not arguments:
             raise ConfigError(f"{path}: is empty; it should hold settings, as --levels=4.")
         try:
-            values = _by_name(arguments)
+            values = by_name(arguments)
             return cls.from_text({RENAMED.get(name, name): text for name, text in values.items()})
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
@@ -389,8 +389,12 @@ def field_type(field: dataclasses.Field) -> type:
     return typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint
 
 
-def _by_name(arguments: list[str]) -> dict[str, str]:
-    """Texts by name from arguments, which are taken as absl takes them."""
+def by_name(arguments: list[str]) -> dict[str, str]:
+    """Texts of settings by name, from arguments read as absl reads them.
+
+    Raises:
+        ConfigError: one is not of the form --name=value.
+    """
     booleans = [field.name for field in dataclasses.fields(Config) if field_type(field) is bool]
     left, values = list(arguments), {}
     while left:

@@ -1,163 +1,108 @@
-"""absl flags ↔ Config, and the --help of the commands that have them.
+"""The command line of the commands that take a config: argparse, and a flag for each setting.
 
-Only entry points import this module, and only they define flags. Nothing here imports TensorFlow,
-so that --help and a wrong flag take a moment.
+No TensorFlow here, which lets --help and a wrong flag answer in a moment.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
+import difflib
 import sys
-from collections.abc import Callable, Sequence
-
-from absl import app, flags, logging
+from collections.abc import Sequence
 
 from alae_tf import flagfile
-from alae_tf.config import GROUPS, RENAMED, Config, ConfigError, field_type
-from alae_tf.errors import guarded, printable, program
-from alae_tf.settings import is_list
+from alae_tf.config import GROUPS, RENAMED, Config, ConfigError, by_name, field_type
+from alae_tf.errors import program
+from alae_tf.settings import is_list, to_text
 
-FLAGS = flags.FLAGS
-HELP = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
+# What --help shows first, below the command's own flags.
+FIRST = ("data", "levels", "epochs", "batch_by_level")
 EPILOG = """\
-Flags are written --name=value; those that switch, --name or --noname. What
-stands later wins, so changes follow --flagfile. --helpfull lists absl's own too.
+Flags are written --name=value; switches, --name or --noname. A later flag
+overrides an earlier one: write changes after --flagfile. Names in [brackets]
+are the keys of the authors' own config files.
 """
-METAVARS = {"str": "TEXT", "string": "TEXT", "int": "N", "float": "X"}
+METAVARS = {str: "TEXT", int: "N", float: "X"}
 
 
-def define_config_flags() -> None:
-    """Defines a flag for each field of `Config`, with its help."""
-    for field in dataclasses.fields(Config):
-        if isinstance(field.default, bool):
-            flags.DEFINE_bool(field.name, field.default, field.metadata["help"])
-        else:  # numbers and choices too: Config tells better than absl what they must be
-            flags.DEFINE_string(field.name, default_text(field), field.metadata["help"])
+def parser(module: str, about: str | None) -> argparse.ArgumentParser:
+    """The parser of a command that takes a config; the command adds its own flags.
+
+    Args:
+        module: the command's, as "alae_tf.train".
+        about: the docstring of the module.
+    """
+    made = argparse.ArgumentParser(
+        prog=program(module),
+        usage="%(prog)s [--flagfile=FILE] [--name=value …]",
+        description=about,
+        epilog=f"{settings_help()}\n{EPILOG}",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument(
+        "--flagfile",
+        metavar="FILE",
+        help="a file of flags, read as if they stood in its place: a path, or the name of a "
+        "shipped config, as smoke or quickstart",
+    )
+    return made
 
 
-def default_text(field: dataclasses.Field) -> str:
-    """A field's default as a flag has it."""
-    if isinstance(field.default, tuple):
-        return ",".join(str(entry) for entry in field.default)
-    return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
-
-
-def read_config() -> Config:
-    """The config that the command line and its flagfiles ask for.
+def parse(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
+) -> tuple[argparse.Namespace, Config]:
+    """The command's own flags, and the config that all others describe.
 
     Settings that its architecture does not read are named on stderr.
 
-    Raises:
-        ConfigError: a value is wrong.
-    """
-    values = {field.name: FLAGS[field.name].value for field in dataclasses.fields(Config)}
-    config = Config.from_text({name: str(value) for name, value in values.items()})
-    for name in config.ignored:
-        print(f"--{name}: ignored with --architecture={config.architecture}.", file=sys.stderr)
-    return config
-
-
-def run(command: str, main: Callable[[], int | None]) -> None:
-    """Parses the command line and runs `main`, printing what users can mend in one message.
-
-    Exit codes: 0 done, 1 failed on the way, 2 a wrong flag, file or setting.
-    """
-    # TensorFlow tells of missing GPUs and failed graph rewrites as errors; "0" shows all of it.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-    def parse(argv: Sequence[str]) -> list[str]:
-        try:
-            arguments = flagfile.expand(argv[1:])
-            if any(argument in HELP for argument in arguments):
-                about = getattr(main, "__globals__", {}).get("__doc__")
-                print(help_text(program(f"alae_tf.{command}"), about), end="")
-                sys.exit(0)
-            check(arguments)
-            rest = FLAGS([argv[0], *arguments])
-            if len(rest) > 1:
-                raise ConfigError(f"{rest[1]!r} is not a flag; flags are written --name=value.")
-        except (flags.Error, ConfigError) as error:
-            print(f"{command}: {printable(str(error))}", file=sys.stderr)
-            print(f"`{program(f'alae_tf.{command}')} --help` lists the flags.", file=sys.stderr)
-            sys.exit(2)
-        return rest
-
-    def quiet(_: Sequence[str]) -> int | None:
-        logging.set_verbosity(logging.WARNING)
-        return guarded(command, main)
-
-    app.run(quiet, flags_parser=parse)
-
-
-def check(arguments: list[str]) -> None:
-    """Tells what absl would take without a word: old names, and flags that swallow the next one.
+    Args:
+        parser: from `parser`.
+        arguments: default: the process's.
 
     Raises:
-        ConfigError: names the flag.
+        ConfigError: a flag is unknown, or a setting wrong.
     """
-    left = list(arguments)
-    while left and left[0] != "--":
-        argument = left.pop(0)
-        name, equals, _ = argument.removeprefix("-").removeprefix("-").partition("=")
-        if not flagfile.is_flag(argument):
-            continue
+    given = flagfile.expand(sys.argv[1:] if arguments is None else arguments)
+    own, rest = parser.parse_known_args(given)
+    texts = by_name(rest)
+    known = [field.name for field in dataclasses.fields(Config)]
+    for name in texts:
         if name in RENAMED:
             raise ConfigError(f"--{name}: is called --{RENAMED[name]} now.")
-        if not equals and name in FLAGS and not FLAGS[name].boolean:
-            flagfile.value_of(argument, left)
-            left.pop(0)
+        if name not in known:
+            near = difflib.get_close_matches(name, [*known, *vars(own)], 1)
+            meant = f" Did you mean --{near[0]}?" if near else ""
+            raise ConfigError(f"--{name}: is unknown.{meant} --help lists all flags.")
+    config = Config.from_text(texts)
+    for name in config.ignored:
+        print(f"--{name}: ignored with --architecture={config.architecture}.", file=sys.stderr)
+    return own, config
 
 
-def help_text(typed: str, about: str | None) -> str:
-    """The --help of a command: its own flags, then the config's by group, as argparse writes it.
-
-    Args:
-        typed: the command, as "python -m alae_tf.train".
-        about: the docstring of its module.
-    """
-    parser = argparse.ArgumentParser(
-        prog=typed,
-        usage="%(prog)s [--flagfile=FILE] [--name=value …]",
-        description=about,
-        epilog=EPILOG,
-        add_help=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    own = parser.add_argument_group("this command")
-    own.add_argument("-h", "--help", action="store_true", help="show this and stop")
-    own.add_argument(
-        "--flagfile",
-        metavar="FILE",
-        help="flags from a file, in this place: a path, or a shipped config as smoke or quickstart",
-    )
+def settings_help() -> str:
+    """The settings by group, as argparse shows flags, the most important ones first."""
+    shown = argparse.ArgumentParser(usage=argparse.SUPPRESS, add_help=False)
     fields = {field.name: field for field in dataclasses.fields(Config)}
-    for module, defined in FLAGS.flags_by_module_dict().items():
-        for flag in defined if not module.startswith("absl") else ():
-            if flag.name not in fields:
-                choices = getattr(flag.parser, "enum_values", None)
-                kind = METAVARS.get(flag.flag_type(), "")
-                _add(own, flag.name, flag.help or "", flag.default, choices, kind)
+    first = shown.add_argument_group("the settings that matter most")
+    for name in FIRST:
+        _add(first, fields.pop(name))
     for group, meaning in GROUPS.items():
-        section = parser.add_argument_group(group, meaning)
-        for name, field in fields.items():
+        section = shown.add_argument_group(group, meaning)
+        for field in fields.values():
             if field.metadata["group"] == group:
-                kind = METAVARS.get(field_type(field).__name__, "")
-                kind += f"[,{kind},…]" if is_list(field) else ""
-                choices = field.metadata["choices"]
-                _add(section, name, field.metadata["help"], default_text(field), choices, kind)
-    return parser.format_help()
+                _add(section, field)
+    return shown.format_help()
 
 
-def _add(group, name: str, text: str, default: object, choices, metavar: str) -> None:
-    """One flag of --help; without choices and metavar it is one that switches."""
-    text += "" if default in (None, "") else f" Default: {default}"
-    text = text.replace("%", "%%")
-    if choices:
-        text = text.removeprefix(f"<{'|'.join(choices)}>: ")  # absl's
-        group.add_argument(f"--{name}", metavar="{" + ",".join(choices) + "}", help=text)
-    elif metavar:
-        group.add_argument(f"--{name}", metavar=metavar, help=text)
-    else:
-        group.add_argument(f"--{name}", f"--no{name}", action="store_true", help=text)
+def _add(group: argparse._ArgumentGroup, field: dataclasses.Field) -> None:
+    """One setting, with its default."""
+    text, choices, kind = field.metadata["help"], field.metadata["choices"], field_type(field)
+    text = f"{text} Default: {to_text(field.default) or 'none'}".replace("%", "%%")
+    if kind is bool:
+        group.add_argument(f"--{field.name}", f"--no{field.name}", action="store_true", help=text)
+        return
+    metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[kind]
+    metavar += f"[,{metavar},…]" if is_list(field) else ""
+    group.add_argument(f"--{field.name}", metavar=metavar, help=text)

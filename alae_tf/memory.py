@@ -1,4 +1,4 @@
-"""Tells which batch fits which GPU at each level, from the shapes of one training iteration.
+"""Says which batch fits which GPU at each level, from the shapes of one training iteration.
 
     python -m alae_tf.memory --flagfile=configs/ffhq1024.cfg
 
@@ -16,13 +16,12 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 
-from absl import flags
-
-from alae_tf import flags as config_flags
-from alae_tf import quiet
+from alae_tf import flags, quiet
 from alae_tf.config import Config, ConfigError
+from alae_tf.errors import guarded
 
 BATCHES = (2, 4)  # between which memory grows as it does further on
 ALIASES = {"Identity", "Reshape", "StopGradient", "ReadVariableOp", "Squeeze", "ExpandDims"}
@@ -45,13 +44,6 @@ class Memory:
         """The largest power of two that fits; 0 if none does."""
         images = (available - self.fixed) / self.per_image
         return 0 if images < 1 else 2 ** (int(images).bit_length() - 1)
-
-
-def define_flags() -> None:
-    """The flags of this command."""
-    config_flags.define_config_flags()
-    flags.DEFINE_string("gpu_gib", "8,12,16,24,40,80", "Sizes of GPUs, with commas between.")
-    flags.DEFINE_float("reserve", 0.2, "Share of a GPU that is left free, in [0, 1).")
 
 
 def execution_order(graph) -> list:
@@ -155,16 +147,38 @@ def by_level(config: Config) -> Iterator[Memory]:
     return (measure(trainer, level) for level in range(config.levels))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 2 a wrong flag or setting."""
+    parser = flags.parser("alae_tf.memory", __doc__)
+    parser.add_argument(
+        "--gpu_gib",
+        default="8,12,16,24,40,80",
+        metavar="X,…",
+        help="memory of the GPUs to show, in GiB. Default: %(default)s",
+    )
+    parser.add_argument(
+        "--reserve",
+        default=0.2,
+        type=float,
+        metavar="X",
+        help="share of a GPU's memory to leave free, in [0, 1). Default: %(default)s",
+    )
+
+    def work() -> None:
+        own, config = flags.parse(parser, arguments)
+        show(config, own.gpu_gib, own.reserve)
+
+    return guarded("memory", work)
+
+
+def show(config: Config, gpu_gib: str, reserve: float) -> None:
     """Prints a table, a row a level."""
-    config = config_flags.read_config()
     try:
-        gpus = [float(text) for text in flags.FLAGS.gpu_gib.split(",")]
+        gpus = [float(text) for text in gpu_gib.split(",")]
     except ValueError:
         gpus = []
     if not gpus or not all(0 < gpu < float("inf") for gpu in gpus):
-        raise ConfigError(f"--gpu_gib={flags.FLAGS.gpu_gib}: must be numbers, as 8,12,16.")
-    reserve = flags.FLAGS.reserve
+        raise ConfigError(f"--gpu_gib={gpu_gib}: must be numbers, as 8,12,16.")
     if not 0 <= reserve < 1:
         raise ConfigError(f"--reserve={reserve:g}: must be in [0, 1).")
     quiet.import_tensorflow()
@@ -181,5 +195,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    define_flags()
-    config_flags.run("memory", main)
+    sys.exit(main())

@@ -1,21 +1,21 @@
-"""Trains ALAE, and tells how well E's features tell classes apart.
+"""Trains an ALAE, and reports how well E's features separate classes.
 
-    python -m alae_tf.train --flagfile=configs/quickstart.cfg
+    python -m alae_tf.train --flagfile=configs/quickstart.cfg --run_dir=runs/quickstart
     python -m alae_tf.train --flagfile=configs/celeba128.cfg --data=folder:/data/faces
 
-A run lives in its --run_dir; the same command again goes on where it stopped.
+All files of a run are in its --run_dir. The same command again continues where it stopped.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from absl import flags
-
-from alae_tf import data, quiet
-from alae_tf import flags as config_flags
-from alae_tf.config import ConfigError
+from alae_tf import data, flags, quiet
+from alae_tf.config import Config, ConfigError
+from alae_tf.errors import guarded
 from alae_tf.evaluation import registry
 from alae_tf.runs.directory import RunDirectory, check_init_from, list_checkpoints
 
@@ -25,27 +25,35 @@ if TYPE_CHECKING:
     from alae_tf.training.loop import Measure
 
 
-def define_flags() -> None:
-    """The flags of this command."""
-    config_flags.define_config_flags()
-    flags.DEFINE_string("run_dir", None, "Where the run lives; made if it is not there. Required.")
-    flags.DEFINE_enum(
-        "resume",
-        "auto",
-        ["auto", "never", "must"],
-        "auto: go on with the run in --run_dir, or start one; never: only start; must: only go on.",
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: see `training.loop.train`; 2 for a wrong flag or setting."""
+    parser = flags.parser("alae_tf.train", __doc__)
+    parser.add_argument(
+        "--run_dir", metavar="DIR", help="directory of the run, created if missing. Required"
+    )
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        choices=("auto", "never", "must"),
+        help="auto: continue the run in --run_dir, or start one; never: only start one; must: only "
+        "continue. Default: %(default)s",
     )
 
+    def work() -> int:
+        own, config = flags.parse(parser, arguments)
+        return run(config, own.run_dir, own.resume)
 
-def main() -> int:
+    return guarded("train", work)
+
+
+def run(config: Config, run_dir: str | None, resume: str) -> int:
     """Checks everything that can be checked without TensorFlow, then trains."""
-    config = config_flags.read_config()
-    if not flags.FLAGS.run_dir:
-        raise ConfigError("--run_dir: say where the run is to live, as --run_dir=runs/mine.")
-    directory = RunDirectory(flags.FLAGS.run_dir)
+    if not run_dir:
+        raise ConfigError("--run_dir: name a directory for the run, as --run_dir=runs/mine.")
+    directory = RunDirectory(run_dir)
     # Of several workers the chief may have begun already: it checks for all.
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
-        directory.check(config, flags.FLAGS.resume)
+        directory.check(config, resume)
     if not list_checkpoints(directory.path):  # else the run goes on from its own
         check_init_from(config)
     data.check(config.data)
@@ -76,9 +84,8 @@ def main() -> int:
 
         return measure, registry.value_names(metrics)
 
-    return train(config, directory, flags.FLAGS.resume, finished, make_measure)
+    return train(config, directory, resume, finished, make_measure)
 
 
 if __name__ == "__main__":
-    define_flags()
-    config_flags.run("train", main)
+    sys.exit(main())

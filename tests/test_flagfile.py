@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from absl import flags
+from absl import flags as absl_flags
 
 from alae_tf import flagfile
 from alae_tf.config import Config
@@ -52,12 +52,12 @@ def test_config_load_reads_the_whole_dialect(dialect):
 def test_absl_reads_the_same(dialect):
     """But for the byte order mark, which it takes for a flag."""
     dialect.write_text(dialect.read_text().removeprefix("\ufeff"))
-    values = flags.FlagValues()
+    values = absl_flags.FlagValues()
     for name in ("levels", "latent_size", "seed", "data", "batch_by_level", "epochs"):
-        flags.DEFINE_string(name, None, "", flag_values=values)
+        absl_flags.DEFINE_string(name, None, "", flag_values=values)
     for name in ("flip", "xla"):
-        flags.DEFINE_bool(name, None, "", flag_values=values)
-    flags.DEFINE_string("flagfile", None, "", flag_values=values)
+        absl_flags.DEFINE_bool(name, None, "", flag_values=values)
+    absl_flags.DEFINE_string("flagfile", None, "", flag_values=values)
     values(["program", f"--flagfile={dialect}"])
     ours = Config.load(dialect)
     assert Config.from_text(

@@ -26,7 +26,6 @@ def imported(script, cwd=ROOT):
         "import alae_tf; alae_tf.load_model",
         "import export.encode",
         "import alae_tf.train",
-        "import alae_tf.flags",
         "import alae_tf.prepare",
         "import alae_tf.data; alae_tf.data.open_source",
         "import export.__main__",

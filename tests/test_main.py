@@ -42,7 +42,7 @@ def test_no_such_command(monkeypatch, capsys, arguments, message):
 def test_every_command_is_there_and_has_help():
     """In a process of its own, without the installed package: as in a bare clone."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    names = sorted(COMMANDS.keys() - ABSL)
+    names = sorted(COMMANDS)
     code = "\n".join(
         [
             "import sys; from alae_tf.__main__ import main",
@@ -59,23 +59,6 @@ def test_every_command_is_there_and_has_help():
     assert done.returncode == 0, done.stderr
     for name in names:
         assert f"usage: alae {name} " in done.stdout or f"usage: alae {name}\n" in done.stdout, name
-
-
-ABSL = {"train", "benchmark", "memory"}  # whose flags are defined once a process
-
-
-@pytest.mark.parametrize("name", sorted(ABSL))
-def test_commands_with_absl_flags(name, tmp_path):
-    command = [sys.executable, "-m", "alae_tf", name]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, "--help"], env=environment, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"usage: python -m alae_tf {name} ")
-    about = importlib.util.find_spec(f"alae_tf.{name}")
-    first = (ROOT / about.origin).read_text().splitlines()[0].strip('"')
-    assert first in done.stdout  # what the command does
 
 
 def test_exit_codes_are_the_commands():
