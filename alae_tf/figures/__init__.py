@@ -1,25 +1,28 @@
-"""Pictures of a run: a function a kind. They take an `Autoencoder`; arrays in, pictures out.
+"""Pictures of a run: a file for each kind of figure, with its record; `KINDS` lists them."""
 
-A picture is uint8 [H, W, 3]; a function that gives several gives the frames of an animation.
-"""
+from alae_tf.figures import (
+    embedding,
+    generate,
+    interpolate,
+    mix,
+    nearest,
+    project,
+    reconstruct,
+    training,
+    traverse,
+)
+from alae_tf.figures.kind import Drawing, Figure, FigureError, Kind
 
-from alae_tf.errors import AlaeError
+__all__ = ["KINDS", "Drawing", "Figure", "FigureError", "Kind"]
 
-# Images of a kind, where --count does not tell, and seconds that a frame is shown.
-COUNTS = {
-    "reconstruct": 16,
-    "generate": 40,
-    "interpolate": 6,
-    "mix": 5,
-    "traverse": 4,
-    "training": 8,
-    "nearest": 8,
-    "embedding": 2000,
-    "project": 8,
+KINDS: dict[str, Kind] = {
+    "reconstruct": reconstruct.KIND,
+    "generate": generate.KIND,
+    "interpolate": interpolate.KIND,
+    "mix": mix.KIND,
+    "traverse": traverse.KIND,
+    "training": training.KIND,
+    "nearest": nearest.KIND,
+    "embedding": embedding.KIND,
+    "project": project.KIND,
 }
-METHODS = ("tsne", "pca")  # of an embedding
-SECONDS = {"interpolate": 0.06, "traverse": 0.06, "training": 0.4}
-
-
-class FigureError(AlaeError):
-    """A figure cannot be made of what was given; the message says what would be right."""
