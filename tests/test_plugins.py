@@ -1,5 +1,6 @@
 """Other packages, installed beside, that add to the registries."""
 
+import re
 import sys
 from unittest import mock
 
@@ -10,19 +11,12 @@ from PIL import Image
 from alae_tf import plugins
 from alae_tf.__main__ import main as alae
 from alae_tf.figures import KINDS
+from tests.paths import ROOT
 
-FIGURE = """
-import numpy as np
-from alae_tf.figures import KINDS, Figure, Kind
-
-def draw(figure: Figure, shade: int) -> np.ndarray:
-    picture = np.full((figure.model.resolution, 8 * figure.count, 3), shade, np.uint8)
-    return picture
-
-KINDS["shade"] = Kind(
-    "one shade", draw, count=2, flags={"shade": {"type": int, "default": 7, "help": "grey value"}}
-)
-"""
+# The example that users read.
+FIGURE = re.search(
+    r"```python\n([^`]*KINDS\[.*?)```", (ROOT / "docs/figures.md").read_text(), re.S
+)[1]
 
 
 @pytest.fixture
@@ -50,14 +44,15 @@ def run(monkeypatch, *arguments):
 
 
 def test_a_figure_from_another_package(install, tmp_path, monkeypatch, capsys):
-    install("shade_figure", FIGURE)
+    install("contact_sheet", FIGURE)
     assert run(monkeypatch, "figures", "--help") == 0
-    assert "one shade" in capsys.readouterr().out
+    assert "sheet" in capsys.readouterr().out
     out = tmp_path / "a.png"
-    flags = ["--run_dir=digits", "--shade=200", "--count=3", f"--out={out}"]
-    assert run(monkeypatch, "figures", "shade", *flags) == 0
-    picture = np.asarray(Image.open(out))
-    assert picture.shape == (32, 24, 3) and (picture == 200).all()
+    flags = ["--run_dir=digits", "--columns=3", "--count=6", f"--out={out}"]
+    assert run(monkeypatch, "figures", "sheet", *flags) == 0
+    assert np.asarray(Image.open(out)).shape == (2 * 66 + 14, 3 * 66 + 14, 3)
+    assert run(monkeypatch, "figures", "sheet", *flags[:1], "--columns=0", "--out=b.png") == 2
+    assert "--columns" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("source", ["import nothing_of_this_name", "1 / 0", "def"])

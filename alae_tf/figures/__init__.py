@@ -1,28 +1,23 @@
-"""Pictures of a run: a file for each kind of figure, with its record; `KINDS` lists them."""
+"""Pictures of a run: one file for each kind of figure, which ends in its record."""
 
-from alae_tf.figures import (
-    embedding,
-    generate,
-    interpolate,
-    mix,
-    nearest,
-    project,
-    reconstruct,
-    training,
-    traverse,
-)
+import importlib
+
 from alae_tf.figures.kind import Drawing, Figure, FigureError, Kind
 
 __all__ = ["KINDS", "Drawing", "Figure", "FigureError", "Kind"]
 
+FILES = (
+    "reconstruct",
+    "generate",
+    "interpolate",
+    "mix",
+    "traverse",
+    "training",
+    "nearest",
+    "embedding",
+    "project",
+)
+# By name, in the order of --help. Other packages add their own; see `alae_tf.plugins`.
 KINDS: dict[str, Kind] = {
-    "reconstruct": reconstruct.KIND,
-    "generate": generate.KIND,
-    "interpolate": interpolate.KIND,
-    "mix": mix.KIND,
-    "traverse": traverse.KIND,
-    "training": training.KIND,
-    "nearest": nearest.KIND,
-    "embedding": embedding.KIND,
-    "project": project.KIND,
+    name: importlib.import_module(f"alae_tf.figures.{name}").KIND for name in FILES
 }

@@ -112,7 +112,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
             default=[],
             metavar="FILE|URI" if of_files else "URI",
             help="image files, folders, or " * of_files + "one data set, named as for --data of "
-            "alae train. Default: held-out images of the run's own data",
+            f"alae train. Default: {'held-out images of ' * of_files}the run's own data",
         )
     if of_files:
         add(
@@ -123,10 +123,10 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
         )
     default = f"{kind.count}" + f"; with image files, all of them up to {MOST_FILES}" * of_files
     add("--count", dest="asked", **number((1, 10_000), default, "number of images"))
-    about = "seed of all that is random; another seed gives another picture"
+    about = "seed of everything random; another seed gives another picture"
     add("--seed", **number((0, 2**31 - 1), 0, about))
     if kind.one_checkpoint:
-        about = "checkpoint to draw, by the images seen in training until then. Default: the newest"
+        about = "draw the checkpoint saved after N images of training. Default: the newest"
         add("--checkpoint", type=int, metavar="N", help=about)
     about = "ema: moving average of the weights, for better images; raw: as the last step left them"
     add("--weights", **choice(("ema", "raw"), about))

@@ -25,7 +25,7 @@ def draw(figure: Figure, psi: Sequence[float] | None, noise: str) -> np.ndarray:
 
 
 KIND = Kind(
-    "new images, in a row for each of several --psi",
+    "new images; several values of --psi draw a row each",
     draw,
     count=40,
     images=None,

@@ -80,7 +80,7 @@ def paths(figure: Figure, steps: int, space: str, closed: bool = False) -> list[
 
 
 KIND = Kind(
-    "paths between images or random codes; .gif and .webp files move",
+    "paths between images or random codes; .gif and .webp files are animated",
     draw,
     count=6,
     check=check,

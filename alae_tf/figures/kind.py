@@ -187,7 +187,7 @@ def number(limits: tuple[float, float], default: Any, about: str, many: bool = F
         if not low <= value <= high:
             whole = "whole " * isinstance(low, int)
             raise argparse.ArgumentTypeError(
-                f"{text!r}: expected a {whole}number from {low:,} to {high:,}"
+                f"{text!r}: expected a {whole}number from {low:,.0f} to {high:,.0f}"
             )
         return value
 
@@ -195,7 +195,7 @@ def number(limits: tuple[float, float], default: Any, about: str, many: bool = F
         "type": (lambda text: [read(part) for part in _split(text)]) if many else read,
         "default": None if isinstance(default, str) else default,
         "metavar": ("N" if isinstance(low, int) else "X") + ",…" * many,
-        "help": f"{about}; {low:,} to {high:,}. Default: {default}",
+        "help": f"{about}; {low:,.0f} to {high:,.0f}. Default: {default}",
     }
 
 

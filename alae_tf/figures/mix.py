@@ -49,7 +49,7 @@ def draw(figure: Figure, sources: list[str] | None, levels: list[str] | None) ->
 
 
 KIND = Kind(
-    "style mixing: --sources across, --images down, coarse, middle and fine rows",
+    "style mixing: sources across, --images down, mixed at coarse, middle and fine levels",
     draw,
     count=5,
     check=check,

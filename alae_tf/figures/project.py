@@ -30,7 +30,7 @@ def draw(
 
 
 KIND = Kind(
-    "reconstructions before and after descent on LPIPS and pixels, and its curve",
+    "reconstructions before and after descent on LPIPS and pixels, and the error curves",
     draw,
     count=8,
     flags={

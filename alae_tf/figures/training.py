@@ -69,7 +69,7 @@ def enlarge(images: np.ndarray, side: int) -> list[np.ndarray]:
 
 
 KIND = Kind(
-    "the same images at each checkpoint of a run; .gif and .webp files move",
+    "the same images at each checkpoint of a run; .gif and .webp files are animated",
     draw,
     count=8,
     images=SET,

@@ -67,7 +67,7 @@ def amounts(
 
 
 KIND = Kind(
-    "images moved along directions in w; .gif and .webp files move",
+    "images moved along directions in w; .gif and .webp files are animated",
     draw,
     count=4,
     seconds=0.06,
