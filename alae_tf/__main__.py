@@ -11,8 +11,8 @@ from pathlib import Path
 import alae_tf
 
 COMMANDS = {
-    "reconstruct": ("alae_tf.reconstruct", "photos through a shipped model"),
-    "generate": ("alae_tf.generate", "new images from a shipped model"),
+    "reconstruct": ("alae_tf.figures.__main__:reconstruct", "photos through a shipped model"),
+    "generate": ("alae_tf.figures.__main__:generate", "new images from a shipped model"),
     "train": ("alae_tf.train", "trains a model, or goes on training it"),
     "prepare": ("alae_tf.prepare", "writes images as TFRecords, ready at every resolution"),
     "evaluate": ("alae_tf.evaluate", "measures how good a run is"),
@@ -75,7 +75,10 @@ def main() -> int:
         return 2
     typed = "python -m alae_tf" if sys.argv[0].endswith("__main__.py") else "alae"
     sys.argv = [f"{typed} {arguments[0]}", *arguments[1:]]  # `alae_tf.errors.program` reads it
-    runpy.run_module(locate(COMMANDS[arguments[0]][0]), run_name="__main__")
+    module, _, function = COMMANDS[arguments[0]][0].partition(":")
+    if function:
+        return getattr(importlib.import_module(module), function)(arguments[1:])
+    runpy.run_module(locate(module), run_name="__main__")
     return 0
 
 

@@ -144,12 +144,10 @@ def work(args: argparse.Namespace) -> None:
 
 def choose(source: Source, asked: int | None) -> np.ndarray:
     """Places of the images to look at, evenly spread; says if there are fewer than asked for."""
-    import numpy as np
-
     count = min(asked or MOST_IMAGES, len(source))
     if asked and count < asked:
         print(f"directions: --images={asked}: used all {count:,}.", file=sys.stderr)
-    return np.linspace(0, len(source), count, endpoint=False).astype(int)
+    return data.evenly(source, count)
 
 
 def chosen_columns(args: argparse.Namespace, source: Source) -> dict[str, np.ndarray]:

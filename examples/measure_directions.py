@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 import alae_tf
+from alae_tf.data import evenly
 from alae_tf.images import files
 from alae_tf.images.faces import FaceFinder
 from alae_tf.images.picture import to_image
@@ -47,7 +48,7 @@ def main() -> None:
 
     model, finder = alae_tf.from_pretrained(args.run_dir), FaceFinder()
     found = files.find([args.images])
-    places = np.linspace(0, len(found), min(args.count, len(found)), endpoint=False).astype(int)
+    places = evenly(found, min(args.count, len(found)))
     photos = alae_tf.read_images([found[i] for i in places], model)
     w, spread = model.encode(photos), np.nanstd(measures(finder, photos), axis=0)
     print(f"| moved along | {' | '.join(MEASURES)} | faces found |")

@@ -12,7 +12,7 @@ from absl import logging
 
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config
-from alae_tf.data import DataError, open_source
+from alae_tf.data import DataError, evenly, open_source
 from alae_tf.networks.alae import build_alae
 from alae_tf.networks.names import named_variables
 from alae_tf.runs.checkpoint import load_networks
@@ -67,7 +67,7 @@ def load(
 
 
 def real_images(uri: str, resolution: int, channels: int, count: int) -> np.ndarray:
-    """The first images of a source, fitted: uint8 [count, H, W, C]; few images are repeated.
+    """Fitted images spread evenly over a source, repeated if it has fewer: uint8 [count, H, W, C].
 
     Raises:
         ExportError: the data cannot be read, or has other channels.
@@ -80,8 +80,7 @@ def real_images(uri: str, resolution: int, channels: int, count: int) -> np.ndar
             raise ExportError(
                 f"{flag}={uri}: images of {source.channels} channels, the model takes {channels}."
             )
-        indices = np.linspace(0, len(source), count, endpoint=False).astype(int)
-        return np.stack([source.fitted(i, resolution) for i in indices.tolist()])
+        return np.stack([source.fitted(i, resolution) for i in evenly(source, count).tolist()])
     except DataError as error:
         message = str(error).replace("--data=", f"{flag}=")
         raise ExportError(f"{message}\nName real images for the comparison by {flag}.") from None

@@ -13,6 +13,7 @@ from alae_tf.data.source import (
     Source,
     Subset,
     check_channels,
+    evenly,
     existing_directory,
     local_path,
     split_query,
@@ -30,6 +31,7 @@ __all__ = [
     "check",
     "check_channels",
     "epoch_order",
+    "evenly",
     "fixed_images",
     "open_source",
 ]

@@ -3,7 +3,7 @@
 import abc
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +99,19 @@ class Subset(Source):
 
     def pyramid(self, index: int, resolutions: Sequence[int]) -> list[np.ndarray]:
         return self._source.pyramid(int(self._indices[index]), resolutions)
+
+
+def evenly(source: Sized, count: int) -> np.ndarray:
+    """Indices of `count` images spread evenly over a source, the first image among them.
+
+    Args:
+        source: the images, or anything else that has a length.
+        count: how many; if the source has fewer, some indices are repeated.
+
+    Returns:
+        int64 [count], ascending.
+    """
+    return np.linspace(0, len(source), count, endpoint=False).astype(int)
 
 
 def check_channels(source: Source, channels: int, flag: str = "--data") -> None:

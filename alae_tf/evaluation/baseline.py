@@ -8,7 +8,7 @@ import types
 import numpy as np
 from sklearn.decomposition import PCA
 
-from alae_tf.data import Source
+from alae_tf.data import Source, evenly
 
 MOST_BYTES = 2**32  # of pixels, floats, and the floats that PCA makes of them
 MOST_IMAGES = 10_000  # that the components are fitted to; they are held in memory
@@ -34,8 +34,9 @@ class PrincipalComponents:
         self._shape = (resolution, resolution, source.channels)
         count = min(len(source), MOST_IMAGES, MOST_BYTES // (9 * math.prod(self._shape)))
         self.fitted_to = count
-        indices = np.linspace(0, len(source), count, endpoint=False).astype(int)
-        pixels = np.stack([source.fitted(int(i), resolution).reshape(-1) for i in indices])
+        pixels = np.stack(
+            [source.fitted(int(i), resolution).reshape(-1) for i in evenly(source, count)]
+        )
         size = min(latent_size, *pixels.shape)
         self._pca = PCA(size, svd_solver="randomized", random_state=0)
         self._pca.fit(pixels.astype(np.float32) / 127.5 - 1.0)

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.autoencoder import Autoencoder
-from alae_tf.data import Source, Subset
+from alae_tf.data import Source, Subset, evenly
 from alae_tf.evaluation import weights
 from alae_tf.evaluation.weights import EvaluationError
 from alae_tf.files import write_atomic
@@ -96,7 +96,7 @@ class Samples:
 
     def indices(self) -> np.ndarray:
         """Places of the real images in their source, evenly spread."""
-        return np.linspace(0, len(self.real_source), self.count, endpoint=False).astype(int)
+        return evenly(self.real_source, self.count)
 
     def generated(self, about: str = "generated images") -> Iterator[np.ndarray]:
         """Generated images: uint8 [n, H, W, C], some at a time."""
@@ -211,7 +211,7 @@ def within_memory(source: Source, resolution: int) -> Source:
     most = MOST_BYTES // (5 * resolution**2 * source.channels)
     if len(source) <= most:
         return source
-    return Subset(source, np.linspace(0, len(source), most, endpoint=False).astype(int))
+    return Subset(source, evenly(source, most))
 
 
 def load_network(name: str, source: Source, resolution: int) -> typing.Any:

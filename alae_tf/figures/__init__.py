@@ -1,25 +1,23 @@
-"""Pictures of a run: a function a kind. They take an `Autoencoder`; arrays in, pictures out.
+"""Pictures of a run: one file for each kind of figure, which ends in its record."""
 
-A picture is uint8 [H, W, 3]; a function that gives several gives the frames of an animation.
-"""
+import importlib
 
-from alae_tf.errors import AlaeError
+from alae_tf.figures.kind import Drawing, Figure, FigureError, Kind
 
-# Images of a kind, where --count does not tell, and seconds that a frame is shown.
-COUNTS = {
-    "reconstruct": 16,
-    "generate": 40,
-    "interpolate": 6,
-    "mix": 5,
-    "traverse": 4,
-    "training": 8,
-    "nearest": 8,
-    "embedding": 2000,
-    "project": 8,
+__all__ = ["KINDS", "Drawing", "Figure", "FigureError", "Kind"]
+
+FILES = (
+    "reconstruct",
+    "generate",
+    "interpolate",
+    "mix",
+    "traverse",
+    "training",
+    "nearest",
+    "embedding",
+    "project",
+)
+# By name, in the order of --help. Other packages add their own; see `alae_tf.plugins`.
+KINDS: dict[str, Kind] = {
+    name: importlib.import_module(f"alae_tf.figures.{name}").KIND for name in FILES
 }
-METHODS = ("tsne", "pca")  # of an embedding
-SECONDS = {"interpolate": 0.06, "traverse": 0.06, "training": 0.4}
-
-
-class FigureError(AlaeError):
-    """A figure cannot be made of what was given; the message says what would be right."""

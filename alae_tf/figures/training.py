@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
 
 import numpy as np
+from tqdm import tqdm
 
-from alae_tf.autoencoder import Autoencoder
-from alae_tf.data import Source
+from alae_tf.data import evenly
+from alae_tf.figures.kind import SET, Drawing, Figure, Kind, fitted
 from alae_tf.images import canvas
+from alae_tf.runs.directory import checkpoint_numbers, existing_run
+
+MOST_ROWS = 10  # checkpoints in a picture
 
 
-def training(models: Iterable[Autoencoder], source: Source, count: int, seed: int) -> np.ndarray:
-    """A row of reconstructions and one of generated images for each checkpoint, oldest first.
+def draw(figure: Figure) -> Drawing:
+    """A row of reconstructions and one of generated images for each checkpoint, the oldest first,
+    below originals wherever the resolution grows; or a frame of all three for each checkpoint."""
+    source = figure.held_out()
+    places = evenly(source, min(figure.count, len(source)))
+    numbers = checkpoint_numbers(existing_run(figure.run_dir))
+    if len(numbers) > MOST_ROWS and not figure.moving:  # the first and the last among them
+        chosen = np.linspace(0, len(numbers) - 1, MOST_ROWS).round().astype(int)
+        numbers = [numbers[i] for i in chosen]
+    if len(numbers) == 1:
+        advice = "to keep more, train with --keep_checkpoints=N"
+        print(f"figures: the run has one checkpoint; {advice}.", file=sys.stderr)
+    seen, stages = [], []
+    for number in tqdm(numbers, "checkpoints", leave=False, disable=len(numbers) < 3):
+        model = figure.model_at(number)
+        real = fitted(source, places, model.resolution)
+        new = model.generate(len(real), figure.seed)
+        seen.append(f"{model.images_seen:,} images")
+        stages.append((real, model.reconstruct(real), new))
+    side = max(real.shape[1] for real, _, _ in stages)
+    if figure.moving:
+        return animation(seen, stages, side)
+    rows, labels, last = [], [], 0
+    for text, (real, again, new) in zip(seen, stages, strict=True):
+        if real.shape[1] > last:
+            last = real.shape[1]
+            rows.append(enlarge(real, side))
+            labels.append(f"x at {last} px")
+        rows += [enlarge(again, side), enlarge(new, side)]
+        labels += [text, "generated"]
+    return canvas.table(rows, labels)
 
-    Args:
-        models: of one run, at its checkpoints.
-        source: of the images; `count` of them, evenly spread, are reconstructed.
-        count: images a row.
-        seed: of the generated ones.
-    """
-    rows, labels, side = [], [], 0
-    for model, real, again, new in _stages(models, source, count, seed):
-        if model.resolution > side:  # a level more: the originals as it sees them
-            side = model.resolution
-            rows.append(list(real))
-            labels.append(f"x at {side} px")
-        rows += [list(again), list(new)]
-        labels += [f"{model.images_seen:,} images", "generated"]
-    return canvas.table([[_enlarge(cell, side) for cell in row] for row in rows], labels)
 
-
-def animation(
-    models: Iterable[Autoencoder], source: Source, count: int, seed: int
-) -> list[np.ndarray]:
-    """A frame for each checkpoint: originals, reconstructions, generated images."""
-    stages = list(_stages(models, source, count, seed))
-    side = max(model.resolution for model, *_ in stages)
-    longest = f"{max(model.images_seen or 0 for model, *_ in stages):,} images"
-    frames = []
-    for model, *rows in stages:
-        cells = [[_enlarge(image, side) for image in row] for row in rows]
-        seen = f"{model.images_seen:,} images".rjust(len(longest), "\u2007")  # as wide as a digit
-        frames.append(canvas.table(cells, [seen, "G(E(x))", "generated"]))
+def animation(seen: list[str], stages: list[tuple[np.ndarray, ...]], side: int) -> list[np.ndarray]:
+    """A frame for each stage: originals, reconstructions, generated images."""
+    longest, frames = max(map(len, seen)), []
+    for text, rows in zip(seen, stages, strict=True):
+        text = text.rjust(longest, "\u2007")  # as wide as a digit
+        cells = [enlarge(row, side) for row in rows]
+        frames.append(canvas.table(cells, [text, "G(E(x))", "generated"]))
     widest = max(frame.shape[1] for frame in frames)
     return [
         np.pad(frame, [(0, 0), (widest - frame.shape[1], 0), (0, 0)], constant_values=canvas.WHITE)
@@ -50,16 +62,17 @@ def animation(
     ]
 
 
-def _stages(
-    models: Iterable[Autoencoder], source: Source, count: int, seed: int
-) -> Iterator[tuple[Autoencoder, np.ndarray, np.ndarray, np.ndarray]]:
-    """(model, originals, reconstructions, generated images) at each checkpoint."""
-    places = np.linspace(0, len(source), count, endpoint=False).astype(int)
-    for model in models:
-        real = np.stack([source.fitted(int(i), model.resolution) for i in places])
-        yield model, real, model.reconstruct(real), model.generate(count, seed)
+def enlarge(images: np.ndarray, side: int) -> list[np.ndarray]:
+    """Images [N, H, W, C] with each pixel repeated: N times [side, side, C]."""
+    factor = side // images.shape[1]
+    return list(images.repeat(factor, axis=1).repeat(factor, axis=2))
 
 
-def _enlarge(image: np.ndarray, side: int) -> np.ndarray:
-    factor = side // len(image)
-    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+KIND = Kind(
+    "the same images at each checkpoint of a run; .gif and .webp files are animated",
+    draw,
+    count=8,
+    images=SET,
+    seconds=0.4,
+    one_checkpoint=False,
+)

@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from alae_tf.autoencoder import Autoencoder
+from alae_tf.figures.kind import Drawing, Figure, Kind, names, number
 from alae_tf.images import canvas
+from alae_tf.latents import directions as directions_
 from alae_tf.latents import levels as levels_
 from alae_tf.latents.codes import move, to_styles
-from alae_tf.latents.directions import Direction
 
-REACH = 3.0  # of unit length, where a direction tells no span
+REACH = 3.0  # of unit length, along a direction without a span
 
 
-def amounts(direction: Direction, w: np.ndarray, steps: int, strength: float) -> np.ndarray:
+def draw(
+    figure: Figure,
+    directions: Path,
+    names: list[str] | None,
+    strength: float,
+    levels: str,
+    steps: int | None,
+) -> Drawing:
+    """A row for each image and direction: x, then G of E(x) moved along it; or frames in which all
+    images move along each direction, there and back."""
+    model, steps = figure.model, steps or (24 if figure.moving else 7)
+    rows = levels_.rows(levels_.parse(levels, model.level + 1))
+    chosen = directions_.read(directions, model.config.latent_size, model.fingerprint)
+    if names:
+        chosen = directions_.choose(chosen, names, directions)
+    else:
+        chosen = chosen[: 1 if figure.moving else 4]
+    images = figure.images()
+    w = model.encode(images)
+    styles = to_styles(w, model.config.styles)
+    cells, labels, frames = [], [], []
+    for direction in chosen:
+        far = amounts(direction, w, steps, strength)
+        if figure.moving:
+            moved = [move(styles, direction.vector, far[:, k], rows) for k in range(steps)]
+            there = [canvas.table([list(model.decode(codes))]) for codes in moved]
+            frames += [*there, *there[-2:0:-1]]
+            continue
+        for i, image in enumerate(images):
+            codes = np.repeat(styles[i : i + 1], steps, axis=0)
+            cells.append([image, *model.decode(move(codes, direction.vector, far[i], rows))])
+            labels.append(direction.name if i == 0 else "")
+    return frames or canvas.table(cells, labels, ["x", "−", *[""] * (steps - 2), "+"])
+
+
+def amounts(
+    direction: directions_.Direction, w: np.ndarray, steps: int, strength: float
+) -> np.ndarray:
     """How far each code goes in each step [N, steps]: from one end of the span to the other.
 
     The span is where the data lie; `strength` stretches it about its middle. Without a span the
-    codes go as far in both directions from where they are.
+    codes go equally far in both directions from where they are.
     """
     t = np.linspace(-1, 1, steps) * strength
     if direction.span is None:
@@ -29,49 +66,37 @@ def amounts(direction: Direction, w: np.ndarray, steps: int, strength: float) ->
     return ends[np.newaxis] - direction.position(w)[:, np.newaxis]
 
 
-def traverse(
-    model: Autoencoder,
-    images: np.ndarray,
-    directions: Sequence[Direction],
-    steps: int = 7,
-    strength: float = 1.0,
-    ranges: str = "all",
-) -> np.ndarray:
-    """A row for each image and direction: x, then G of E(x) moved along it.
-
-    Args:
-        images: uint8 [N, H, W, C].
-        directions: one or more.
-        steps: images of each row.
-        strength: of the movement; 1: over the span of the data.
-        ranges: of levels that move, as `alae_tf.latents.levels.parse` takes it.
-    """
-    rows = levels_.rows(levels_.parse(ranges, model.level + 1))
-    w = model.encode(images)
-    styles = to_styles(w, model.config.styles)
-    cells, labels = [], []
-    for direction in directions:
-        far = amounts(direction, w, steps, strength)
-        for i, image in enumerate(images):
-            codes = np.repeat(styles[i : i + 1], steps, axis=0)
-            moved = move(codes, direction.vector, far[i], rows)
-            cells.append([image, *model.decode(moved)])
-            labels.append(direction.name if i == 0 else "")
-    return canvas.table(cells, labels, ["x", "−", *[""] * (steps - 2), "+"])
-
-
-def animation(
-    model: Autoencoder,
-    images: np.ndarray,
-    direction: Direction,
-    steps: int,
-    strength: float = 1.0,
-    ranges: str = "all",
-) -> list[np.ndarray]:
-    """Frames in which all images move along a direction, there and back."""
-    rows = levels_.rows(levels_.parse(ranges, model.level + 1))
-    w = model.encode(images)
-    styles, far = to_styles(w, model.config.styles), amounts(direction, w, steps, strength)
-    moved = [model.decode(move(styles, direction.vector, far[:, k], rows)) for k in range(steps)]
-    frames = [canvas.table([list(each)]) for each in moved]
-    return [*frames, *frames[-2:0:-1]]
+KIND = Kind(
+    "images moved along directions in w; .gif and .webp files are animated",
+    draw,
+    count=4,
+    seconds=0.06,
+    flags={
+        "directions": {
+            "required": True,
+            "type": Path,
+            "metavar": "FILE",
+            "help": "a .json file of alae directions, or a direction_N.npy of ALAE's authors",
+        },
+        "names": names(
+            "NAME,…", "the first four; in an animation, the first", "directions of FILE to draw"
+        ),
+        "strength": number(
+            (-100.0, 100.0),
+            1.0,
+            "length of the movement; 1 covers the range of the data, more exaggerates it, a "
+            "negative number reverses it",
+        ),
+        "levels": {
+            "default": "all",
+            "metavar": "RANGE",
+            "help": "levels whose styles move: coarse, middle, fine, all, or numbers from 0 "
+            "(4 px), such as 2 or 2-4. Default: all",
+        },
+        "steps": number(
+            (2, 1000),
+            "7, or 24 in an animation",
+            "images along each direction; more make an animation smoother and longer",
+        ),
+    },
+)

@@ -6,7 +6,7 @@ import sys
 import pytest
 from PIL import Image
 
-from alae_tf.data import DataError, check, open_source
+from alae_tf.data import DataError, check, evenly, is_uri, open_source
 from alae_tf.data.source import split_query
 from tests.paths import ROOT
 
@@ -92,3 +92,19 @@ print({{"tensorflow", "keras", "tensorflow_datasets"}} & set(sys.modules))
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
     )
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
+
+
+def test_what_names_a_set_and_what_a_file(tmp_path, monkeypatch):
+    assert is_uri("folder:photos") and is_uri("mnist5k:")
+    assert not is_uri("photo.png") and not is_uri("c:photo.png")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "idx:1.png").touch()
+    assert not is_uri("idx:1.png")  # a file of that name goes first
+
+
+@pytest.mark.parametrize(
+    ("length", "count", "places"),
+    [(10, 4, [0, 2, 5, 7]), (5, 5, [0, 1, 2, 3, 4]), (2, 4, [0, 0, 1, 1]), (7, 1, [0])],
+)
+def test_images_spread_evenly_over_a_source(length, count, places):
+    assert evenly(range(length), count).tolist() == places

@@ -1,0 +1,219 @@
+"""What a kind of figure is, and what it is given to draw. No TensorFlow until a model is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alae_tf import data
+from alae_tf.errors import AlaeError
+from alae_tf.images import alignment, canvas, files
+
+if TYPE_CHECKING:
+    from alae_tf.autoencoder import Autoencoder
+
+FILES, SET = "files", "set"  # what --images takes
+MOST_FILES = 48  # drawn without --count
+Flag = dict[str, Any]  # keyword arguments of argparse's `add_argument`
+Drawing = np.ndarray | list[np.ndarray] | bytes  # uint8 [H, W, 3]; frames of it; a whole file
+
+
+class FigureError(AlaeError):
+    """A figure cannot be drawn from what was given; the message says what would be right."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """One kind of figure.
+
+    Attributes:
+        about: what it draws, in a line.
+        draw: called with a `Figure` and the kind's own flags by name.
+        count: images, unless --count says otherwise.
+        images: what --images takes: FILES: files, folders or one data set; SET: one data set;
+            None: the kind has no such flag.
+        flags: its own flags by name, as `number`, `choice`, `names` and `switch` describe them.
+        check: called as `draw` is, before TensorFlow is imported; raises FigureError.
+        seconds: that a frame is shown in GIF and WebP files; 0: the kind does not move.
+        formats: of the file.
+        one_checkpoint: whether it draws one checkpoint, which --checkpoint chooses.
+    """
+
+    about: str
+    draw: Callable[..., Drawing]
+    count: int
+    images: str | None = FILES
+    flags: Mapping[str, Flag] = dataclasses.field(default_factory=dict)
+    check: Callable[..., None] | None = None
+    seconds: float = 0.0
+    formats: Sequence[str] = canvas.FORMATS
+    one_checkpoint: bool = True
+
+
+@dataclasses.dataclass
+class Figure:
+    """What a kind draws from; model and images are loaded when they are first asked for.
+
+    Attributes:
+        kind: of the figure.
+        run_dir: run directory or shipped model.
+        format: of the file, one of `kind.formats`.
+        asked: images, if --count was given.
+        seed: of everything random.
+        named: image files and folders, or the URI of one data set; empty: the run's own data.
+        align: crop of the faces in image files, of `alae_tf.images.alignment.CROPS`.
+        checkpoint: by images seen; None: the newest.
+        weights: "ema" or "raw".
+    """
+
+    kind: Kind
+    run_dir: str | Path
+    format: str = "png"
+    asked: int | None = None
+    seed: int = 0
+    named: Sequence[str] = ()
+    align: str | None = None
+    checkpoint: int | None = None
+    weights: str = "ema"
+
+    @property
+    def count(self) -> int:
+        """Images to draw."""
+        return self.asked or self.kind.count
+
+    @property
+    def moving(self) -> bool:
+        """Whether the file is an animation."""
+        return self.kind.seconds > 0 and self.format in canvas.ANIMATED
+
+    @property
+    def of_files(self) -> bool:
+        """Whether --images names files and folders, not a data set."""
+        return bool(self.named) and not data.is_uri(self.named[0])
+
+    @functools.cached_property
+    def model(self) -> Autoencoder:
+        """The run's model."""
+        return self.model_at(self.checkpoint)
+
+    def model_at(self, checkpoint: int | None) -> Autoencoder:
+        """The run's model at one of its checkpoints; None: the newest."""
+        from alae_tf.autoencoder import load_model
+
+        return load_model(self.run_dir, checkpoint, self.weights)
+
+    def source(self) -> data.Source:
+        """The data set that --images names, or the run's own.
+
+        Raises:
+            FigureError: --images names files, or the data set cannot be opened.
+            DataError: its images have other channels than the model.
+        """
+        if len(self.named) > 1 or self.of_files:
+            raise FigureError(f"--images={' '.join(self.named)}: expected one set, as folder:DIR.")
+        uri = self.named[0] if self.named else self.model.config.data
+        try:
+            source = data.open_source(uri)
+        except data.DataError as error:
+            message = str(error).replace(f"--data={uri}", f"--images={uri}")
+            if not self.named:
+                message = f"the run's own images are unavailable ({error}); give --images."
+            raise FigureError(message) from None
+        data.check_channels(source, self.model.config.image_channels, "--images")
+        return source
+
+    def held_out(self) -> data.Source:
+        """The held-out part of `source`, or all of it if it holds no images out."""
+        source = self.source()
+        return source if source.held_out is None else source.held_out
+
+    def images(self, count: int | None = None) -> np.ndarray:
+        """The files that --images names, or held-out images, spread evenly: uint8 [N, H, W, C].
+
+        Args:
+            count: N, or more than N if there are fewer images; default: the figure's count.
+        """
+        count = count or self.count
+        if self.of_files:
+            return self.from_files(self.named, count if self.asked else None)
+        source = self.held_out()
+        if len(source) < count:
+            print(f"figures: --count={count}: there are {len(source)} images.", file=sys.stderr)
+        return fitted(source, data.evenly(source, min(count, len(source))), self.model.resolution)
+
+    def from_files(self, named: Sequence[str], count: int | None = None) -> np.ndarray:
+        """Images from files and folders: uint8 [N, H, W, C]; `count` of them at most, or 48."""
+        found, side = files.find(named), self.model.resolution
+        channels = self.model.config.image_channels
+        if count is None and len(found) > MOST_FILES:
+            many = f"the first {MOST_FILES} of {len(found):,} files"
+            print(f"figures: drawing {many}; --count=N draws N.", file=sys.stderr)
+        found = found[: count or MOST_FILES]
+        if not self.align:
+            return files.read_images(found, side, channels, leave_out=True)
+        if channels == 1:
+            raise FigureError(f"--align={self.align}: the model takes grey images.")
+        return alignment.read_faces(found, self.align, side)
+
+
+def fitted(source: data.Source, indices: np.ndarray, resolution: int) -> np.ndarray:
+    """Images of a source: indices [N] → uint8 [N, resolution, resolution, C]."""
+    return np.stack([source.fitted(int(i), resolution) for i in indices])
+
+
+def number(limits: tuple[float, float], default: Any, about: str, many: bool = False) -> Flag:
+    """A flag that takes a number, or several: a whole one if its limits are ints.
+
+    Args:
+        limits: the smallest and the largest one.
+        default: a number; or words for the help, if the default is None.
+        about: its help.
+        many: whether it takes several numbers, as a list.
+    """
+    low, high = limits
+
+    def read(text: str) -> float:
+        try:
+            value = type(low)(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            whole = "whole " * isinstance(low, int)
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: expected a {whole}number from {low:,.0f} to {high:,.0f}"
+            )
+        return value
+
+    return {
+        "type": (lambda text: [read(part) for part in _split(text)]) if many else read,
+        "default": None if isinstance(default, str) else default,
+        "metavar": ("N" if isinstance(low, int) else "X") + ",…" * many,
+        "help": f"{about}; {low:,.0f} to {high:,.0f}. Default: {default}",
+    }
+
+
+def choice(choices: Sequence[str], about: str) -> Flag:
+    """A flag that takes one of some words; by default the first."""
+    help = f"{about}. Default: {choices[0]}"
+    return {"choices": choices, "default": choices[0], "help": help}
+
+
+def names(metavar: str, default: str, about: str) -> Flag:
+    """A flag that takes a list of words; `default` says in the help what None means."""
+    return {"type": _split, "metavar": metavar, "help": f"{about}. Default: {default}"}
+
+
+def switch(about: str) -> Flag:
+    """A flag that is on or, by default, off."""
+    return {"action": "store_true", "help": about}
+
+
+def _split(text: str) -> list[str]:
+    return text.strip(",").split(",")
