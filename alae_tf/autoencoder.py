@@ -15,10 +15,10 @@ from alae_tf.config import Config
 from alae_tf.graphs import Graphs
 from alae_tf.latents import levels as level_ranges
 from alae_tf.latents.codes import lerp, mix, move, to_styles
-from alae_tf.latents.directions import Direction, fingerprint
+from alae_tf.latents.directions import Direction
 from alae_tf.networks import ops
 from alae_tf.networks.alae import ALAE
-from alae_tf.networks.names import named_variables
+from alae_tf.networks.names import checksum
 from alae_tf.runs.checkpoint import load_networks
 
 if typing.TYPE_CHECKING:
@@ -67,8 +67,8 @@ class Autoencoder:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """A checksum of the weights, by which directions tell the model that they are of."""
-        return fingerprint(named_variables(self.alae, "alae"))
+        """A checksum of the weights, 16 hexadecimal digits; directions name their model by it."""
+        return checksum(self.alae)[:16]
 
     def __repr__(self) -> str:
         seen = "" if self.images_seen is None else f", {self.images_seen:,} images seen"

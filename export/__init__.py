@@ -1,12 +1,10 @@
 """Trained models as files for others to run: SavedModel, TFLite and ONNX.
 
 `python -m export --help`; nothing here imports TensorFlow before it is needed. A wheel carries this
-folder as `alae_tf.export`, so that its modules name one another relatively.
+folder as `alae_tf.export`, which is why its modules import one another relatively.
 """
 
 from alae_tf.errors import AlaeError
-
-QUANTIZATIONS = ("none", "float16", "dynamic_int8", "int8")  # of TFLite files
 
 
 class ExportError(AlaeError):

@@ -1,24 +1,25 @@
-"""Turns a run into files for others to run, and proves each against the Keras model."""
+"""Writes a trained model in formats that other programs run, and checks each file against Keras."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from alae_tf.errors import guarded, program
 from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import existing_run
 
-from . import QUANTIZATIONS, publish
+from . import publish, registry
+from .formats import Options
+from .tflite import QUANTIZATIONS
 
-FORMATS = ("saved_model", "tflite", "onnx", "keras", "web")
-DEFAULT_FORMATS = FORMATS[:3]
 GRAPHS = ("encoder", "decoder")
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; lists are checked here."""
+def parse(arguments: list[str] | None = None) -> Options:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog=program(f"{__package__}"),
         description=__doc__,
@@ -29,96 +30,129 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--out",
         type=Path,
         required=True,
-        help="new directory, or an export's of the same run and level, which it then brings up to "
-        "date: SavedModels as a new version beside the others",
+        help="directory to write. It must be new or empty, or hold an export of the same run and "
+        "level, which is then updated: files are replaced, and the SavedModel becomes a new "
+        "version beside the earlier ones. Required",
     )
-    parser.add_argument(
-        "--formats",
-        default=",".join(DEFAULT_FORMATS),
-        help="saved_model, tflite, onnx; keras: model.keras; web: a page that runs the model "
-        "in the browser. Default: %(default)s",
-    )
+    add_formats_flag(parser)
     parser.add_argument(
         "--graphs",
+        type=names(GRAPHS),
         default=",".join(GRAPHS),
-        help="what TFLite and ONNX files are made of; default: %(default)s",
+        help="networks to write as ONNX and TFLite files, separated by commas. Name only one if "
+        "you need no other. Default: %(default)s",
     )
     parser.add_argument(
         "--quantize",
+        type=names(QUANTIZATIONS),
         default=",".join(QUANTIZATIONS),
-        help="TFLite files to write: none (float32), float16, dynamic_int8 (int8 kernels), int8 "
-        "(int8 activations too; uint8 pixels in, float w out). Default: %(default)s",
+        help="TFLite files to write for each network, separated by commas. none: float32; "
+        "float16: weights in float16, half the size; dynamic_int8: weights in 8 bits; int8: "
+        "weights and activations in 8 bits, and the encoder takes uint8 pixels. Leave out those "
+        "that you do not need, to save time. Default: %(default)s",
     )
     parser.add_argument(
         "--representative_data",
         metavar="URI",
-        help="real images, as --data of training, to compare on and to calibrate int8 with; "
-        "default: the run's own",
+        help="real images, named as for --data in training. Exported files are compared with "
+        "Keras on them, and int8 is calibrated with them. Give it if the data of the run is not "
+        "available on this machine. Default: the data of the run",
     )
     parser.add_argument(
         "--max_int8_error",
         type=float,
-        default=0.10,
-        help="int8 encoders further off (root mean square error of w, against the spread of w "
-        "between images) are not written. Default: %(default)s",
+        default=Options.max_int8_error,
+        help="largest error of w that is allowed of int8 encoders: root mean square, as a fraction "
+        "of the spread of w between images. An encoder with a larger error is not written. Raise "
+        "it if a coarser w is good enough. Default: %(default)s",
     )
     parser.add_argument(
         "--directions",
         type=Path,
         metavar="FILE",
-        help="web: of alae_tf.directions, a slider each",
+        help="web only: file written by alae_tf.directions; each direction becomes a slider of "
+        "the page. Default: directions.json in the run directory, if it exists",
     )
     parser.add_argument(
         "--web_runtime",
         metavar="DIR|cdn|URL",
-        help="web: runtime/ of another export; cdn, or a place like it: the page fetches the "
-        "runtime from there. Default: LiteRT.js from npm, kept for the next time",
+        help="web only: where the page finds LiteRT.js, which runs the model. DIR: runtime/ of "
+        "another export, to work offline; cdn, or the URL of a similar host: visitors download it "
+        "from there, which makes the folder smaller. Default: a copy from npm, which is cached",
     )
-    args = parser.parse_args(arguments)
-    args.formats = _list(parser, "--formats", args.formats, FORMATS)
-    args.graphs = _list(parser, "--graphs", args.graphs, GRAPHS)
-    args.quantize = _list(parser, "--quantize", args.quantize, QUANTIZATIONS)
+    options = Options(**vars(parser.parse_args(arguments)))
     for name in ("directions", "web_runtime"):
-        if getattr(args, name) is not None and "web" not in args.formats:
-            parser.error(f"--{name}={getattr(args, name)}: goes with --formats=…,web.")
-    if not 0 <= args.max_int8_error < float("inf"):
-        parser.error(f"--max_int8_error={args.max_int8_error}: must be 0 or more.")
-    return args
+        if getattr(options, name) is not None and "web" not in options.formats:
+            parser.error(f"--{name}={getattr(options, name)}: needs web in --formats.")
+    if not 0 <= options.max_int8_error < float("inf"):
+        parser.error(f"--max_int8_error={options.max_int8_error}: must be 0 or more.")
+    return options
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that say which model is meant: --run_dir or --untrained, and --level."""
+    """The flags that name the model: --run_dir or --untrained, and --level."""
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run_dir", type=Path, help="the run; its EMA weights are taken")
+    what.add_argument(
+        "--run_dir",
+        type=Path,
+        help="directory of a training run, or the name of a shipped model; its EMA weights are "
+        "exported. Required, unless --untrained is given",
+    )
     what.add_argument(
         "--untrained",
         type=Path,
         metavar="CONFIG",
-        help="instead: a config with random weights, to try sizes and speeds before training",
+        help="config file (.cfg) of a model with random weights. Use it instead of --run_dir to "
+        "try sizes and speeds before training",
     )
-    parser.add_argument("--level", type=int, help="level of a growing model; default: as trained")
+    parser.add_argument(
+        "--level",
+        type=int,
+        help="level of a progressively grown model, from 0 (the lowest resolution). Give it to "
+        "export a lower resolution. Default: the level that the run has reached",
+    )
 
 
-def _list(parser, flag: str, text: str, known: tuple[str, ...]) -> list[str]:
-    values = text.split(",")
-    for value in values:
-        if value not in known:
-            parser.error(f"{flag}={text}: {value!r} is none of {', '.join(known)}.")
-    return [value for value in known if value in values]
+def add_formats_flag(parser: argparse.ArgumentParser) -> None:
+    """--formats, which `registry.FORMATS` describes."""
+    about = "; ".join(f"{each.name}: {each.about}" for each in registry.FORMATS)
+    parser.add_argument(
+        "--formats",
+        type=names([each.name for each in registry.FORMATS]),
+        default=",".join(each.name for each in registry.FORMATS if each.default),
+        help=f"formats, separated by commas. {about}. Leave out those that you do not need, "
+        "to save time. Default: %(default)s",
+    )
+
+
+def names(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """The type of a flag that takes some of these names, separated by commas."""
+    known = list(known)
+
+    def parse(text: str) -> list[str]:
+        values = text.split(",")
+        for value in values:
+            if value not in known:
+                raise argparse.ArgumentTypeError(
+                    f"{value!r} is not one of {', '.join(known)}, separated by commas"
+                )
+        return [value for value in known if value in values]
+
+    return parse
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed on the way or a file left out, 2 a wrong flag."""
-    args = parse(arguments)
+    options = parse(arguments)
 
     def work() -> int:
-        publish.check_out(args.out)
-        if args.run_dir:
-            existing_run(args.run_dir)
+        publish.check_out(options.out)
+        if options.run_dir:
+            existing_run(options.run_dir)
         import_tensorflow()
         from .exporter import export
 
-        return export(args)
+        return export(options)
 
     return guarded("export", work)
 

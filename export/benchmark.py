@@ -1,8 +1,10 @@
-"""Times the encoder and the decoder in Keras and in every exported format, side by side."""
+"""Measures the encoder and the decoder in Keras and in the exported formats, side by side."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import itertools
 import json
 import subprocess
@@ -15,18 +17,18 @@ from alae_tf.errors import guarded, program
 from alae_tf.files import write_atomic
 from alae_tf.quiet import import_tensorflow
 
-from . import QUANTIZATIONS, ExportFailed
-from .__main__ import add_model_flags
+from . import ExportFailed, registry
+from .__main__ import add_formats_flag, add_model_flags
+from .formats import File, Options, Runtime
+from .tflite import QUANTIZATIONS
 
 THREADS = (1, 2)
 BATCHES = (1, 8)
 TIMES = 15  # of which a latency is the median
-FILES = {
-    "TFLite float32": "{}.tflite",
-    "TFLite float16": "{}_float16.tflite",
-    "TFLite dynamic int8": "{}_dynamic_int8.tflite",
-    "TFLite int8": "{}_int8.tflite",
-    "ONNX Runtime": "{}.onnx",
+# Of the encoder and the decoder: the graphs that files may hold, and their inputs.
+GRAPHS = {
+    "encoder": {"encoder": "images", "encoder_uint8": "pixels", "encode": "images"},
+    "decoder": {"decoder": "w", "decode": "w"},
 }
 
 
@@ -38,139 +40,129 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog="Example: %(prog)s --untrained=configs/celeba128.cfg",
     )
     add_model_flags(parser)
-    parser.add_argument("--json", type=Path, help="write the result here too")
+    add_formats_flag(parser)
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="file that the figures are written to as well, as JSON. Default: none",
+    )
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # of the child processes
     parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
-    args.given = sys.argv[1:] if arguments is None else arguments
     if args.json and not args.json.resolve().parent.is_dir():
         parser.error(f"--json={args.json}: its directory does not exist.")
     return args
 
 
-def write_files(model, folder: Path) -> None:
-    """All formats of a model, int8 calibrated on noise: good for timing only."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from . import onnx, publish, saved_model, tflite
-    from .graphs import Graphs
-
-    graphs = Graphs(model)
-    signatures = graphs.device_signatures()
-    saved_model.write(model.alae, signatures, folder / "saved_model")
-    mlp = model.config.architecture == "mlp"
-    random = np.random.default_rng(0)
-    kinds = [("encoder", kind) for kind in (*QUANTIZATIONS, "onnx")]
-    kinds += [("decoder", kind) for _, kind in kinds]
-    for graph, kind in tqdm(kinds, "writing", leave=False):
-        if kind == "onnx":
-            (folder / f"{graph}.onnx").write_bytes(onnx.convert(signatures[graph]))
-            continue
-        source = "encoder_uint8" if (graph, kind) == ("encoder", "int8") else graph
-        file = tflite.convert(folder / "saved_model", source)
-        if kind != "none":
-            inputs = _input(signatures[source][1][0], 4, random)
-            file = tflite.quantize(file, kind, [inputs], mlp)
-        (folder / f"{graph}{publish.SUFFIX[kind]}.tflite").write_bytes(file)
-
-
-def _input(spec, batch: int, random):
-    """Noise of an input's shape and type."""
+def noise(model, batch: int) -> dict[str, Any]:
+    """Inputs of the graphs, by name: [batch, …]."""
     import numpy as np
 
-    shape = [batch, *spec.shape[1:]]
-    if spec.dtype == "uint8":
-        return random.integers(0, 256, shape, np.uint8)
-    return random.standard_normal(shape, np.float32).clip(-1, 1)
+    random, side, config = np.random.default_rng(0), model.resolution, model.config
+    shape = (batch, side, side, config.image_channels)
+    return {
+        "images": random.standard_normal(shape, np.float32).clip(-1, 1),
+        "pixels": random.integers(0, 256, shape, np.uint8),
+        "w": random.standard_normal((batch, config.latent_size), np.float32),
+    }
 
 
-def measure(model, folder: Path, threads: int) -> list[dict[str, Any]]:
-    """Median milliseconds of every runtime in this process, at each of BATCHES."""
-    import numpy as np
-    import tensorflow as tf
+class Keras:
+    """The model itself, run as its exported files are."""
 
+    def __init__(self, model):
+        import tensorflow as tf
+
+        from .graphs import Graphs
+
+        self.graphs = {
+            name: tf.function(function, input_signature=inputs)
+            for name, (function, inputs) in Graphs(model).device_signatures().items()
+        }
+
+    def run(self, graph: str, **inputs: Any) -> dict[str, Any]:
+        (x,) = inputs.values()
+        return {name: v.numpy() for name, v in self.graphs[graph](x).items()}
+
+
+def measure(model, options: Options, folder: Path, threads: int) -> list[dict[str, Any]]:
+    """Median milliseconds of Keras and of every file in this process, at each of BATCHES."""
     from alae_tf.timing import median_seconds
 
-    from . import runtimes
-    from .graphs import Graphs
-    from .litert import TFLite
-
-    signatures = Graphs(model).device_signatures()
-    loaded = runtimes.SavedModel(folder / "saved_model")
-    random = np.random.default_rng(0)
-    rows = []
-    for graph in ("encoder", "decoder"):
-        function, (spec,) = signatures[graph]
-        keras = tf.function(function, input_signature=[spec])
-        runs = {
-            "Keras": lambda x, f=keras: [v.numpy() for v in f(tf.constant(x)).values()],
-            "SavedModel": lambda x, g=graph, n=spec.name: loaded.run(g, **{n: x}),
-        }
-        sizes: dict[str, int | None] = {"SavedModel": None, "Keras": None}
-        for name, pattern in FILES.items():
-            path = folder / pattern.format(graph)
-            load_file = runtimes.ONNX if name == "ONNX Runtime" else TFLite
-            runs[name], sizes[name] = load_file(path, threads), path.stat().st_size
-        for (name, run), batch in itertools.product(runs.items(), BATCHES):
-            int8 = name == "TFLite int8" and graph == "encoder"
-            x = _input(signatures["encoder_uint8"][1][0] if int8 else spec, batch, random)
-            run(x)
+    opened: list[tuple[File, Runtime]] = [(File("Keras", tuple(GRAPHS)), Keras(model))]
+    for format_, file in registry.steps(options):
+        (open_file, *_) = format_.runtimes.values()
+        opened += [(each, open_file(folder / each.name, threads)) for each in file.parts or (file,)]
+    inputs, rows = {batch: noise(model, batch) for batch in BATCHES}, []
+    for network, keys in GRAPHS.items():
+        for (file, runtime), batch in itertools.product(opened, BATCHES):
+            graph = next((graph for graph in file.graphs if graph in keys), None)
+            if graph is None or file.batch not in (None, batch):
+                continue
+            run = functools.partial(runtime.run, graph, **{keys[graph]: inputs[batch][keys[graph]]})
+            run()
+            path = folder / file.name
             rows.append(
                 {
-                    "graph": graph,
-                    "runtime": name,
+                    "graph": network,
+                    "file": file.name,
                     "batch": batch,
                     "threads": threads,
-                    "ms": 1e3 * median_seconds(lambda run=run, x=x: run(x), TIMES),
-                    "size": sizes[name],
+                    "ms": 1e3 * median_seconds(run, TIMES),
+                    "size": path.stat().st_size if path.is_file() else None,
                 }
             )
     return rows
 
 
-def child(args: argparse.Namespace) -> None:
-    """Measures with one number of threads, which TensorFlow takes once a process."""
+def child(options: Options, folder: Path, threads: int) -> None:
+    """Measures with a number of threads, which TensorFlow takes once for the process."""
     import tensorflow as tf
 
     from alae_tf.timing import matmul_gflops
 
     from .loading import load
 
-    tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    model, _ = load(args.run_dir, args.untrained, args.level)
-    rows = measure(model, args.folder, args.threads)
-    (args.folder / f"rows{args.threads}.json").write_text(json.dumps([matmul_gflops(), rows]))
+    model, _ = load(options.run_dir, options.untrained, options.level)
+    rows = measure(model, options, folder, threads)
+    (folder / f"rows{threads}.json").write_text(json.dumps([matmul_gflops(), rows]))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """A line a runtime, a column for each batch and number of threads (Markdown)."""
+    """A row for each file, a column for each batch and number of threads (Markdown)."""
     columns = list(itertools.product(BATCHES, THREADS))
     heads = [f"batch {b}, {t} thread{'s'[: t - 1]}" for b, t in columns]
     lines = []
     for graph in ("encoder", "decoder"):
         lines += ["", f"| {graph}: ms | {' | '.join(heads)} | MiB |", "|---" * 6 + "|"]
-        for name in ("Keras", "SavedModel", *FILES):
-            of = [r for r in rows if (r["graph"], r["runtime"]) == (graph, name)]
-            ms = {(r["batch"], r["threads"]): r["ms"] for r in of}
+        for name in dict.fromkeys(r["file"] for r in rows if r["graph"] == graph):
+            of = [r for r in rows if (r["graph"], r["file"]) == (graph, name)]
+            ms = {(r["batch"], r["threads"]): f"{r['ms']:.3g}" for r in of}
             size = "" if of[0]["size"] is None else f"{of[0]['size'] / 2**20:.1f}"
-            cells = " | ".join(f"{ms[column]:.3g}" for column in columns)
+            cells = " | ".join(ms.get(column, "") for column in columns)
             lines.append(f"| {name} | {cells} | {size} |")
     return "\n".join(lines)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Writes the files once, then measures in a process for each number of threads."""
+def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
+    """Writes the files once, int8 calibrated on noise, then measures them in a process for each
+    number of threads."""
+    from .exporter import Exporter
     from .loading import load
 
-    model, _ = load(args.run_dir, args.untrained, args.level)
+    registry.check_packages(registry.chosen(options.formats))
+    model, _ = load(options.run_dir, options.untrained, options.level)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_files(model, folder)
+        work = Exporter(model, options, noise(model, 4)["pixels"], folder)
+        for format_, file in registry.steps(options):
+            format_.write(work, file)
         result, rates = [], {}
         for threads in THREADS:
-            command = [sys.executable, "-m", f"{__package__}.benchmark", *args.given]
+            command = [sys.executable, "-m", f"{__package__}.benchmark", *arguments]
             command += [f"--folder={folder}", f"--threads={threads}"]
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
             if done.returncode:
@@ -180,18 +172,24 @@ def run(args: argparse.Namespace) -> None:
     print(table(result))
     for threads, rate in rates.items():
         print(f"matrix product, {threads} thread{'s'[: threads - 1]}: {rate:.0f} GFLOP/s")
-    if args.json:
+    if json_file:
         text = json.dumps({"matmul_gflops": rates, "rows": result}, indent=1)
-        write_atomic(args.json, f"{text}\n".encode())
+        write_atomic(json_file, f"{text}\n".encode())
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag, run or config."""
     args = parse(arguments)
+    known = {field.name for field in dataclasses.fields(Options)}
+    asked = {name: value for name, value in vars(args).items() if name in known}
+    options = Options(**asked, quantize=tuple(QUANTIZATIONS))
 
     def work() -> None:
         import_tensorflow()
-        child(args) if args.folder else run(args)
+        if args.folder:
+            child(options, args.folder, args.threads)
+        else:
+            run(options, args.json, sys.argv[1:] if arguments is None else arguments)
 
     return guarded("benchmark", work)
 

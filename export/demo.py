@@ -19,7 +19,8 @@ from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import CONFIG, existing_run
 from alae_tf.shipped import folder
 
-from . import web
+from . import registry, web
+from .formats import Options
 
 IMAGES = 6  # of the model's own, on which its files are compared with Keras
 
@@ -62,14 +63,12 @@ def work(args: argparse.Namespace) -> int:
     web.check_runtime(args.web_runtime)
     server = None if args.build else bind(args.out, args.port)
     import_tensorflow()
-    from .exporter import check_packages
-
-    check_packages(["web"])
+    registry.check_packages([web.FORMAT])
     args.out.resolve().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.out.resolve().parent) as scratch:
         for run, name in zip(runs, names, strict=True):
             print(f"demo: {name} …", file=sys.stderr)
-            write_model(run, Path(scratch), name)
+            write_model(run, Path(scratch))
         web.write_page(Path(scratch) / "web", names, args.web_runtime)
         shutil.rmtree(args.out, ignore_errors=True)
         (Path(scratch) / "web").rename(args.out)
@@ -82,15 +81,19 @@ def work(args: argparse.Namespace) -> int:
     return 0
 
 
-def write_model(run: Path, folder: Path, name: str) -> None:
+def write_model(run: Path, folder: Path) -> None:
     """The files of one model, compared with Keras on images of its own."""
+    from . import parity
     from .exporter import Exporter
     from .loading import load
 
-    model, weights = load(run, None, None)
-    args = argparse.Namespace(run_dir=run, directions=None, max_int8_error=0.1)
-    exporter = Exporter(model, weights, args, model.generate(IMAGES, psi=1.0), folder)
-    wrong = [row for row in exporter.web_model(name) if not row.holds]
+    options = Options(run_dir=run)
+    model, _ = load(run, None, None)
+    work = Exporter(model, options, model.generate(IMAGES, psi=1.0), folder)
+    (file,) = web.files(options)
+    web.write_model(work, file)
+    rows = parity.check(web.FORMAT, file, folder, work.reference)
+    wrong = [row for row in rows if not row.holds]
     if wrong:
         raise AlaeError(f"{run}: {wrong[0].fault}.")
 

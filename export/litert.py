@@ -53,6 +53,12 @@ class TFLite:
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.output["index"])
 
+    def run(self, graph: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The output of the file's only graph, by name."""
+        (x,) = inputs.values()
+        (names,) = self.interpreter.get_signature_list().values()
+        return {names["outputs"][0]: self(x)}
+
     def delegated(self) -> float:
         """Share of the file's operators that the delegate took over, after the first call."""
         nodes = operators(self.interpreter)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from alae_tf.autoencoder import Autoencoder
+from alae_tf.autoencoder import Autoencoder, load_model
 from alae_tf.config import Config
 from alae_tf.data import DataError, evenly, open_source
 from alae_tf.networks.alae import build_alae
-from alae_tf.networks.names import named_variables
-from alae_tf.runs.checkpoint import load_networks
+from alae_tf.networks.names import checksum
 
 from . import ExportError
 
@@ -25,8 +23,8 @@ class Weights:
     """Which weights a model has.
 
     Attributes:
-        trained: whether they are a run's, else random.
-        images_seen: by the run.
+        trained: whether they are a run's; random otherwise.
+        images_seen: in the training of the run.
         sha256: of the values of all variables and the blend.
     """
 
@@ -40,30 +38,32 @@ def load(
 ) -> tuple[Autoencoder, Weights]:
     """The model to export, in float32, and which weights it has.
 
+    Args:
+        run_dir: of the run whose EMA weights are taken.
+        untrained: instead, a config with random weights.
+        level: of those that the run has reached; None: the one it is at.
+
     Raises:
         CheckpointError, ConfigError: no run or config, or no checkpoint.
         ExportError: a level that the run has not reached.
     """
-    logging.set_verbosity(logging.ERROR)  # converters warn of gradients that nobody will ask for
+    logging.set_verbosity(logging.ERROR)  # converters warn of gradients, which are not exported
     tf.get_logger().setLevel("ERROR")
-    if untrained:
-        config = Config.load(untrained).replace(precision="float32")
-        alae, state = build_alae(config), {"level": config.levels - 1, "blend": 1.0}
-    elif run_dir:
-        config, alae, state = load_networks(run_dir)
-        config = config.replace(precision="float32")
+    if run_dir:
+        model = load_model(run_dir)
     else:
-        raise ExportError("give --run_dir or --untrained.")
-    reached = state["level"]
-    if level is not None and not 0 <= level <= reached:
+        assert untrained is not None
+        config = Config.load(untrained).replace(precision="float32")
+        model = Autoencoder(config, build_alae(config))
+    reached = model.level
+    level = reached if level is None else level
+    if not 0 <= level <= reached:
         raise ExportError(f"--level={level}: must be 0 to {reached}, which the run has reached.")
-    blend = state["blend"] if level in (None, reached) else 1.0
-    level, seen = reached if level is None else level, state.get("images_seen")
-    model = Autoencoder(config, alae, level, blend, seen)
-    digest = hashlib.sha256(repr(float(blend)).encode())
-    for name, variable in named_variables(alae, "alae"):
-        digest.update(name.encode() + np.asarray(variable).tobytes())
-    return model, Weights(not untrained, state.get("images_seen", 0), digest.hexdigest())
+    config = model.config.replace(precision="float32")
+    blend = model.blend if level == reached else 1.0
+    model = Autoencoder(config, model.alae, level, blend, model.images_seen)
+    weights = Weights(not untrained, model.images_seen or 0, checksum(model.alae, blend))
+    return model, weights
 
 
 def real_images(uri: str, resolution: int, channels: int, count: int) -> np.ndarray:

@@ -1,20 +1,25 @@
-"""ONNX files, by tf2onnx."""
+"""ONNX files: written by tf2onnx, run by ONNX Runtime."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
-import onnx
-import tensorflow as tf
-import tf2onnx
 
 from alae_tf.errors import reason
 
 from . import ExportFailed
-from .graphs import Endpoint
+from .formats import File, Format
+
+if TYPE_CHECKING:
+    import onnx
+
+    from .exporter import Exporter
+    from .graphs import Endpoint
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
 
@@ -29,6 +34,10 @@ def convert(endpoint: Endpoint) -> bytes:
     Raises:
         ExportFailed: tf2onnx cannot express it.
     """
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
     function, (spec,) = endpoint
     for name in ("tf2onnx", "tf2onnx.tfonnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -68,3 +77,52 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from graph.initializer
     for node in graph.node:
         yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
+
+
+class ONNX:
+    """ONNX Runtime, on the CPU.
+
+    Args:
+        model: path of an .onnx file.
+        threads: CPU threads.
+
+    Call:
+        array [N, …] → the file's first output.
+    """
+
+    def __init__(self, model: Path, threads: int = 2):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"]
+        )
+        self.input = self.session.get_inputs()[0].name
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.session.run(None, {self.input: x})[0])
+
+    def run(self, graph: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The output of the file's only graph, by name."""
+        (x,) = inputs.values()
+        return {self.session.get_outputs()[0].name: self(x)}
+
+
+def write(work: Exporter, file: File) -> None:
+    """Writes encoder.onnx or decoder.onnx."""
+    (graph,) = file.graphs
+    (work.folder / file.name).write_bytes(convert(work.graphs.device_signatures()[graph]))
+
+
+FORMAT = Format(
+    "onnx",
+    "encoder.onnx and decoder.onnx",
+    patterns=("*.onnx",),
+    files=lambda options: [File(f"{graph}.onnx", (graph,)) for graph in options.graphs],
+    write=write,
+    runtimes={"ONNX Runtime": ONNX},
+    packages=("tf2onnx", "onnx", "onnxruntime"),
+    graphs=lambda graphs: graphs.device_signatures(),
+)

@@ -1,10 +1,12 @@
-"""Runs every exported file in the runtime that will run it, and compares with Keras."""
+"""Runs every exported file in the runtimes of its format, and compares with Keras."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,13 +15,11 @@ from alae_tf.images.picture import png, tile
 from alae_tf.networks import ops
 from alae_tf.timing import median_seconds
 
-from . import runtimes
+from .formats import File, Format, Runtime
 from .graphs import Graphs
-from .litert import TFLite
 
-FLOAT, FLOAT16 = 1e-4, 1e-2  # largest relative error allowed
 TIMES = 5  # of which the latency is the median
-SLOW = 0.1  # seconds; what takes as long is timed once
+SLOW = 0.1  # seconds; a call that takes longer is timed once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,17 +27,19 @@ class Row:
     """One comparison.
 
     Attributes:
-        file: relative to the export's directory.
-        runtime: what ran it.
-        graph: signature, or "encoder" or "decoder".
-        output: what was compared, "w" or "images".
-        max_error: largest difference.
-        relative_error: of max_error to the largest entry.
-        spread_error: root mean square difference in that of the values from their mean over images.
-        allowed: largest relative_error (of int8: spread_error) allowed; None: only reported.
-        latency_ms: median of one image.
+        file: path in the directory of the export.
+        runtime: the program that ran it.
+        graph: the graph that was run.
+        output: the output that was compared, "w" or "images".
+        max_error: the largest difference.
+        relative_error: max_error, divided by the largest entry.
+        spread_error: root mean square of the differences, divided by that of the values' distances
+            from their mean over images.
+        allowed: the largest error allowed; None: the error is only reported.
+        latency_ms: median of one image, or of the batch that the file takes.
         size: bytes of the file or directory.
         delegated: share of the operators that TFLite's XNNPACK delegate runs; else None.
+        bound: the error that `allowed` bounds, "relative_error" or "spread_error".
     """
 
     file: str
@@ -51,23 +53,31 @@ class Row:
     latency_ms: float
     size: int
     delegated: float | None = None
+    bound: str = "relative_error"
 
     @property
     def holds(self) -> bool:
-        """Whether the error is a number, and within what is allowed."""
-        error = self.spread_error if "int8" in self.file else self.relative_error
-        return error <= (float("inf") if self.allowed is None else self.allowed)
+        """Whether the error is a number, and no larger than allowed."""
+        return getattr(self, self.bound) <= (float("inf") if self.allowed is None else self.allowed)
 
     @property
     def fault(self) -> str:
-        """What is wrong where it does not hold."""
-        error, of, flag = self.relative_error, "the largest", ""
-        if "int8" in self.file:
-            error, of, flag = self.spread_error, "the spread between images", " (--max_int8_error)"
+        """What is wrong with a file that does not hold."""
+        of, flag = "largest value", ""
+        if self.bound == "spread_error":
+            of, flag = "spread between images", " (--max_int8_error)"
         return (
-            f"its {self.output}, run by {self.runtime} ({self.graph}), is {error:.2g} of {of} off, "
-            f"where {self.allowed:g} is allowed{flag}"
+            f"{self.output} of {self.graph}, run by {self.runtime}, is off by "
+            f"{getattr(self, self.bound):.2g} of the {of}; {self.allowed:g} is allowed{flag}"
         )
+
+
+class Case(NamedTuple):
+    """Inputs of a graph by name, and what Keras makes of them."""
+
+    inputs: Mapping[str, np.ndarray]
+    output: str
+    expected: np.ndarray
 
 
 class Reference:
@@ -78,57 +88,93 @@ class Reference:
         pixels: uint8 [n, H, W, C], n at least 4.
 
     Attributes:
-        pixels, images, w, decoded: the images, their codes, and the reconstructions.
-        z, psi, generated: three codes of F, their truncation, and what G makes of them.
-        mapped: F(z).
+        pixels, images, decoded: the images, and their reconstructions.
+        cases: of each graph, by name; three codes z for those that take them.
     """
 
     def __init__(self, graphs: Graphs, pixels: np.ndarray):
-        self.graphs, self.pixels = graphs, pixels
+        self.pixels = pixels
         self.images = ops.to_unit(pixels).numpy()
-        self.w = in_parts(lambda x: graphs.encode(tf.constant(x))["w"].numpy(), self.images)
-        self.decoded = in_parts(lambda w: graphs.decode(tf.constant(w))["images"].numpy(), self.w)
+        w = in_parts(lambda x: graphs.encode(tf.constant(x))["w"].numpy(), [self.images])
+        self.decoded = in_parts(lambda w: graphs.decode(tf.constant(w))["images"].numpy(), [w])
         random = np.random.default_rng(0)
-        self.z = random.standard_normal((3, graphs.config.latent_size), np.float32)
-        self.psi = np.array([1.0, 0.7, 0.3], np.float32)
-        self.mapped = graphs.map(tf.constant(self.z))["w"].numpy()
-        self.generated = graphs.generate(tf.constant(self.z), tf.constant(self.psi))[
-            "images"
-        ].numpy()
+        z = random.standard_normal((3, graphs.config.latent_size), np.float32)
+        psi = np.array([1.0, 0.7, 0.3], np.float32)
+        mapped = graphs.map(tf.constant(z))["w"].numpy()
+        generated = graphs.generate(tf.constant(z), tf.constant(psi))["images"].numpy()
+        styles = np.repeat(w[:, np.newaxis], graphs.config.styles, axis=1)
+        encode = Case({"images": self.images}, "w", w)
+        encode_uint8 = Case({"pixels": pixels}, "w", w)
+        decode = Case({"w": w}, "images", self.decoded)
+        decode_styles = Case({"w": styles}, "images", self.decoded)
+        self.cases = {
+            "encode": [encode],
+            "encode_uint8": [encode_uint8],
+            "encode_bytes": [Case({"image_bytes": np.array([png(p) for p in pixels])}, "w", w)],
+            "decode": [decode, decode_styles],
+            "reconstruct": [Case({"images": self.images}, "images", self.decoded)],
+            "generate": [Case({"z": z, "psi": psi}, "images", generated)],
+            "encoder": [encode],
+            "encoder_uint8": [encode_uint8],
+            "decoder": [decode],
+            "decoder_styles": [decode_styles],
+            "mapping": [Case({"z": z}, "w", mapped)],
+        }
 
 
-def in_parts(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
-    """run(x) in batches of 1, 3, 3, …, so that both sizes are tried."""
-    return np.concatenate([run(x[:1]), *(run(x[i : i + 3]) for i in range(1, len(x), 3))])
+def in_parts(
+    run: Callable[..., np.ndarray], inputs: Sequence[np.ndarray], batch: int | None = None
+) -> np.ndarray:
+    """run(*inputs) in batches of 1, 3, 3, …, to try both sizes; or in batches of a fixed size."""
+    count, parts = len(inputs[0]), []
+    starts = range(0, count, batch) if batch else [0, *range(1, count, 3)]
+    for start, end in itertools.pairwise([*starts, count]):
+        part = [x[start:end] for x in inputs]
+        if batch:  # the last one is filled up
+            part = [np.resize(x, (batch, *x.shape[1:])) for x in part]
+        parts.append(run(*part)[: end - start])
+    return np.concatenate(parts)
 
 
-def compare(
-    path: Path,
-    root: Path,
-    runtime: str,
-    graph: str,
-    run: Callable[[np.ndarray], np.ndarray],
-    x: np.ndarray,
-    expected: np.ndarray,
-    allowed: float | None,
-) -> Row:
-    """Runs x through a file and compares with what is expected."""
-    got = in_parts(run, x)
-    difference = got - expected
+def check(format_: Format, file: File, folder: Path, reference: Reference) -> Iterator[Row]:
+    """Compares every graph of a file with Keras, in every runtime of its format."""
+    for part in file.parts or (file,):
+        for name, open_file in format_.runtimes.items():
+            model = open_file(folder / part.name, 2)
+            for graph in part.graphs:
+                for case in reference.cases[graph]:
+                    yield compare(folder, part, name, model, graph, case)
+
+
+def runner(model: Runtime, graph: str, case: Case) -> Callable[..., np.ndarray]:
+    """A graph as a function of arrays, in the order of the case's inputs."""
+    return lambda *inputs: model.run(graph, **dict(zip(case.inputs, inputs, strict=True)))[
+        case.output
+    ]
+
+
+def compare(folder: Path, file: File, runtime: str, model: Runtime, graph: str, case: Case) -> Row:
+    """Runs one case of a graph."""
+    run, inputs, expected = runner(model, graph, case), [*case.inputs.values()], case.expected
+    difference = in_parts(run, inputs, file.batch) - expected
     largest = float(np.abs(difference).max())
     spread = np.sqrt(np.mean(np.square(expected - expected.mean(axis=0))))
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    delegated = getattr(model, "delegated", None)
+    path, one = folder / file.name, [np.resize(x, (file.batch or 1, *x.shape[1:])) for x in inputs]
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return Row(
-        file=str(path.relative_to(root)),
+        file=file.name,
         runtime=runtime,
         graph=graph,
-        output="w" if expected.ndim == 2 else "images",
+        output=case.output,
         max_error=largest,
         relative_error=largest / float(np.abs(expected).max()),
         spread_error=float(np.sqrt(np.mean(np.square(difference))) / max(spread, 1e-12)),
-        allowed=allowed,
-        latency_ms=1e3 * latency(lambda: run(x[:1])),
-        size=sum(file.stat().st_size for file in files),
+        allowed=file.allowed,
+        latency_ms=1e3 * latency(lambda: run(*one)),
+        size=sum(each.stat().st_size for each in files),
+        delegated=delegated() if delegated else None,
+        bound=file.bound,
     )
 
 
@@ -138,136 +184,35 @@ def latency(call: Callable[[], object]) -> float:
     return once if once > SLOW else median_seconds(call, TIMES)
 
 
-def check_tflite(
-    path: Path, root: Path, graph: str, reference: Reference, max_int8_error: float
-) -> Row:
-    """One .tflite file. Int8 encoders are held to `max_int8_error`; decoders are reported."""
-    run = TFLite(path)
-    encoder = graph == "encoder"
-    x = reference.images if encoder else reference.w
-    if run.input["dtype"] == np.uint8:
-        x = reference.pixels
-    allowed = FLOAT16 if "float16" in path.name else FLOAT
-    if "int8" in path.name:
-        allowed = max_int8_error if encoder else None
-    expected = reference.w if encoder else reference.decoded
-    row = compare(path, root, "LiteRT", graph, run, x, expected, allowed)
-    return dataclasses.replace(row, delegated=run.delegated())
-
-
-def check_single(
-    path: Path, root: Path, signature: str, reference: Reference, max_int8_error: float
-) -> Row:
-    """One .tflite file for one image at a time, of `Graphs.single_signatures`."""
-    run, graph = TFLite(path), signature.removesuffix("_one")
-    styles = np.repeat(reference.w[:, np.newaxis], reference.graphs.config.styles, axis=1)
-    x, expected = {
-        "encoder": (reference.images, reference.w),
-        "decoder": (reference.w, reference.decoded),
-        "decoder_styles": (styles, reference.decoded),
-        "mapping": (reference.z, reference.mapped),
-    }[graph]
-    allowed = FLOAT
-    if "int8" in path.name:
-        allowed = max_int8_error if graph == "encoder" else None
-
-    def one_by_one(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([run(x[i : i + 1]) for i in range(len(x))])
-
-    row = compare(path, root, "LiteRT", graph, one_by_one, x, expected, allowed)
-    return dataclasses.replace(row, delegated=run.delegated())
-
-
-def check_onnx(path: Path, root: Path, graph: str, reference: Reference) -> Row:
-    """One .onnx file."""
-    x, expected = (
-        (reference.images, reference.w) if graph == "encoder" else (reference.w, reference.decoded)
-    )
-    return compare(path, root, "ONNX Runtime", graph, runtimes.ONNX(path), x, expected, FLOAT)
-
-
-def check_keras(path: Path, root: Path, reference: Reference) -> list[Row]:
-    """A .keras file, read back by Keras."""
-    from alae_tf import keras_file
-
-    model = keras_file.load(path)
-    one = reference
-    return [
-        compare(path, root, "Keras", "encode", model.encode, one.images, one.w, FLOAT),
-        compare(
-            path,
-            root,
-            "Keras",
-            "decode",
-            lambda w: model.decode(w, floats=True),
-            one.w,
-            one.decoded,
-            FLOAT,
-        ),
-    ]
-
-
-def check_saved_model(path: Path, root: Path, reference: Reference) -> Iterator[Row]:
-    """Every signature of a SavedModel, by TensorFlow 2 and as TF Serving loads it."""
-    styles = reference.graphs.config.styles
-    files = np.array([png(pixels) for pixels in reference.pixels])
-    cases = [
-        ("encode", "images", reference.images, "w", reference.w),
-        ("encode_uint8", "pixels", reference.pixels, "w", reference.w),
-        ("encode_bytes", "image_bytes", files, "w", reference.w),
-        ("decode", "w", reference.w, "images", reference.decoded),
-        ("decode", "w", np.repeat(reference.w[:, None], styles, 1), "images", reference.decoded),
-        ("reconstruct", "images", reference.images, "images", reference.decoded),
-    ]
-    loaders = {"TF 2": runtimes.SavedModel, "TF 1 loader": runtimes.ServedModel}
-    for runtime, load in loaders.items():
-        model = load(path)
-        for graph, key, x, output, expected in cases:
-
-            def run(x, model=model, graph=graph, key=key, output=output):
-                return model.run(graph, **{key: x})[output]
-
-            yield compare(path, root, runtime, graph, run, x, expected, FLOAT)
-
-        def generate(indices, model=model):
-            z, psi = reference.z[indices], reference.psi[indices]
-            return model.run("generate", z=z, psi=psi)["images"]
-
-        yield compare(
-            path, root, runtime, "generate", generate, np.arange(3), reference.generated, FLOAT
-        )
-
-
-def picture(root: Path, files: list[str], reference: Reference) -> np.ndarray:
-    """Rows of the same images: the originals, Keras' reconstructions, then those by each pair of
-    an encoder and a decoder, in the order of `pairs(files)`.
+def picture(folder: Path, files: Sequence[tuple[Format, File]], reference: Reference) -> np.ndarray:
+    """Rows of the same images: the originals, Keras' reconstructions, then those of each file with
+    the graph `reconstruct` and of each pair of an encoder and a decoder, in the order of `files`.
 
     Returns:
         uint8 [height, width, C].
     """
     rows = [reference.pixels, ops.to_pixels(reference.decoded).numpy()]
-    if "saved_model" in files:
-        (version,) = (root / "saved_model").iterdir()
-        model = runtimes.SavedModel(version)
-        rows.append(model.run("reconstruct", images=reference.images)["pixels"])
-    for encoder, decoder in pairs(files):
-        load = runtimes.ONNX if encoder.endswith(".onnx") else TFLite
-        encode, decode = load(root / encoder), load(root / decoder)
-        x = reference.pixels if encoder == "encoder_int8.tflite" else reference.images
-        decoded = in_parts(decode, in_parts(encode, x))
-        rows.append(ops.to_pixels(decoded).numpy())
+    decoders = {file.name: file for _, file in files if file.name.startswith("decoder")}
+    for format_, file in files:
+        (open_file, *_) = format_.runtimes.values()
+        for part in file.parts or (file,):
+            if "reconstruct" in part.graphs:
+                model = open_file(folder / part.name, 2)
+                rows.append(model.run("reconstruct", images=reference.images)["pixels"])
+        decoder = decoders.get(file.name.replace("encoder", "decoder"))
+        if file.name.startswith("encoder") and decoder is not None:
+            x = None
+            for each in (file, decoder):
+                (graph,) = each.graphs
+                (case,) = reference.cases[graph]
+                run = runner(open_file(folder / each.name, 2), graph, case)
+                x = in_parts(run, [*case.inputs.values()] if x is None else [x], each.batch)
+            rows.append(ops.to_pixels(x).numpy())
     return tile(np.concatenate(rows))
 
 
-def pairs(files: list[str]) -> list[tuple[str, str]]:
-    """The encoders that have a decoder of the same format."""
-    encoders = [name for name in files if name.startswith("encoder")]
-    both = [(name, name.replace("encoder", "decoder")) for name in encoders]
-    return [(encoder, decoder) for encoder, decoder in both if decoder in files]
-
-
 def table(rows: list[Row]) -> str:
-    """The comparisons as a table for the screen."""
+    """The comparisons, as a table for the screen."""
     lines = [
         f"{'file':<30}{'run by':<14}{'graph':<14}{'of':<8}{'largest':>9}{'relative':>10}"
         f"{'of spread':>11}{'ms':>9}{'KiB':>9}{'delegated':>11}"

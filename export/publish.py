@@ -18,7 +18,7 @@ from alae_tf.config import RENAMED
 from alae_tf.files import Lock, check_directory
 from alae_tf.runs.directory import CHANGEABLE
 
-from . import ExportError
+from . import ExportError, registry
 
 if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
     from alae_tf.autoencoder import Autoencoder
@@ -27,19 +27,7 @@ if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
     from .loading import Weights
 
 MANIFEST = "manifest.json"
-# Ends of TFLite files' names, by quantisation.
-SUFFIX = {"none": "", "float16": "_float16", "dynamic_int8": "_dynamic_int8", "int8": "_int8"}
-PACKAGES = (
-    "alae-tf",
-    "tensorflow",
-    "keras",
-    "numpy",
-    "tf2onnx",
-    "onnx",
-    "onnxruntime",
-    "ai-edge-litert",
-    "litert-quantizer",
-)
+PACKAGES = ("alae-tf", "tensorflow", "keras", "numpy")  # and those of the formats
 VALUE_RANGES = {
     "images": "float32 in [-1, 1] (those that come out are not clipped)",
     "pixels": "uint8 in [0, 255]",
@@ -172,10 +160,9 @@ def manifest(
     files = kept(out, weights)
     files |= {name: file | {"weights": weights.sha256} for name, file in new.items()}
     signatures = {}
-    if any(name.startswith("saved_model/") for name in files):
-        signatures |= graphs.signatures()
-    if any(name.endswith((".tflite", ".onnx")) for name in files):
-        signatures |= graphs.device_signatures()
+    for each in registry.found(files):
+        signatures |= each.graphs(graphs)
+    packages = (*PACKAGES, *(name for each in registry.FORMATS for name in each.packages))
     return {
         "complete": True,
         "weights": dataclasses.asdict(weights),
@@ -193,20 +180,21 @@ def manifest(
             for name, (_, inputs) in signatures.items()
         },
         "versions": {
-            name: importlib.metadata.version(name) for name in PACKAGES if installed(name)
+            name: importlib.metadata.version(name) for name in packages if registry.installed(name)
         },
         "files": files,
     }
 
 
 def kept(out: Path, weights: Weights) -> dict[str, Any]:
-    """The files of the export before that stay: SavedModels and what serves them; TFLite and ONNX
-    files of the same weights."""
+    """The files of the export before that stay: those of the same weights, and those of formats
+    whose files last."""
     before = (read_manifest(out) or {"files": {}})["files"]
     return {
         name: file
         for name, file in before.items()
-        if name.startswith(("saved_model/", "serving/")) or file.get("weights") == weights.sha256
+        if file.get("weights") == weights.sha256
+        or any(each.lasting for each in registry.found([name]))
     }
 
 
@@ -277,12 +265,3 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
 def write_json(path: Path, value: object) -> None:
     """Writes a JSON file for people to read too, into a folder that is not published yet."""
     path.write_text(json.dumps(value, indent=1) + "\n")
-
-
-def installed(package: str) -> bool:
-    """Whether a distribution is installed."""
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True

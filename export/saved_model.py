@@ -1,16 +1,22 @@
-"""SavedModel directories, by Keras' ExportArchive."""
+"""SavedModel directories: written by Keras' ExportArchive, run by TensorFlow 2 and TF Serving."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from .graphs import Endpoint
+from .formats import File, Format, Options
 
+if TYPE_CHECKING:
+    import keras
+
+    from .exporter import Exporter
+    from .graphs import Endpoint
+
+NAME = "saved_model"
+SIGNATURES = ("encode", "encode_uint8", "encode_bytes", "decode", "reconstruct", "generate")
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -22,6 +28,8 @@ def write(model: keras.Model, signatures: dict[str, Endpoint], path: Path) -> No
         signatures: (function returning a dict of tensors, its inputs) by name.
         path: directory, which must not exist.
     """
+    import keras
+
     archive: Any = keras.export.ExportArchive()  # a class of the backend, which is TensorFlow
     archive.track(model)
     for name, (function, inputs) in signatures.items():
@@ -42,6 +50,7 @@ def write_warm_up(path: Path, requests: dict[str, dict[str, np.ndarray]], model_
         requests: inputs by signature.
         model_name: as in models.config.
     """
+    import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     (path / WARM_UP).parent.mkdir()
@@ -55,3 +64,91 @@ def write_warm_up(path: Path, requests: dict[str, dict[str, np.ndarray]], model_
             log = prediction_log_pb2.PredictLog(request=request)
             record = prediction_log_pb2.PredictionLog(predict_log=log)
             writer.write(record.SerializeToString())
+
+
+class SavedModel:
+    """A SavedModel loaded as TensorFlow 2 does.
+
+    Args:
+        path: its directory.
+        threads: ignored; TensorFlow's are set once for the process.
+    """
+
+    def __init__(self, path: Path, threads: int = 2):
+        import tensorflow as tf
+
+        self.loaded = tf.saved_model.load(str(path))
+
+    def run(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of a signature, by name."""
+        import tensorflow as tf
+
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        outputs = self.loaded.signatures[signature](**tensors)
+        return {name: value.numpy() for name, value in outputs.items()}
+
+
+class ServedModel:
+    """A SavedModel loaded and run as TF Serving does: TensorFlow 1's loader and a session.
+
+    Args:
+        path: its directory.
+        threads: ignored, as by `SavedModel`.
+
+    Attributes:
+        signatures: signature definitions by name.
+    """
+
+    def __init__(self, path: Path, threads: int = 2):
+        import tensorflow as tf
+
+        with tf.Graph().as_default() as graph:
+            self.session = tf.compat.v1.Session(graph=graph)
+            loaded = tf.compat.v1.saved_model.loader.load(self.session, ["serve"], str(path))
+        self.signatures = {
+            name: definition
+            for name, definition in loaded.signature_def.items()
+            if not name.startswith("_")
+        }
+
+    def run(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of a signature, by name."""
+        definition = self.signatures[signature]
+        feed = {definition.inputs[name].name: value for name, value in inputs.items()}
+        fetch = {name: tensor.name for name, tensor in definition.outputs.items()}
+        return self.session.run(fetch, feed)
+
+
+def files(options: Options) -> list[File]:
+    """A new version, and the files that TF Serving starts from."""
+    part = File(f"{NAME}/{options.version}", SIGNATURES)
+    return [File(NAME, parts=(part,), beside=("serving",))]
+
+
+def write_version(work: Exporter, file: File) -> None:
+    """Writes the SavedModel with its warm-up requests, and TF Serving's files."""
+    from . import serving
+
+    (part,) = file.parts
+    path = work.folder / part.name
+    path.parent.mkdir()
+    write(work.model.alae, work.graphs.signatures(), path)
+    requests = {
+        name: {key: x[:1] for key, x in work.reference.cases[name][0].inputs.items()}
+        for name in SIGNATURES
+    }
+    write_warm_up(path, requests, serving.MODEL_NAME)
+    serving.write(work.folder / "serving")
+
+
+FORMAT = Format(
+    NAME,
+    "a SavedModel for TensorFlow and TF Serving",
+    patterns=(f"{NAME}/*", "serving/*"),
+    files=files,
+    write=write_version,
+    runtimes={"TF 2": SavedModel, "TF 1 loader": ServedModel},
+    packages=("tensorflow-serving-api",),
+    graphs=lambda graphs: graphs.signatures(),
+    lasting=True,
+)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
-from litert_quantizer import Quantizer
-from litert_quantizer.quantizer import AlgorithmName
 
 from alae_tf.errors import reason
 
 from . import ExportFailed
-from .litert import silenced
+from .formats import FLOAT, FLOAT16, File, Format, Options
+from .litert import TFLite, images_at_once, silenced
 
+if TYPE_CHECKING:
+    from .exporter import Exporter
+
+# How files are quantised, and how their names end.
+QUANTIZATIONS = {
+    "none": "",
+    "float16": "_float16",
+    "dynamic_int8": "_dynamic_int8",
+    "int8": "_int8",
+}
 KERNELS: tuple[Any, Any] = ("CONV_2D", "FULLY_CONNECTED")  # of an enum, which takes its words too
-FLOAT_CASTING = AlgorithmName.FLOAT_CASTING
 
 
 def convert(saved_model: Path, signature: str) -> bytes:
@@ -31,6 +39,8 @@ def convert(saved_model: Path, signature: str) -> bytes:
     Raises:
         ExportFailed: an operator is not among TFLite's built-in ones.
     """
+    import tensorflow as tf
+
     converter = tf.lite.TFLiteConverter.from_saved_model(
         str(saved_model), signature_keys=[signature]
     )
@@ -58,10 +68,16 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], mlp: bool
         parts: inputs [n, …] to calibrate int8 with; each is run at once, all tensors kept.
         mlp: whether it is an MLP-ALAE.
     """
+    from ai_edge_litert.interpreter import Interpreter
+    from litert_quantizer import Quantizer
+    from litert_quantizer.quantizer import AlgorithmName
+
     quantizer = Quantizer(model)
     if quantization == "float16":
         for kernel in KERNELS:
-            quantizer.add_weight_only_config(".*", kernel, 16, algorithm_key=FLOAT_CASTING)
+            quantizer.add_weight_only_config(
+                ".*", kernel, 16, algorithm_key=AlgorithmName.FLOAT_CASTING
+            )
     elif quantization == "dynamic_int8":
         for kernel in KERNELS:
             quantizer.add_dynamic_config(".*", kernel, 8)
@@ -87,3 +103,64 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], mlp: bool
         smaller = quantizer.quantize(ranges).quantized_model
         assert smaller is not None  # as long as no file to write it to is named
         return bytes(smaller)
+
+
+def file(
+    name: str, graph: str, quantization: str, options: Options, batch: int | None = None
+) -> File:
+    """A TFLite file with what is allowed of it; int8 decoders are only reported."""
+    allowed, bound = FLOAT16 if quantization == "float16" else FLOAT, "relative_error"
+    if "int8" in quantization:
+        allowed = options.max_int8_error if graph.startswith("encoder") else None
+        bound = "spread_error"
+    return File(f"{name}.tflite", (graph,), batch, allowed, bound, quantization)
+
+
+def files(options: Options) -> Iterator[File]:
+    """Of each network a file for each of --quantize, and a float32 file for one image at a time."""
+    for network in options.graphs:
+        for kind in options.quantize:
+            pixels = (network, kind) == ("encoder", "int8")  # which takes uint8
+            graph = "encoder_uint8" if pixels else network
+            yield file(f"{network}{QUANTIZATIONS[kind]}", graph, kind, options)
+        yield file(f"{network}_batch1", network, "", options, batch=1)
+
+
+def write(work: Exporter, file: File) -> None:
+    """Writes one of them."""
+    (graph,) = file.graphs
+    model = converted(work, f"{graph}_one" if file.batch else graph)
+    if file.quantization not in ("", "none"):
+        parts: list[np.ndarray] = []
+        if file.quantization == "int8":
+            inputs = work.pixels if graph == "encoder_uint8" else work.model.encode(work.pixels)
+            step = images_at_once(work.model.resolution)
+            parts = [inputs[i : i + step] for i in range(0, len(inputs), step)]
+        mlp = work.model.config.architecture == "mlp"
+        model = quantize(model, file.quantization, parts, mlp)
+    (work.folder / file.name).write_bytes(model)
+
+
+def converted(work: Exporter, signature: str) -> bytes:
+    """A graph as a float32 file, converted once; the converter reads it from a SavedModel."""
+    from . import saved_model
+
+    if signature not in work.float32:
+        path = work.folder / f"device_{signature}"
+        signatures = work.graphs.device_signatures() | work.graphs.single_signatures()
+        saved_model.write(work.model.alae, {signature: signatures[signature]}, path)
+        work.float32[signature] = convert(path, signature)
+        shutil.rmtree(path)
+    return work.float32[signature]
+
+
+FORMAT = Format(
+    "tflite",
+    "TFLite files for phones and browsers",
+    patterns=("*.tflite",),
+    files=files,
+    write=write,
+    runtimes={"LiteRT": TFLite},
+    packages=("ai-edge-litert", "litert-quantizer"),
+    graphs=lambda graphs: graphs.device_signatures(),
+)

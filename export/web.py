@@ -8,7 +8,6 @@ runtime/                       LiteRT.js, which runs them: from npm, at one vers
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import importlib.util
@@ -31,10 +30,13 @@ from alae_tf.latents import directions, levels
 from alae_tf.latents.directions import Direction
 from alae_tf.runs.directory import existing_run
 
-from . import ExportError
+from . import ExportError, tflite
+from .formats import File, Format, Options
 
 if TYPE_CHECKING:
     from alae_tf.autoencoder import Autoencoder
+
+    from .exporter import Exporter
 
 PAGE = Path(__file__).parent / "page"
 # The runtime (Apache 2.0), and what npm says of its archives.
@@ -59,10 +61,10 @@ RUNTIME = {
     "@litertjs/wasm-utils@2.5.3": {"dist/index.js": "wasm-utils.js"},
 }
 CDN = "https://cdn.jsdelivr.net/npm"  # holds every package of npm, by name and version
-GRAPHS = {  # files of a model → signatures of `Graphs.single_signatures`
-    "encoder": "encoder_one",
-    "decoder": "decoder_styles_one",
-    "mapping": "mapping_one",
+GRAPHS = {  # files of a model → graphs, and how they are quantised
+    "encoder": ("encoder", ("none", "dynamic_int8")),
+    "decoder": ("decoder_styles", ("none", "dynamic_int8")),
+    "mapping": ("mapping", ("none",)),
 }
 DIRECTIONS = "directions.json"  # in a run's directory
 SPAN = 4.0  # of a slider, in unit lengths, where the data's own along a direction is not known
@@ -140,15 +142,15 @@ def _link(page: Path, place: str) -> None:
     page.write_text(f"{before}{script}{json.dumps({'imports': imports})}{after}")
 
 
-def directions_of(model: Autoencoder, args: argparse.Namespace) -> list[Direction]:
+def directions_of(model: Autoencoder, options: Options) -> list[Direction]:
     """The directions of --directions, for sliders; else those that are kept with the run.
 
     Raises:
         LatentError: the file is none, or of another model.
     """
-    file = args.directions
+    file = options.directions
     if file is None:
-        beside = existing_run(args.run_dir) / DIRECTIONS if args.run_dir else None
+        beside = existing_run(options.run_dir) / DIRECTIONS if options.run_dir else None
         file = beside if beside is not None and beside.is_file() else None
     if file is None:
         return []
@@ -184,6 +186,42 @@ def describe(model: Autoencoder, moves: Sequence[Direction]) -> dict[str, object
         ],
         "images_seen": model.images_seen,
     }
+
+
+def files(options: Options) -> list[File]:
+    """The page as a whole, with the files of its model."""
+    source = options.run_dir or options.untrained
+    assert source is not None  # one of the two is required
+    folder = f"web/model/{name_of(source)}"
+    parts = [
+        tflite.file(f"{folder}/{name}{tflite.QUANTIZATIONS[kind]}", graph, kind, options, batch=1)
+        for name, (graph, kinds) in GRAPHS.items()
+        for kind in kinds
+    ]
+    return [File("web", parts=tuple(parts))]
+
+
+def write_model(work: Exporter, file: File) -> None:
+    """Writes the model of a page."""
+    folder = (work.folder / file.parts[0].name).parent
+    folder.mkdir(parents=True)
+    about = describe(work.model, directions_of(work.model, work.options))
+    (folder / "model.json").write_text(json.dumps(about))
+    for part in file.parts:
+        tflite.write(work, part)
+
+
+def write(work: Exporter, file: File) -> None:
+    """Writes the page, with one model in it."""
+    write_model(work, file)
+    name = Path(file.parts[0].name).parent.name
+    write_page(work.folder / "web", [name], work.options.web_runtime)
+
+
+def ready(options: Options, model: Autoencoder) -> None:
+    """Raises an AlaeError if there is no runtime, or if the directions are of another model."""
+    check_runtime(options.web_runtime)
+    directions_of(model, options)
 
 
 def _names() -> list[str]:
@@ -249,3 +287,16 @@ def _pack(package: str, scratch: Path) -> bytes:
             "--web_runtime=DIR."
         )
     return (scratch / done.stdout.strip().splitlines()[-1]).read_bytes()
+
+
+FORMAT = Format(
+    "web",
+    "a page that runs the model in the browser",
+    patterns=("web/*",),
+    files=files,
+    write=write,
+    runtimes=tflite.FORMAT.runtimes,
+    packages=tflite.FORMAT.packages,
+    default=False,
+    ready=ready,
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import typing
@@ -44,15 +43,6 @@ class Direction:
     def position(self, w: np.ndarray) -> np.ndarray:
         """Where codes stand along it: w [N, latent] → w·vector [N]."""
         return np.asarray(w, np.float32) @ self.vector
-
-
-def fingerprint(variables: typing.Iterable[tuple[str, typing.Any]]) -> str:
-    """A checksum of weights, by name: 16 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name, variable in sorted(variables, key=lambda pair: pair[0]):
-        value = np.asarray(variable, np.float32)
-        digest.update(f"{name} {value.shape} ".encode() + value.tobytes())
-    return digest.hexdigest()[:16]
 
 
 def orthogonal(vector: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:

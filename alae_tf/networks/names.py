@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import keras
+import numpy as np
 
 
 def named_variables(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, keras.Variable]]:
@@ -30,3 +32,20 @@ def _parts(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, object]]:
                 yield path, part
             if isinstance(part, keras.Layer):
                 yield from _parts(part, path)
+
+
+def checksum(layer: keras.Layer, blend: float | None = None) -> str:
+    """The SHA-256 of a model's weights and their names, in hexadecimal digits.
+
+    Args:
+        layer: the ALAE.
+        blend: None gives the checksum in files of directions; a number, which is then covered too,
+            that in manifests of exports. (The forms differ so that older files stay recognised.)
+    """
+    variables = dict(named_variables(layer, "alae"))
+    digest = hashlib.sha256(b"" if blend is None else repr(float(blend)).encode())
+    for name in sorted(variables) if blend is None else variables:
+        value = np.asarray(variables[name], np.float32)
+        head = f"{name} {value.shape} " if blend is None else name
+        digest.update(head.encode() + value.tobytes())
+    return digest.hexdigest()

@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from export.runtimes import ServedModel
+from export.saved_model import ServedModel
 
 
 class Service(prediction_service_pb2_grpc.PredictionServiceServicer):

@@ -12,7 +12,8 @@ import numpy as np
 from kserve import Model, ModelServer
 from kserve.errors import InvalidInput
 
-from export.runtimes import ONNX, ServedModel
+from export.onnx import ONNX
+from export.saved_model import ServedModel
 
 
 class Alae(Model):

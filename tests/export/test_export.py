@@ -17,8 +17,11 @@ import alae_tf
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
-from export import ExportFailed, __main__, parity, runtimes
+from export import ExportFailed, __main__, benchmark, registry
+from export.formats import Options
 from export.litert import TFLite
+from export.onnx import ONNX
+from export.saved_model import ServedModel
 
 
 def save_run(config, path, level=None, blend=1.0):
@@ -111,10 +114,10 @@ def test_files_agree_with_the_python_api(exported, style_run):
     images = (pixels / 127.5 - 1).astype(np.float32)
     for run in (
         TFLite(exported / "encoder.tflite"),
-        runtimes.ONNX(exported / "encoder.onnx"),
+        ONNX(exported / "encoder.onnx"),
     ):
         np.testing.assert_allclose(run(images), w, atol=1e-4 * np.abs(w).max())
-    served = runtimes.ServedModel(exported / "saved_model/1")
+    served = ServedModel(exported / "saved_model/1")
     np.testing.assert_array_equal(
         np.abs(served.run("decode", w=w)["pixels"].astype(int) - model.decode(w)).max() <= 1, True
     )
@@ -127,7 +130,7 @@ def test_images_of_any_size_are_fitted_as_in_training(exported, photos, tmp_path
     from alae_tf.images.fit import fit
     from alae_tf.images.read import read_image
 
-    served = runtimes.ServedModel(exported / "saved_model/1")
+    served = ServedModel(exported / "saved_model/1")
     files = sorted(photos.iterdir())
     for i, (width, height) in enumerate([(9, 9), (33, 33), (100, 75), (5, 7)]):
         noise = np.random.default_rng(i).integers(0, 256, (height, width, 3), np.uint8)
@@ -143,7 +146,7 @@ def test_images_of_any_size_are_fitted_as_in_training(exported, photos, tmp_path
 def test_warm_up_requests_run(exported):
     from tensorflow_serving.apis import prediction_log_pb2
 
-    served = runtimes.ServedModel(exported / "saved_model/1")
+    served = ServedModel(exported / "saved_model/1")
     path = exported / "saved_model/1/assets.extra/tf_serving_warmup_requests"
     names = []
     for record in tf.data.TFRecordDataset(str(path)):
@@ -170,7 +173,7 @@ def test_serving_files(exported):
 
 
 def test_onnx_names(exported):
-    session = runtimes.ONNX(exported / "encoder.onnx").session
+    session = ONNX(exported / "encoder.onnx").session
     assert [(i.name, i.shape) for i in session.get_inputs()] == [("images", ["batch", 8, 8, 3])]
     assert session.get_outputs()[0].name == "w"
 
@@ -259,10 +262,10 @@ def test_an_int8_encoder_that_is_too_far_off_is_refused(style_run, tmp_path, cap
     arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=tflite"]
     code = __main__.main([*arguments, "--quantize=none,int8", "--max_int8_error=0.0001"])
     assert code == 1
-    told = capsys.readouterr().err
-    assert "encoder_int8.tflite: left out: its w, run by LiteRT (encoder), is 0." in told
-    assert "of the spread between images off, where 0.0001 is allowed (--max_int8_error)" in told
-    assert "To do without it: --quantize=none or --graphs=decoder." in told
+    (message,) = capsys.readouterr().err.splitlines()[-1:]
+    assert message.startswith("export: encoder_int8.tflite:")
+    for flag in ("--max_int8_error", "--quantize=none", "--graphs=decoder"):
+        assert flag in message
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert "encoder_int8.tflite" not in names
     assert "encoder.tflite" in names
@@ -285,10 +288,10 @@ def test_a_wrong_file_is_left_out_and_the_others_published(
     out = tmp_path / "out"
     arguments = [f"--run_dir={style_run}", f"--out={out}", "--quantize=none"]
     assert __main__.main([*arguments, "--formats=onnx,tflite"]) == 1
-    told = capsys.readouterr().err
-    assert "encoder.onnx: left out: its w, run by ONNX Runtime (encoder), is 0.001" in told
-    assert "where 0.0001 is allowed. To do without it: --graphs=decoder." in told
-    assert "decoder.onnx: left out: tf2onnx cannot express it (so). To do without" in told
+    encoder, decoder = capsys.readouterr().err.splitlines()[-2:]
+    assert encoder.startswith("export: encoder.onnx:") and "--graphs=decoder" in encoder
+    assert decoder.startswith("export: decoder.onnx:") and "--graphs=encoder" in decoder
+    assert "tf2onnx cannot express it (so)" in decoder
     names = {path.name for path in out.iterdir()}
     assert names == {
         "encoder.tflite", "decoder.tflite", "encoder_batch1.tflite", "decoder_batch1.tflite",
@@ -298,7 +301,6 @@ def test_a_wrong_file_is_left_out_and_the_others_published(
         json.loads((out / "manifest.json").read_text())["files"]
     )
     assert __main__.main([f"--run_dir={style_run}", f"--out={tmp_path}/b", "--formats=onnx"]) == 1
-    assert "Nothing was published." in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
 
 
@@ -321,7 +323,7 @@ def test_a_fading_level_and_mlp(tmp_path, photos, small, small_mlp):
     assert __main__.main([f"--run_dir={run}", *arguments]) == 0
     arguments = [f"--out={tmp_path}/b", "--formats=onnx", "--level=0"]
     assert __main__.main([f"--run_dir={run}", *arguments]) == 0
-    assert runtimes.ONNX(tmp_path / "b/encoder.onnx").session.get_inputs()[0].shape[1] == 4
+    assert ONNX(tmp_path / "b/encoder.onnx").session.get_inputs()[0].shape[1] == 4
     # Below the top level G leaves the later styles alone, which stopped int8's calibration.
     arguments = [f"--out={tmp_path}/d", "--formats=tflite", "--quantize=int8", "--level=0"]
     assert __main__.main([f"--run_dir={run}", *arguments, "--max_int8_error=1"]) == 0
@@ -359,20 +361,15 @@ def test_random_operations_are_refused(tmp_path, small):
         tflite.convert(tmp_path / "model", "noisy")
 
 
-def test_nan_is_too_far():
-    row = parity.Row("encoder.onnx", "", "", "w", *[float("nan")] * 3, 1e-4, 1.0, 1)
-    assert not row.holds
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--formats=saved_model,pth"], 2, "'pth' is none of saved_model, tflite, onnx"),
-        (["--quantize=int4"], 2, "'int4' is none of"),
-        (["--max_int8_error=-1"], 2, "must be 0 or more"),
-        (["--level=5"], 2, "--level=5: must be 0 to 1"),
+        (["--formats=saved_model,pth"], 2, "--formats: 'pth'"),
+        (["--quantize=int4"], 2, "--quantize: 'int4'"),
+        (["--max_int8_error=-1"], 2, "--max_int8_error=-1"),
+        (["--level=5"], 2, "--level=5"),
         (["--representative_data=folder:nowhere"], 2, "--representative_data=folder:nowhere"),
-        (["--representative_data=mnist5k:"], 2, "images of 1 channels, the model takes 3"),
+        (["--representative_data=mnist5k:"], 2, "--representative_data=mnist5k:"),
     ],
 )
 def test_bad_flags(style_run, tmp_path, capsys, arguments, code, message):
@@ -405,6 +402,72 @@ def test_keras_own_file(style_run, tmp_path):
     arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=keras"]
     assert __main__.main(arguments) == 0
     rows = json.loads((tmp_path / "out/parity.json").read_text())
-    assert [(row["graph"], row["holds"]) for row in rows] == [("encode", True), ("decode", True)]
+    assert [(row["graph"], row["holds"]) for row in rows] == [
+        ("encode", True), ("decode", True), ("decode", True)
+    ]  # fmt: skip
     model = alae_tf.from_pretrained(tmp_path / "out/model.keras")
     assert (model.level, model.images_seen) == (1, 8)
+
+
+TOY = """
+import base64
+
+from export import registry, tflite
+from export.formats import File, Format
+from export.litert import TFLite
+
+
+class Text(TFLite):
+    def __init__(self, path, threads):
+        super().__init__(base64.b64decode(path.read_text()), threads)
+
+
+def write(work, file):
+    (graph,) = file.graphs
+    text = base64.b64encode(tflite.converted(work, f"{graph}_one")).decode()
+    (work.folder / file.name).write_text(text)
+
+
+registry.FORMATS.append(Format(
+    "text", "TFLite files as text",
+    patterns=("*.txt",),
+    files=lambda options: [File(f"{graph}.txt", (graph,), batch=1) for graph in options.graphs],
+    write=write,
+    runtimes={"LiteRT of text": Text},
+    packages=("pillow",),
+    graphs=lambda graphs: graphs.device_signatures(),
+    default=False,
+))
+"""
+
+
+def test_a_format_takes_one_file_and_one_line(style_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(registry, "FORMATS", [*registry.FORMATS])
+    (tmp_path / "toy_format.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__("toy_format")
+    with pytest.raises(SystemExit):
+        __main__.main(["--help"])
+    assert "TFLite files as text" in " ".join(capsys.readouterr().out.split())
+    out = tmp_path / "out"
+    assert __main__.main([f"--run_dir={style_run}", f"--out={out}", "--formats=text"]) == 0
+    names = {"encoder.txt", "decoder.txt", "parity.png", "parity.json"}
+    assert {path.name for path in out.iterdir()} == names | {"manifest.json"}
+    rows = json.loads((out / "parity.json").read_text())
+    assert [(row["file"], row["runtime"], row["holds"]) for row in rows] == [
+        ("encoder.txt", "LiteRT of text", True), ("decoder.txt", "LiteRT of text", True)
+    ]  # fmt: skip
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert set(manifest["files"]) == names
+    assert {"encoder", "decoder"} <= set(manifest["graphs"])
+    assert "pillow" in manifest["versions"]
+    picture = Image.open(out / "parity.png")
+    assert picture.height // 3 in range(66, 100)  # images, by Keras, by the toy
+
+    options = Options(run_dir=style_run, formats=["text"])
+    model = alae_tf.load_model(style_run)
+    measured = benchmark.measure(model, options, out, 1)
+    found = [(row["graph"], row["file"], row["batch"]) for row in measured]
+    assert [each for each in found if each[1] != "Keras"] == [
+        ("encoder", "encoder.txt", 1), ("decoder", "decoder.txt", 1)
+    ]  # fmt: skip

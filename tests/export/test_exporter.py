@@ -1,62 +1,114 @@
+import dataclasses
 import errno
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("litert_quantizer", reason="extra `export`")
 
-from export import ExportFailed  # noqa: E402
-from export.exporter import Exporter, flag  # noqa: E402
+from export import ExportFailed, parity, registry
+from export.exporter import Exporter, flag
+from export.formats import File, Format, Options
 
 
 def test_the_flag_that_does_without_a_value():
     assert flag("quantize", ["none", "float16", "int8"], "int8") == "--quantize=none,float16"
     assert flag("graphs", ["decoder"], "decoder") == ""
+    assert flag("graphs", ["decoder", "encoder"], "mapping") == ""
+
+
+def test_records_fit_together():
+    options = Options(run_dir=Path("run"), quantize=["none", "int8"])
+    files = [(each, file) for each in registry.FORMATS for file in each.files(options)]
+    names = [name for _, file in files for name in (file.name, *file.beside)]
+    assert len(set(names)) == len(names)
+    for format_, file in files:
+        for part in file.parts or (file,):
+            assert format_ in registry.found([part.name])
+            assert part.graphs
 
 
 @pytest.fixture
 def exporter(tmp_path):
     exporter = object.__new__(Exporter)
-    exporter.folder, exporter.rows, exporter.files, exporter.left_out = tmp_path, [], [], []
+    exporter.folder, exporter.options, exporter.reference = tmp_path, Options(), None
+    exporter.rows, exporter.files, exporter.left_out = [], [], []
     return exporter
 
 
-def test_what_holds_is_kept_and_what_does_not_goes(exporter):
-    def written(name, **row):
-        (exporter.folder / name).write_bytes(b"x")
-        return [SimpleNamespace(**row)]
+@pytest.fixture
+def attempt(exporter, monkeypatch):
+    """Lets an exporter attempt a file with a writer and the row that its comparison gives."""
 
-    exporter.attempt("a.onnx", lambda: written("a.onnx", holds=True), "")
-    far = dict(holds=False, fault="w is 0.2 off")
-    exporter.attempt("b.tflite", lambda: written("b.tflite", **far), "--quantize=none")
-    assert exporter.files == ["a.onnx"]
-    assert [path.name for path in exporter.folder.iterdir()] == ["a.onnx"]
-    assert exporter.left_out == [
-        "b.tflite: left out: w is 0.2 off. To do without it: --quantize=none."
-    ]
+    def attempt(name, row=None, write=None, **file):
+        def write_text(work, file):
+            for each in (file.name, *file.beside):
+                (work.folder / each).write_text("x")
+
+        monkeypatch.setattr(parity, "check", lambda *arguments: [SimpleNamespace(**row)])
+        format_ = Format("toy", "", (), lambda options: [], write or write_text, {})
+        exporter.attempt(format_, File(name, **file))
+
+    return attempt
 
 
-def test_a_converter_that_fails_leaves_the_others(exporter):
-    def fails():
-        raise ExportFailed("encoder: TFLite cannot express it")
+def test_what_holds_is_kept_and_what_does_not_goes(exporter, attempt):
+    exporter.options = Options(quantize=["none", "int8"])
+    attempt("a.onnx", dict(holds=True), beside=("a.txt",))
+    far = dict(holds=False, fault="w is off")
+    attempt("b.tflite", far, quantization="int8", beside=("b.txt",))
+    assert [file.name for _, file in exporter.files] == ["a.onnx"]
+    assert sorted(path.name for path in exporter.folder.iterdir()) == ["a.onnx", "a.txt"]
+    (message,) = exporter.left_out
+    assert message.startswith("b.tflite:") and "w is off" in message
+    assert "--quantize=none." in message
 
-    exporter.attempt("encoder.tflite", fails, "")
-    assert exporter.left_out == ["encoder.tflite: left out: encoder: TFLite cannot express it."]
+
+@pytest.mark.parametrize("error", [ExportFailed("not that"), ValueError("not that\nat line 7")])
+def test_a_converter_that_fails_leaves_the_others(exporter, attempt, error):
+    def fails(work, file):
+        raise error
+
+    exporter.options = Options(formats=["onnx", "toy"])
+    attempt("decoder.toy", write=fails, graphs=("decoder",))
+    (message,) = exporter.left_out
+    assert message.startswith("decoder.toy:") and "not that" in message
+    assert "--graphs=encoder." in message
+    attempt("all", write=fails)
+    assert "--formats=onnx." in exporter.left_out[1]
     assert exporter.files == []
 
 
-def test_a_converter_that_breaks_leaves_the_others_and_a_full_disk_does_not(exporter):
-    def breaks():
-        raise ValueError("Tensor data is null.\nat line 7")
-
-    exporter.attempt("decoder_int8.tflite", breaks, "--quantize=none")
-    assert exporter.left_out == [
-        "decoder_int8.tflite: left out: ValueError: Tensor data is null. "
-        "To do without it: --quantize=none."
-    ]
-
-    def full():
+def test_a_full_disk_ends_the_work(attempt):
+    def full(work, file):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError):
-        exporter.attempt("decoder.tflite", full, "")
+        attempt("decoder.tflite", write=full)
+
+
+def test_sizes_of_the_parts_that_are_tried():
+    for batch, expected in ((None, [1, 3, 3, 1]), (3, [3, 3, 3]), (10, [10])):
+        sizes = []
+
+        def run(x, y, sizes=sizes):
+            sizes.append(len(x))
+            return x + y
+
+        x = np.arange(8)
+        np.testing.assert_array_equal(parity.in_parts(run, [x, x], batch), 2 * x)
+        assert sizes == expected
+
+
+@pytest.mark.parametrize("bound", ["relative_error", "spread_error"])
+def test_the_error_that_is_bounded(bound):
+    numbers = {"relative_error": 1.0, "spread_error": 1.0, bound: 1e-5}
+    row = parity.Row("f", "r", "g", "w", 1.0, *numbers.values(), 1e-4, 1.0, 1, bound=bound)
+    assert (row.relative_error, row.spread_error) == tuple(numbers.values())
+    assert row.holds
+    for value in (2e-4, float("nan")):
+        far = dataclasses.replace(row, **{bound: value})
+        assert not far.holds
+        assert ("--max_int8_error" in far.fault) == (bound == "spread_error")

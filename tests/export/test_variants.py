@@ -9,8 +9,9 @@ pytest.importorskip("tf2onnx", reason="extra `export`")
 pytest.importorskip("tensorflow_serving", reason="extra `serving`")
 
 import alae_tf
-from export import __main__, runtimes
+from export import __main__
 from export.litert import TFLite
+from export.onnx import ONNX
 from tests.export.test_export import photos, save_run  # noqa: F401 (a fixture)
 
 ALL = dict(discriminator="separate", encoder_head="dense", latent_regression="z")
@@ -43,7 +44,7 @@ def test_encoders_of_variants_agree_with_keras(kind, changes, small, small_mlp, 
     np.testing.assert_allclose(w, found, atol=1e-5)
     for file in (
         TFLite(tmp_path / "out/encoder.tflite"),
-        runtimes.ONNX(tmp_path / "out/encoder.onnx"),
+        ONNX(tmp_path / "out/encoder.onnx"),
     ):
         np.testing.assert_allclose(file(images), w, atol=1e-4 * np.abs(w).max())
     assert np.abs(model.reconstruct(pixels) - model.decode(w).astype(int)).max() == 0

@@ -103,16 +103,6 @@ def test_orthogonal():
         directions.orthogonal(np.array([1.0, 2.0]), [np.array([1.0, 0.0]), np.array([1.0, 1.0])])
 
 
-def test_a_fingerprint_sees_every_number_and_name():
-    weights = {"a": np.ones(3), "b": np.zeros((2, 2))}
-    first = directions.fingerprint(weights.items())
-    assert len(first) == 16
-    assert directions.fingerprint(reversed(list(weights.items()))) == first
-    assert directions.fingerprint((weights | {"b": np.zeros(4)}).items()) != first
-    weights["a"][1] = 1.5
-    assert directions.fingerprint(weights.items()) != first
-
-
 def test_numbers_that_are_not_finite_are_not_written(two, tmp_path):
     (tmp_path / "d.json").write_text("before")
     wrong = [dataclasses.replace(two[0], measure={"share of variance": float("nan")})]

@@ -1,0 +1,53 @@
+"""Keras' own file, which `alae_tf.from_pretrained` reads too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .formats import File, Format
+
+if TYPE_CHECKING:
+    from .exporter import Exporter
+
+NAME = "model.keras"
+
+
+class KerasFile:
+    """A .keras file, read back by Keras.
+
+    Args:
+        path: of the file.
+        threads: ignored; TensorFlow's are set once for the process.
+    """
+
+    def __init__(self, path: Path, threads: int = 2):
+        from alae_tf import keras_file
+
+        self.model = keras_file.load(path)
+
+    def run(self, graph: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of `encode` (images) or `decode` (w)."""
+        if graph == "encode":
+            return {"w": self.model.encode(inputs["images"])}
+        return {"images": self.model.decode(inputs["w"], floats=True)}
+
+
+def write(work: Exporter, file: File) -> None:
+    """Writes model.keras."""
+    from alae_tf import keras_file
+
+    keras_file.save(work.model, work.folder / file.name)
+
+
+FORMAT = Format(
+    "keras",
+    "a model.keras for Keras in Python",
+    patterns=(NAME,),
+    files=lambda options: [File(NAME, ("encode", "decode"))],
+    write=write,
+    runtimes={"Keras": KerasFile},
+    default=False,
+)

@@ -1,0 +1,55 @@
+"""The export formats, in the order in which they are written."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+
+from . import ExportError, keras, onnx, saved_model, tflite, web
+from .formats import File, Format, Options
+
+FORMATS: list[Format] = [
+    saved_model.FORMAT,
+    onnx.FORMAT,
+    tflite.FORMAT,
+    keras.FORMAT,
+    web.FORMAT,
+]
+
+
+def chosen(names: Sequence[str]) -> list[Format]:
+    """The formats with these names."""
+    return [each for each in FORMATS if each.name in names]
+
+
+def steps(options: Options) -> list[tuple[Format, File]]:
+    """All files that are asked for, each with its format."""
+    return [(each, file) for each in chosen(options.formats) for file in each.files(options)]
+
+
+def found(names: Iterable[str]) -> list[Format]:
+    """The formats that some files are of."""
+    names = list(names)
+    return [
+        each for each in FORMATS if any(fnmatch.filter(names, pattern) for pattern in each.patterns)
+    ]
+
+
+def installed(package: str) -> bool:
+    """Whether a distribution is installed."""
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def check_packages(formats: Iterable[Format]) -> None:
+    """Raises an ExportError if a package that these formats need is not installed."""
+    missing = [name for each in formats for name in each.packages if not installed(name)]
+    if missing:
+        raise ExportError(
+            f"{', '.join(dict.fromkeys(missing))}: not installed; the extra `export` includes "
+            "them (in a clone: pip install -e '.[export]')."
+        )
