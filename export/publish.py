@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alae_tf import schema
 from alae_tf.config import RENAMED
 from alae_tf.files import Lock, check_directory
 from alae_tf.runs.directory import CHANGEABLE
@@ -27,6 +28,12 @@ if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
     from .loading import Weights
 
 MANIFEST = "manifest.json"
+CONTENTS = {  # of it, as far as it is read; see `alae_tf.schema`
+    "files": {str: {"weights?": str}},
+    "config": {str: object},
+    "level": int,
+    "weights?": ({"trained?": bool}, str),
+}
 # Ends of TFLite files' names, by quantisation.
 SUFFIX = {"none": "", "float16": "_float16", "dynamic_int8": "_dynamic_int8", "int8": "_int8"}
 PACKAGES = (
@@ -95,15 +102,13 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
         ExportError: it is damaged.
     """
     try:
-        read = json.loads((out / MANIFEST).read_text())
-        known = {"files": dict(read["files"]), "config": dict(read["config"])}
-        return read | known | {"level": int(read["level"])}
+        return schema.load(out / MANIFEST, CONTENTS)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError) as error:
         raise ExportError(
-            f"--out={out}: {MANIFEST} there is damaged, so that nobody knows which model it is; "
-            "give another directory."
+            f"--out={out}: {MANIFEST} is damaged ({error}), and the model in this directory "
+            "unknown; give another directory."
         ) from None
 
 
