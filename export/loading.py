@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from alae_tf import float32
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config
 from alae_tf.data import DataError, open_source
@@ -47,6 +48,7 @@ def load(
     logging.set_verbosity(logging.ERROR)  # converters warn of gradients that nobody will ask for
     tf.get_logger().setLevel("ERROR")
     if untrained:
+        float32.use()  # as `load_networks` does
         config = Config.load(untrained).replace(precision="float32")
         alae, state = build_alae(config), {"level": config.levels - 1, "blend": 1.0}
     elif run_dir:
