@@ -393,6 +393,10 @@ def load_model(
 ) -> Autoencoder:
     """A trained run, computing in float32.
 
+    Switches TensorFloat-32 off for the whole process, which makes float32 products exact and slower
+    on NVIDIA GPUs from Ampere on. Undo it with
+    `tf.config.experimental.enable_tensor_float_32_execution(True)`.
+
     Args:
         run_dir: what `python -m alae_tf.train --run_dir=…` wrote.
         checkpoint: images seen at the checkpoint to take; default: the newest.

@@ -189,6 +189,14 @@ class Config:
         "and skips updates whose gradients overflow.",
         choices=("float32", "bfloat16", "float16"),
     )
+    tf32: bool = setting(
+        "optimisation",
+        True,
+        "Let NVIDIA GPUs from Ampere on round the factors of float32 products to 10 bits "
+        "(TensorFloat-32), which is faster and TensorFlow's own default. Try false if training "
+        "diverges on such a GPU alone. Evaluation, loaded models and export always compute in true "
+        "float32.",
+    )
 
     seed: int = setting(
         "run",

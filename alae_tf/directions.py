@@ -50,8 +50,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         required=True,
         metavar="WHAT",
         help="classes: of the data; folders: a class each, for folder:DIR; attribute:NAME,… of "
-        "tfds:NAME; a CSV file: file name, then columns of classes or numbers, as alae_tf.align "
-        "writes it; components: principal ones of w; factors: of G's style layers",
+        "tfds:NAME; a table (CSV with commas, semicolons or tabs, or CelebA's "
+        "list_attr_celeba.txt): file name, then columns of numbers or classes; components: "
+        "principal ones of w; factors: of G's style layers",
     )
     add("--data", metavar="URI", help="the images; default: the run's own")
     add("--columns", metavar="NAME,…", help="of the labels. Default: all")
@@ -188,12 +189,15 @@ def labelled(
     columns: dict[str, np.ndarray],
     uri: str,
 ) -> list[Direction]:
-    """A direction for each column: of two values a plane between classes, of more a gradient."""
+    """A direction for each column: of two values a plane between classes, of more a gradient.
+    Columns that no direction can be found for are left out, unless --columns or --given names them.
+    """
     import numpy as np
 
     from alae_tf.latents import finding
     from alae_tf.latents.directions import Direction, orthogonal
 
+    given = args.given.split(",") if args.given else []
     raw: dict[str, Direction] = {}
     for name, values in columns.items():
         known = np.isfinite(values)
@@ -209,10 +213,17 @@ def labelled(
                 vector, score = finding.from_values(w[known], values[known], args.seed)
                 how, measure = "least squares", "held-out correlation"
         except LatentError as error:
-            raise LatentError(f"--labels={args.labels}, {name}: {error}.") from None
+            message = f"--labels={args.labels}, {name}: {error}"
+            if args.columns or name in given:
+                raise LatentError(f"{message}.") from None
+            print(f"directions: {message}; left out.", file=sys.stderr)
+            continue
         source = f"{how} on {known.sum():,} images of {uri}, labels {args.labels}"
         raw[name] = Direction(name, vector, source, {measure: score})
-    given = args.given.split(",") if args.given else []
+    if not raw:
+        raise LatentError(
+            f"--labels={args.labels}: no direction can be found for any of its columns."
+        )
     found = []
     for name, each in raw.items():
         others = [] if name in given else [raw[other].vector for other in given]

@@ -200,12 +200,13 @@ def checkpoints(run_dir: Path, asked: str) -> list[int | None]:
         return [None]
     if asked == "all":
         return list(numbers)
-    texts = asked.split(",")
-    if not all(text.isdecimal() and int(text) in numbers for text in texts):
+    named = {str(number): number for number in numbers}
+    texts = [text.lstrip("0") or "0" for text in asked.split(",")]
+    if not all(text in named for text in texts):
         raise EvaluationError(
             f"--checkpoints={asked}: say newest, all, or some of {', '.join(map(str, numbers))}."
         )
-    return [int(text) for text in dict.fromkeys(texts)]
+    return [named[text] for text in dict.fromkeys(texts)]
 
 
 if __name__ == "__main__":

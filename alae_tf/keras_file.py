@@ -16,13 +16,21 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from alae_tf import float32, schema
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config
 from alae_tf.errors import CheckpointError
 from alae_tf.networks.alae import build_alae
+from alae_tf.runs.checkpoint import check_state
 from alae_tf.settings import to_text
 
 HUB = "hf://"
+FIELDS = {  # of the model in the file; see `schema`
+    "config": {str: str},
+    "level": int,
+    "blend": float,
+    "images_seen": (int, None),
+}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -31,7 +39,7 @@ class TrainedALAE(keras.Model):
 
     Args:
         config: the run's, a text for each field, as in its flagfile.
-        level, blend, images_seen: as of `alae_tf.autoencoder.Autoencoder`.
+        level, blend, images_seen: see `alae_tf.autoencoder.Autoencoder`.
 
     Call: images [N, H, W, C] in [−1, 1] → their reconstructions G(E(x)), the same noise each time.
     """
@@ -44,6 +52,22 @@ class TrainedALAE(keras.Model):
         self.level, self.blend, self.images_seen = level, blend, images_seen
         self.alae = build_alae(self.settings.replace(precision="float32"))
         self.built = True
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> TrainedALAE:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The model that a file describes, computing in true float32 (`alae_tf.float32`).
+
+        Raises:
+            CheckpointError: a setting, the level, the blend or the number of images is wrong.
+        """
+        try:
+            schema.check(config, FIELDS)
+            state = {**config, "images_seen": config["images_seen"] or 0}  # null: unknown
+            check_state(state, levels=Config.from_text(config["config"]).levels)
+        except ValueError as error:
+            raise CheckpointError(f"Keras model: {error}") from None
+        float32.use()
+        return cls(**config)
 
     @classmethod
     def of(cls, model: Autoencoder) -> TrainedALAE:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
+import shlex
 import typing
 from collections.abc import Sequence
 
-from alae_tf.errors import AlaeError
+from alae_tf.errors import AlaeError, printable
 from alae_tf.evaluation.results import cell
 
 if typing.TYPE_CHECKING:
@@ -47,21 +50,23 @@ class Card:
             if not isinstance(getattr(self, field.name), str):
                 raise AlaeError(f"card: {field.name} is no text.")
         config, side = model.config, model.resolution
+        name = printable(name.replace("\n", " "))
+        typed = shlex.quote(name)
         seen = f"{model.images_seen:,}" if model.images_seen else "unknown"
         colour = "in colour" if config.image_channels == 3 else "in grey"
         return "\n".join(
             [
-                f"# {name}",
+                f"# {_escaped(name)}",
                 "",
                 f"{config.kind.title}, {side} px, {colour}; w has {config.latent_size} numbers; "
                 f"the EMA of {model.alae.count_params():,} weights. Images seen: {seen}. "
                 "Its settings: `config.cfg`.",
                 "",
-                f'    alae_tf.from_pretrained("{name}")',
-                f"    python -m alae_tf.figures generate --run_dir={name} --out={name}.png",
+                f"    alae_tf.from_pretrained({json.dumps(name, ensure_ascii=False)})",
+                f"    python -m alae_tf.figures generate --run_dir={typed} --out={typed}.png",
                 "",
                 "## Data",
-                self.data or f"`{config.data}`. {UNTOLD}",
+                self.data or f"{_code(config.data)}. {UNTOLD}",
                 "",
                 "## Licence",
                 self.licence or UNTOLD,
@@ -98,6 +103,18 @@ def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:
     for name, result in ours.items():
         counted = ", ".join(f"{count:,} {kind}" for kind, count in result.counts.items())
         beside = [cell(theirs.get(name))] if theirs else []
-        rows.append([f"`{name}`", cell(result), *beside, result.better, counted])
+        rows.append(
+            [_code(name), cell(result), *beside, _escaped(result.better), _escaped(counted)]
+        )
     note = "The lines, with all that each value depends on, stand in `results.jsonl`."
     return [*(f"| {' | '.join(row)} |" for row in rows), "", note]
+
+
+def _escaped(text: str) -> str:
+    """Text as Markdown that shows it as it is, in one line."""
+    return re.sub(r"([\\`*_\[\]<>&|~#])", r"\\\1", printable(" ".join(text.split())))
+
+
+def _code(text: str) -> str:
+    """Text as code in Markdown, in one line; as plain text where code could not show it."""
+    return _escaped(text) if re.search(r"[`|\s\\]|^$", text) else f"`{printable(text)}`"

@@ -71,10 +71,11 @@ def save_pretrained(
         raise AlaeError(f"results={results}: no such file; `alae_tf.evaluate` writes one.")
     if not isinstance(card, str | Card | None):
         raise AlaeError(f"card: got {type(card).__name__}, expected a Card, or a text.")
-    if results is not None and not read(Path(results)):
+    measured = [] if results is None else read(Path(results))
+    if results is not None and not measured:
         raise AlaeError(f"results={results}: holds no line of `alae_tf.evaluate`.")
     if not isinstance(card, str):
-        card = (card or Card()).text(path.name, model, read(Path(results)) if results else ())
+        card = (card or Card()).text(path.name, model, measured)
     path.mkdir(parents=True, exist_ok=True)
     weights = {
         name: np.asarray(variable, np.float16 if half else np.float32)

@@ -63,7 +63,9 @@ def run(config: Config, run_dir: str | None, resume: str) -> int:
     from alae_tf.evaluation import results
     from alae_tf.evaluation.representation import summary
     from alae_tf.evaluation.samples import Protocol
-    from alae_tf.training.loop import train
+    from alae_tf.training.loop import WarnOnce, train
+
+    warn_once = WarnOnce()
 
     def finished(model: Autoencoder, source: Source) -> None:
         line = summary(model, source)
@@ -77,9 +79,14 @@ def run(config: Config, run_dir: str | None, resume: str) -> int:
         about = {"run_dir": str(directory.path), "weights": "ema"}
 
         def measure(model: Autoencoder) -> dict[str, float]:
-            found = registry.evaluate(model, source, metrics, protocol, networks, about)
-            for result in found:
-                results.append(directory.path / results.FILE, result)
+            found = registry.evaluate(
+                model, source, metrics, protocol, networks, about, failed=warn_once
+            )
+            try:
+                for result in found:
+                    results.append(directory.path / results.FILE, result)
+            except OSError as error:
+                warn_once(results.FILE, error)
             return {result.metric: result.value for result in found}
 
         return measure, registry.value_names(metrics)

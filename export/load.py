@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import threading
 import time
@@ -200,7 +201,7 @@ def whole_numbers(
 ) -> list[int]:
     """Numbers as in the example."""
     parts = text.split(",")
-    if not all(part.isdecimal() and 1 <= int(part) <= most for part in parts):
+    if not all(re.fullmatch(r"\d{1,9}", part) and 1 <= int(part) <= most for part in parts):
         parser.error(f"{flag}={text}: must be whole numbers of 1 to {most:,}, as {example}.")
     return [int(part) for part in parts]
 

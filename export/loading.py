@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from alae_tf import float32
 from alae_tf.autoencoder import Autoencoder, load_model
 from alae_tf.config import Config
 from alae_tf.data import DataError, evenly, open_source
@@ -53,6 +54,7 @@ def load(
         model = load_model(run_dir)
     else:
         assert untrained is not None
+        float32.use()  # as `load_model` does
         config = Config.load(untrained).replace(precision="float32")
         model = Autoencoder(config, build_alae(config))
     reached = model.level

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alae_tf import schema
 from alae_tf.config import RENAMED
 from alae_tf.files import Lock, check_directory
 from alae_tf.runs.directory import CHANGEABLE
@@ -28,6 +29,12 @@ if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
 
 MANIFEST = "manifest.json"
 PACKAGES = ("alae-tf", "tensorflow", "keras", "numpy")  # and those of the formats
+CONTENTS = {  # of it, as far as it is read; see `alae_tf.schema`
+    "files": {str: {"weights?": str}},
+    "config": {str: object},
+    "level": int,
+    "weights?": ({"trained?": bool}, str),
+}
 VALUE_RANGES = {
     "images": "float32 in [-1, 1] (those that come out are not clipped)",
     "pixels": "uint8 in [0, 255]",
@@ -83,15 +90,13 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
         ExportError: it is damaged.
     """
     try:
-        read = json.loads((out / MANIFEST).read_text())
-        known = {"files": dict(read["files"]), "config": dict(read["config"])}
-        return read | known | {"level": int(read["level"])}
+        return schema.load(out / MANIFEST, CONTENTS)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError) as error:
         raise ExportError(
-            f"--out={out}: {MANIFEST} there is damaged, so that nobody knows which model it is; "
-            "give another directory."
+            f"--out={out}: {MANIFEST} is damaged ({error}), and the model in this directory "
+            "unknown; give another directory."
         ) from None
 
 

@@ -1,5 +1,6 @@
 """Keras' own file, and the Hub by a stand-in."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -73,6 +74,40 @@ def test_files_that_are_none(small_mlp, tmp_path):
             file.writestr(name, content)
     with pytest.raises(CheckpointError, match="other_size.keras: cannot be read"):
         alae_tf.from_pretrained(tmp_path / "other_size.keras")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"level": 8}, "level"),
+        ({"level": -1}, "level"),
+        ({"level": "x"}, "level"),
+        ({"level": None}, "level"),
+        ({"blend": 7}, "blend"),
+        ({"blend": float("nan")}, "blend"),
+        ({"blend": "x"}, "blend"),
+        ({"images_seen": -5}, "images_seen"),
+        ({"images_seen": 1.5}, "images_seen"),
+        ({"images_seen": "x"}, "images_seen"),
+        ({"config": "x"}, "config"),
+        ({"config": {"levels": 1}}, "config/levels"),
+        ({"config": {"levels": "99"}}, "--levels"),
+    ],
+)
+def test_a_state_that_cannot_be_is_refused(small_mlp, tmp_path, change, field):
+    path, whole = tmp_path / "bad.keras", tmp_path / "good.keras"
+    keras_file.save(Autoencoder(small_mlp, build_alae(small_mlp)), whole)
+    with zipfile.ZipFile(whole) as good, zipfile.ZipFile(path, "w") as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "config.json":
+                described = json.loads(content)
+                described["config"] |= change
+                content = json.dumps(described)
+            bad.writestr(name, content)
+    for load in (alae_tf.from_pretrained, keras.saving.load_model):
+        with pytest.raises(CheckpointError, match=field):
+            load(path)
 
 
 class Hub:

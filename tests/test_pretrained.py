@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,20 @@ def test_a_card_of_config_results_and_what_the_author_tells(model, tmp_path):
     assert "| `recall` | 12.50 % | – | higher |" in text
     assert "## Use\nNot told by the author." in text
     assert (tmp_path / "mine" / "results.jsonl").read_bytes() == results.read_bytes()
+
+
+def test_names_in_a_card_are_shown_as_they_are(model):
+    wild = "a|b\n# `c` <img>\x1b"
+    about = {"images_seen": 96}
+    measured = Result(wild, 1.0, wild, {}, "mnist5k:", {wild: 3}, {}, about, 1.0, {}, "")
+    text = Card().text(wild, model, [measured])
+    assert "\x1b" not in text
+    lines = text.splitlines()
+    assert sum(line.startswith("# ") for line in lines) == 1
+    (row,) = [line for line in lines if line.startswith("| a")]
+    assert len(re.split(r"(?<!\\)\|", row)) == 6  # four cells, and what is around them
+    shown = [line for line in lines if not line.startswith("    ")]  # but code
+    assert not any(re.search(r"(?<!\\)<img", line) for line in shown)
 
 
 def test_a_card_without_results_says_so_and_wrong_ones_are_refused(model, tmp_path):

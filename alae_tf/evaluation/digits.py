@@ -16,8 +16,6 @@ from alae_tf.data import Source
 from alae_tf.evaluation import weights
 from alae_tf.evaluation.samples import within_memory
 from alae_tf.evaluation.weights import EvaluationError
-from alae_tf.files import write_atomic
-from alae_tf.runs.npz import read_npz
 
 STEPS, BATCH, RATE = 1500, 128, 2e-3
 FEATURES = 128
@@ -56,11 +54,7 @@ class Classifier:
         """Keeps the weights for the next time, where that is possible."""
         buffer = io.BytesIO()
         np.savez(buffer, *self._whole.get_weights())
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, buffer.getvalue())
-        except OSError:
-            pass  # the cache saves time, no more
+        weights.keep(path, buffer.getvalue())
 
     def _prepare(self, images: np.ndarray) -> np.ndarray:
         scale = self._resolution // images.shape[1]
@@ -84,14 +78,14 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
     digest = hashlib.sha256(images.data)
     digest.update(np.ascontiguousarray(train.labels).data)
     path = weights.cache() / f"digits-{digest.hexdigest()[:32]}.npz"
-    try:
-        kept = read_npz(path)
-        arrays = [kept[f"arr_{i}"] for i in range(sum(name[:4] == "arr_" for name in kept))]
-        found = Classifier(arrays, resolution, train.channels)
-    except Exception:  # not there, or damaged: then zipfile raises nearly anything
+    kept = weights.kept(path)
+    if kept is None:
         print(f"evaluate: trains a classifier of {train.uri} once, into {path}", file=sys.stderr)
         found = Classifier(fit(images, train.labels), resolution, train.channels)
         found.save(path)
+    else:
+        with np.load(io.BytesIO(kept), allow_pickle=False) as file:
+            found = Classifier(list(file.values()), resolution, train.channels)
     held_out = data.all_images(test, resolution)
     read = [found.classify(held_out[i : i + 1000]) for i in range(0, len(held_out), 1000)]
     found.accuracy = float((np.concatenate(read) == test.labels).mean())

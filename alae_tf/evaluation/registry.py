@@ -10,7 +10,7 @@ import time
 import typing
 from collections.abc import Callable, Iterable
 
-from alae_tf import __version__
+from alae_tf import __version__, float32
 from alae_tf.evaluation.weights import EvaluationError
 
 if typing.TYPE_CHECKING:  # names are checked before TensorFlow is imported
@@ -193,6 +193,7 @@ def value_names(names: Iterable[str]) -> list[str]:
     ]
 
 
+@float32.used()
 def open_networks(
     names: Iterable[str],
     source: Source,
@@ -235,6 +236,7 @@ def open_networks(
     return networks
 
 
+@float32.used()
 def evaluate(
     model: Autoencoder,
     source: Source,
@@ -244,14 +246,17 @@ def evaluate(
     about: dict[str, typing.Any] | None = None,
     progress: bool = False,
     tell: Callable[[Result], None] | None = None,
+    failed: Callable[[str, Exception], None] | None = None,
 ) -> list[Result]:
-    """Measures a model.
+    """Measures a model, in true float32 (`alae_tf.float32`).
 
     Args:
         model, source, protocol, networks, progress: as of `Samples`.
         names: of metrics, see `METRICS`.
         about: the run and its weights, for the results.
-        tell: called with each result as soon as it is there.
+        tell: called with each result as soon as it is known.
+        failed: called with the name of a metric that raises an exception, and with the exception;
+            the other metrics are still measured. Default: the exception is raised.
 
     Raises:
         EvaluationError: a name is not known, or what it needs is not there; before long work.
@@ -268,7 +273,13 @@ def evaluate(
         module, _, function = metric.function.partition(".")
         measure = getattr(importlib.import_module(f"alae_tf.evaluation.{module}"), function)
         samples.counts.clear()
-        found = measure(samples, *metric.arguments)
+        try:
+            found = measure(samples, *metric.arguments)
+        except Exception as error:  # as a matrix without eigenvalues
+            if failed is None:
+                raise
+            failed(name, error)
+            continue
         values = found if isinstance(found, dict) else {"": found}
         for part, value in values.items():
             result = Result(

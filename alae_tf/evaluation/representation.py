@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
-from alae_tf import data
+from alae_tf import data, float32
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.data import Source
 from alae_tf.evaluation.samples import Samples, within_memory
@@ -74,6 +74,7 @@ def svm_accuracy(
     return float(classifier.fit(train, train_labels).score(test, test_labels))
 
 
+@float32.used()
 def summary(model: Autoencoder, source: Source) -> str | None:
     """1-NN accuracy on E(x) of a source's held-out images, in a line for people.
 

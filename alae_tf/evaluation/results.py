@@ -5,12 +5,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from alae_tf import schema
 from alae_tf.evaluation.registry import Result
 
 FILE = "results.jsonl"
+LINE = {  # see `schema`; the fields of a Result
+    "metric": str,
+    "value": (float, None),
+    "better": str,
+    "protocol": {str: object},
+    "data": str,
+    "counts": {str: int},
+    "networks": {str: object},
+    "model": {"images_seen": (int, None), "baseline?": str},
+    "seconds": float,
+    "versions": {str: str},
+    "date": str,
+}
 SHARES = ("representation/", "precision", "recall", "same_digit")  # told in per cent
 
 
@@ -36,18 +51,24 @@ def line(result: Result) -> str:
 
 
 def read(path: Path) -> list[Result]:
-    """The whole lines of a file; none where there is none."""
+    """The results in a file; none if it is missing. Lines that are no results, cut short or of
+    another version, are ignored, and their number is reported on stderr."""
     if not path.is_file():
         return []
-    results, names = [], {field.name for field in dataclasses.fields(Result)}
+    results, ignored = [], 0
     for text in path.read_bytes().split(b"\n"):
+        if not text.strip():
+            continue
         try:
-            values = json.loads(text)
-            if values["value"] is None:
-                values["value"] = math.nan
-            results.append(Result(**{name: values[name] for name in names}))
-        except (ValueError, KeyError, TypeError):
-            continue  # cut short, or of another version
+            values = schema.parse(text, LINE)
+        except ValueError:
+            ignored += 1
+            continue
+        if values["value"] is None:
+            values["value"] = math.nan
+        results.append(Result(**{name: values[name] for name in LINE}))
+    if ignored:
+        print(f"{path}: lines that are not results, ignored: {ignored:,}.", file=sys.stderr)
     return results
 
 

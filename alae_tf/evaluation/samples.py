@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import typing
 from collections.abc import Callable, Iterator
 
@@ -14,7 +15,6 @@ from alae_tf.autoencoder import Autoencoder
 from alae_tf.data import Source, Subset, evenly
 from alae_tf.evaluation import weights
 from alae_tf.evaluation.weights import EvaluationError
-from alae_tf.files import write_atomic
 
 PART = 64  # images at once
 MOST_IMAGES = 50_000  # by default, as published figures of FID have
@@ -162,18 +162,13 @@ class Samples:
         for images in self.real("real images"):
             digest.update(repr(images.shape).encode() + images.tobytes())
         path = weights.cache() / f"features-{digest.hexdigest()[:32]}.npy"
-        try:
-            kept = np.load(path, allow_pickle=False)
-            if kept.shape[0] == self.count and np.isfinite(kept).all():
-                return kept
-        except (OSError, ValueError, EOFError):
-            pass  # not there, or damaged
+        kept = weights.kept(path)
+        if kept is not None:
+            return np.load(io.BytesIO(kept), allow_pickle=False)
         features = np.concatenate([net(images) for images in self.real(about)])
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, lambda file: np.save(file, features))
-        except OSError:
-            pass  # the cache saves time, no more
+        file = io.BytesIO()
+        np.save(file, features)
+        weights.keep(path, file.getvalue())
         return features
 
     def _parts(self, about: str) -> Iterator[slice]:

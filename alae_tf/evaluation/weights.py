@@ -5,6 +5,7 @@ A file is used only if its checksum is the published one, and only arrays are un
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from alae_tf.errors import AlaeError
+from alae_tf.files import write_atomic
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 LPIPS_VGG, LPIPS_ALEX = "vgg16.ckpt", "alexnet.ckpt"
@@ -32,6 +34,7 @@ HOW = {
         "latent_cycle and representation work without it.",
     ),
 }
+LARGEST_KEPT = 2**32  # bytes of a file in the cache
 
 
 class EvaluationError(AlaeError):
@@ -47,6 +50,32 @@ class EvaluationFailed(EvaluationError):
 def cache() -> Path:
     """Where results that take long are kept: $ALAE_TF_CACHE, else ~/.cache/alae_tf."""
     return Path(os.environ.get("ALAE_TF_CACHE") or os.path.expanduser("~/.cache/alae_tf"))
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Writes a file of the cache, with a checksum; a disk that is full or closed does no harm."""
+    with contextlib.suppress(OSError):  # the cache saves time, no more
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data + _checksum(path, data))
+
+
+def kept(path: Path) -> bytes | None:
+    """What `keep` has written to a file of the cache; None if it is missing or anything else."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_KEPT:
+            return None
+        data = path.read_bytes()
+    except (OSError, MemoryError):
+        return None
+    data, checksum = data[:-32], data[-32:]
+    return data if checksum == _checksum(path, data) else None
+
+
+def _checksum(path: Path, data: bytes) -> bytes:
+    """SHA-256 of a file's name, which says what it is of, and of its contents."""
+    digest = hashlib.sha256(path.name.encode())
+    digest.update(data)
+    return digest.digest()
 
 
 def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import typing
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from alae_tf import schema
 from alae_tf.errors import printable
 from alae_tf.files import write_atomic
 from alae_tf.latents import LatentError
 
 FORMAT = "alae_tf directions 1"
-LONGEST = 1000  # characters of a name or source
-LARGEST_FILE = 2**28  # bytes that are read
+LARGEST = float(np.finfo(np.float32).max)  # w is float32
+CONTENTS = {  # see `schema`
+    "directions": [
+        {
+            "name": str,
+            "source": str,
+            "measure": {str: float},
+            "span": ([float], None),
+            "model": str,
+            "vector": [float],
+        }
+    ],
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,14 +112,11 @@ def read(path: str | Path, latent_size: int, model: str = "") -> list[Direction]
     """
     path = Path(path)
     try:
-        if not path.is_file():
-            raise ValueError("no such file" if not path.exists() else "no regular file")
-        if path.stat().st_size > LARGEST_FILE:
-            raise ValueError("larger than any file of directions")
+        if not path.exists():
+            raise ValueError("no such file")
         found = _read_array(path) if path.suffix == ".npy" else _read_json(path)
-    except (ValueError, TypeError, KeyError, RecursionError, EOFError) as error:
-        why = f"no entry {error}" if isinstance(error, KeyError) else error
-        raise LatentError(f"{path}: no file of directions ({printable(str(why))})") from None
+    except (ValueError, TypeError, KeyError, EOFError) as error:
+        raise LatentError(f"{path}: no file of directions ({printable(str(error))})") from None
     except OSError as error:
         raise LatentError(f"{path}: {error.strerror or error}") from None
     for each in found:
@@ -142,6 +150,8 @@ def choose(
 
 
 def _read_array(path: Path) -> list[Direction]:
+    if not path.is_file():
+        raise ValueError("not a regular file")
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size > 2**20:
         raise ValueError("no array of numbers, or a very large one")
@@ -149,37 +159,23 @@ def _read_array(path: Path) -> list[Direction]:
 
 
 def _read_json(path: Path) -> list[Direction]:
-    contents = json.loads(path.read_bytes())
-    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+    contents = schema.load(path, {"format": str})
+    if contents["format"] != FORMAT:
         raise ValueError(f'"format" is not "{FORMAT}"')
-    found, names = [], set()
+    schema.check(contents, CONTENTS)
+    found: dict[str, Direction] = {}
     for record in contents["directions"]:
-        name, source, model = (_text(record[key]) for key in ("name", "source", "model"))
-        if not name or name in names:
+        name, span = record["name"], record["span"]
+        if not name or name in found:
             raise ValueError(f"name {name!r} is empty, or there twice")
-        names.add(name)
-        measure = {_text(key): _number(value) for key, value in record["measure"].items()}
-        span = record["span"]
-        if span is not None:
-            low, high = map(_number, span)
-            if low >= high:
-                raise ValueError(f"{name}: its span is empty")
-            span = low, high
-        vector = _unit(np.array([_number(value) for value in record["vector"]], np.float64))
-        found.append(Direction(name, vector, source, measure, span, model))
-    return found
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST:
-        raise ValueError(f"{str(value)[:40]!r} is no text, or a very long one")
-    return value
-
-
-def _number(value: typing.Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{str(value)[:40]!r} is no finite number")
-    return float(value)
+        if span is not None and not (len(span) == 2 and -LARGEST <= span[0] < span[1] <= LARGEST):
+            raise ValueError(f"{name}: its span is not two float32 numbers, the smaller one first")
+        vector = _unit(np.array(record["vector"], np.float64))
+        span = span and (float(span[0]), float(span[1]))
+        found[name] = Direction(
+            name, vector, record["source"], record["measure"], span, record["model"]
+        )
+    return list(found.values())
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

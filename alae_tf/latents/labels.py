@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+import mimetypes
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +19,10 @@ from alae_tf.data.folder import FolderSource
 from alae_tf.errors import printable
 from alae_tf.latents import LatentError
 
-LARGEST_FILE = 2**28  # bytes of a CSV that are read
+LARGEST_FILE = 2**28  # bytes of a table that are read
 LARGEST = 1e30  # of a value; what is beyond has no square
-NAMES_SHOWN = 3
+NAMES_SHOWN, LONGEST_SHOWN = 3, 60  # names in a message, characters of each
+MOST_CLASSES = 20  # of a column of texts
 
 
 def of(source: Source, labels: str) -> dict[str, np.ndarray]:
@@ -27,8 +31,7 @@ def of(source: Source, labels: str) -> dict[str, np.ndarray]:
     Args:
         source: the images.
         labels: "classes": the source's own, a column each; "folders": the first folder of each
-            file likewise; "attribute:NAME,…" of a TFDS set; or a CSV file, whose first column
-            names image files and whose others hold numbers or nothing.
+            file likewise; "attribute:NAME,…" of a TFDS set; or a table, see `read_csv`.
 
     Raises:
         LatentError, DataError: the source has no such labels, or the file cannot be read.
@@ -73,71 +76,140 @@ def folder_source(source: Source, labels: str) -> FolderSource:
 
 
 def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
-    """Columns of numbers of a CSV file with a header, in the order of `images`.
+    """The columns of a table with a header, in the order of `images`.
+
+    A column of texts becomes a column for each of its values, named COLUMN=VALUE: 1 for its images,
+    0 for others. What is left out is reported on stderr: columns that hold neither numbers nor
+    classes, texts among numbers, rows without an image and images without a row.
 
     Args:
-        path: the file; its first column names images as `images` does, or without their folder
-            where no two are named alike.
+        path: a CSV file with commas, tabs or semicolons (then perhaps with decimal commas), or a
+            table with blanks like CelebA's list_attr_celeba.txt. Its first column names images as
+            `images` does; folder and extension may be missing where that leaves no choice.
         images: paths, relative to the images' folder.
 
+    Returns:
+        name → float64 [len(images)], NaN where nothing is known.
+
     Raises:
-        LatentError: it is no such file, or names images that are not there.
+        LatentError: it cannot be read as a table, or none of its rows names an image.
     """
+    where = f"--labels={path}"
     try:
-        if path.is_file() and path.stat().st_size > LARGEST_FILE:
-            raise LatentError(f"--labels={path}: larger than any file of labels.")
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            read = [row for row in csv.reader(file, strict=True) if row]
-            if not read:
-                raise ValueError("it is empty")
-            header, *rows = read
+        header, *rows = _read_rows(path)
     except OSError as error:
         raise LatentError(
-            f"--labels={path}: {error.strerror}; say classes, folders, attribute:NAME or a CSV "
-            "file."
+            f"{where}: {error.strerror}; say classes, folders, attribute:NAME or a CSV file."
         ) from None
-    except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise LatentError(f"--labels={path}: no CSV file ({printable(str(error))}).") from None
+    except (csv.Error, ValueError) as error:
+        raise LatentError(f"{where}: no CSV file ({printable(str(error))}).") from None
     if len(header) < 2 or len(set(header)) < len(header) or not rows:
         raise LatentError(
-            f"--labels={path}: expected a header with different names, the first for image files, "
+            f"{where}: expected a header with different names, the first for image files, "
             "and a row for each image."
         )
-    places = {name: i for i, name in enumerate(images)}
-    alike = Counter(Path(name).name for name in images)
-    for i, name in enumerate(images):
-        if alike[Path(name).name] == 1:
-            places.setdefault(Path(name).name, i)
-    columns = {name: np.full(len(images), np.nan) for name in header[1:]}
-    missing = []
+    places = _places(images)
+    cells = np.full([len(images), len(header) - 1], "", object)
+    missing, named = [], set()
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise LatentError(
-                f"--labels={path}, row {number}: {len(row)} cells, the header has {len(header)}."
+                f"{where}, row {number}: {len(row)} cells, the header has {len(header)}."
             )
-        place = places.get(row[0])
+        place = places.get(row[0], places.get(_stem(row[0])))
         if place is None:
             missing.append(row[0])
-            continue
-        for name, text in zip(header[1:], row[1:], strict=True):
-            columns[name][place] = _number(text)
-    if missing:
-        shown = ", ".join(map(printable, missing[:NAMES_SHOWN]))
-        raise LatentError(
-            f"--labels={path}: {len(missing):,} of its {len(rows):,} rows name images that are "
-            f"not in the folder, or several of them: {shown}"
-            f"{' …' if len(missing) > NAMES_SHOWN else ''}"
-        )
-    numbers = {name: values for name, values in columns.items() if np.isfinite(values).any()}
-    if not numbers:
-        raise LatentError(f"--labels={path}: none of its columns holds numbers.")
-    return numbers
+        else:
+            cells[place] = row[1:]
+            named.add(place)
+    if not named:
+        raise LatentError(f"{where}: none of its rows names a single image: {_few(missing)}.")
+    report = [
+        (missing, "rows without an image, or with a name that several have"),
+        ([name for i, name in enumerate(images) if i not in named], "images without a row"),
+    ]
+    found, texts, left_out = {}, [], []
+    for name, column in zip(header[1:], cells.T, strict=True):
+        numbers = np.array([_number(cell) for cell in column])
+        filled = column != ""
+        if 2 * np.isfinite(numbers).sum() >= max(1, filled.sum()):
+            found[name] = numbers
+            texts += list(column[filled & np.isnan(numbers)])
+        elif classes := _classes(column[filled]):
+            for each in classes:
+                found[f"{name}={each}"] = np.where(filled, column == each, np.nan)
+        else:
+            left_out.append(name)
+    report += [
+        (texts, "cells among numbers that are none, ignored"),
+        (left_out, f"columns of neither numbers nor 2 to {MOST_CLASSES} classes, left out"),
+    ]
+    for names, what in report:
+        if names:
+            print(f"directions: {where}: {what}: {len(names):,} ({_few(names)}).", file=sys.stderr)
+    if not found:
+        raise LatentError(f"{where}: none of its columns holds numbers or classes.")
+    return found
+
+
+def _read_rows(path: Path) -> list[list[str]]:
+    """The rows of a table, the header first."""
+    if path.exists() and not path.is_file():
+        raise ValueError("not a regular file")
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError("larger than any table of labels")
+    text = path.read_text(encoding="utf-8-sig").lstrip()
+    first, _, rest = text.partition("\n")
+    if first.strip().isdecimal():  # CelebA's tables begin with the number of their rows
+        text, first = rest, rest.partition("\n")[0]
+    mark = max(",;\t", key=first.count)
+    if mark in first:
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+        rows = [[cell.strip() for cell in row] for row in table if row]
+    else:
+        rows = [line.split() for line in text.split("\n") if line.strip()]
+        if len(rows) > 1 and len(rows[1]) == len(rows[0]) + 1:  # CelebA's files have no heading
+            rows[0].insert(0, "")
+    if not rows:
+        raise ValueError("it is empty")
+    return rows
+
+
+def _classes(texts: np.ndarray) -> list[str]:
+    """The different texts of a column, in order; none if they rather name or describe each image:
+    more than `MOST_CLASSES` of them, all different, or names of image files."""
+    classes = sorted(set(texts))
+    files = any((mimetypes.guess_type(each)[0] or "").startswith("image/") for each in classes)
+    few = 2 <= len(classes) <= min(MOST_CLASSES, len(texts) - 1)
+    return classes if few and not files else []
+
+
+def _places(images: Sequence[str]) -> dict[str, int]:
+    """Indices of images by their paths, and by paths without folder, extension or both where only
+    one image has such a name."""
+    places = {name: i for i, name in enumerate(images)}
+    for short in (os.path.basename, _stem, lambda name: os.path.basename(_stem(name))):
+        alike = Counter(map(short, images))
+        for i, name in enumerate(images):
+            if alike[short(name)] == 1:
+                places.setdefault(short(name), i)
+    return places
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first names, for a message."""
+    shown = ", ".join(printable(name[:LONGEST_SHOWN]) for name in names[:NAMES_SHOWN])
+    return f"{shown} …" if len(names) > NAMES_SHOWN else shown
 
 
 def _number(text: str) -> float:
-    """A cell; NaN if it is empty or no finite number."""
+    """A cell, perhaps with a decimal comma; NaN if it is empty or no finite number."""
     try:
-        value = float(text)
+        value = float(text.replace(",", "."))
     except ValueError:
         return math.nan
     return value if abs(value) < LARGEST else math.nan

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from alae_tf import float32
 from alae_tf.config import Config, ConfigError
 from alae_tf.networks import ops
 from alae_tf.networks.alae import ALAE, build_alae
@@ -61,6 +62,7 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
             the run is of another config, or the file one of training iterations.
         CheckpointError: `run_dir` holds no run.
     """
+    float32.use()
     file = read_npz(path)
     try:
         meta = json.loads(bytes(file["meta/config"]))
@@ -84,6 +86,8 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """Reads an `.npz` without unpickling anything."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            if len(set(file.files)) < len(file.files):
+                raise ValueError("two entries of the same name")
             return {name: file[name] for name in file.files}
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
         if isinstance(error, OSError) and error.strerror:

@@ -19,6 +19,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from alae_tf import float32
 from alae_tf.config import Config, ConfigError
 from alae_tf.errors import CheckpointError, printable
 from alae_tf.files import write_atomic
@@ -104,10 +105,7 @@ def read(
         arrays = read_npz(path).items()
         entries = {re.sub(r"^slow/", "ema/", name): value for name, value in arrays}
         state = json.loads(bytes(entries.pop("state")))
-        for name in needs:
-            fits, right = STATE[name]
-            if not (name in state and fits(state[name])):
-                raise ValueError(f"`{name}` of its state is not {right}")
+        check_state(state, needs)
         for name, value in entries.items():
             if not np.isfinite(value).all():
                 raise ValueError(f"{name} is not finite")
@@ -122,6 +120,21 @@ def read(
         why = "it has no state" if isinstance(error, KeyError) else error
         why = "it is a directory" if isinstance(error, IsADirectoryError) else why
         raise CheckpointError(f"{path}: not a whole checkpoint ({why})") from None
+
+
+def check_state(
+    state: Mapping[str, typing.Any], needs: Collection[str] = LOADED, levels: int | None = None
+) -> None:
+    """Raises ValueError if a state lacks a key that it `needs`, or holds a value that cannot be;
+    `levels`: those of the model, where they are known."""
+    for name in needs:
+        fits, right = STATE[name]
+        if not (name in state and fits(state[name])):
+            raise ValueError(f"`{name}` of its state is not {right}")
+    if levels is not None and state["level"] >= levels:
+        raise ValueError(
+            f"`level` of its state is {state['level']}, but levels are 0 to {levels - 1}"
+        )
 
 
 def read_newest(
@@ -239,7 +252,8 @@ def load_networks(
     """The networks of a run, computing in float32 whatever it was trained in.
 
     In bfloat16 rounding moves single pixels by several grey levels, and images whose codes are
-    near by more than the codes do.
+    near by more than the codes do. For the same reason TensorFloat-32 is switched off for this
+    process (`alae_tf.float32`).
 
     Args:
         run_dir: the run's directory.
@@ -269,6 +283,7 @@ def load_networks(
         raise CheckpointError(
             f"{file}: is of level {state['level']}, and {path} has {config.levels} levels."
         )
+    float32.use()
     alae, prefix = build_alae(config.replace(precision="float32")), WEIGHTS[weights]
     chosen = {name: value for name, value in entries.items() if name.startswith(f"{prefix}/")}
     if not chosen:

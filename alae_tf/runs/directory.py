@@ -42,6 +42,7 @@ CHANGEABLE = (
     "accumulate",
     "learning_rate_by_level",  # after diverging
     "strategy",  # the next machine may be another
+    "tf32",  # likewise
     "max_hours",
 )
 

@@ -22,6 +22,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     with open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
         size = stream.seek(0, os.SEEK_END)
         infos = archive.infolist()
+        if len({info.filename.removesuffix(".npy") for info in infos}) < len(infos):
+            raise ValueError("two of its entries have the same name")
         return {info.filename.removesuffix(".npy"): _array(archive, info, size) for info in infos}
 
 

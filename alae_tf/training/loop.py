@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,12 +14,12 @@ from alae_tf import data
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
-from alae_tf.errors import reason, told
+from alae_tf.errors import printable, reason, told
 from alae_tf.runs.checkpoint import NonFiniteError
 from alae_tf.runs.directory import RunDirectory, RunTakenError
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.iterations import Iterations
-from alae_tf.training.reach import Reach
+from alae_tf.training.reach import Reach, say
 from alae_tf.training.recorder import Recorder
 from alae_tf.training.sampler import Sampler
 from alae_tf.training.saver import Saver
@@ -140,6 +141,24 @@ def failed(message: str) -> int:
     return 1
 
 
+class WarnOnce:
+    """Warns on stderr that something could not be measured, the first time that it fails.
+
+    Call:
+        what: failed, as the name of a metric.
+        error: why.
+    """
+
+    def __init__(self):
+        self._warned: set[str] = set()
+
+    def __call__(self, what: str, error: Exception) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            why = printable(traceback.format_exception_only(error)[-1].strip())
+            say(f"train: {what}: measurement failed ({why}); training continues.")
+
+
 def open_data(config: Config) -> Source:
     """Opens the config's images and checks that they fit the model."""
     source = data.open_source(config.data)
@@ -189,6 +208,7 @@ class Run:
     ):
         self._callbacks = callbacks
         self._measure, self._measured = measure or (None, ())
+        self._warn_once = WarnOnce()
         self.config, self.directory = config, directory
         self.chief, self.workers = is_chief(strategy), workers(strategy)
         self.iterations = Iterations(config, source, strategy)
@@ -289,11 +309,16 @@ class Run:
             self.save()
 
     def measure(self) -> None:
-        """How good the EMA weights are at this moment."""
+        """How good the EMA weights are at this moment; a failure is reported once."""
         assert self._measure is not None
         self.sampler.model.blend = self.iterations.blend
         self.sampler.model.images_seen = self.iterations.images_seen
-        self.recorder.measured(self._measure(self.sampler.model))
+        try:
+            values = self._measure(self.sampler.model)
+        except Exception as error:  # no measurement is worth the run
+            self._warn_once("--evaluate_metrics", error)
+        else:
+            self.recorder.measured(values)
 
     def call_back(self, row: dict[str, float] | None, grid: np.ndarray | None) -> None:
         """Tells those who listen."""

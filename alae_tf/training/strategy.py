@@ -27,10 +27,12 @@ KUBERNETES_SECONDS = 600.0  # to wait until all pods run
 
 def make_strategy(config: Config) -> tf.distribute.Strategy:
     """The strategy that `config.strategy` names; to be made before any other use of TensorFlow.
+    Also allows or forbids TensorFloat-32, as `config.tf32` says.
 
     Raises:
         ConfigError: the environment describes no cluster, or the batches cannot be divided.
     """
+    tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
     kind = config.strategy
     if kind == "auto":
         several = os.environ.get("TF_CONFIG") and len(_workers_of_tf_config()) > 1

@@ -1,3 +1,6 @@
+import io
+import os
+
 import numpy as np
 import pytest
 
@@ -35,8 +38,17 @@ def test_classifier_is_trained_once(monkeypatch, capsys, tmp_path):
     other = Images(images.images[:20], 1 - images.labels[:20])  # held out, all labels wrong
     assert digits.classifier(images, other, 12).accuracy == 0.0
     (path,) = (tmp_path / "cache").iterdir()
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(pytest.fail.Exception):  # a damaged file is not used
+    whole = path.read_bytes()
+    zeros = io.BytesIO()
+    with np.load(io.BytesIO(whole)) as file:
+        np.savez(zeros, *[np.zeros_like(array) for array in file.values()])
+    for contents in (whole[:1000], zeros.getvalue(), b"text"):  # none is used
+        path.write_bytes(contents)
+        with pytest.raises(pytest.fail.Exception):
+            digits.classifier(images, images.held_out, 12)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(pytest.fail.Exception):
         digits.classifier(images, images.held_out, 12)
 
 

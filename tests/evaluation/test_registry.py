@@ -55,6 +55,21 @@ def test_values_with_all_that_they_depend_on(model, tmp_path):
     assert results.read(tmp_path / "results.jsonl") == found
 
 
+def test_a_metric_that_fails_costs_the_others_nothing(model, monkeypatch):
+    def broken(samples):
+        raise np.linalg.LinAlgError("no eigenvalues")
+
+    monkeypatch.setattr("alae_tf.evaluation.pixels.psnr", broken)
+    failed = []
+    found = registry.evaluate(
+        model, labelled(), ["psnr", "ssim"], failed=lambda *what: failed.append(what)
+    )
+    assert [result.metric for result in found] == ["ssim"]
+    assert [(name, type(error)) for name, error in failed] == [("psnr", np.linalg.LinAlgError)]
+    with pytest.raises(np.linalg.LinAlgError):
+        registry.evaluate(model, labelled(), ["psnr", "ssim"])
+
+
 def test_representation_tells_all_features(model):
     found = registry.evaluate(model, labelled(), ["representation"])
     values = {result.metric.partition("/")[2]: result.value for result in found}

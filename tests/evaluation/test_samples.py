@@ -1,3 +1,6 @@
+import io
+import os
+
 import numpy as np
 import pytest
 
@@ -57,7 +60,7 @@ def test_splits_and_fewer_images_than_asked(model):
         Samples(model, Images(noise(5)))
 
 
-def test_real_features_are_kept_by_the_pixels_and_the_network(model, tmp_path):
+def test_real_features_are_kept_by_the_pixels_and_the_network(model):
     first, second, third = Means(), Means(), Means()
     features = Samples(model, source(), networks={"m": first}).features("real", "m")
     assert features.shape == (100, 4)
@@ -66,13 +69,63 @@ def test_real_features_are_kept_by_the_pixels_and_the_network(model, tmp_path):
     assert (first.calls, second.calls) == (2, 0)
     other = Samples(model, source(seed=1), networks={"m": third}).features("real", "m")
     assert third.calls == 2 and (other != features).any()
-    for path in (tmp_path / "cache").iterdir():  # a damaged file is made anew
-        path.write_bytes(path.read_bytes()[:50])
-    fourth = Means()
-    np.testing.assert_array_equal(
-        Samples(model, source(), networks={"m": fourth}).features("real", "m"), features
-    )
-    assert fourth.calls == 2
+
+
+def huge_header() -> bytes:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (100, 50000000000), }\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+def saved(write, *arrays) -> bytes:
+    file = io.BytesIO()
+    write(file, *arrays)
+    return file.getvalue()
+
+
+ZEROS = np.zeros((100, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        b"",
+        b"some text\n",
+        saved(np.save, ZEROS),
+        saved(np.save, ZEROS) + bytes(32),
+        saved(np.save, ZEROS[0]),
+        saved(np.save, np.float32(1)),
+        saved(np.savez, ZEROS),
+        huge_header(),
+        "pipe",
+        "directory",
+        "cut short",
+        "another bit",
+        "another source",
+    ],
+    ids=lambda contents: contents[:20],
+)
+def test_only_whole_files_of_the_cache_are_used(model, tmp_path, contents):
+    features = Samples(model, source(), networks={"m": Means()}).features("real", "m")
+    (path,) = (tmp_path / "cache").iterdir()
+    whole = path.read_bytes()
+    path.unlink()
+    if contents == "pipe":
+        os.mkfifo(path)
+    elif contents == "directory":
+        path.mkdir()
+    elif contents == "another source":
+        Samples(model, source(seed=1), networks={"m": Means()}).features("real", "m")
+        (other,) = (tmp_path / "cache").iterdir()
+        other.rename(path)
+    else:
+        changes = {"cut short": whole[:50], "another bit": whole[:-50] + b"\x01" + whole[-49:]}
+        path.write_bytes(changes.get(contents, contents))
+    net = Means()
+    again = Samples(model, source(), networks={"m": net}).features("real", "m")
+    np.testing.assert_array_equal(again, features)
+    assert net.calls == 2
+    if contents != "directory":
+        assert path.read_bytes() == whole
 
 
 def test_features_are_computed_once(model):

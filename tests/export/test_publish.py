@@ -56,3 +56,27 @@ def test_a_file_where_a_directory_is_to_be(tmp_path):
         write_files(folder, saved_model__1__x="")
         with pytest.raises(ExportError, match="saved_model there is of another kind"):
             publish.publish(folder, ["saved_model"], out)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"level": float("inf")},
+        {"level": "1"},
+        {"level": None},
+        {"files": {"x": 5}},
+        {"files": ["x"]},
+        {"files": {"x": {"weights": 7}}},
+        {"config": {"epochs": float("nan")}},
+        {"config": 3},
+        {"weights": 3},
+        {"weights": {"trained": "yes"}},
+    ],
+)
+def test_manifests_of_wrong_types_are_refused(tmp_path, change):
+    good = {"files": {"x": {"size": 1}}, "config": {"epochs": [1.0]}, "level": 0}
+    (tmp_path / publish.MANIFEST).write_text(json.dumps(good))
+    assert publish.read_manifest(tmp_path) == good
+    (tmp_path / publish.MANIFEST).write_text(json.dumps(good | change))
+    with pytest.raises(ExportError, match=f"--out={tmp_path}: {publish.MANIFEST}.*/{[*change][0]}"):
+        publish.read_manifest(tmp_path)

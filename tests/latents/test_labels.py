@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,7 +38,7 @@ def test_names_that_two_images_have_are_not_guessed(tmp_path):
     faces = open_source(f"folder:{tmp_path}")
     for row in ("1.png", "c/2.png"):
         (tmp_path / "l.csv").write_text(f"file,yaw\n{row},1\n")
-        with pytest.raises(LatentError, match=f"or several of them: {row}"):
+        with pytest.raises(LatentError, match=f"l.csv: .*: {row}"):
             labels.of(faces, str(tmp_path / "l.csv"))
     (tmp_path / "l.csv").write_text("file,yaw\n2.png,1\nb/1.png,3\n")
     found = labels.of(faces, str(tmp_path / "l.csv"))["yaw"]
@@ -67,7 +69,7 @@ def test_a_csv_file_by_path_or_by_name(faces, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"file,yaw\nx.png,1\ny.png,2\nz.png,2\nv.png,2\n1.png,0\n", "4 of its 5 .*: x.png, y.png"),
+        (b"file,yaw\nx.png,1\ny.png,2\nz.png,2\nv.png,2\n", "x.png, y.png, z.png …"),
         (b"file,yaw\n1.png\n", "row 2: 1 cells, the header has 2"),
         (b"file,yaw\n", "expected a header"),
         (b"file\n1.png\n", "expected a header"),
@@ -81,6 +83,52 @@ def test_a_csv_file_by_path_or_by_name(faces, tmp_path):
 def test_csv_files_that_are_wrong(faces, tmp_path, text, message):
     (tmp_path / "l.csv").write_bytes(text)
     with pytest.raises(LatentError, match=f"l.csv.*{message}"):
+        labels.of(faces, str(tmp_path / "l.csv"))
+
+
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (  # as CelebA has it, and faces that are kept as PNG
+            "4\n5_o_Clock_Shadow Young \n1.jpg  1 -1\n2.jpg -1  1\n3.jpg -1 -1\n4.jpg 1  1\n",
+            {"5_o_Clock_Shadow": [1, -1, -1], "Young": [-1, 1, -1]},
+        ),
+        ("file yaw\na/1.png 1\n2 2\n", {"yaw": [1, 2, NAN]}),
+        ("file;yaw;n\n1.png;0,5;1\n2.png;-1e0;2.5\n", {"yaw": [0.5, -1, NAN], "n": [1, 2.5, NAN]}),
+        ("file\tyaw\n1.png\t0.5\nb/3.png\t2\n", {"yaw": [0.5, NAN, 2]}),
+        ("\ufefffile, yaw\r\n1.png, 1\r\n\r\n3.png, 2\r\n", {"yaw": [1, NAN, 2]}),
+        ('file,"a, b"\n1.png,1\n', {"a, b": [1, NAN, NAN]}),
+        (
+            "file,hair\n1.png,dark\n2.png,fair\n3.png,dark\n",
+            {"hair=dark": [1, 0, 1], "hair=fair": [0, 1, 0]},
+        ),
+        ("file,n\n1.png,n/a\n2.png,7\n3.png,8\n", {"n": [NAN, 7, 8]}),
+    ],
+)
+def test_tables_of_many_forms(faces, tmp_path, text, expected):
+    (tmp_path / "l.csv").write_text(text, newline="")
+    found = labels.of(faces, str(tmp_path / "l.csv"))
+    assert list(found) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_what_is_left_out_is_counted(faces, tmp_path, capsys):
+    rows = "1.png,a,x,,1\n2.png,b,x,,?\nelse.png,b,x,,2\n\x1b[2J,b,x,,2\n"
+    (tmp_path / "l.csv").write_text(f"file,name,alike,empty,n\n{rows}")
+    assert list(labels.of(faces, str(tmp_path / "l.csv"))) == ["n"]
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 4 and all(f"--labels={tmp_path}/l.csv" in line for line in err)
+    assert "2 (else.png, \\x1b[2J)" in err[0] and "1 (b/3.png)" in err[1] and "1 (?)" in err[2]
+    assert "3 (name, alike, empty)" in err[3]
+
+
+def test_a_pipe_is_no_table(faces, tmp_path):
+    os.mkfifo(tmp_path / "l.csv")
+    with pytest.raises(LatentError, match="regular"):
         labels.of(faces, str(tmp_path / "l.csv"))
 
 

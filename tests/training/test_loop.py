@@ -314,6 +314,38 @@ def test_a_run_measures_itself(small_mlp, tmp_path, one_device):
     ]
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), np.linalg.LinAlgError("no"), MemoryError()]
+)
+def test_a_measure_that_fails_is_reported_once(small_mlp, tmp_path, one_device, capsys, error):
+    config = small_mlp.replace(
+        data="mnist5k:", image_size=28, epochs=0.01, log_images=16, flip=False, evaluate_images=16
+    )
+
+    def measure(model):
+        if model.images_seen < 48:
+            raise error
+        return {"value": 1.0}
+
+    def make_measure(source):
+        return measure, ["value"]
+
+    assert loop.train(config, RunDirectory(tmp_path), make_measure=make_measure) == 0
+    assert capsys.readouterr().err.count(type(error).__name__) == 1
+    values = [row["value"] for row in RunDirectory(tmp_path).metrics.rows()]
+    assert values == ["", "", "1"]
+
+
+def test_a_measure_can_still_be_stopped(small_mlp, tmp_path, one_device):
+    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False, evaluate_images=16)
+
+    def measure(model):
+        raise KeyboardInterrupt
+
+    found = loop.train(config, RunDirectory(tmp_path), make_measure=lambda source: (measure, []))
+    assert found == 130
+
+
 def test_a_measure_that_cannot_be_had_is_told_before_any_work(small_mlp, tmp_path, one_device):
     config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False, evaluate_images=24)
 
