@@ -19,6 +19,7 @@ from absl import flags
 from alae_tf import flags as config_flags
 from alae_tf import quiet
 from alae_tf.config import Config, ConfigError
+from alae_tf.files import temporary_folder
 from alae_tf.timing import matmul_gflops, median_seconds
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ def page_faults() -> int:
 
 def in_a_process(level: int) -> dict[str, float]:
     """The result of this command at one level, which it prints too."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "result.json"
+    with temporary_folder(Path(tempfile.gettempdir())) as folder:
+        path = folder / "result.json"
         command = [sys.executable, "-m", "alae_tf.benchmark", *sys.argv[1:]]
         done = subprocess.run([*command, f"--level={level}", f"--json={path}"])
         if done.returncode:

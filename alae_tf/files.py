@@ -79,7 +79,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     """
     path = _temporary(parent)
     with _stopped_by_sigterm():
-        path.mkdir()
+        path.mkdir(0o700)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             _lock(descriptor)  # so that `sweep` leaves it alone
@@ -195,7 +195,7 @@ class Lock:
 
 
 def _open_no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def member(folder: Path, name: str, follow: bool = True) -> Path:

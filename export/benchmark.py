@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from alae_tf.errors import guarded, program
-from alae_tf.files import write_atomic
+from alae_tf.files import temporary_folder, write_atomic
 from alae_tf.quiet import import_tensorflow
 
 from . import QUANTIZATIONS, ExportFailed
@@ -165,8 +165,7 @@ def run(args: argparse.Namespace) -> None:
     from .loading import load
 
     model, _ = load(args.run_dir, args.untrained, args.level)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder(Path(tempfile.gettempdir())) as folder:
         write_files(model, folder)
         result, rates = [], {}
         for threads in THREADS:

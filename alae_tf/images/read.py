@@ -27,7 +27,7 @@ def open_image(file: str | PathLike | BinaryIO) -> Image.Image:
     if too_many or max(image.size) > LONGEST_SIDE:
         image.close()
         raise Image.DecompressionBombError(
-            f"{image.width} x {image.height} pixels are too many, or a side too long"
+            f"{image.width} x {image.height} pixels are too many, or a side is too long"
         )
     return image
 

@@ -78,23 +78,33 @@ def test_a_file_that_no_manifest_lists_is_not_replaced(tmp_path, name):
     assert (out / name).read_text() == "the user's"
 
 
-def test_a_manifest_that_names_files_outside_deletes_none(tmp_path):
+@pytest.mark.parametrize("name", ["../other/encoder.tflite", "{}/encoder.tflite"])
+def test_a_manifest_that_names_files_outside_deletes_none(tmp_path, name):
     out, other = tmp_path / "out", tmp_path / "other"
     write_files(other, encoder_tflite="the user's")
     out.mkdir()
-    (out / "link").symlink_to(other)
-    for name in ("../other/encoder.tflite", f"{other}/encoder.tflite", "link/encoder.tflite"):
-        manifest = {"files": {name: {}}, "config": {}, "level": 0}
-        publish.write_json(out / publish.MANIFEST, manifest)
-        with publish.hidden_folder(out) as folder:
-            write_files(folder, decoder_tflite="new", link__encoder_tflite="new")
-            write_manifest(folder, ["decoder.tflite", "link"])
-            if name.startswith("link"):
-                with pytest.raises(AlaeError, match="outside"):
-                    publish.publish(folder, ["link"], out)
-            else:
-                publish.publish(folder, ["decoder.tflite"], out)
-        assert (other / "encoder.tflite").read_text() == "the user's"
+    manifest = {"files": {name.format(other): {}}, "config": {}, "level": 0}
+    publish.write_json(out / publish.MANIFEST, manifest)
+    with publish.hidden_folder(out) as folder:
+        write_files(folder, decoder_tflite="new")
+        write_manifest(folder, ["decoder.tflite"])
+        publish.publish(folder, ["decoder.tflite"], out)
+    assert (other / "encoder.tflite").read_text() == "the user's"
+
+
+def test_no_file_is_written_through_a_link(tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    write_files(other, index="the user's")
+    out.mkdir()
+    (out / "web").symlink_to(other)
+    manifest = {"files": {"web/index": {}}, "config": {}, "level": 0}
+    publish.write_json(out / publish.MANIFEST, manifest)
+    with publish.hidden_folder(out) as folder:
+        write_files(folder, web__index="new")
+        write_manifest(folder, ["web"])
+        with pytest.raises(AlaeError, match="web/index"):
+            publish.publish(folder, ["web"], out)
+    assert (other / "index").read_text() == "the user's"
 
 
 def test_a_deleted_lock_is_reported(tmp_path, capsys):
