@@ -240,6 +240,7 @@ def test_a_table_of_our_own_is_put_back(folders):
         row(square='"0,0 0,1e-9 1e-9,1e-9 1e-9,0"'),
         row(square='"0,0 0,1e300 1e300,1e300 1e300,0"'),
     ],
+    ids="up absolute folder_link link photo point line flat tiny huge".split(),
 )
 def test_wrong_rows_are_found_before_anything_is_written(folders, capsys, wrong):
     (folders / "faces/link").symlink_to(folders)
