@@ -26,7 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.errors import AlaeError, guarded, is_utf8, printable, program
-from alae_tf.files import check_directory, write_atomic
+from alae_tf.files import check_directory, member, write_atomic
 from alae_tf.images import files as image_files
 from alae_tf.images.alignment import CROPS, Crop
 from alae_tf.images.faces import Face, FaceFinder, model_folder
@@ -37,6 +37,7 @@ CSV = "align.csv"
 MEASURES = ("yaw", "pitch", "roll", "mouth", "smile")
 COLUMNS = ("file", *MEASURES, "photo", "square", "points")
 EVERY = 10.0  # seconds after which the table is written again
+LONGEST = 1e6  # pixels of a square's side
 SIZES = tuple(2**k for k in range(2, 11))
 
 
@@ -119,20 +120,32 @@ def cut_out(args: argparse.Namespace) -> int:
     photos = [photo for photo in photos if photo.parent.resolve() / photo.name not in crops]
     if not photos:
         raise AlignError(f"--out={args.out}: holds these very files; give another folder.")
-    args.out.mkdir(parents=True, exist_ok=True)
     roots = [Path(path) for path in args.photos]
     names = _names(photos, roots)
+    taken = {f"{name}.png" for name in names.values()}
+    _check_crops(args.out, taken, crops)
     cuts: list[Cut] = []
     bare: list[Path] = []
+    pending: list[tuple[Path, bytes]] = []
     table = args.out / CSV
+
+    def save() -> None:
+        """The table first: a crop that no table lists would never be replaced."""
+        write_atomic(table, _table(cuts, args.out))
+        for path, data in pending:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, data)
+        pending.clear()
+
+    args.out.mkdir(parents=True, exist_ok=True)
     for path in crops:  # which would be taken for this run's
         path.unlink(missing_ok=True)
-    write_atomic(table, _table(cuts, args.out))  # marks the directory as one of crops
-    written, taken = time.monotonic(), {f"{name}.png" for name in names.values()}
+    save()  # marks the directory as one of crops
+    written = time.monotonic()
     try:
         for photo, found in _find_all(photos):
             if time.monotonic() - written > EVERY:
-                write_atomic(table, _table(cuts, args.out))
+                save()
                 written = time.monotonic()
             if isinstance(found, str):
                 print(printable(f"align: passed over: {found}"), file=sys.stderr)
@@ -140,10 +153,13 @@ def cut_out(args: argparse.Namespace) -> int:
                 bare.append(photo)
             else:
                 pixels, faces = found
-                cuts += _cut(pixels, photo, faces[: args.most], names[photo], taken, args)
+                for cut in _cuts(photo, faces[: args.most], names[photo], taken, args):
+                    cuts.append(cut)
+                    data = png(crop(pixels, cut.quad, args.size))
+                    pending.append((args.out / cut.file, data))
     finally:
         cuts.sort(key=lambda cut: cut.file)
-        write_atomic(table, _table(cuts, args.out))
+        save()
     for photo in bare:
         print(printable(f"align: {photo}: no face found."), file=sys.stderr)
     with_faces = len({cut.photo for cut in cuts})
@@ -181,26 +197,35 @@ def _find_all(
                 yield photo, found
 
 
-def _cut(
-    pixels: np.ndarray,
-    photo: Path,
-    faces: list[Face],
-    name: str,
-    taken: set[str],
-    args: argparse.Namespace,
+def _check_crops(out: Path, names: Iterable[str], crops: set[Path]) -> None:
+    """Checks where crops go.
+
+    Args:
+        out: the folder.
+        names: of the crops to be, relative to it.
+        crops: those of an earlier run, which may be replaced.
+
+    Raises:
+        AlignError: a subfolder leads out of the folder, or a file that is no crop has the name of
+            one.
+    """
+    for name in names:
+        path = _member(out, name, f"--out={out}", follow=False)
+        if os.path.lexists(path) and path.parent.resolve() / path.name not in crops:
+            raise AlignError(f"--out={out}: {name} is no crop of {CSV}; give another folder.")
+
+
+def _cuts(
+    photo: Path, faces: list[Face], name: str, taken: set[str], args: argparse.Namespace
 ) -> Iterator[Cut]:
-    """Writes the crops of one photo; `taken` are names of other photos' crops, of any face."""
+    """The crops of one photo; `taken` are names of other photos' crops, of any face."""
     place: Crop = CROPS[args.crop]
     for number, face in enumerate(faces, start=1):
         file = f"{name}.png" if number == 1 else f"{name}-{number}.png"
-        while number > 1 and file in taken:
+        while number > 1 and (file in taken or os.path.lexists(args.out / file)):
             file = f"{file.removesuffix('.png')}-{number}.png"
         taken.add(file)
-        quad = place.quad(face.points)
-        path = args.out / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, png(crop(pixels, quad, args.size)))
-        yield Cut(file, photo, quad, face.points, face.measures)
+        yield Cut(file, photo, place.quad(face.points), face.points, face.measures)
 
 
 def _names(photos: Iterable[Path], roots: list[Path]) -> dict[Path, str]:
@@ -234,11 +259,23 @@ def _table(cuts: list[Cut], folder: Path) -> bytes:
 
 
 def _crops(table: Path) -> set[Path]:
-    """The crops of an earlier run, in the table's folder."""
-    names = (Path(cut.file) for cut in read_table(table, "--out"))
-    inside = (n for n in names if not n.is_absolute() and ".." not in n.parts)
-    paths = (table.parent / name for name in inside if name.suffix == ".png")
-    return {path.parent.resolve() / path.name for path in paths}  # links stay links
+    """The crops of an earlier run, in the table's folder; links among them are not followed.
+
+    Raises:
+        AlignError: the table names a file outside.
+    """
+    folder, flag = table.parent, f"--out={table}"
+    cuts = (cut for cut in read_table(table, "--out") if cut.file.endswith(".png"))
+    paths = [_member(folder, cut.file, flag, follow=False) for cut in cuts]
+    return {path.parent.resolve() / path.name for path in paths}
+
+
+def _member(folder: Path, name: str, flag: str, follow: bool = True) -> Path:
+    """`alae_tf.files.member`, whose error names a flag."""
+    try:
+        return member(folder, name, follow)
+    except ValueError as error:
+        raise AlignError(f"{flag}: {error}; nothing was written.") from None
 
 
 def put_back(args: argparse.Namespace) -> int:
@@ -247,8 +284,9 @@ def put_back(args: argparse.Namespace) -> int:
     rows = read_table(args.csv)
     by_photo: dict[Path, list[tuple[Path, np.ndarray]]] = {}
     for cut in rows:
-        if (edited / cut.file).is_file():
-            by_photo.setdefault(cut.photo, []).append((edited / cut.file, cut.quad))
+        file = _member(edited, cut.file, f"--csv={args.csv}")
+        if file.is_file():
+            by_photo.setdefault(cut.photo, []).append((file, cut.quad))
     if not by_photo:
         raise AlignError(
             f"--paste_back={edited}: has none of the {len(rows):,} files of {args.csv}."
@@ -257,14 +295,24 @@ def put_back(args: argparse.Namespace) -> int:
     if lost:
         raise AlignError(f"{lost[0]}: no such photo, which {args.csv} names.")
     targets = {photo: args.out / f"{name}.png" for photo, name in _names(by_photo, []).items()}
-    originals = {photo.resolve() for photo in by_photo}
+    folders = (edited, args.csv.parent)
+    read = [cut.photo for cut in rows] + [folder / cut.file for folder in folders for cut in rows]
+    kept = set(map(os.path.realpath, [args.csv, *read]))
     for target in targets.values():
-        if target.resolve() in originals:
-            raise AlignError(f"{target}: is one of the photos themselves; give another --out.")
+        if os.path.realpath(target) in kept:
+            raise AlignError(
+                f"{target}: is one of the photos themselves, or a crop; give another --out."
+            )
+        if target.is_dir():
+            raise AlignError(f"{target}: is a directory; give another --out.")
         if target.exists() and not args.overwrite:
             raise AlignError(f"{target}: is there already; --overwrite replaces it.")
-    for file in (*by_photo, *(file for crops in by_photo.values() for file, _ in crops)):
-        image_files.open_file(file, 3)  # before any is written
+    for photo, crops in by_photo.items():  # before any is written
+        image_files.open_file(photo, 3)
+        for file, _ in crops:
+            height, width, _ = image_files.open_file(file, 3).shape
+            if height != width:
+                raise AlignError(f"{file}: has {width} x {height} pixels; crops are square.")
     args.out.mkdir(parents=True, exist_ok=True)
     for photo, crops in tqdm(by_photo.items(), unit="photo"):
         pixels = image_files.open_file(photo, 3)
@@ -277,14 +325,14 @@ def put_back(args: argparse.Namespace) -> int:
 
 
 def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
-    """The crops that an `align.csv` tells of.
+    """The crops that an `align.csv` lists.
 
     Args:
         path: the file.
         flag: that named it, for the message.
 
     Raises:
-        AlignError: it is no such file.
+        AlignError: it is no such file, a photo's path is absolute, or a square is none.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -292,8 +340,8 @@ def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
         return [
             Cut(
                 row["file"],
-                path.parent / row["photo"],
-                _from_text(row["square"], 4),
+                path.parent / _relative(row["photo"]),
+                _square(row["square"]),
                 _from_text(row["points"], 5),
                 {name: float(row[name]) for name in MEASURES},
             )
@@ -307,6 +355,23 @@ def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
 
 def _to_text(points: np.ndarray) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
+
+
+def _relative(path: str) -> str:
+    if os.path.isabs(path) or "\0" in path:
+        raise ValueError(f"a path relative to the table expected, got {path!r}")
+    return path
+
+
+def _square(text: str) -> np.ndarray:
+    """The corners of a square, whose sides are a pixel or longer."""
+    quad = _from_text(text, 4)
+    down, across = quad[1] - quad[0], quad[3] - quad[0]
+    turned = np.array([-across[1], across[0]])  # is `down`, but for the table's rounding
+    side = np.hypot(*across)
+    if not 1 <= side <= LONGEST or np.hypot(*(turned - down)) > side / 2:
+        raise ValueError(f"the corners of a square expected, got {text!r}")
+    return quad
 
 
 def _from_text(text: str, count: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from alae_tf import flags, quiet
 from alae_tf.config import Config, ConfigError
 from alae_tf.errors import guarded
+from alae_tf.files import temporary_folder
 from alae_tf.timing import matmul_gflops, median_seconds
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def page_faults() -> int:
 
 def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
     """The result of this command at one level, which it prints too."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "result.json"
+    with temporary_folder(Path(tempfile.gettempdir())) as folder:
+        path = folder / "result.json"
         command = [sys.executable, "-m", "alae_tf.benchmark", *given]
         done = subprocess.run([*command, f"--level={level}", f"--json={path}"])
         if done.returncode:

@@ -57,7 +57,12 @@ def guarded(command: str, work: Callable[[], int | None]) -> int:
 
 
 def told(error: OSError) -> str:
-    """What the system says, with the file that it says it of where that is known."""
+    """What the system reports, with the file it concerns where that is known."""
+    if isinstance(error, FileNotFoundError):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the working directory was deleted; change to another"
     file = f"{error.filename}: " if error.filename else ""
     return f"{file}{error.strerror or error}"
 

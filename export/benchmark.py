@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from alae_tf.errors import guarded, program
-from alae_tf.files import write_atomic
+from alae_tf.files import temporary_folder, write_atomic
 from alae_tf.quiet import import_tensorflow
 
 from . import ExportFailed, registry
@@ -155,8 +155,7 @@ def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
 
     registry.check_packages(registry.chosen(options.formats))
     model, _ = load(options.run_dir, options.untrained, options.level)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder(Path(tempfile.gettempdir())) as folder:
         work = Exporter(model, options, noise(model, 4)["pixels"], folder)
         for format_, file in registry.steps(options):
             format_.write(work, file)

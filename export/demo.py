@@ -9,19 +9,21 @@ from __future__ import annotations
 import argparse
 import functools
 import http.server
-import shutil
+import json
 import sys
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from alae_tf.errors import AlaeError, guarded, program
+from alae_tf.files import check_directory, move, replacements, write_atomic
 from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import CONFIG, existing_run
 from alae_tf.shipped import folder
 
-from . import registry, web
+from . import publish, registry, web
 from .formats import Options
 
+MARK = ".alae-page.json"  # lists the files of a page that this command wrote, and may replace
 IMAGES = 6  # of the model's own, on which its files are compared with Keras
 
 
@@ -58,20 +60,18 @@ def work(args: argparse.Namespace) -> int:
     names = [web.name_of(run) for run in runs]
     if not names or len(set(names)) < len(names):
         raise AlaeError(f"--models={args.models}: give different names, as digits,faces64.")
-    if args.out.exists() and not (args.out / "models.json").is_file():
-        raise AlaeError(f"--out={args.out}: is there, and no page; give another folder.")
+    check_directory("--out", args.out, "a page", MARK, lambda name: name == ".lock")
+    written_files(args.out)
     web.check_runtime(args.web_runtime)
     server = None if args.build else bind(args.out, args.port)
     import_tensorflow()
     registry.check_packages([web.FORMAT])
-    args.out.resolve().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=args.out.resolve().parent) as scratch:
+    with publish.hidden_folder(args.out) as folder:
         for run, name in zip(runs, names, strict=True):
             print(f"demo: {name} …", file=sys.stderr)
-            write_model(run, Path(scratch))
-        web.write_page(Path(scratch) / "web", names, args.web_runtime)
-        shutil.rmtree(args.out, ignore_errors=True)
-        (Path(scratch) / "web").rename(args.out)
+            write_model(run, folder)
+        web.write_page(folder / "web", names, args.web_runtime)
+        replace(args.out, folder)
     if server is None:
         print(f"demo: {args.out}/ is ready for any static web host.")
         return 0
@@ -98,7 +98,43 @@ def write_model(run: Path, folder: Path) -> None:
         raise AlaeError(f"{run}: {wrong[0].fault}.")
 
 
-def bind(folder: Path, port: int) -> http.server.ThreadingHTTPServer:
+def written_files(out: Path) -> list[str]:
+    """The files of the page in a folder, relative to it; none if it holds no page.
+
+    Raises:
+        AlaeError: the list is damaged.
+    """
+    try:
+        files = json.loads((out / MARK).read_text(encoding="utf-8"))["files"]
+        if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
+            raise ValueError("no list of names")
+    except FileNotFoundError:
+        return []
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise AlaeError(f"--out={out}: {MARK} is damaged; give another folder.") from None
+    return files
+
+
+def replace(out: Path, folder: Path) -> None:
+    """Moves a page that is complete, `folder`/web, into `out`, in place of the page there.
+
+    Raises:
+        AlaeError: something else has the name of one of its files; nothing was replaced.
+        OSError: a file cannot be renamed; all are as they were.
+    """
+    page, old = folder / "web", written_files(out)
+    new = [str(path.relative_to(page)) for path in page.rglob("*") if path.is_file()]
+    moves = replacements(page, new, out, old, folder / "old")
+    _mark(out, {*old, *new})  # a kill between the two leaves no file that is not listed
+    move(moves)
+    _mark(out, new)
+
+
+def _mark(out: Path, files: Iterable[str]) -> None:
+    write_atomic(out / MARK, json.dumps({"files": sorted(files)}, indent=1).encode())
+
+
+def bind(folder: Path, port: int) -> Server:
     """A server of a folder's files on this machine alone.
 
     Raises:
@@ -106,18 +142,33 @@ def bind(folder: Path, port: int) -> http.server.ThreadingHTTPServer:
     """
     handler = functools.partial(Quiet, directory=str(folder))
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return Server(("127.0.0.1", port), handler)
     except OSError as error:
         raise AlaeError(f"--port={port}: {error.strerror}; give another, or 0.") from None
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Without a traceback for a visitor who left before the answer was complete."""
+
+    def handle_error(self, request, client_address) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Files without a line for each, and never an old one from the browser's memory."""
+    """Files without a line of log for each, and never one from the browser's cache."""
 
     extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
         ".wasm": "application/wasm",
         ".js": "text/javascript",
     }
+
+    def send_head(self):
+        try:
+            return super().send_head()
+        except ValueError:  # the path holds what no file name can: NUL, or half a surrogate pair
+            self.send_error(http.HTTPStatus.BAD_REQUEST)
+            return None
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-cache")

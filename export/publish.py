@@ -9,14 +9,14 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alae_tf import schema
 from alae_tf.config import RENAMED
-from alae_tf.files import Lock, check_directory
+from alae_tf.files import Lock, check_directory, move, replacements, sweep, temporary_folder
 from alae_tf.runs.directory import CHANGEABLE
 
 from . import ExportError, registry
@@ -56,8 +56,9 @@ def check_out(out: Path) -> None:
 
 @contextlib.contextmanager
 def hidden_folder(out: Path) -> Iterator[Path]:
-    """A folder inside `out`, which is made and locked meanwhile; it is gone afterwards, and so
-    are directories that were made for it and stayed empty.
+    """A temporary folder inside `out`, which is created if missing and locked meanwhile.
+
+    If nothing is published, the directories that were created for it are deleted again.
 
     Raises:
         ExportError: another export is writing there.
@@ -69,15 +70,19 @@ def hidden_folder(out: Path) -> Iterator[Path]:
     except BlockingIOError:
         raise ExportError(f"--out={out}: another export is writing there.") from None
     with lock:
-        for left in out.glob(".partial-*"):  # of an export that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        folder = out / f".partial-{os.getpid()}"
-        folder.mkdir()
+        sweep(out)
         try:
-            yield folder
+            with temporary_folder(out) as folder:
+                yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            (out / ".lock").unlink()
+            if lock.holds:
+                (out / ".lock").unlink()
+            else:
+                print(
+                    f"--out={out}: .lock was deleted during the work; make sure that no other "
+                    "export wrote there.",
+                    file=sys.stderr,
+                )
             for path in made:
                 with contextlib.suppress(OSError):  # it holds something
                     path.rmdir()
@@ -192,15 +197,18 @@ def manifest(
 
 
 def kept(out: Path, weights: Weights) -> dict[str, Any]:
-    """The files of the export before that stay: those of the same weights, and those of formats
-    whose files last."""
+    """The files of the export before that stay: all but those that belong to other weights."""
     before = (read_manifest(out) or {"files": {}})["files"]
     return {
         name: file
         for name, file in before.items()
-        if file.get("weights") == weights.sha256
-        or any(each.lasting for each in registry.found([name]))
+        if not _of_weights(name) or file.get("weights") == weights.sha256
     }
+
+
+def _of_weights(name: str) -> bool:
+    """Whether a file goes when an export of other weights comes."""
+    return "/" not in name and any(not each.lasting for each in registry.found([name]))
 
 
 def _outputs(graph: str, graphs) -> dict[str, Any]:
@@ -235,36 +243,31 @@ def _all_files(path: Path) -> list[Path]:
 def publish(folder: Path, names: list[str], out: Path) -> None:
     """Renames files and directories of `folder` into place, its manifest last.
 
-    SavedModel versions never replace one another; files of an earlier export that the manifest no
-    longer lists, being of older weights, go.
+    SavedModel versions never replace one another. Files that the manifest there lists are replaced,
+    and TFLite and ONNX files deleted if the new manifest does not list them.
 
     Raises:
-        ExportError: something of another kind has the name of a file; nothing was renamed.
+        AlaeError: something else has the name of a file; nothing was renamed.
+        OSError: a file cannot be renamed; all are as they were.
     """
-    for name in names:
-        if (out / name).exists() and (out / name).is_dir() != (folder / name).is_dir():
-            raise ExportError(f"--out={out}: {name} there is of another kind; move it away.")
     before = (read_manifest(out) or {"files": {}})["files"]
     after = json.loads((folder / MANIFEST).read_text())
+    new = [unit for name in names for unit in _units(folder, name)]
+    gone = before.keys() - after["files"].keys()
+    # No manifest can ask for more to be deleted.
+    old = {name for name in before if name in new or (name in gone and _of_weights(name))}
+    moves = replacements(folder, new, out, old, folder / "old")
     begun = after | {"complete": False, "files": before | after["files"]}
     write_json(folder / "begun.json", begun)
     os.replace(folder / "begun.json", out / MANIFEST)
-    for name in before.keys() - after["files"].keys():
-        if name.endswith((".tflite", ".onnx")):  # no manifest can ask for more to be deleted
-            (out / Path(name).name).unlink(missing_ok=True)
-    for name in names:
-        source, target = folder / name, out / name
-        if name == "saved_model":
-            target.mkdir(exist_ok=True)
-            for version in source.iterdir():
-                os.rename(version, target / version.name)
-        elif source.is_dir():
-            for file in _all_files(source):
-                (target / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(file, target / file.relative_to(source))
-        else:
-            os.replace(source, target)
+    move(moves)
     os.replace(folder / MANIFEST, out / MANIFEST)
+
+
+def _units(folder: Path, name: str) -> list[str]:
+    """What is renamed as a whole: files, and each version of the SavedModel."""
+    paths = (folder / name).iterdir() if name == "saved_model" else _all_files(folder / name)
+    return [str(path.relative_to(folder)) for path in paths]
 
 
 def write_json(path: Path, value: object) -> None:

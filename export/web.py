@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alae_tf.evaluation.weights import cache
+from alae_tf.files import sweep, temporary_folder, write_atomic
 from alae_tf.latents import directions, levels
 from alae_tf.latents.directions import Direction
 from alae_tf.runs.directory import existing_run
@@ -247,10 +247,10 @@ def _fetch() -> Path:
     """
     folder = _cache()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        fetched = Path(scratch) / "runtime"
+    sweep(folder.parent)
+    with temporary_folder(folder.parent) as scratch:
         for package, checksum in PACKAGES.items():
-            archive = _pack(package, Path(scratch))
+            archive = _pack(package, scratch)
             got = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
             if got != checksum:
                 raise ExportError(f"npm: {package} has another checksum than expected: {got}.")
@@ -258,10 +258,8 @@ def _fetch() -> Path:
                 for inside, name in RUNTIME[package].items():
                     file = files.extractfile(f"package/{inside}")
                     assert file is not None  # the checksum says that it is there
-                    (fetched / name).parent.mkdir(parents=True, exist_ok=True)
-                    (fetched / name).write_bytes(file.read())
-        shutil.rmtree(folder, ignore_errors=True)
-        fetched.rename(folder)
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    write_atomic(folder / name, file.read())
     return folder
 
 

@@ -192,3 +192,144 @@ def test_nothing_to_put_back(photos, faces, tmp_path, capsys):
     back = [f"--paste_back={empty}", f"--csv={faces}/align.csv", f"--out={tmp_path}/out"]
     assert align.main(back) == 2
     assert "has none of the 3 files" in capsys.readouterr().err
+
+
+HEAD = "file,yaw,pitch,roll,mouth,smile,photo,square,points\n"
+SQUARE, POINTS = '"0,0 0,8 8,8 8,0"', '"1,2 1,2 1,2 1,2 1,2"'
+
+
+def row(file="a.png", photo="../in/a.png", square=SQUARE):
+    return f"{file},0,0,0,0,0,{photo},{square},{POINTS}\n"
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """in/a.png and in/b.png, photos; faces/ with their crops and table; outside.png."""
+    for name, side in (("in/a", 16), ("in/b", 16), ("faces/a", 8), ("faces/b", 8), ("outside", 8)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (side, side), "white").save(tmp_path / f"{name}.png")
+    table(tmp_path, row(), row("b.png", "../in/b.png"))
+    return tmp_path
+
+
+def table(folders, *rows):
+    (folders / "faces/align.csv").write_text(HEAD + "".join(rows))
+
+
+def back(folders, out="out", *more):
+    flags = [f"--paste_back={folders}/faces", f"--csv={folders}/faces/align.csv"]
+    return align.main([*flags, f"--out={folders / out}", *more])
+
+
+def test_a_table_of_our_own_is_put_back(folders):
+    assert back(folders) == 0
+    assert {path.name for path in (folders / "out").iterdir()} == {"a.png", "b.png"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        row("../outside.png"),
+        row("{}/outside.png"),
+        row("link/outside.png"),
+        row("link.png"),
+        row(photo="{}/in/a.png"),
+        row(square='"5,5 5,5 5,5 5,5"'),
+        row(square='"0,0 4,4 8,8 12,12"'),
+        row(square='"0,0 0,8 8,8 0,0"'),
+        row(square='"0,0 0,1e-9 1e-9,1e-9 1e-9,0"'),
+        row(square='"0,0 0,1e300 1e300,1e300 1e300,0"'),
+    ],
+    ids="up absolute folder_link link photo point line flat tiny huge".split(),
+)
+def test_wrong_rows_are_found_before_anything_is_written(folders, capsys, wrong):
+    (folders / "faces/link").symlink_to(folders)
+    (folders / "faces/link.png").symlink_to(folders / "outside.png")
+    table(folders, row("b.png", "../in/b.png"), wrong.format(folders))
+    assert back(folders) == 2
+    assert "--csv=" in capsys.readouterr().err
+    assert not (folders / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["faces", "in"])
+def test_neither_crops_nor_photos_are_written_over(folders, capsys, out):
+    before = {path: path.read_bytes() for path in folders.rglob("*.png")}
+    assert back(folders, out, "--overwrite") == 2
+    assert "a.png" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in folders.rglob("*.png")}
+
+
+def test_edited_crops_that_are_not_square(folders, capsys):
+    Image.new("RGB", (8, 4)).save(folders / "faces/b.png")
+    assert back(folders) == 2
+    assert "b.png" in capsys.readouterr().err
+    assert not (folders / "out").exists()
+
+
+@pytest.fixture
+def no_detector(monkeypatch):
+    """Each photo has one face."""
+    mesh = np.random.default_rng(0).uniform(4, 12, [468, 3]).astype(np.float32)
+    monkeypatch.setattr(align, "FaceFinder", lambda: lambda pixels: [align.Face(mesh, 1.0)])
+
+
+@pytest.mark.parametrize("name", ["link/b.png", "../in/b.png", "{}/in/b.png"])
+def test_overwrite_deletes_nothing_outside(folders, no_detector, capsys, name):
+    (folders / "faces/link").symlink_to(folders / "in")
+    before = (folders / "in/b.png").read_bytes()
+    table(folders, row(), row(name.format(folders)))
+    given = [f"{folders}/in/a.png", f"--out={folders}/faces", "--size=8", "--overwrite"]
+    assert align.main(given) == 2
+    assert "--out=" in capsys.readouterr().err
+    assert (folders / "in/b.png").read_bytes() == before
+    assert (folders / "faces/a.png").exists()
+
+
+def test_no_crop_is_written_through_a_link(folders, no_detector, capsys):
+    (folders / "in/team").mkdir()
+    (folders / "in/a.png").rename(folders / "in/team/outside.png")
+    (folders / "faces/team").symlink_to(folders)
+    before = (folders / "outside.png").read_bytes()
+    given = [f"{folders}/in", f"--out={folders}/faces", "--size=8", "--overwrite"]
+    assert align.main(given) == 2
+    assert "--out=" in capsys.readouterr().err
+    assert (folders / "outside.png").read_bytes() == before
+
+
+def test_no_crop_is_written_over_a_photo_in_out(folders, no_detector, capsys):
+    photo = folders / "faces/photo.png"
+    (folders / "in/a.png").rename(photo)
+    before = photo.read_bytes()
+    given = [f"--out={folders}/faces", "--size=8", "--overwrite"]
+    for other in (str(photo), f"{folders}/in"):
+        (folders / "in/photo.png").write_bytes(before)
+        assert align.main([other, *given]) == 2
+        assert "photo.png" in capsys.readouterr().err
+        assert photo.read_bytes() == before
+    assert (folders / "faces/b.png").exists()  # nothing was deleted
+
+
+def test_a_second_face_is_not_written_over_another_file(folders, no_detector, monkeypatch):
+    one = align.FaceFinder()(None)
+    monkeypatch.setattr(align, "FaceFinder", lambda: lambda pixels: one * 2)
+    (folders / "faces/c-2.png").write_text("the user's")
+    (folders / "in/b.png").rename(folders / "in/c.png")
+    given = [f"{folders}/in/c.png", f"--out={folders}/faces", "--size=8", "--overwrite"]
+    assert align.main(given) == 0
+    assert (folders / "faces/c-2.png").read_text() == "the user's"
+    assert [cut.file for cut in align.read_table(folders / "faces/align.csv")] == [
+        "c-2-2.png", "c.png"
+    ]  # fmt: skip
+
+
+def test_every_crop_is_in_the_table_before_it_is_written(folders, no_detector, monkeypatch):
+    def write(path, data):
+        if path.suffix == ".png":
+            cuts = align.read_table(folders / "faces/align.csv")
+            assert path.name in {cut.file for cut in cuts}
+        path.write_bytes(data)
+
+    monkeypatch.setattr(align, "write_atomic", write)
+    monkeypatch.setattr(align, "EVERY", 0.0)
+    given = [f"{folders}/in", f"--out={folders}/faces", "--size=8", "--overwrite"]
+    assert align.main(given) == 0

@@ -1,6 +1,7 @@
 """How commands tell what users can mend."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,15 @@ def test_a_file_that_the_system_refuses_is_named(tmp_path, capsys):
     assert guarded("export", lambda: open(tmp_path / "x").close()) == 1
     assert capsys.readouterr().err == f"export: {tmp_path}/x: No such file or directory.\n"
     assert told(OSError(28, "No space left on device")) == "No space left on device"
+
+
+def test_a_deleted_working_directory_is_reported(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for work in (lambda: Path("out").mkdir(), lambda: Path("out").resolve().mkdir()):
+        assert guarded("demo", work) == 1
+        assert "working directory" in capsys.readouterr().err
 
 
 def test_what_is_no_fault_of_the_user_is_not_hidden():

@@ -339,6 +339,19 @@ def test_dataset_json_is_checked_at_opening(tmp_path, source):
         assert "dataset.json is damaged" in error()
 
 
+def test_dataset_json_names_no_file_outside(tmp_path, source):
+    run(tmp_path / "out", "--shards=2")
+    labels = tmp_path / "out/train-labels.npy"
+    labels.rename(tmp_path / "train-labels.npy")
+    path = tmp_path / "out/dataset.json"
+    for outside in ("../train-labels.npy", f"{tmp_path}/train-labels.npy"):
+        manifest = json.loads(path.read_text())
+        manifest["parts"]["train"]["labels"]["file"] = outside
+        path.write_text(json.dumps(manifest))
+        with pytest.raises(data.DataError, match="train-labels.npy"):
+            _ = open_source(f"tfrecord:{tmp_path}/out").labels
+
+
 def start(out):
     """mnist5k: at 64 px, in a process of its own; 64 shards, so that kills fall into many."""
     command = [sys.executable, "-m", "alae_tf.prepare", "--data=mnist5k:", f"--out={out}"]

@@ -22,7 +22,7 @@ from alae_tf.data.prepared import MANIFEST, MOST_SHARDS, PLAN, WORK, Plan
 from alae_tf.data.shards import Shard, ShardWriter, divide, record_bytes, write_labels
 from alae_tf.data.source import Source, Subset
 from alae_tf.errors import ConfigError
-from alae_tf.files import Lock, write_atomic
+from alae_tf.files import Lock, sweep, write_atomic
 
 SHARD_BYTES = 2**30  # what a kill may cost, in each thread
 LEAST_SHARDS = 16  # if there are as many images
@@ -116,8 +116,7 @@ def locked(out: Path, plan: Plan) -> Iterator[None]:
             plan.check_same(path)
         else:
             write_atomic(path, _json(dataclasses.asdict(plan)))
-        for left in [*work.glob("*.tfrecords.*"), *work.glob("*.partial")]:  # of a killed process
-            left.unlink()
+        sweep(work)
         yield
 
 

@@ -27,7 +27,7 @@ from alae_tf.data.prepared import WORK, file_name
 from alae_tf.data.records import FOOTER, HEADER
 from alae_tf.data.threads import pool
 from alae_tf.errors import AlaeError
-from alae_tf.files import write_atomic
+from alae_tf.files import temporary_file, write_atomic
 
 
 class Stopped(Exception):
@@ -163,8 +163,12 @@ class ShardWriter:
 
     def _write(self, shard: Shard, resolutions: list[int], note: dict | None) -> None:
         """Writes a shard's files of these resolutions; the note of a new shard holds all."""
-        paths = {r: self.work / name for r, name in self._names(shard).items() if r in resolutions}
-        try:
+        names = {r: name for r, name in self._names(shard).items() if r in resolutions}
+        with contextlib.ExitStack() as files:
+            paths = {
+                name: Path(files.enter_context(temporary_file(self.work)).name)
+                for name in names.values()
+            }
             with contextlib.ExitStack() as stack:
                 writers = [
                     stack.enter_context(tf.io.TFRecordWriter(str(path))) for path in paths.values()
@@ -172,24 +176,21 @@ class ShardWriter:
                 for index in range(shard.start, shard.stop):
                     if self._failed.is_set() or self.stopping():
                         raise Stopped
-                    images = self.sources[shard.part].pyramid(index, list(paths))
+                    images = self.sources[shard.part].pyramid(index, list(names))
                     for writer, image in zip(writers, images, strict=True):
                         writer.write(format_.to_record(image))
                     self.advance(1)
-            entries = {path.name: self._finish(path, len(shard)) for path in paths.values()}
+            entries = {name: self._finish(path, len(shard)) for name, path in paths.items()}
             for name, entry in entries.items():
                 if note and note[name] != entry:
                     raise SourceChangedError(
                         f"{name} was missing or damaged, and comes out otherwise than it was: the "
                         "images have changed since (or Pillow has)"
                     )
-            for path in paths.values():
-                os.replace(path, self.out / path.name)
+            for name, path in paths.items():
+                os.replace(path, self.out / name)
             if not note:
                 write_atomic(self._note_path(shard), json.dumps(entries).encode())
-        finally:
-            for path in paths.values():
-                path.unlink(missing_ok=True)
 
     def _finish(self, path: Path, images: int) -> dict[str, int | str]:
         with open(path, "rb+") as file:

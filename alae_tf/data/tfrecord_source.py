@@ -11,6 +11,7 @@ from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import FILE, MANIFEST, WORK
 from alae_tf.data.records import RecordFiles, count_records
 from alae_tf.data.source import DataError, Source, local_path, report
+from alae_tf.files import member
 from alae_tf.images.fit import fit
 
 AGAIN = "Copy the files again, or prepare them again (python -m alae_tf.prepare)."
@@ -128,7 +129,8 @@ class TfrecordSource(Source):
         if entry is None:
             return None
         try:
-            labels = np.load(self._directory / entry["file"], allow_pickle=False)
+            path = member(self._directory, entry["file"], follow=False)
+            labels = np.load(path, allow_pickle=False)
         except Exception as error:  # a damaged header makes NumPy raise nearly anything
             why = getattr(error, "strerror", None) or "it is damaged"
             raise self._error(f"{entry['file']} cannot be read: {why}. {AGAIN}") from None

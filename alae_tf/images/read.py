@@ -10,20 +10,25 @@ from PIL import Image, ImageOps
 
 # A closed list: PIL would also run old or exotic parsers on whatever bears the name of a PNG.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+LONGEST_SIDE = 2**16 - 1  # pixels, JPEG's own limit
 
 
 def open_image(file: str | PathLike | BinaryIO) -> Image.Image:
     """Reads the header only.
 
     Raises:
-        Exception: of many types (PIL's), if this is no image or one with more pixels than PIL's
-            limit against decompression bombs (Image.MAX_IMAGE_PIXELS, 89 million).
+        Exception: of many types (PIL's), if this is no image, one with a side of more than
+            `LONGEST_SIDE`, or one with more pixels than PIL's limit against decompression bombs
+            (Image.MAX_IMAGE_PIXELS, 89 million).
     """
     image = Image.open(file, formats=FORMATS)
     limit = Image.MAX_IMAGE_PIXELS
-    if limit and image.width * image.height > limit:  # PIL itself refuses from twice that
+    too_many = limit and image.width * image.height > limit  # PIL itself refuses from twice that
+    if too_many or max(image.size) > LONGEST_SIDE:
         image.close()
-        raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels are too many")
+        raise Image.DecompressionBombError(
+            f"{image.width} x {image.height} pixels are too many, or a side is too long"
+        )
     return image
 
 

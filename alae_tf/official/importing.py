@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.files import PARTIAL
+from alae_tf.files import PARTIAL, sweep
 from alae_tf.networks.architecture import width
 from alae_tf.official.weights import OfficialError, differences, load_weights
 from alae_tf.pytorch_file import read_pytorch
@@ -212,13 +212,15 @@ def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -
 
 
 def clear(directory: RunDirectory) -> None:
-    """Takes away what an import that failed or was killed has left, and nothing else."""
+    """Deletes what an import that failed or was killed has left, and nothing else."""
     mark = directory.path / MARK
     if directory.config_path.exists() or not mark.exists():
         return
     directory.open()  # or another import is at work there
     folder = directory.path / checkpoint.FOLDER
-    for path in (*folder.glob("images-000000000000.npz*"), directory.path / LOCK, mark):
+    sweep(folder)
+    sweep(directory.path)
+    for path in (folder / "images-000000000000.npz", directory.path / LOCK, mark):
         path.unlink(missing_ok=True)
     directory.close()
     for path in (folder, directory.path):

@@ -22,7 +22,7 @@ from pathlib import Path
 from alae_tf import shipped
 from alae_tf.config import Config, ConfigError
 from alae_tf.errors import AlaeError, CheckpointError
-from alae_tf.files import PARTIAL, Lock, check_directory, write_atomic
+from alae_tf.files import Lock, check_directory, sweep, write_atomic
 from alae_tf.runs.metrics import Metrics
 
 # What may differ when a run goes on.
@@ -279,7 +279,6 @@ class RunDirectory:
         self.lock_path.write_text(self._mark)
 
     def sweep(self) -> None:
-        """Deletes what a kill left half-written."""
+        """Deletes the temporary files that killed processes left."""
         for folder in (self.path, self.checkpoints, self.samples, self.tensorboard):
-            for half in folder.glob(f"*{PARTIAL}"):
-                half.unlink(missing_ok=True)
+            sweep(folder)

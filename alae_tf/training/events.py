@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
+
+from alae_tf.files import write_atomic
 
 
 class Events:
@@ -62,11 +64,10 @@ def _drop_later(path: Path, images_seen: int) -> None:
         whole = False
     if whole:
         return
-    beside = path.with_name("rewritten.partial")  # a name that TensorBoard passes over
-    try:
-        with tf.io.TFRecordWriter(str(beside)) as writer:
+
+    def write(file: BinaryIO) -> None:
+        with tf.io.TFRecordWriter(file.name) as writer:
             for record in kept:
                 writer.write(record)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+
+    write_atomic(path, write)

@@ -182,7 +182,9 @@ def test_a_second_export_is_a_new_version(exported, style_run, tmp_path):
     """Of the same weights: what is there of other formats stays."""
     out = shutil.copytree(exported, tmp_path / "export")
     before = (out / "saved_model/1/saved_model.pb").read_bytes()
-    (out / ".partial-1").mkdir()  # of an export that was killed
+    left = out / f".alae-{16 * '0'}.partial"  # of an export that was killed
+    left.mkdir()
+    (left / "encoder.onnx").touch()
     arguments = [f"--run_dir={style_run}", f"--out={out}", "--formats=saved_model"]
     assert __main__.main(arguments) == 0
     assert sorted(path.name for path in (out / "saved_model").iterdir()) == ["1", "2"]
@@ -244,7 +246,7 @@ def test_what_stands_in_the_way_is_told_before_anything_is_renamed(
     before = (out / "manifest.json").read_bytes()
     arguments = [f"--run_dir={style_run}", f"--out={out}", "--formats=onnx"]
     assert __main__.main(arguments) == 2
-    assert "parity.png there is of another kind" in capsys.readouterr().err
+    assert "parity.png" in capsys.readouterr().err
     assert (out / "manifest.json").read_bytes() == before
 
 

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from alae_tf.errors import AlaeError
 from export import ExportError, publish
 
 
@@ -10,6 +11,11 @@ def write_files(folder, **files):
         path = folder / name.replace("__", "/").replace("_tflite", ".tflite")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+def write_manifest(folder, names):
+    manifest = {"files": publish.describe_files(folder, names), "config": {}, "level": 0}
+    publish.write_json(folder / publish.MANIFEST, manifest)
 
 
 def test_a_failed_export_leaves_no_directories(tmp_path):
@@ -36,9 +42,7 @@ def test_files_replace_those_of_the_export_before_and_versions_stay(tmp_path):
             if round_ == "first":
                 write_files(folder, decoder_tflite=round_)
                 names.append("decoder.tflite")
-            files = publish.describe_files(folder, names)
-            manifest = {"files": files, "config": {}, "level": 0}
-            publish.write_json(folder / publish.MANIFEST, manifest)
+            write_manifest(folder, names)
             publish.publish(folder, names, out)
     assert (out / "encoder.tflite").read_text() == "second"
     assert not (out / "decoder.tflite").exists()  # of another model now
@@ -54,8 +58,64 @@ def test_a_file_where_a_directory_is_to_be(tmp_path):
     write_files(out, saved_model="a file")
     with publish.hidden_folder(out) as folder:
         write_files(folder, saved_model__1__x="")
-        with pytest.raises(ExportError, match="saved_model there is of another kind"):
+        with pytest.raises(AlaeError, match="saved_model"):
+            write_manifest(folder, ["saved_model"])
             publish.publish(folder, ["saved_model"], out)
+    assert (out / "saved_model").read_text() == "a file"
+
+
+@pytest.mark.parametrize("name", ["encoder.tflite", "web/index.html"])
+def test_a_file_that_no_manifest_lists_is_not_replaced(tmp_path, name):
+    out = tmp_path / "out"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("the user's")
+    with publish.hidden_folder(out) as folder:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("new")
+        write_manifest(folder, [name.partition("/")[0]])
+        with pytest.raises(AlaeError, match=name):
+            publish.publish(folder, [name.partition("/")[0]], out)
+    assert (out / name).read_text() == "the user's"
+
+
+@pytest.mark.parametrize("name", ["../other/encoder.tflite", "{}/encoder.tflite"])
+def test_a_manifest_that_names_files_outside_deletes_none(tmp_path, name):
+    out, other = tmp_path / "out", tmp_path / "other"
+    write_files(other, encoder_tflite="the user's")
+    out.mkdir()
+    manifest = {"files": {name.format(other): {}}, "config": {}, "level": 0}
+    publish.write_json(out / publish.MANIFEST, manifest)
+    with publish.hidden_folder(out) as folder:
+        write_files(folder, decoder_tflite="new")
+        write_manifest(folder, ["decoder.tflite"])
+        publish.publish(folder, ["decoder.tflite"], out)
+    assert (other / "encoder.tflite").read_text() == "the user's"
+
+
+def test_no_file_is_written_through_a_link(tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    write_files(other, index="the user's")
+    out.mkdir()
+    (out / "web").symlink_to(other)
+    manifest = {"files": {"web/index": {}}, "config": {}, "level": 0}
+    publish.write_json(out / publish.MANIFEST, manifest)
+    with publish.hidden_folder(out) as folder:
+        write_files(folder, web__index="new")
+        write_manifest(folder, ["web"])
+        with pytest.raises(AlaeError, match="web/index"):
+            publish.publish(folder, ["web"], out)
+    assert (other / "index").read_text() == "the user's"
+
+
+def test_a_deleted_lock_is_reported(tmp_path, capsys):
+    with publish.hidden_folder(tmp_path / "out") as folder:
+        (tmp_path / "out/.lock").unlink()
+        write_files(folder, half="written")
+        with publish.hidden_folder(tmp_path / "out") as other:
+            assert (folder / "half").exists() and other.exists()
+        write_files(tmp_path / "out", published="")
+    assert ".lock" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["published"]
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,9 @@ def test_too_many_pixels_are_refused(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     with pytest.raises(Image.DecompressionBombError):
         read_image(file, 1)
+
+
+@pytest.mark.parametrize("size", [(2**16, 1), (1, 2**16)])
+def test_a_side_too_long_is_refused(size):
+    with pytest.raises(Image.DecompressionBombError):
+        read_image(png(Image.new("1", size)), 1)

@@ -373,7 +373,7 @@ def test_a_killed_import_does_not_stand_in_the_way(imported, tmp_path, capsys, w
     (run_dir / ".lock").touch()
     name = "images-000000000000.npz"
     if written == "half":
-        (run_dir / "checkpoints" / f"{name}.partial").write_bytes(b"PK")
+        (run_dir / "checkpoints" / f".alae-{16 * '0'}.partial").write_bytes(b"PK")
     if written == "checkpoint":
         shutil.copy(imported / "checkpoints" / name, run_dir / "checkpoints")
     with Lock(run_dir / ".lock"):  # it is not killed but at work

@@ -158,7 +158,7 @@ def test_what_a_kill_left_half_written_goes(tmp_path):
     directory = RunDirectory(tmp_path)
     for folder in (directory.path, directory.samples, directory.checkpoints):
         folder.mkdir(exist_ok=True)
-        (folder / "a.png.partial").write_bytes(b"half")
+        (folder / f".alae-{16 * '0'}.partial").write_bytes(b"half")
         (folder / "a.png").write_bytes(b"whole")
     directory.sweep()
     assert {path.name for path in tmp_path.rglob("*.*")} == {"a.png"}

@@ -1,0 +1,141 @@
+"""python -m export.demo: which files it replaces, and its server. No model is exported here."""
+
+import http.client
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from alae_tf.errors import AlaeError
+from export import demo, exporter
+
+
+@pytest.fixture
+def build(monkeypatch):
+    """Runs the demo with stand-ins for the models and the page; returns its exit code."""
+
+    def write_model(run, folder, name):
+        (folder / "web/model" / name).mkdir(parents=True)
+        (folder / "web/model" / name / "model.json").write_text("new")
+
+    def write_page(folder, names, runtime):
+        (folder / "index.html").write_text("new")
+        (folder / "models.json").write_text(json.dumps(names))
+
+    monkeypatch.setattr(demo, "write_model", write_model)
+    monkeypatch.setattr(demo.web, "write_page", write_page)
+    monkeypatch.setattr(demo.web, "check_runtime", lambda given: None)
+    monkeypatch.setattr(exporter, "check_packages", lambda formats: None)
+
+    def run(out, models="digits"):
+        return demo.main([f"--out={out}", f"--models={models}", "--build"])
+
+    return run
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+PAGE = {demo.MARK, "index.html", "models.json", "model/digits/model.json"}
+
+
+def test_only_files_of_the_page_are_replaced(build, tmp_path):
+    out = tmp_path / "site"
+    assert build(out, "digits,faces64") == 0
+    assert files(out) == PAGE | {"model/faces64/model.json"}
+    (out / "thesis.tex").write_text("the user's")
+    (out / "model/mine").mkdir()
+    (out / "model/mine/model.json").write_text("the user's")
+    assert build(out) == 0
+    assert files(out) == PAGE | {"thesis.tex", "model/mine/model.json"}
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_folder_of_another_kind_is_refused(build, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("models.json").write_text("[]")
+    Path("thesis.tex").write_text("the user's")
+    for out in (".", tmp_path):
+        assert build(out) == 2
+        assert f"--out={out}" in capsys.readouterr().err
+    assert files(tmp_path) == {"models.json", "thesis.tex"}
+
+
+@pytest.mark.parametrize("name", ["index.html", "model/digits/model.json"])
+def test_a_file_of_the_user_with_the_name_of_a_new_one(build, tmp_path, capsys, name):
+    out = tmp_path / "site"
+    assert build(out) == 0
+    listed = sorted(PAGE - {demo.MARK, name})
+    (out / demo.MARK).write_text(json.dumps({"files": listed}))
+    (out / name).write_text("the user's")
+    assert build(out) == 2
+    assert name in capsys.readouterr().err
+    assert (out / name).read_text() == "the user's"
+    assert files(out) == PAGE
+
+
+@pytest.mark.parametrize("text", ["[", "[]", "{}", '{"files": 5}', '{"files": [5]}', "[" * 10**5])
+def test_a_damaged_list(build, tmp_path, capsys, text):
+    (tmp_path / demo.MARK).write_text(text)
+    assert build(tmp_path) == 2
+    assert demo.MARK in capsys.readouterr().err
+
+
+def test_a_list_that_names_files_outside(build, tmp_path):
+    victim = tmp_path / "thesis.tex"
+    victim.write_text("the user's")
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "link").symlink_to(tmp_path)
+    for name in ("../thesis.tex", str(victim), "link/thesis.tex"):
+        (out / demo.MARK).write_text(json.dumps({"files": [name]}))
+        assert build(out) == 2
+    assert victim.read_text() == "the user's"
+
+
+def test_a_failed_build_leaves_what_was_there(build, tmp_path, monkeypatch):
+    def fail(*args):
+        raise AlaeError("no page")
+
+    out = tmp_path / "site"
+    monkeypatch.setattr(demo.web, "write_page", fail)
+    assert build(out) == 2
+    assert not list(tmp_path.iterdir())
+    out.mkdir()
+    assert build(out) == 2
+    assert not list(out.iterdir())
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "large").write_bytes(bytes(10**7))
+    server = demo.bind(tmp_path, 0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("path", ["/%00", "/a%00b", "/%ED%A0%80"])
+def test_paths_that_no_file_has(server, capfd, path):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.request("GET", path)
+    assert connection.getresponse().status == 400
+    connection.close()
+    assert not capfd.readouterr().err
+
+
+def test_visitors_who_leave_early(server, capfd, monkeypatch):
+    handled = threading.Event()
+    shut = server.shutdown_request
+    monkeypatch.setattr(server, "shutdown_request", lambda r: (shut(r), handled.set()))
+    with socket.create_connection(server.server_address) as visitor:
+        visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        visitor.sendall(b"GET /large HTTP/1.0\r\n\r\n")
+        visitor.recv(1)
+    assert handled.wait(10)
+    assert not capfd.readouterr().err
