@@ -47,7 +47,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     import tensorflow as tf
 
     from alae_tf.autoencoder import Autoencoder
-    from alae_tf.training.iterations import Iterations
+    from alae_tf.training.progress import Progress
     from alae_tf.training.strategy import make_strategy
 
     config = config.replace(batch_by_level=(batch,), epochs=config.levels * LONG)
@@ -56,7 +56,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     strategy = make_strategy(config)  # before any other use of TensorFlow
     gflops = matmul_gflops()
     source = noise(2 * batch, config.level_resolution(level), config.image_channels)
-    run = Iterations(config, source, strategy)
+    run = Progress(config, source, strategy)
     run.images_seen = run.growth.faded_in(level)
     run.enter_level(level)
 

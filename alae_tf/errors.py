@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+
+from tqdm import tqdm
 
 
 class AlaeError(ValueError):
@@ -26,6 +30,47 @@ class ConfigError(AlaeError):
 
 class CheckpointError(AlaeError):
     """A run or a checkpoint cannot be read; the message names it and what is wrong with it."""
+
+
+def report(who: str, message: str) -> None:
+    """Prints a line for the user on stderr, above a progress bar if one is shown.
+
+    Args:
+        who: the command or flag that it is about.
+        message: what is to be known.
+    """
+    tqdm.write(printable(f"{who}: {message}"), file=sys.stderr)
+
+
+class WarnOnce:
+    """Reports failures that need not end the work, the first time that each thing fails.
+
+    Args:
+        who: the command.
+        then: what happens all the same.
+
+    Call:
+        what: failed.
+        error: why.
+    """
+
+    def __init__(self, who: str, then: str):
+        self._who, self._then = who, then
+        self._warned: set[str] = set()
+
+    def __call__(self, what: str, error: Exception) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            why = traceback.format_exception_only(error)[-1].strip()
+            report(self._who, f"{what} failed ({why}); {self._then}.")
+
+    @contextlib.contextmanager
+    def on_failure(self, what: str) -> Iterator[None]:
+        """Within it, an error is reported and ends what is within."""
+        try:
+            yield
+        except Exception as error:
+            self(what, error)
 
 
 def guarded(command: str, work: Callable[[], int | None]) -> int:

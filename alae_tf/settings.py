@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
+from collections.abc import Collection
 
 from alae_tf.errors import ConfigError
 
@@ -14,7 +15,7 @@ def setting(
     default: object,
     help: str,
     within: str = "",
-    choices: tuple[str, ...] = (),
+    choices: Collection[str] = (),
 ) -> typing.Any:
     """A dataclass field that knows its flag.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from alae_tf import data, flags, quiet
 from alae_tf.config import Config, ConfigError
-from alae_tf.errors import guarded
+from alae_tf.errors import WarnOnce, guarded, report
 from alae_tf.evaluation import registry
 from alae_tf.runs.directory import RunDirectory, check_init_from, list_checkpoints
 
@@ -63,9 +63,9 @@ def run(config: Config, run_dir: str | None, resume: str) -> int:
     from alae_tf.evaluation import results
     from alae_tf.evaluation.representation import summary
     from alae_tf.evaluation.samples import Protocol
-    from alae_tf.training.loop import WarnOnce, train
+    from alae_tf.training.loop import train
 
-    warn_once = WarnOnce()
+    warn_once = WarnOnce("train", "training continues")
 
     def finished(model: Autoencoder, source: Source) -> None:
         line = summary(model, source)

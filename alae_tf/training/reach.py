@@ -1,20 +1,19 @@
-"""Writing into a run directory that may be away for a while."""
+"""Writing into a run directory that may be unreachable for a while."""
 
 from __future__ import annotations
 
 import errno
-import sys
 from collections.abc import Callable
 
 import tensorflow as tf
-from tqdm import tqdm
 
+from alae_tf.errors import report
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training.faults import AWAY, full_disk_as_such
 
 
 class Reach:
-    """Writes into a run directory; while that is away, a run goes on without.
+    """Writes into a run directory; while it is unreachable, training continues without.
 
     Args:
         directory: the run's.
@@ -24,8 +23,8 @@ class Reach:
 
     Call:
         write: what is to be done in the directory.
-        Returns whether it could be done; says once that the directory is away, and once that it is
-        back.
+        Returns whether it could be done. Reports once that the directory is unreachable, and once
+        that it is reachable again.
 
     Raises:
         OSError: it cannot be written for another reason, as a full disk.
@@ -37,7 +36,7 @@ class Reach:
         self.away = False
 
     def __call__(self, write: Callable[[], object]) -> bool:
-        where = f"train: --run_dir={self.directory.path}"
+        where = f"--run_dir={self.directory.path}"
         try:
             with full_disk_as_such():
                 self.directory.require()
@@ -48,15 +47,10 @@ class Reach:
                 raise
             if not self.away:
                 why = getattr(error, "strerror", None) or "cannot be written"
-                say(f"{where}: {why}; training goes on and saves when it is back.")
+                report("train", f"{where}: {why}; training continues, and saves once it is reachable.")
             self.away = True
             return False
         if self.away:
-            say(f"{where}: is back.")
+            report("train", f"{where}: is reachable again.")
         self.away = False
         return True
-
-
-def say(message: str) -> None:
-    """Prints a line on stderr above the progress bar."""
-    tqdm.write(message, file=sys.stderr)

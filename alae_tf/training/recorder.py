@@ -12,7 +12,7 @@ from tqdm import tqdm
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training.events import Events
 from alae_tf.training.faults import full_disk_as_such
-from alae_tf.training.iterations import Iterations
+from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
 
 
@@ -20,15 +20,15 @@ class Recorder:
     """Writes what happened since the last row.
 
     Args:
-        iterations: the run's.
+        progress: the run's.
         directory: where to.
         reach: writes there.
 
     Until `open` nothing is written or shown.
     """
 
-    def __init__(self, iterations: Iterations, directory: RunDirectory, reach: Reach):
-        self._run, self._directory, self._reach = iterations, directory, reach
+    def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach):
+        self._run, self._directory, self._reach = progress, directory, reach
         self._events = Events(directory.tensorboard)
         self._bar = tqdm(disable=True)
         self._since, self._images = time.monotonic(), 0

@@ -10,7 +10,7 @@ from alae_tf.files import write_atomic
 from alae_tf.images import picture, plots
 from alae_tf.images.picture import columns, tile
 from alae_tf.runs.directory import RunDirectory
-from alae_tf.training.iterations import Iterations
+from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
 
 ROWS = 3  # rows of each kind
@@ -48,7 +48,7 @@ class Sampler:
     """Draws what the EMA weights make of always the same originals.
 
     Args:
-        iterations: the run's.
+        progress: the run's.
         directory: where the pictures go.
         reach: writes there.
 
@@ -56,8 +56,8 @@ class Sampler:
         model: the EMA weights at the current level.
     """
 
-    def __init__(self, iterations: Iterations, directory: RunDirectory, reach: Reach):
-        self._run, self._directory, self._reach = iterations, directory, reach
+    def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach):
+        self._run, self._directory, self._reach = progress, directory, reach
         self.enter_level(0, np.zeros(0, np.uint8))
 
     def originals(self, level: int) -> np.ndarray:

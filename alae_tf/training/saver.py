@@ -14,7 +14,7 @@ from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory, existing_run
 from alae_tf.training.interrupt import Interrupt
-from alae_tf.training.iterations import Iterations
+from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
 from alae_tf.training.schedule import Growth
 from alae_tf.training.trainer import Trainer
@@ -43,7 +43,7 @@ class Saver:
     """Saves a run, and brings it back.
 
     Args:
-        iterations: the run's.
+        progress: the run's.
         directory: where its checkpoints are.
         reach: writes there.
         chief: whether this process writes the run's files.
@@ -52,11 +52,11 @@ class Saver:
         saved_at: int. Images seen at the newest checkpoint; None while there is none.
     """
 
-    def __init__(self, iterations: Iterations, directory: RunDirectory, reach: Reach, chief: bool):
-        self._run, self._directory, self._reach = iterations, directory, reach
+    def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach, chief: bool):
+        self._run, self._directory, self._reach = progress, directory, reach
         self._chief = chief
         self.saved_at: int | None = None
-        self._next = time.monotonic() + 60 * iterations.config.checkpoint_minutes
+        self._next = time.monotonic() + 60 * progress.config.checkpoint_minutes
 
     @property
     def due(self) -> bool:

@@ -1,4 +1,4 @@
-"""A run's iterations, one after another: where it stands, its images, the step."""
+"""Where a run stands: its images, its step, and one iteration after another."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from alae_tf.training.schedule import Growth
 from alae_tf.training.trainer import Trainer
 
 
-class Iterations:
-    """What `alae_tf.train` does again and again, and `alae_tf.benchmark` measures.
+class Progress:
+    """A run between two iterations; `alae_tf.train` and `alae_tf.benchmark` move it on.
 
     Args:
         config: of the run.
@@ -25,7 +25,7 @@ class Iterations:
         strategy: over which the step is distributed.
 
     Attributes:
-        images_seen: int. How far it is.
+        images_seen: int. Images seen so far.
         level: int, or −1 before `enter_level`.
         means: of the losses.
         waited: seconds that were spent waiting for images.

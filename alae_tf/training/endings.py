@@ -1,0 +1,56 @@
+"""How training ends when it cannot go on: a message for each kind of error."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from alae_tf.errors import reason, told
+from alae_tf.runs.checkpoint import NonFiniteError
+from alae_tf.runs.directory import RunTakenError
+
+
+class LostImages(Exception):
+    """An image cannot be read any more; the run has been saved."""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or "in Python").splitlines()[0]
+
+
+def _of_files(error: OSError, run) -> str:
+    where = f"--run_dir={run.directory.path}"
+    if run.reach.away:
+        return f"{where}: is unreachable. What was saved is there once it is reachable again."
+    return f"{'' if error.filename else f'{where}: '}{told(error)}. {run.saver.kept()}"
+
+
+def _of_tensorflow(error: tf.errors.OpError, run) -> str:
+    lost = " Did another worker stop? Start all of them again." if run.workers > 1 else ""
+    return f"{reason(error.message)}.{lost} {run.saver.kept()}"
+
+
+# The first kind that fits an error gives the message.
+MESSAGES = {
+    NonFiniteError: lambda error, run: (
+        f"{error}. {run.saver.kept()} Lower --learning_rate_by_level, or it will happen again."
+    ),
+    MemoryError: lambda error, run: f"out of memory ({_first_line(error)}). {run.saver.kept()}",
+    tf.errors.ResourceExhaustedError: lambda error, run: (
+        "out of memory; raise --accumulate or try a smaller --batch_by_level "
+        f"({_first_line(error)}). {run.saver.kept()}"
+    ),
+    tf.errors.OpError: _of_tensorflow,
+    LostImages: lambda error, run: f"{error} {run.saver.kept()}",
+    RunTakenError: lambda error, run: str(error),
+    OSError: _of_files,
+}
+
+
+def message(error: Exception, run) -> str:
+    """What a user should know when an error of one of the `MESSAGES` ends a run.
+
+    Args:
+        error: the error.
+        run: a `Run` of the loop: its directory, workers, saver and reach are read.
+    """
+    return next(make for kind, make in MESSAGES.items() if isinstance(error, kind))(error, run)
