@@ -44,7 +44,7 @@ SCHEMES = {  # by module and function; each is imported when it is asked for
 FORMS = """What --data takes:
   mnist5k:                           5,000 MNIST digits that need no network
   idx:DIR                            files in MNIST's format, as idx:/data/mnist
-  folder:DIR[?channels=1&test=DIR&labels=folders]  PNG, JPEG and WebP files, as folder:/data/faces
+  folder:DIR[?channels=1&test=DIR&labels=folders]  image files, as folder:/data/faces
   tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist
   tfrecord:DIR[/PREFIX]              what python -m alae_tf.prepare or StyleGAN's tool wrote"""
 
