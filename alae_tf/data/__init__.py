@@ -16,6 +16,7 @@ from alae_tf.data.source import (
     existing_directory,
     local_path,
     split_query,
+    unpacking,
 )
 
 if typing.TYPE_CHECKING:
@@ -102,9 +103,12 @@ def open_source(uri: str) -> Source:
     if scheme in SCHEMES:
         raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{FORMS}")
     if os.sep in scheme or scheme.startswith((".", "~")) or (uri and Path(uri).exists()):
-        kinds = {"idx": "train-images*", "tfrecord": "*.tfrecords*"}
         path = local_path(uri, uri)
-        held = [kind for kind, names in kinds.items() if path.is_dir() and any(path.glob(names))]
-        meant = f"{(held or ['folder'])[0]}:{uri}"
+        if how := unpacking(path):
+            raise DataError(f"--data={uri}: is an archive. {how}\n{FORMS}")
+        directory = path.parent if path.is_file() else path
+        kinds = {"idx": "train-images*", "tfrecord": "*.tfrecords*"}
+        held = [kind for kind, names in kinds.items() if any(directory.glob(names))]
+        meant = f"{(held or ['folder'])[0]}:{directory if path.is_file() else uri}"
         raise DataError(f"--data={uri}: a path alone; did you mean {meant}?\n{FORMS}")
     raise DataError(f"--data={uri}: '{scheme}' is no kind of data.\n{FORMS}")
