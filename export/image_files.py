@@ -22,6 +22,7 @@ MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "gif": b"GIF8", "
 BOX_BITS = 22  # of the weights that PIL rounds to whole numbers
 
 
+@tf.autograph.experimental.do_not_convert  # which takes most of the time of tracing
 def decode(data: tf.Tensor) -> tf.Tensor:
     """An image file → its pixels, upright and on white.
 
@@ -42,6 +43,7 @@ def decode(data: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
+@tf.autograph.experimental.do_not_convert  # which takes most of the time of tracing
 def fit_square(image: tf.Tensor, target: int) -> tf.Tensor:
     """uint8 [side, side, C] → uint8 [target, target, C], as `alae_tf.images.fit.fit` does it."""
     side = tf.shape(image)[0]
@@ -71,27 +73,31 @@ def _png(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
     with tf.control_dependencies([_fits(*size)]):
         data = tf.identity(data)
 
-    def rounded() -> tf.Tensor:
-        wide = tf.io.decode_png(data, channels=1, dtype=tf.uint16)
-        grey = _in_strips(lambda part: (tf.cast(part, tf.int32) * 255 + 32767) // 65535, wide, 1)
-        return tf.tile(grey, [1, 1, 3])
-
-    def on_white() -> tf.Tensor:
-        return _in_strips(_on_white, tf.io.decode_png(data, channels=4), 3)
-
-    depth, colour = _number(raw, 24, 1), _number(raw, 25, 1)
-    image = tf.cond((depth == 16) & (colour == 0), rounded, on_white)
-
-    def step(at: tf.Tensor, start: tf.Tensor, end: tf.Tensor):
+    def step(at: tf.Tensor, start: tf.Tensor, end: tf.Tensor, transparency: tf.Tensor):
         following = at + 12 + _number(raw, at, 4, big=True)
         found = _is(raw, at + 4, b"eXIf")
         return (
             following,
             tf.where(found, at + 8, start),
             tf.where(found, following - 4, end),
+            tf.where(_is(raw, at + 4, b"tRNS"), at, transparency),
         )
 
-    _, start, end = _walk(lambda at, *_: at < _length(raw), step, 8, 0, 0)
+    _, start, end, transparency = _walk(lambda at, *_: at < _length(raw), step, 8, 0, 0, 0)
+    depth, colour = _number(raw, 24, 1), _number(raw, 25, 1)
+    # Of files below 8 bits, TensorFlow fills up the transparency with less than 255.
+    opaque = (depth < 8) & (transparency == 0)
+
+    def rounded() -> tf.Tensor:
+        wide = tf.io.decode_png(data, channels=1, dtype=tf.uint16)
+        grey = _in_strips(lambda part: (tf.cast(part, tf.int32) * 255 + 32767) // 65535, wide, 1)
+        return tf.tile(grey, [1, 1, 3])
+
+    def on_white() -> tf.Tensor:
+        image = tf.io.decode_png(data, channels=4)
+        return tf.cond(opaque, lambda: image[..., :3], lambda: _in_strips(_on_white, image, 3))
+
+    image = tf.cond((depth == 16) & (colour == 0), rounded, on_white)
     return _upright(image, raw[start:end])
 
 

@@ -71,7 +71,11 @@ FILES = {
     "png palette": saved(PALETTE),
     "png palette transparent": saved(PALETTE, transparency=bytes(range(0, 255, 15))),
     "png 1 bit": saved(ONE_BIT),
-    "png 2 bits": saved(GREY.quantize(4), bits=2),
+    "png 1 bit transparent": saved(ONE_BIT, transparency=0),
+    "png palette of 2 bits": saved(RGB.quantize(4), bits=2),
+    "png palette of 4 bits transparent": saved(
+        RGB.quantize(9), bits=4, transparency=bytes([1, 15])
+    ),
     "png 16 bits": saved(WIDE),
     "png 16 bits colour": png16(2, 3),
     "png 16 bits grey transparent": png16(4, 2),
@@ -101,7 +105,11 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def decode():
-    return tf.function(image_files.decode, input_signature=[tf.TensorSpec([], tf.string)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_files, "MOST_STEPS", 1000)
+        function = tf.function(image_files.decode, input_signature=[tf.TensorSpec([], tf.string)])
+        function.get_concrete_function()
+    return function
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -173,7 +181,7 @@ def sized(name: str, width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "gif", "bmp"])
-def test_the_reader_s_limits_hold_before_decoding(decode, name, monkeypatch):
+def test_the_reader_s_limits_hold_before_decoding(decode, name):
     sizes = [(12_000, 12_000), (0, 5)]
     sizes += [(65_536, 1), (1, 65_536)] if name in ("png", "bmp") else []
     sizes += [(2**31 - 1, 2**31 - 1)] if name in ("png", "bmp") else []
@@ -184,28 +192,30 @@ def test_the_reader_s_limits_hold_before_decoding(decode, name, monkeypatch):
         assert "too many pixels" in str(error.value) or (name, width) == ("jpeg", 0)
 
 
-def test_loops_over_hostile_bytes_end(decode, monkeypatch):
-    blocks = b"\x01\0" * 2**17
-    comment = FILES["gif"][:13] + bytes(768) + b"\x21\xfe" + blocks
-    empty = FILES["png"][:33] + chunk(b"teSt", b"") * (2**16 + 9) + FILES["png"][33:]
-    monkeypatch.setattr(image_files, "MOST_STEPS", 1000)
-    quick = tf.function(image_files.decode, input_signature=[tf.TensorSpec([], tf.string)])
-    for file in (comment, empty):
+def test_loops_over_hostile_bytes_end(decode):
+    start = FILES["gif"].index(b"\x2c\0\0\0\0")
+    comment = FILES["gif"][:start] + b"\x21\xfe" + b"\x01\0" * 2000
+    chunks = FILES["png"][:33] + chunk(b"teSt", b"") * 1001 + FILES["png"][33:]
+    blocks = FILES["gif"][:start] + b"\x21\xfe" + b"\x01x" * 1001 + FILES["gif"][start:]
+    for file in (comment, chunks, blocks):
         with pytest.raises(tf.errors.InvalidArgumentError):
-            quick(file)
+            decode(file)
 
 
-@pytest.mark.parametrize("strip", [2**20, 700])
 @pytest.mark.parametrize(
-    ("side", "target"),
-    [(178, 128), (33, 32), (48, 28), (640, 32), (96, 32), (64, 64), (20, 64), (31, 128), (1, 8)],
+    ("side", "target", "strip"),
+    [
+        *[(178, 128, 2**20), (178, 128, 700), (33, 32, 2**20), (640, 32, 2**20), (96, 32, 700)],
+        *[(64, 64, 2**20), (20, 64, 2**20), (31, 128, 2**20), (1, 8, 2**20)],
+    ],
 )
 def test_files_are_fitted_as_in_training(side, target, strip, monkeypatch):
     monkeypatch.setattr(image_files, "STRIP", strip)
     image = RANDOM.integers(0, 256, (side, side, 3), np.uint8)
     image[: side // 2] = image[: side // 2] // 128 * 255
     fitted = tf.function(image_files.fit_square)(tf.constant(image), target).numpy()
-    assert np.array_equal(fitted, fit.fit(image, target))
+    difference = np.abs(fitted.astype(int) - fit.fit(image, target)).max()
+    assert difference == 0 if side >= target else difference <= 1  # PIL's weights are rounded
 
 
 def test_no_double_precision(decode):
