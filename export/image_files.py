@@ -95,7 +95,8 @@ def _png(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
 
     def on_white() -> tf.Tensor:
         image = tf.io.decode_png(data, channels=4)
-        return tf.cond(opaque, lambda: image[..., :3], lambda: _in_strips(_on_white, image, 3))
+        solid = opaque | tf.reduce_all(image[..., 3] == 255)
+        return tf.cond(solid, lambda: image[..., :3], lambda: _in_strips(_on_white, image, 3))
 
     image = tf.cond((depth == 16) & (colour == 0), rounded, on_white)
     return _upright(image, raw[start:end])
