@@ -39,7 +39,7 @@ def reads_heif() -> bool:
     """Whether pillow-heif is installed, whose reader is then registered with PIL."""
     if importlib.util.find_spec("pillow_heif") is None:
         return False
-    import pillow_heif
+    import pillow_heif  # pyright: ignore[reportMissingImports] (optional)
 
     pillow_heif.register_heif_opener()
     return True
