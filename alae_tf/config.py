@@ -41,7 +41,7 @@ class Config:
         "data",
         "mnist5k:",
         "The images: mnist5k: (5,000 digits, no download), idx:DIR (files in MNIST's format), "
-        "folder:DIR (PNG, JPEG, WebP), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (what "
+        "folder:DIR (image files), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (what "
         "alae_tf.prepare or StyleGAN's tool wrote).",
     )
     image_channels: int = setting("data", 1, "Channels of the images: 1 (grey) or 3 (RGB).")

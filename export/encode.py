@@ -21,7 +21,7 @@ from alae_tf.files import write_atomic
 from alae_tf.images.files import find
 from alae_tf.images.fit import DIGIT, PADDED_DIGIT, fit
 from alae_tf.images.picture import lay_out, png, to_pixels
-from alae_tf.images.read import read_image
+from alae_tf.images.read import read_image, reason
 
 from . import ExportError, ExportFailed
 from .litert import TFLite, images_at_once
@@ -147,7 +147,7 @@ def read_colour(path: Path) -> np.ndarray:
     try:
         return read_image(path, 3)
     except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
-        raise ExportFailed(f"{path}: cannot be read as an image ({error}).") from None
+        raise ExportFailed(f"{path}: cannot be read as an image ({reason(error)}).") from None
 
 
 def encode(model: TFLite, images: Images) -> np.ndarray:

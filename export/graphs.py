@@ -10,20 +10,9 @@ from alae_tf.autoencoder import Autoencoder
 from alae_tf.images.fit import DIGIT, PADDED_DIGIT
 from alae_tf.networks import ops
 
+from . import image_files
+
 Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
-
-
-def shrink(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
-    """[side, side, C] → [target, target, C] by area averaging, as `alae_tf.images.fit.fit` does it:
-    rounded along rows and then along columns, in whole numbers of 1/target of a pixel."""
-    size = tf.cast(side, tf.float64)
-    start = (tf.range(target, dtype=tf.float64) * size)[:, tf.newaxis]
-    old = tf.range(size) * target
-    overlap = tf.nn.relu(tf.minimum(start + size, old + target) - tf.maximum(start, old))
-    image = tf.cast(image, tf.float64)
-    image = tf.floor((2.0 * tf.einsum("ik,hkc->hic", overlap, image) + size) / (2.0 * size))
-    image = tf.floor((2.0 * tf.einsum("ik,kwc->iwc", overlap, image) + size) / (2.0 * size))
-    return tf.cast(image, tf.float32)
 
 
 class Graphs:
@@ -53,8 +42,12 @@ class Graphs:
 
     def encode_bytes(self, image_bytes):
         """E: PNG, JPEG, BMP or GIF files as strings [N], of any size → w [N, latent]."""
-        shape = tf.TensorSpec(self.shape[1:], tf.float32)
-        return self.encode_uint8(tf.map_fn(self.read, image_bytes, fn_output_signature=shape))
+        shape = tf.TensorSpec(self.shape[1:], tf.uint8)
+        with tf.device("CPU"):  # one file at a time: each may be of 89 million pixels
+            pixels = tf.map_fn(
+                self.read, image_bytes, parallel_iterations=1, fn_output_signature=shape
+            )
+        return self.encode_uint8(pixels)
 
     def decode(self, w):
         """G: w [N, latent] or [N, styles, latent] → images."""
@@ -109,36 +102,26 @@ class Graphs:
         return {"images": images, "pixels": ops.to_pixels(images)}
 
     def read(self, data):
-        """An image file (scalar string) → float32 [H, W, C] in [0, 255], fitted as in training.
+        """An image file (scalar string) → uint8 [H, W, C], read and fitted as in training.
 
-        Grey images serve as colour ones, but colour is not turned to grey. TensorFlow's decoder:
-        no WebP, transparency is dropped and EXIF rotation not applied.
+        Grey images serve as colour ones, and a model of grey images takes files in colour whose
+        pixels are all grey; other colours are not turned to grey. See `export.image_files.decode`.
         """
-        image = tf.io.decode_image(data, expand_animations=False)
-        image = tf.reshape(image, tf.shape(image)[:3])  # tells the rank
-        channels = self.config.image_channels
-        grey = tf.shape(image)[-1] < 3  # grey, or grey and transparency
-        if channels == 1:
-            right = tf.Assert(grey, ["image_bytes: a colour image; this model takes grey ones"])
+        image = image_files.decode(data)  # [height, width, 3]
+        if self.config.image_channels == 1:
+            is_grey = tf.reduce_all(image[..., 1:] == image[..., :1])
+            right = tf.Assert(is_grey, ["image_bytes: a colour image; this model takes grey ones"])
             with tf.control_dependencies([right]):
                 image = image[..., :1]
-        else:
-            image = tf.cond(grey, lambda: tf.tile(image[..., :1], [1, 1, 3]), lambda: image)
-        image = image[..., :channels]
-        size, target = tf.shape(image)[:2], self.resolution
-        if target != DIGIT:  # digits are padded, as in `alae_tf.images.fit.fit`
+        size = tf.shape(image)[:2]
+        if self.resolution != DIGIT:  # digits are padded, as in `alae_tf.images.fit.fit`
             edge = (PADDED_DIGIT - DIGIT) // 2 * tf.cast(tf.reduce_all(size == DIGIT), tf.int32)
             image = tf.pad(image, [[edge, edge], [edge, edge], [0, 0]])
             size = tf.shape(image)[:2]
         side = tf.reduce_min(size)
         corner = (size - side) // 2
         image = image[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
-        image = tf.cond(
-            side > target,
-            lambda: shrink(image, side, target),
-            lambda: tf.image.resize(image, [target] * 2, "bicubic"),
-        )
-        return tf.ensure_shape(tf.round(tf.clip_by_value(image, 0.0, 255.0)), self.shape[1:])
+        return image_files.fit_square(image, self.resolution)
 
     def signatures(self) -> dict[str, Endpoint]:
         """What a SavedModel offers, by name."""

@@ -17,6 +17,7 @@ from alae_tf.data.source import (
     existing_directory,
     local_path,
     split_query,
+    unpacking,
 )
 
 if typing.TYPE_CHECKING:
@@ -46,7 +47,7 @@ SCHEMES = {  # by module and function; each is imported when it is asked for
 FORMS = """What --data takes:
   mnist5k:                           5,000 MNIST digits that need no network
   idx:DIR                            files in MNIST's format, as idx:/data/mnist
-  folder:DIR[?channels=1&test=DIR&labels=folders]  PNG, JPEG and WebP files, as folder:/data/faces
+  folder:DIR[?channels=1&test=DIR&labels=folders]  image files, as folder:/data/faces
   tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist
   tfrecord:DIR[/PREFIX]              what python -m alae_tf.prepare or StyleGAN's tool wrote"""
 
@@ -104,9 +105,12 @@ def open_source(uri: str) -> Source:
     if scheme in SCHEMES:
         raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{FORMS}")
     if os.sep in scheme or scheme.startswith((".", "~")) or (uri and Path(uri).exists()):
-        kinds = {"idx": "train-images*", "tfrecord": "*.tfrecords*"}
         path = local_path(uri, uri)
-        held = [kind for kind, names in kinds.items() if path.is_dir() and any(path.glob(names))]
-        meant = f"{(held or ['folder'])[0]}:{uri}"
+        if how := unpacking(path):
+            raise DataError(f"--data={uri}: is an archive. {how}\n{FORMS}")
+        directory = path.parent if path.is_file() else path
+        kinds = {"idx": "train-images*", "tfrecord": "*.tfrecords*"}
+        held = [kind for kind, names in kinds.items() if any(directory.glob(names))]
+        meant = f"{(held or ['folder'])[0]}:{directory if path.is_file() else uri}"
         raise DataError(f"--data={uri}: a path alone; did you mean {meant}?\n{FORMS}")
     raise DataError(f"--data={uri}: '{scheme}' is no kind of data.\n{FORMS}")

@@ -1,6 +1,5 @@
 """A directory of image files."""
 
-import os
 import threading
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from alae_tf.data.source import (
     split_query,
 )
 from alae_tf.data.threads import pool
-from alae_tf.images.read import open_image, read_image
+from alae_tf.images.files import left_out, walk
+from alae_tf.images.read import extensions, open_image, read_image, reason
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 # Up to here every file is decoded at opening: seconds, for which all damaged files show at once.
 DECODE_ALL = 2000
 # Sides whose ratio is beyond this are told: of such an image the central square is little.
@@ -30,9 +29,9 @@ MOST_LOST = 0.1
 
 
 class FolderSource(Source):
-    """`folder:DIR`, all PNG, JPEG and WebP files under DIR, sorted by relative path.
+    """`folder:DIR`, all image files under DIR, sorted by relative path.
 
-    Links are followed, to each directory once.
+    They are found by `alae_tf.images.files.walk`; one line counts the files of other types.
 
     Pixels are read as `decode` says. Images are RGB even if every file is grey: what is asked for,
     not what happens to be there, decides the shape of the networks. `folder:DIR?channels=1` turns
@@ -40,10 +39,10 @@ class FolderSource(Source):
     `folder:DIR?channels=1&test=OTHER`. With `folder:DIR?labels=folders` the folder of DIR that an
     image is in is its class.
 
-    Files that cannot be read are left out, and one line says which. In folders of more than
-    `DECODE_ALL` files the opening reads only the headers; a file found damaged later is replaced
-    by the next one that can be read, so that the number and order of the images stay. When more
-    than `MOST_LOST` of them are, `image` raises DataError.
+    Files that cannot be read are left out, and one line says which, and why. In folders of more
+    than `DECODE_ALL` files the opening reads only the headers; a file found damaged later is
+    replaced by the next one that can be read, so that the number and order of the images stay. When
+    more than `MOST_LOST` of them are, `image` raises DataError.
 
     Attributes:
         files: str, paths relative to DIR, of the images in use.
@@ -65,24 +64,29 @@ class FolderSource(Source):
         self._unreadable: dict[str, Exception] = {}  # dicts keep their order: the report's too
         self._told = 0  # of those that were found unreadable after opening
         self._lock = threading.Lock()
-        found, closed = _find(self.root)
+        paths, others, closed = walk(self.root)
+        found, closed = self._relative(paths), self._relative(closed)
         if not found:
+            held = f" It holds {left_out(others)}." if others else ""
             raise DataError(
-                f"--data={uri}: no image in {self.root}. "
-                f"Files named *{', *'.join(EXTENSIONS)} are looked for, in subdirectories too."
+                f"--data={uri}: no image in {self.root}.{held} "
+                f"Files named *{', *'.join(extensions())} are looked for, in subdirectories too."
             )
         self.files = self._check(found)
         if not self.files:
             name, error = next(iter(self._unreadable.items()))
             raise DataError(
-                f"--data={uri}: none of the {len(found):,} images can be read ({name}: {error}). "
-                "At least one whole PNG, JPEG or WebP image is needed."
+                f"--data={uri}: none of the {len(found):,} images can be read "
+                f"({name}: {reason(error)}). At least one whole image is needed."
             )
         if self._unreadable:
+            named = some(f"{name} ({reason(error)})" for name, error in self._unreadable.items())
             report(
                 f"{uri}: {self.skipped:,} of {len(found):,} images cannot be read "
-                f"and are left out: {some(self._unreadable)}"
+                f"and are left out: {named}"
             )
+        if others:
+            report(f"{uri}: files of other types are left out: {left_out(others)}")
         if closed:
             report(f"{uri}: {len(closed):,} directories cannot be entered: {some(closed)}")
         if options.get("labels", "folders") != "folders":
@@ -164,7 +168,7 @@ class FolderSource(Source):
         )
 
     def _note(self, name: str, error: Exception) -> None:
-        """Remembers a file that was found unreadable after opening, and tells the first few."""
+        """Remembers a file that was found unreadable after opening, and reports the first few."""
         with self._lock:
             if name in self._unreadable:
                 return
@@ -172,14 +176,15 @@ class FolderSource(Source):
             self._told += 1
             told, count = self._told, len(self)
         if told <= NAMES_SHOWN:
-            report(f"{self.uri}: {name} cannot be read; the next image replaces it")
+            why = reason(error)
+            report(f"{self.uri}: {name} cannot be read ({why}); the next image replaces it")
         elif told & (told - 1) == 0:  # 8, 16, 32 …
             report(f"{self.uri}: {told:,} of {count:,} images cannot be read any more")
         if told > max(NAMES_SHOWN, MOST_LOST * count):
             raise DataError(
                 f"--data={self.uri}: {told:,} of {count:,} images cannot be read any more, the "
-                f"last one {name} ({error}); at most {MOST_LOST:.0%} are replaced by others. They "
-                f"should be in {self.root}, as they were at the start."
+                f"last one {name} ({reason(error)}); at most {MOST_LOST:.0%} are replaced by "
+                f"others. They should be in {self.root}, as they were at the start."
             )
 
     def _check(self, found: list[str]) -> list[str]:
@@ -221,41 +226,11 @@ class FolderSource(Source):
     def _read(self, name: str) -> np.ndarray:
         return read_image(self._path(name), self.channels)
 
+    def _relative(self, paths: list[str]) -> list[str]:
+        return sorted(Path(path).relative_to(self.root).as_posix() for path in paths)
+
     def _path(self, name: str) -> Path:
         path = self.root / name
         if not path.is_file():  # to open a pipe would be to wait for ever
             raise OSError("no regular file")
         return path
-
-
-def _find(root: Path) -> tuple[list[str], list[str]]:
-    """Paths relative to root: of what is named as an image, sorted, and of directories that cannot
-    be entered."""
-    found: list[str] = []
-    closed: list[str] = []
-    visited: set[tuple[int, int]] = set()
-    starts = [os.fspath(root)]
-    while starts:  # first all that root holds itself, then what its links lead to
-        links: list[str] = []
-        for start in sorted(starts):
-            for directory, folders, names in os.walk(
-                start, onerror=lambda e: closed.append(e.filename)
-            ):
-                status = os.stat(directory)
-                if (status.st_dev, status.st_ino) in visited:
-                    folders.clear()
-                    continue
-                visited.add((status.st_dev, status.st_ino))
-                folders.sort()
-                links += [
-                    path for f in folders if os.path.islink(path := os.path.join(directory, f))
-                ]
-                found += [
-                    os.path.join(directory, n) for n in names if n.lower().endswith(EXTENSIONS)
-                ]
-        starts = links
-
-    def relative(path: str) -> str:
-        return Path(path).relative_to(root).as_posix()
-
-    return sorted(map(relative, found)), sorted(map(relative, closed))

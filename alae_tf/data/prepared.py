@@ -18,7 +18,7 @@ from pathlib import Path
 from alae_tf.errors import ConfigError
 from alae_tf.files import check_directory
 
-FILE = re.compile(r"(?P<prefix>.+)-r(?P<log2>\d\d)\.tfrecords(?:\.(?P<part>\d+))?")
+FILE = re.compile(r"(?P<prefix>.+)-r(?P<log2>\d\d)\.tfrecords(?:\.(?P<part>\d+))?(?:\.gz)?")
 MANIFEST, WORK = "dataset.json", ".prepare"
 PLAN = f"{WORK}/plan.json"
 MOST_SHARDS = 1000  # files a resolution: their numbers have three digits

@@ -2,6 +2,8 @@
 
 import abc
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
@@ -178,8 +180,22 @@ def existing_directory(uri: str, path: str, should: str) -> Path:
     """
     directory = local_path(uri, path)
     if not directory.is_dir():
+        if how := unpacking(directory):
+            raise DataError(f"--data={uri}: {directory} is an archive. {how}")
         raise DataError(f"--data={uri}: {directory} is not a directory. {should}")
     return directory
+
+
+def unpacking(path: Path) -> str | None:
+    """How to get at the images of a .zip or .tar file, or None if a path is no such file."""
+    for kind, endings, _ in shutil.get_unpack_formats():
+        for ending in endings if path.is_file() else ():
+            if path.name.lower().endswith(ending):
+                out = path.with_name(path.name[: -len(ending)] or "images")
+                module = "zipfile" if kind == "zip" else "tarfile"
+                quoted = f"{shlex.quote(str(path))} {shlex.quote(str(out))}"
+                return f"Unpack it (python -m {module} -e {quoted}) and write --data=folder:{out}"
+    return None
 
 
 def some(names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from alae_tf.data.source import DataError, Source, local_path, report
 from alae_tf.files import member
 from alae_tf.images.fit import fit
 
+MOST_CLASSES = 2**20
 AGAIN = "Copy the files again, or prepare them again (python -m alae_tf.prepare)."
 
 
@@ -33,8 +35,9 @@ class TfrecordSource(Source):
 
     Attributes:
         resolutions: pixels, ascending.
-        labels: from the manifest's file, else of the records' feature `label`, if they have it
-            (the first use then reads all records of the lowest resolution); else None.
+        labels: from the manifest's file, else from StyleGAN's PREFIX-rxx.labels, else of the
+            records' feature `label`, if they have it (the first use then reads all records of the
+            lowest resolution); else None.
 
     Raises:
         DataError: files missing, torn or not as in the manifest; counts that differ between
@@ -43,7 +46,7 @@ class TfrecordSource(Source):
 
     def __init__(self, uri: str, directory: Path, prefix: str, manifest: dict | None = None):
         self.uri = uri
-        self._directory, self._manifest = directory, manifest
+        self._directory, self._prefix, self._manifest = directory, prefix, manifest
         self._paths = self._find(prefix)
         self.resolutions = sorted(self._paths)
         self._opened: dict[int, RecordFiles] = {}
@@ -71,6 +74,9 @@ class TfrecordSource(Source):
     def labels(self) -> np.ndarray | None:
         if self._manifest is not None:
             return self._read_labels(self._manifest["labels"])
+        beside = self._directory / f"{self._prefix}-rxx.labels"
+        if beside.is_file():
+            return self._read_stylegan_labels(beside)
         records = self._records(self.resolutions[0])
         if format_.label(records[0]) is None:
             return None
@@ -79,20 +85,22 @@ class TfrecordSource(Source):
 
     def _find(self, prefix: str) -> dict[int, list[Path]]:
         """The files by resolution, in the order of their parts."""
-        parts: dict[int, dict[int, Path]] = {}
+        parts: dict[int, list[tuple[int, Path]]] = {}
         for path in sorted(self._directory.iterdir()):
             match = FILE.fullmatch(path.name)
             if match and match["prefix"] == prefix and path.is_file():  # no pipe: it would hang
-                found = parts.setdefault(2 ** int(match["log2"]), {})
-                found[int(match["part"] or -1)] = path  # -1: a file that is no part but the whole
+                found = parts.setdefault(2 ** int(match["log2"]), [])
+                # -1: a file that is no part but the whole
+                found.append((int(match["part"] or -1), path))
         for resolution, found in parts.items():
-            if sorted(found) not in ([-1], list(range(len(found)))):
-                names = ", ".join(path.name for path in found.values())
+            found.sort()
+            if [part for part, _ in found] not in ([-1], list(range(len(found)))):
+                names = ", ".join(path.name for _, path in found)
                 raise self._error(
                     f"parts are missing or of two sets at {resolution} px, there is {names}. They "
                     "should be numbered from .000 on without a gap."
                 )
-        return {r: [found[part] for part in sorted(found)] for r, found in parts.items()}
+        return {r: [path for _, path in found] for r, found in parts.items()}
 
     def _count(self) -> int:
         if self._manifest is not None:
@@ -130,16 +138,41 @@ class TfrecordSource(Source):
             return None
         try:
             path = member(self._directory, entry["file"], follow=False)
-            labels = np.load(path, allow_pickle=False)
-        except Exception as error:  # a damaged header makes NumPy raise nearly anything
-            why = getattr(error, "strerror", None) or "it is damaged"
-            raise self._error(f"{entry['file']} cannot be read: {why}. {AGAIN}") from None
+        except ValueError as error:
+            raise self._error(f"{entry['file']}: {error}. {AGAIN}") from None
+        labels = self._load(path)
         if labels.shape != (len(self),) or labels.dtype.kind not in "iu":
             raise self._error(
                 f"{entry['file']} holds {labels.dtype} {list(labels.shape)} instead of integers "
                 f"[{len(self)}]. {AGAIN}"
             )
         return labels.astype(np.int64)
+
+    def _read_stylegan_labels(self, path: Path) -> np.ndarray | None:
+        """StyleGAN's tool writes a row for each image, in which the entry of its class is 1; a
+        number for each image is read as well. None if the rows name no class, or several."""
+        labels = self._load(path)
+        if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or len(labels) != len(self):
+            raise self._error(
+                f"{path.name} holds {labels.dtype} {list(labels.shape)} instead of numbers "
+                f"[{len(self)}] or [{len(self)}, classes]. {AGAIN}"
+            )
+        if labels.ndim == 2:
+            ones = ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()
+            whole, labels = ones and labels.shape[1] > 0, labels.argmax(axis=1) if ones else labels
+        else:
+            whole = np.isin(labels, np.arange(MOST_CLASSES)).all()
+        if not whole:
+            report(f"{self.uri}: {path.name} names no single class for each image; it is ignored")
+            return None
+        return labels.astype(np.int64)
+
+    def _load(self, path: Path) -> np.ndarray:
+        try:
+            return np.load(path, allow_pickle=False)
+        except Exception as error:  # a damaged header makes NumPy raise nearly anything
+            why = getattr(error, "strerror", None) or "it is damaged"
+            raise self._error(f"{path.name} cannot be read: {why}. {AGAIN}") from None
 
     def _at(self, index: int, resolution: int) -> np.ndarray:
         larger = [stored for stored in self.resolutions if stored >= resolution]
@@ -189,7 +222,8 @@ class TfrecordSource(Source):
 def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
     """`tfrecord:DIR`, or `tfrecord:DIR/PREFIX` if DIR holds several sets.
 
-    Of a directory that holds the sets `train` and `test`, `test` is held out.
+    Of a directory that holds the sets `train` and `test`, `test` is held out; likewise
+    `celeba-test` beside `celeba` or `celeba-train`.
 
     Raises:
         DataError: no such files, several sets of them, or an unfinished preparation; see also
@@ -211,15 +245,24 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
             "Write tfrecord:DIR or tfrecord:DIR/PREFIX; python -m alae_tf.prepare makes such files."
         )
     parts = _read_manifest(uri, directory)
-    if prefix is None and set(prefixes) == {"train", "test"}:
-        source = TfrecordSource(uri, directory, "train", parts.get("train"))
-        source.held_out = TfrecordSource(uri, directory, "test", parts.get("test"))
+    if prefix is None and (pair := _pair(prefixes)):
+        train, test = pair
+        source = TfrecordSource(uri, directory, train, parts.get(train))
+        source.held_out = TfrecordSource(uri, directory, test, parts.get(test))
         return source
     if prefix is None and len(prefixes) > 1:
         choices = " or ".join(f"--data=tfrecord:{directory / name}" for name in prefixes)
         raise DataError(f"--data={uri}: there are several sets in it. Write {choices}")
     prefix = prefix or prefixes[0]
     return TfrecordSource(uri, directory, prefix, parts.get(prefix))
+
+
+def _pair(prefixes: list[str]) -> tuple[str, str] | None:
+    """The set to train on and the one that is held out, if there are just these two."""
+    for train, test in (prefixes, prefixes[::-1]) if len(prefixes) == 2 else ():
+        if test in (f"{train}-test", re.sub(r"(^|-)train$", r"\1test", train)):
+            return train, test
+    return None
 
 
 def _read_manifest(uri: str, directory: Path) -> dict[str, dict]:

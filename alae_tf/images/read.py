@@ -2,29 +2,67 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from os import PathLike
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-# A closed list: PIL would also run old or exotic parsers on whatever bears the name of a PNG.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-LONGEST_SIDE = 2**16 - 1  # pixels, JPEG's own limit
+# Closed lists: PIL would also run old or exotic parsers on whatever is named as a PNG.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+EXTENSIONS = (
+    *(".png", ".apng"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif"),
+    *(".webp", ".bmp", ".gif", ".tif", ".tiff"),
+)
+HEIF_EXTENSIONS = (".heic", ".heif", ".hif")  # of phones; read if pillow-heif is installed
+# JPEG's own limit. A picture of a single column would pass the limit of the area, and PIL takes
+# half a minute and 3 GB for 80 million rows.
+MOST_SIDE = 65_535
+MOST_TEXT = 64 * 2**20  # bytes of a colour profile or text in a PNG, decompressed; PIL's own: 2**20
+ORIENTATION = 0x0112  # the tag in EXIF
+UPRIGHT = {  # what undoes each value of it; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@functools.cache
+def reads_heif() -> bool:
+    """Whether pillow-heif is installed, whose reader is then registered with PIL."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return False
+    import pillow_heif  # pyright: ignore[reportMissingImports] (optional)
+
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def extensions() -> tuple[str, ...]:
+    """The endings, in lower case, of the image files that every command reads."""
+    return EXTENSIONS + (HEIF_EXTENSIONS if reads_heif() else ())
 
 
 def open_image(file: str | PathLike | BinaryIO) -> Image.Image:
     """Reads the header only.
 
     Raises:
-        Exception: of many types (PIL's), if this is no image, one with a side of more than
-            `LONGEST_SIDE`, or one with more pixels than PIL's limit against decompression bombs
-            (Image.MAX_IMAGE_PIXELS, 89 million).
+        Exception: of many types (PIL's), if this is no image, or one with a side above `MOST_SIDE`
+            or more pixels than PIL's limit against decompression bombs (Image.MAX_IMAGE_PIXELS,
+            89 million). See `reason`.
     """
-    image = Image.open(file, formats=FORMATS)
+    PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT
+    image = Image.open(file, formats=FORMATS + (("HEIF",) if reads_heif() else ()))
     limit = Image.MAX_IMAGE_PIXELS
-    too_many = limit and image.width * image.height > limit  # PIL itself refuses from twice that
-    if too_many or max(image.size) > LONGEST_SIDE:
+    # PIL itself refuses from twice its limit.
+    if max(image.size) > MOST_SIDE or (limit and image.width * image.height > limit):
         image.close()
         raise Image.DecompressionBombError(
             f"{image.width} x {image.height} pixels are too many, or a side is too long"
@@ -32,12 +70,19 @@ def open_image(file: str | PathLike | BinaryIO) -> Image.Image:
     return image
 
 
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, in a few words."""
+    if isinstance(error, UnidentifiedImageError):  # whose message is the path
+        return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
     """Reads one image, turned upright as its EXIF says; the first frame of an animation.
 
     16-bit grey is rounded to 8 bits (0xFFFF becomes 255). Transparent parts are laid on white:
-    viewers and web pages show them so, and outlines drawn in black would vanish on black. CMYK
-    becomes RGB by PIL's plain formula; colour profiles are not applied. Colour becomes grey by
+    viewers and web pages show them that way, and outlines drawn in black would vanish on black.
+    CMYK becomes RGB by PIL's plain formula; colour profiles are not applied. Colour becomes grey by
     luma (0.299 R + 0.587 G + 0.114 B).
 
     Args:
@@ -48,11 +93,14 @@ def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
         uint8 [H, W, channels].
 
     Raises:
-        Exception: as `open_image`; also if the file is cut short or damaged.
+        Exception: as `open_image`; also if the file is cut short or damaged, or its pixels are
+            floating-point numbers, whose range is unknown.
     """
     with open_image(file) as opened:
         opened.load()
-        image = ImageOps.exif_transpose(opened)
+        image = _upright(opened)
+        if image.mode == "F":
+            raise ValueError("its pixels are floating-point numbers")
         if image.mode.startswith("I"):  # I;16, I;16B, I: PIL's own conversion to L clips at 255
             wide = np.asarray(image).astype(np.int64).clip(0, 65535)
             image = Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
@@ -61,3 +109,14 @@ def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
             image = Image.alpha_composite(white, image.convert("RGBA"))
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image, turned as its EXIF says. The other tags are not looked at: cameras and editors
+    write fields of wrong types, on which PIL's `exif_transpose` fails."""
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+    except Exception:  # PIL's parser raises whatever it stumbles over; damaged EXIF says nothing
+        return image
+    method = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)

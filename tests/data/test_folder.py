@@ -1,13 +1,18 @@
 """folder:DIR, with good and bad files."""
 
 import errno
+import importlib.machinery
 import os
+import sys
+import types
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from alae_tf.data import DataError, Subset, all_images, check, folder, open_source
+from alae_tf.images import read
+from alae_tf.images.files import ImageError, find
 
 
 def save(path, colour, size=(8, 8)):
@@ -30,6 +35,65 @@ def test_all_kinds_recursively_by_relative_path(tmp_path):
     assert source.channels == 3 and source.labels is None and source.held_out is None
     assert source.image(2).tolist() == [[[10, 10, 10]] * 8] * 8
     assert source.skipped == 0
+
+
+def test_every_format_that_commands_read(tmp_path, capsys):
+    for name in ("a.bmp", "b.gif", "c.jfif", "d.jpe", "e.tif", "f.TIFF", "g.png"):
+        kind = {"c": "JPEG", "d": "JPEG"}.get(name[0])
+        Image.new("RGB", (8, 8), (9, 9, 9)).save(tmp_path / name, kind)
+    source = open_source(f"folder:{tmp_path}")
+    assert len(source) == 7 and {source.image(k)[0, 0, 0] for k in range(7)} == {9}
+    assert [path.name for path in find([tmp_path])] == source.files
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("images", [0, 1])
+def test_files_of_other_types_are_counted(tmp_path, capsys, images):
+    for name in ("1.heic", "2.HEIC", "3.avif", "4", "labels.csv", ".hidden.heic"):
+        (tmp_path / name).touch()
+    for number in range(images):
+        save(tmp_path / f"{number}.png", "red")
+    said = ""
+    for open_folder, error in ((open_source, DataError), (find, ImageError)):
+        argument = f"folder:{tmp_path}" if open_folder is open_source else [tmp_path]
+        if images:
+            open_folder(argument)
+            said = capsys.readouterr().err
+        else:
+            with pytest.raises(error) as raised:
+                open_folder(argument)
+            said = str(raised.value)
+        assert "2 .heic" in said and "1 .avif" in said and "pillow-heif" in said
+        assert ".csv" not in said
+
+
+def test_heic_is_read_where_its_reader_is_installed(tmp_path, monkeypatch):
+    """With a stand-in for pillow-heif, which registers a PNG reader under its name."""
+    opener = types.SimpleNamespace(
+        __spec__=importlib.machinery.ModuleSpec("pillow_heif", None),
+        register_heif_opener=lambda: Image.register_open("HEIF", PngImagePlugin.PngImageFile),
+    )
+    monkeypatch.setitem(sys.modules, "pillow_heif", opener)
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.heic", "PNG")
+    read.reads_heif.cache_clear()
+    try:
+        assert open_source(f"folder:{tmp_path}").files == ["a.heic"]
+    finally:
+        read.reads_heif.cache_clear()
+
+
+def test_hidden_and_side_folders_hold_neither_images_nor_classes(tmp_path, capsys):
+    sides = (".ipynb_checkpoints", "__MACOSX", "@eaDir", ".git", ".thumbnails", "cat/.hidden")
+    for folder_ in ("cat", "dog", *sides):
+        save(tmp_path / folder_ / "a.png", "red")
+    save(tmp_path / "cat/._a.png", "red")  # what macOS writes beside files on foreign disks
+    source = open_source(f"folder:{tmp_path}?labels=folders")
+    assert source.class_names == ["cat", "dog"] and source.files == ["cat/a.png", "dog/a.png"]
+    assert [path.parent.name for path in find([tmp_path])] == ["cat", "dog"]
+    assert len(open_source(f"folder:{tmp_path}/.git")) == 1  # named by the user
+    assert capsys.readouterr().err == ""
 
 
 def test_channels_on_request(tmp_path):
@@ -88,9 +152,10 @@ def test_corrupt_files_are_left_out_in_one_line(tmp_path, capsys):
     uri = f"folder:{tmp_path}"
     source = open_source(uri)
     assert source.files == ["good.png"] and source.skipped == 3
-    assert capsys.readouterr().err == (
-        f"{uri}: 3 of 4 images cannot be read and are left out: a.png, empty.jpg, sub/b.png\n"
-    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{uri}: 3 of 4 images")
+    assert all(f"{name} (" in line for name in ("a.png", "empty.jpg", "sub/b.png"))  # and why
+    assert str(tmp_path) not in line.removeprefix(uri)
 
 
 def test_what_is_no_regular_file_is_left_out(tmp_path, capsys, monkeypatch):
@@ -102,9 +167,8 @@ def test_what_is_no_regular_file_is_left_out(tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(folder, "DECODE_ALL", decode_all)
         source = open_source(f"folder:{tmp_path}")
         assert source.files == ["good.png"]
-        assert "2 of 3 images cannot be read and are left out: b.png, c.png" in (
-            capsys.readouterr().err
-        )
+        said = capsys.readouterr().err
+        assert "2 of 3 images" in said and "b.png (" in said and "c.png (" in said
     (tmp_path / "good.png").unlink()
     os.mkfifo(tmp_path / "good.png")
     with pytest.raises(DataError, match="no image can be read any more"):
@@ -150,7 +214,7 @@ def test_names_that_are_no_utf_8_and_cannot_drive_the_terminal(tmp_path, capsys)
     source = open_source(f"folder:{root}")
     assert source.image(0).shape == (8, 8, 3)
     said = capsys.readouterr().err
-    assert r"sch\udcf6n \x1b[31m: 1 of 2 images" in said and said.endswith("out: \\udcfe.png\n")
+    assert r"sch\udcf6n \x1b[31m: 1 of 2 images" in said and "out: \\udcfe.png (" in said
 
 
 @pytest.mark.parametrize("path", ["x" * 5000, "~nosuchuser/photos"], ids=["long", "user"])
@@ -197,7 +261,7 @@ def test_folders_without_a_readable_image(tmp_path, decode_all, monkeypatch):
     monkeypatch.setattr(folder, "DECODE_ALL", decode_all)
     with pytest.raises(DataError, match="none is not a directory"):
         open_source(f"folder:{tmp_path}/none")
-    with pytest.raises(DataError, match=r"no image in .*\*\.png, \*\.jpg, \*\.jpeg, \*\.webp"):
+    with pytest.raises(DataError, match=r"no image in .*\*\.png, .*\*\.webp"):
         open_source(f"folder:{tmp_path}")
     cut(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_bytes(b"x")
@@ -217,10 +281,7 @@ def test_a_file_found_damaged_later_is_replaced_by_the_next(tmp_path, capsys, mo
     assert all_images(source, 4)[:, 0, 0, 0].tolist() == [1, 4, 4, 4]
     assert source.skipped == 2
     lines = sorted(capsys.readouterr().err.splitlines())
-    assert lines == [
-        f"folder:{tmp_path}: {name} cannot be read; the next image replaces it"
-        for name in ("b.png", "c.png")
-    ]
+    assert ["b.png" in lines[0], "c.png" in lines[1], len(lines)] == [True, True, 2]
 
 
 def test_the_last_image_is_replaced_by_the_first(tmp_path, capsys):
@@ -242,7 +303,7 @@ def test_images_that_go_are_named_a_few_times_and_a_folder_that_goes_at_once(tmp
         (tmp_path / f"photos/{number}.png").unlink()
     assert source.image(0).shape == (8, 8, 3)
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 5 and said[-1].endswith("4.png cannot be read; the next image replaces it")
+    assert len(said) == 5 and "4.png cannot be read" in said[-1]
     assert source.skipped == 5
     (tmp_path / "photos").rename(tmp_path / "gone")
     with pytest.raises(DataError, match="any more. They should be in .*photos, as"):

@@ -1,5 +1,8 @@
 """The URI."""
 
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 
@@ -71,6 +74,30 @@ def test_a_path_with_digits_suggests_idx(tmp_path):
     (tmp_path / "train-images-idx3-ubyte.gz").touch()
     with pytest.raises(DataError, match=f"did you mean idx:{tmp_path}?"):
         open_source(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["my photos.zip", "photos.tar.gz"])
+@pytest.mark.parametrize("form", ["{}", "folder:{}"])
+def test_the_hint_for_an_archive_works(tmp_path, name, form):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    stem, _, kind = name.partition(".")
+    kind = {"tar.gz": "gztar"}.get(kind, kind)
+    shutil.make_archive(str(tmp_path / stem), kind, tmp_path, "a.png")
+    uri = form.format(tmp_path / name)
+    for open_ in (open_source, check):
+        with pytest.raises(DataError, match="is an archive") as error:
+            open_(uri)
+    command = re.search(r"\(python (.*)\)", str(error.value))
+    assert command
+    subprocess.run([sys.executable, *shlex.split(command[1])], check=True)
+    assert open_source(f"folder:{tmp_path / stem}").files == ["a.png"]
+    assert f"--data=folder:{tmp_path / stem}" in str(error.value)
+
+
+def test_a_path_of_a_file_suggests_its_folder(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=f"did you mean folder:{tmp_path}\\?"):
+        open_source(str(tmp_path / "a.png"))
 
 
 def test_a_wrong_path_is_told_without_tensorflow(tmp_path):

@@ -1,5 +1,7 @@
 """tfrecord:DIR, on files laid out as StyleGAN's and the authors' tools write them."""
 
+import gzip
+import io
 import os
 import struct
 
@@ -8,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from alae_tf.data import DataError, all_images, open_source
-from alae_tf.data.records import count_records
+from alae_tf.data.records import RecordFiles, count_records
 from alae_tf.data.tfrecord_format import from_record, to_record
 from alae_tf.images.fit import fit
 
@@ -236,3 +238,77 @@ def test_records_of_different_lengths_are_counted_too(tmp_path):
 def test_a_pipe_among_the_files_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "a-r02.tfrecords")  # to open it would be to wait for ever
     assert "no file" in error_of(f"tfrecord:{tmp_path}")
+
+
+def compress(directory, name="*"):
+    for path in directory.glob(name):
+        path.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+
+
+def test_compressed_files_are_read(tmp_path):
+    write_set(tmp_path, "celeba", [2, 3])
+    compress(tmp_path, "*.001")  # some of the files, as TensorFlow's option GZIP writes them
+    source = open_source(f"tfrecord:{tmp_path}")
+    for side in (4, 8):
+        assert np.array_equal(all_images(source, side), [image(k, side) for k in range(5)])
+    for path in sorted(tmp_path.glob("*.001")):
+        path.rename(path.with_name(f"{path.name}.gz"))
+    assert np.array_equal(open_source(f"tfrecord:{tmp_path}").image(4), image(4, 8))
+
+
+def test_a_length_with_the_magic_bytes_of_gzip_is_no_compression(tmp_path):
+    long = bytes(0x00088B1F)
+    (tmp_path / "x").write_bytes(framed(long, b"short"))
+    records = RecordFiles([tmp_path / "x"])
+    assert len(records) == count_records(tmp_path / "x") == 2 and records[1] == b"short"
+
+
+@pytest.mark.parametrize("damage", ["cut", "within", "flipped"])
+def test_damaged_compressed_files(tmp_path, damage):
+    write_set(tmp_path, "x", [3])
+    path = tmp_path / "x-r03.tfrecords.000"
+    data = path.read_bytes()
+    if damage == "within":  # a whole stream of a torn file
+        path.write_bytes(gzip.compress(data[:-20]))
+    else:
+        packed = gzip.compress(data)
+        middle = bytes([packed[300] ^ 255])
+        path.write_bytes(packed[:-9] if damage == "cut" else packed[:300] + middle + packed[301:])
+    assert "x-r03.tfrecords.000" in error_of(f"tfrecord:{tmp_path}")
+
+
+def save_labels(directory, labels, prefix="x"):
+    file = io.BytesIO()
+    np.save(file, labels)
+    (directory / f"{prefix}-rxx.labels").write_bytes(file.getvalue())
+
+
+def test_stylegan_s_labels(tmp_path, capsys):
+    write_set(tmp_path, "x", [3])
+    uri = f"tfrecord:{tmp_path}"
+    for labels in (np.eye(4, dtype=np.float32)[[2, 0, 3]], np.array([2, 0, 3], np.uint8)):
+        save_labels(tmp_path, labels)
+        read = open_source(uri).labels
+        assert read.tolist() == [2, 0, 3] and read.dtype == np.int64
+    assert capsys.readouterr().err == ""
+    for labels in (np.ones([3, 4]), np.zeros([3, 0]), np.array([0, 1, 0.5]), np.zeros([3, 4])):
+        save_labels(tmp_path, labels)  # of attributes, of none, of something else
+        assert open_source(uri).labels is None
+        assert "x-rxx.labels" in capsys.readouterr().err
+    save_labels(tmp_path, np.eye(4))
+    with pytest.raises(DataError, match="x-rxx.labels"):
+        open_source(uri).labels  # noqa: B018
+    (tmp_path / "x-rxx.labels").write_bytes(b"no array")
+    with pytest.raises(DataError, match="x-rxx.labels"):
+        open_source(uri).labels  # noqa: B018
+
+
+@pytest.mark.parametrize("train", ["celeba", "celeba-train"])
+def test_a_set_named_test_is_held_out_from_the_other(tmp_path, train):
+    write_set(tmp_path, train, [3])
+    write_set(tmp_path, "celeba-test", [2])
+    source = open_source(f"tfrecord:{tmp_path}")
+    assert len(source) == 3 and len(source.held_out) == 2
+    assert len(open_source(f"tfrecord:{tmp_path}/celeba-test")) == 2
+    write_set(tmp_path, "ffhq", [1])
+    assert "several sets" in error_of(f"tfrecord:{tmp_path}")

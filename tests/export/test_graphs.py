@@ -7,10 +7,9 @@ import tensorflow as tf
 pytest.importorskip("litert_quantizer", reason="extra `export`")
 
 from alae_tf.autoencoder import Autoencoder
-from alae_tf.images.fit import fit
 from alae_tf.networks.alae import build_alae
 from export import saved_model, tflite
-from export.graphs import Graphs, shrink
+from export.graphs import Graphs
 from export.litert import TFLite
 
 
@@ -29,12 +28,3 @@ def test_a_decoder_after_few_iterations_is_exact(small, tmp_path):
     expected = graphs.decode(tf.constant(w))["images"].numpy()
     assert np.abs(decode(w) - expected).max() < 1e-5 * np.abs(expected).max()
     assert decode.delegated() == 1.0
-
-
-@pytest.mark.parametrize(("side", "target"), [(178, 128), (33, 32), (48, 28), (640, 32)])
-def test_files_are_shrunk_as_in_training(side, target):
-    """The area average stands in NumPy for data and devices, and in TensorFlow for servers."""
-    image = np.random.default_rng(0).integers(0, 2, (side, side, 3), np.uint8) * 255
-    shrunk = shrink(tf.constant(image), tf.constant(side), target).numpy()
-    difference = np.abs(shrunk - fit(image, target)).max()
-    assert difference == 0 if side % target else difference <= 1  # PIL's halves, at whole ratios

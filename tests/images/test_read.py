@@ -1,11 +1,13 @@
 """fit, and images of every PIL mode."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from alae_tf.images import read
 from alae_tf.images.fit import fit
 from alae_tf.images.read import read_image
 
@@ -141,7 +143,52 @@ def test_too_many_pixels_are_refused(monkeypatch):
         read_image(file, 1)
 
 
-@pytest.mark.parametrize("size", [(2**16, 1), (1, 2**16)])
-def test_a_side_too_long_is_refused(size):
+def test_a_side_that_is_too_long_is_refused(monkeypatch):
+    monkeypatch.setattr(read, "MOST_SIDE", 300)
+    assert read_image(png(Image.new("1", (300, 1))), 1).shape == (1, 300, 1)
     with pytest.raises(Image.DecompressionBombError):
-        read_image(png(Image.new("1", size)), 1)
+        read_image(png(Image.new("1", (1, 301))), 1)
+
+
+def exif(*fields: tuple[int, int, int, bytes]) -> bytes:
+    """EXIF of fields (tag, type, count, four bytes), little-endian."""
+    entries = b"".join(struct.pack("<HHI", *field[:3]) + field[3] for field in fields)
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(fields)) + entries + bytes(4)
+
+
+def test_exif_with_a_mistyped_field_still_turns_the_image():
+    image = Image.new("L", (16, 8))
+    width = (0x0100, 2, 3, b"16\0\0")  # ImageWidth as ASCII
+    turned = (0x0112, 3, 1, b"\x06\0\0\0")
+    assert read_image(png(image, "JPEG", exif=exif(width, turned)), 1).shape == (16, 8, 1)
+    typed = (0x0112, 2, 2, b"6\0\0\0")  # the orientation itself
+    for damaged in (exif(width, typed), b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0nothing"):
+        assert read_image(png(image, "JPEG", exif=damaged), 1).shape == (8, 16, 1)
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_every_orientation(value):
+    image = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    tag = Image.Exif()
+    tag[0x0112] = value
+    file = png(image, exif=tag)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(file)))
+    assert np.array_equal(read_image(file, 1)[..., 0], expected)
+
+
+def test_a_large_colour_profile_in_a_png(monkeypatch):
+    image = Image.new("RGB", (4, 4), "red")
+    large = png(image, icc_profile=bytes(3 * 2**20))
+    assert read_image(large, 3)[0, 0].tolist() == [255, 0, 0]
+    monkeypatch.setattr(read, "MOST_TEXT", 2**20)
+    with pytest.raises(ValueError, match="too large"):
+        read_image(large, 3)
+
+
+def test_tiff():
+    image = Image.new("RGB", (16, 8), "red")
+    for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate"):
+        file = png(image, "TIFF", compression=compression, exif=rotated())
+        assert read_image(file, 3).shape == (16, 8, 3)
+    with pytest.raises(ValueError, match="floating-point"):
+        read_image(png(Image.new("F", (8, 8), 0.5), "TIFF"), 3)

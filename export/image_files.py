@@ -1,0 +1,351 @@
+"""Image files to pixels within a graph, for servers: what `alae_tf.images.read` and
+`alae_tf.images.fit` do, to the bit.
+
+A server's bytes come from strangers. They reach only the decoder that their first bytes name, after
+the size in their header has been checked. Large images are handled in strips of rows, which keeps
+the memory to twice the decoded pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+from PIL import Image
+
+from alae_tf.images.read import MOST_SIDE
+
+STRIP = 2**20  # pixels at a time
+# Steps through the chunks, segments or blocks of a file, each some 50 µs; more are refused.
+MOST_STEPS = 2**16
+MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "gif": b"GIF8", "bmp": b"BM"}
+BOX_BITS = 22  # of the weights that PIL rounds to whole numbers
+
+
+@tf.autograph.experimental.do_not_convert  # which takes most of the time of tracing
+def decode(data: tf.Tensor) -> tf.Tensor:
+    """An image file → its pixels, upright and on white.
+
+    Args:
+        data: string, a PNG, JPEG, GIF (the first frame) or BMP file.
+
+    Returns:
+        uint8 [H, W, 3]. The graph fails with InvalidArgumentError on other files and on those that
+        `alae_tf.images.read.open_image` refuses for their size.
+    """
+    raw = tf.io.decode_raw(data, tf.uint8)  # [bytes]
+    kinds = tf.stack([_is(raw, 0, magic) for magic in MAGIC.values()])
+    known = _assert(tf.reduce_any(kinds), "is not a PNG, JPEG, GIF or BMP file")
+    with tf.control_dependencies([known]):
+        kind = tf.argmax(tf.cast(kinds, tf.int32), output_type=tf.int32)
+    branches = [lambda decoder=decoder: decoder(data, raw) for decoder in (_png, _jpeg, _gif, _bmp)]
+    image = tf.switch_case(kind, branches)
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+@tf.autograph.experimental.do_not_convert  # which takes most of the time of tracing
+def fit_square(image: tf.Tensor, target: int) -> tf.Tensor:
+    """uint8 [side, side, C] → uint8 [target, target, C], as `alae_tf.images.fit.fit` does it."""
+    side = tf.shape(image)[0]
+    channels = image.shape[-1]
+    image = tf.cond(
+        side > target, lambda: _shrink(image, side, target), lambda: _enlarge(image, side, target)
+    )
+    return tf.ensure_shape(image, [target, target, channels])
+
+
+def _assert(condition: tf.Tensor, problem: str) -> tf.Operation:
+    return tf.debugging.Assert(condition, [f"image_bytes: {problem}"])
+
+
+def _fits(width: tf.Tensor, height: tf.Tensor) -> tf.Operation:
+    """Fails for what `alae_tf.images.read.open_image` refuses."""
+    width, height = tf.cast(width, tf.int64), tf.cast(height, tf.int64)
+    most = tf.cast(Image.MAX_IMAGE_PIXELS or MOST_SIDE**2, tf.int64)
+    sides = (tf.minimum(width, height) > 0) & (tf.maximum(width, height) <= MOST_SIDE)
+    # The sides first: the product of two of 2³² would overflow.
+    fits = tf.cond(sides, lambda: width * height <= most, lambda: False)
+    return _assert(fits, f"a side above {MOST_SIDE:,} or too many pixels")
+
+
+def _png(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
+    size = [_number(raw, start, 4, big=True) for start in (16, 20)]
+    with tf.control_dependencies([_fits(*size)]):
+        data = tf.identity(data)
+
+    def step(at: tf.Tensor, start: tf.Tensor, end: tf.Tensor, transparency: tf.Tensor):
+        following = at + 12 + _number(raw, at, 4, big=True)
+        found = _is(raw, at + 4, b"eXIf")
+        return (
+            following,
+            tf.where(found, at + 8, start),
+            tf.where(found, following - 4, end),
+            tf.where(_is(raw, at + 4, b"tRNS"), at, transparency),
+        )
+
+    _, start, end, transparency = _walk(lambda at, *_: at < _length(raw), step, 8, 0, 0, 0)
+    depth, colour = _number(raw, 24, 1), _number(raw, 25, 1)
+    # Of files below 8 bits, TensorFlow fills up the transparency with less than 255.
+    opaque = (depth < 8) & (transparency == 0)
+
+    def rounded() -> tf.Tensor:
+        wide = tf.io.decode_png(data, channels=1, dtype=tf.uint16)
+        grey = _in_strips(lambda part: (tf.cast(part, tf.int32) * 255 + 32767) // 65535, wide, 1)
+        return tf.tile(grey, [1, 1, 3])
+
+    def on_white() -> tf.Tensor:
+        image = tf.io.decode_png(data, channels=4)
+        solid = opaque | tf.reduce_all(image[..., 3] == 255)
+        return tf.cond(solid, lambda: image[..., :3], lambda: _in_strips(_on_white, image, 3))
+
+    image = tf.cond((depth == 16) & (colour == 0), rounded, on_white)
+    return _upright(image, raw[start:end])
+
+
+def _jpeg(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
+    height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(data), num=3)
+    with tf.control_dependencies([_fits(width, height)]):
+        data = tf.identity(data)
+    image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+
+    def step(at: tf.Tensor, start: tf.Tensor, end: tf.Tensor):
+        filling = _is(raw, at, b"\xff\xff")
+        following = at + tf.where(~filling, 2 + _number(raw, at + 2, 2, big=True), 1)
+        found = _is(raw, at + 1, b"\xe1") & _is(raw, at + 4, b"Exif\0\0") & (start == 0)
+        return following, tf.where(found, at + 10, start), tf.where(found, following, end)
+
+    def before_pixels(at: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+        return _is(raw, at, b"\xff") & ~_is(raw, at + 1, b"\xda") & ~_is(raw, at + 1, b"\xd9")
+
+    _, start, end = _walk(before_pixels, step, 2, 0, 0)
+    return _upright(image, raw[start:end])
+
+
+def _gif(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
+    """The first frame alone: TensorFlow's decoder would hold all of them at once. It draws nothing
+    where a frame is transparent; the transparent colour is made white instead."""
+
+    def table(flags: tf.Tensor) -> tf.Tensor:
+        """The bytes of a colour table."""
+        size = 3 * tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8)
+        return tf.where(flags >= 128, size, 0)
+
+    def skip_blocks(at: tf.Tensor) -> tf.Tensor:
+        (end,) = _walk(
+            lambda at: _number(raw, at, 1) > 0, lambda at: (at + 1 + _number(raw, at, 1),), at
+        )
+        return end + 1
+
+    def step(at: tf.Tensor, transparent: tf.Tensor):
+        is_control, flags = _is(raw, at + 1, b"\xf9"), _number(raw, at + 3, 1)
+        index = tf.where(flags % 2 == 1, _number(raw, at + 6, 1), -1)
+        return skip_blocks(at + 2), tf.where(is_control, index, transparent)
+
+    head = 13 + table(_number(raw, 10, 1))
+    at, transparent = _walk(lambda at, _: _is(raw, at, b"\x21"), step, head, -1)
+    local = table(_number(raw, at + 9, 1))
+    screen = [_number(raw, start, 2) for start in (6, 8)]
+    frame = [_number(raw, at + start, 2) for start in (1, 3, 5, 7)]
+    whole = tf.reduce_all(tf.stack(frame) == tf.stack([0, 0, *screen]))
+    checks = [
+        _fits(*screen),
+        _assert(_is(raw, at, b"\x2c"), "a GIF file without a picture"),
+        _assert(whole, "a GIF whose first frame does not fill it"),
+    ]
+    with tf.control_dependencies(checks):
+        end = skip_blocks(at + 10 + local + 1)
+    pieces = [_part(data, 0, head), _part(data, at, end - at), b"\x3b"]
+    single = tf.strings.join(pieces)
+    colours = tf.where(local > 0, head + 10, 13)  # where the table of this frame is
+    colour = colours + 3 * transparent
+    in_table = (transparent >= 0) & (3 * transparent < tf.where(local > 0, local, head - 13))
+
+    def whitened() -> tf.Tensor:
+        before = _part(single, 0, colour)
+        after = _part(single, colour + 3, end)
+        return tf.strings.join([before, b"\xff\xff\xff", after])
+
+    return tf.io.decode_gif(tf.cond(in_table, whitened, lambda: single))[0]
+
+
+def _bmp(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
+    header, width, height = (_number(raw, start, 4) for start in (14, 18, 22))
+    height = tf.where(height >= 2**31, 2**32 - height, height)  # negative: the top row first
+    bits, compression = _number(raw, 28, 2), _number(raw, 30, 4)
+    plain = (header >= 40) & (compression == 0) & tf.reduce_any(bits == [8, 24, 32])
+    checks = [_fits(width, height), _assert(plain, "a BMP other than of 8, 24 or 32 plain bits")]
+    with tf.control_dependencies(checks):
+        data = tf.identity(data)
+    image = tf.io.decode_bmp(data)
+
+    def coloured() -> tf.Tensor:
+        count = tf.minimum(_number(raw, 46, 4), 256)
+        count = tf.where(count > 0, count, 256)
+        start = 14 + header
+        table = tf.reshape(raw[start : start + 4 * count], [-1, 4])[:, 2::-1]  # from B, G, R, 0
+        table = tf.pad(table, [[0, 256 - tf.shape(table)[0]], [0, 0]])
+        return _in_strips(lambda part: tf.gather(table, tf.cast(part[..., 0], tf.int32)), image, 3)
+
+    return tf.cond(bits == 8, coloured, lambda: image[..., :3])
+
+
+def _upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
+    """The image, turned as its EXIF says.
+
+    Args:
+        image: uint8 [H, W, C].
+        exif: uint8 [bytes], from the header of the TIFF format on; may be empty or damaged.
+    """
+    big = _is(exif, 0, b"MM")
+
+    def number(start: tf.Tensor | int, width: int) -> tf.Tensor:
+        return tf.where(big, _number(exif, start, width, big=True), _number(exif, start, width))
+
+    def pair(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        return tf.where(big, first * 256 + second, second * 256 + first)
+
+    start = number(4, 4)
+    fields = exif[start + 2 : start + 2 + 12 * number(start, 2)]
+    fields = tf.cast(fields[: tf.size(fields) // 12 * 12], tf.int64)
+    fields = tf.unstack(tf.reshape(fields, [-1, 12]), axis=1)
+    tag, kind = pair(*fields[:2]), pair(*fields[2:4])
+    count = pair(*fields[4:6]) + pair(*fields[6:8])  # one of the two is 0
+    short, rest = pair(*fields[8:10]), pair(*fields[10:12])
+    long = tf.where(big, short * 65536 + rest, rest * 65536 + short)
+    value = tf.where(kind == 3, short, tf.where(kind == 4, long, 0))
+    found = (tag == 0x0112) & (count == 1) & (number(2, 2) == 42)
+    value = tf.reduce_max(tf.concat([tf.where(found, value, 0), [0]], 0))
+    value = tf.cast(tf.where((value >= 1) & (value <= 8), value, 1), tf.int32)
+
+    def turned(transpose: bool, down: bool, across: bool) -> Callable[[], tf.Tensor]:
+        axes = [axis for axis, flipped in enumerate((down, across)) if flipped]
+
+        def turn() -> tf.Tensor:
+            result = tf.transpose(image, [1, 0, 2]) if transpose else image
+            return tf.reverse(result, axes) if axes else result
+
+        return turn
+
+    ways = {
+        2: turned(False, False, True),
+        3: turned(False, True, True),
+        4: turned(False, True, False),
+        5: turned(True, False, False),
+        6: turned(True, False, True),
+        7: turned(True, True, True),
+        8: turned(True, True, False),
+    }
+    return tf.switch_case(value - 1, [lambda: image, *ways.values()])
+
+
+def _on_white(part: tf.Tensor) -> tf.Tensor:
+    """[h, W, RGBA] → int32 [h, W, RGB], in PIL's arithmetic."""
+    part = tf.cast(part, tf.int32)
+    alpha = part[..., 3:]
+    total = 128 * (part[..., :3] * alpha + 255 * (255 - alpha) + 128)
+    return (total // 256 + total) // 2**15
+
+
+def _shrink(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
+    """By area averaging, rounded along rows and then along columns."""
+    edges = tf.range(target + 1) * side  # in parts of a pixel, `target` of them in each
+    pixel = edges // target  # the one that an edge lies in; at the last edge one too far
+    share = (edges - pixel * target)[:, tf.newaxis]
+    ratio = side // target
+    weight = (2 ** (BOX_BITS + 1) + ratio) // (2 * ratio)
+
+    def means(part: tf.Tensor) -> tf.Tensor:
+        part = tf.cast(part, tf.int32)  # [h, side, C]
+        sums = tf.gather(tf.pad(tf.cumsum(part, axis=1), [[0, 0], [1, 0], [0, 0]]), pixel, axis=1)
+        sums = sums[:, 1:] - sums[:, :-1]  # [h, target, C]
+
+        def exact() -> tf.Tensor:
+            cut = share * tf.gather(part, tf.minimum(pixel, side - 1), axis=1)
+            total = sums * target + cut[:, 1:] - cut[:, :-1]
+            return (2 * total + side) // (2 * side)
+
+        def box() -> tf.Tensor:  # at whole ratios `fit` leaves it to PIL
+            return (sums * weight + 2 ** (BOX_BITS - 1)) // 2**BOX_BITS
+
+        return tf.cond(side % target == 0, box, exact)
+
+    for _ in range(2):
+        image = tf.transpose(_in_strips(means, image, image.shape[-1]), [1, 0, 2])
+    return image
+
+
+def _enlarge(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
+    """By PIL's bicubic (Keys' kernel, a = −1/2), rounded along rows and then along columns."""
+    new, old = tf.range(target)[:, tf.newaxis], tf.range(side)[tf.newaxis]
+    distance = tf.abs((2 * old + 1) * target - (2 * new + 1) * side)  # in 1/(2 target) pixels
+    x = tf.cast(distance, tf.float32) / (2.0 * target)
+    near, far = (1.5 * x - 2.5) * x * x + 1.0, ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    weights = tf.where(x < 1, near, tf.where(x < 2, far, 0.0))  # [target, side]
+    weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
+    for _ in range(2):
+        image = tf.einsum("ik,hkc->ihc", weights, tf.cast(image, tf.float32))
+        image = tf.floor(tf.clip_by_value(image + 0.5, 0.0, 255.0))
+    return tf.cast(image, tf.uint8)
+
+
+def _in_strips(
+    function: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor, channels: int
+) -> tf.Tensor:
+    """What a function makes of an image [H, W, C], some rows at a time: uint8 [H, W', channels].
+
+    Args:
+        function: of integers [h, W, C] → whole numbers of 0 to 255, [h, W', channels].
+        image: uint8 or uint16.
+        channels: of the result.
+    """
+    height, width = tf.unstack(tf.shape(image)[:2])
+    rows = tf.maximum(1, STRIP // width)
+    count = (height + rows - 1) // rows
+    shape = [None, None, channels]
+    strips = tf.TensorArray(tf.uint8, count, infer_shape=False, element_shape=shape)
+
+    def step(i: tf.Tensor, strips: tf.TensorArray):
+        part = function(image[i * rows : (i + 1) * rows])
+        return i + 1, strips.write(i, tf.cast(part, tf.uint8))
+
+    loop = (0, strips)
+    _, strips = tf.while_loop(lambda i, _: i < count, step, loop, parallel_iterations=1)
+    return tf.ensure_shape(strips.concat(), shape)
+
+
+def _walk(condition: Callable, step: Callable, *start) -> list[tf.Tensor]:
+    """Repeats a step on int64 numbers while a condition holds, at most `MOST_STEPS` times."""
+    begin = [tf.cast(value, tf.int64) for value in start]
+    end = tf.while_loop(
+        condition, step, begin, maximum_iterations=MOST_STEPS, parallel_iterations=1
+    )
+    done = _assert(~condition(*end), "too many parts")
+    with tf.control_dependencies([done]):
+        return [tf.identity(value) for value in end]
+
+
+def _part(data: tf.Tensor, start: tf.Tensor | int, width: tf.Tensor) -> tf.Tensor:
+    """The bytes of a string from `start` on, at most `width` of them."""
+    return tf.strings.substr(data, tf.cast(start, tf.int64), tf.cast(width, tf.int64))
+
+
+def _length(raw: tf.Tensor) -> tf.Tensor:
+    return tf.size(raw, tf.int64)
+
+
+def _bytes(raw: tf.Tensor, start: tf.Tensor | int, width: int) -> tf.Tensor:
+    """uint8 [width] from `start` on; zeros after the end."""
+    start = tf.minimum(tf.cast(start, tf.int64), _length(raw))
+    part = raw[start : start + width]
+    return tf.pad(part, [[0, width - tf.size(part)]])
+
+
+def _is(raw: tf.Tensor, start: tf.Tensor | int, expected: bytes) -> tf.Tensor:
+    return tf.reduce_all(_bytes(raw, start, len(expected)) == list(expected))
+
+
+def _number(raw: tf.Tensor, start: tf.Tensor | int, width: int, big: bool = False) -> tf.Tensor:
+    """An unsigned number of some bytes, as int64."""
+    places = [256**k for k in range(width)]
+    places = tf.constant(places[::-1] if big else places, tf.int64)
+    return tf.reduce_sum(tf.cast(_bytes(raw, start, width), tf.int64) * places)
