@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from alae_tf import data, flags, quiet
 from alae_tf.config import Config, ConfigError
-from alae_tf.errors import WarnOnce, guarded, report
+from alae_tf.errors import WarnOnce, guarded
 from alae_tf.evaluation import registry
 from alae_tf.runs.directory import RunDirectory, check_init_from, list_checkpoints
 

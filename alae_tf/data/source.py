@@ -125,9 +125,11 @@ def check_channels(source: Source, channels: int, flag: str = "--data") -> None:
         flag: that named the images.
     """
     if source.channels != channels:
+        folder = source.uri.partition("?")[0]
+        other = f", or {flag}={folder}?channels={channels}" if folder.startswith("folder:") else ""
         raise DataError(
-            f"{flag}={source.uri}: images of {source.channels} channels, the model takes "
-            f"{channels} (of a folder: {source.uri.partition('?')[0]}?channels={channels})."
+            f"{flag}={source.uri}: its images have {source.channels} channels, and the model takes "
+            f"{channels}. Train with --image_channels={source.channels}{other}."
         )
 
 

@@ -64,7 +64,8 @@ def train(
     chief = is_chief(strategy)
     if chief:
         directory.check(config, resume)
-    source = data.open_for(config.data, config.image_channels)
+    source = data.open_source(config.data)
+    data.check_channels(source, config.image_channels)
     source.tell_sizes(config.resolution)
     measure = None
     if chief:

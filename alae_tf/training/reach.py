@@ -47,7 +47,9 @@ class Reach:
                 raise
             if not self.away:
                 why = getattr(error, "strerror", None) or "cannot be written"
-                report("train", f"{where}: {why}; training continues, and saves once it is reachable.")
+                report(
+                    "train", f"{where}: {why}; training continues, and saves once it is reachable."
+                )
             self.away = True
             return False
         if self.away:
