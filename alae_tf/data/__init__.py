@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import typing
 from pathlib import Path
 
 from alae_tf.data.source import (
     FOLDER_OPTIONS,
     DataError,
+    Scheme,
     Source,
     Subset,
     check_channels,
@@ -24,7 +26,9 @@ if typing.TYPE_CHECKING:
     from alae_tf.data.pipeline import all_images, batches, epoch_order, fixed_images
 
 __all__ = [
+    "SCHEMES",
     "DataError",
+    "Scheme",
     "Source",
     "Subset",
     "all_images",
@@ -37,19 +41,54 @@ __all__ = [
     "open_source",
 ]
 
-SCHEMES = {  # by module and function; each is imported when it is asked for
-    "mnist5k": ("arrays", "open_mnist5k"),
-    "idx": ("arrays", "open_idx"),
-    "folder": ("folder", "FolderSource"),
-    "tfds": ("tfds_source", "open_tfds"),
-    "tfrecord": ("tfrecord_source", "open_tfrecord"),
+
+def _folder(uri: str, argument: str) -> Path:
+    path, _ = split_query(uri, argument, FOLDER_OPTIONS)
+    return local_path(uri, path)
+
+
+def _of_records(uri: str, argument: str) -> Path:
+    path = local_path(uri, argument)
+    return path if path.is_dir() else path.parent  # the last part may be a prefix
+
+
+# What --data takes, by scheme. Other packages add their own; see `alae_tf.plugins`.
+SCHEMES = {
+    "mnist5k": Scheme(
+        "mnist5k:", "5,000 MNIST digits that need no network", "alae_tf.data.arrays:open_mnist5k"
+    ),
+    "idx": Scheme(
+        "idx:DIR",
+        "files in MNIST's format, as idx:/data/mnist",
+        "alae_tf.data.arrays:open_idx",
+        folder=local_path,
+        mark="train-images*",
+    ),
+    "folder": Scheme(
+        "folder:DIR[?channels=1&test=DIR&labels=folders]",
+        "image files, as folder:/data/faces",
+        "alae_tf.data.folder:FolderSource",
+        folder=_folder,
+    ),
+    "tfds": Scheme(
+        "tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]",
+        "a set of TensorFlow Datasets, as tfds:mnist",
+        "alae_tf.data.tfds_source:open_tfds",
+    ),
+    "tfrecord": Scheme(
+        "tfrecord:DIR[/PREFIX]",
+        "what python -m alae_tf.prepare or StyleGAN's tool wrote",
+        "alae_tf.data.tfrecord_source:open_tfrecord",
+        folder=_of_records,
+        mark="*.tfrecords*",
+    ),
 }
-FORMS = """What --data takes:
-  mnist5k:                           5,000 MNIST digits that need no network
-  idx:DIR                            files in MNIST's format, as idx:/data/mnist
-  folder:DIR[?channels=1&test=DIR&labels=folders]  image files, as folder:/data/faces
-  tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]    a set of TensorFlow Datasets, as tfds:mnist
-  tfrecord:DIR[/PREFIX]              what python -m alae_tf.prepare or StyleGAN's tool wrote"""
+
+
+def forms() -> str:
+    """What --data takes, a line for each scheme."""
+    lines = [f"  {scheme.form:<47}  {scheme.about}" for scheme in SCHEMES.values()]
+    return "\n".join(["What --data takes:", *lines])
 
 
 def __getattr__(name: str) -> object:
@@ -60,23 +99,15 @@ def __getattr__(name: str) -> object:
 
 
 def check(uri: str) -> None:
-    """Tells in a moment, before TensorFlow is imported, a URI that cannot be opened.
+    """Refuses in a moment, before TensorFlow is imported, a URI that cannot be opened.
 
     Raises:
-        DataError: not such a URI, or its directory is not there; the rest `open_source` tells.
+        DataError: not such a URI, or its directory does not exist. `open_source` refuses the rest.
     """
-    scheme, colon, argument = uri.partition(":")
-    if uri == "mnist5k:" or (scheme == "tfds" and argument):
-        return
-    if not colon or not argument or scheme not in ("folder", "idx", "tfrecord"):
-        open_source(uri)  # which refuses it
-        return
-    if scheme == "folder":
-        argument, _ = split_query(uri, argument, FOLDER_OPTIONS)
-    path = local_path(uri, argument)
-    if scheme == "tfrecord" and not path.is_dir():  # the last part may be a prefix
-        path = path.parent
-    existing_directory(uri, str(path), "It should be one that holds the images.")
+    scheme, argument = parse(uri)
+    if scheme.folder is not None:
+        existing = scheme.folder(uri, argument)
+        existing_directory(uri, str(existing), "It should be one that holds the images.")
 
 
 def is_uri(text: str) -> bool:
@@ -89,28 +120,37 @@ def open_source(uri: str) -> Source:
     """Opens the images that a URI names; the training part, with `held_out` beside it.
 
     Args:
-        uri: `mnist5k:`, `idx:DIR`, `folder:DIR`, `tfds:NAME` or `tfrecord:DIR`; see
-            `FORMS`.
+        uri: see `SCHEMES`.
 
     Raises:
         DataError: not such a URI, or what it names cannot be read.
     """
-    scheme, colon, argument = uri.partition(":")
-    if colon and scheme in SCHEMES:
-        if argument or scheme == "mnist5k":
-            module, function = SCHEMES[scheme]
-            source = importlib.import_module(f"alae_tf.data.{module}")
-            return getattr(source, function)(uri, argument)
-        raise DataError(f"--data={uri}: nothing follows the colon.\n{FORMS}")
-    if scheme in SCHEMES:
-        raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{FORMS}")
-    if os.sep in scheme or scheme.startswith((".", "~")) or (uri and Path(uri).exists()):
+    scheme, argument = parse(uri)
+    return pkgutil.resolve_name(scheme.open)(uri, argument)
+
+
+def parse(uri: str) -> tuple[Scheme, str]:
+    """The scheme of a URI, and what follows its colon.
+
+    Raises:
+        DataError: not such a URI; the message has a guess at what was meant.
+    """
+    name, colon, argument = uri.partition(":")
+    if name in SCHEMES:
+        scheme = SCHEMES[name]
+        if not colon:
+            raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{forms()}")
+        if bool(argument) == scheme.form.endswith(":"):
+            what = "takes nothing after" if argument else "nothing follows"
+            raise DataError(f"--data={uri}: {what} the colon.\n{forms()}")
+        return scheme, argument
+    if os.sep in name or name.startswith((".", "~")) or (uri and Path(uri).exists()):
         path = local_path(uri, uri)
         if how := unpacking(path):
-            raise DataError(f"--data={uri}: is an archive. {how}\n{FORMS}")
+            raise DataError(f"--data={uri}: is an archive. {how}\n{forms()}")
         directory = path.parent if path.is_file() else path
-        kinds = {"idx": "train-images*", "tfrecord": "*.tfrecords*"}
-        held = [kind for kind, names in kinds.items() if any(directory.glob(names))]
+        marks = {name: scheme.mark for name, scheme in SCHEMES.items() if scheme.mark}
+        held = [name for name, mark in marks.items() if any(directory.glob(mark))]
         meant = f"{(held or ['folder'])[0]}:{directory if path.is_file() else uri}"
-        raise DataError(f"--data={uri}: a path alone; did you mean {meant}?\n{FORMS}")
-    raise DataError(f"--data={uri}: '{scheme}' is no kind of data.\n{FORMS}")
+        raise DataError(f"--data={uri}: a path alone; did you mean {meant}?\n{forms()}")
+    raise DataError(f"--data={uri}: '{name}' is no kind of data.\n{forms()}")

@@ -1,11 +1,12 @@
 """What every source of images has in common: random access by index."""
 
 import abc
+import dataclasses
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,25 @@ def evenly(source: Sized, count: int) -> np.ndarray:
         int64 [count], ascending.
     """
     return np.linspace(0, len(source), count, endpoint=False).astype(int)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheme:
+    """A kind of data: what `NAME:ARGUMENT` stands for.
+
+    Args:
+        form: how it is written.
+        about: what it is, in a line.
+        open: "module:function" of a function (URI, ARGUMENT) → `Source`, imported when needed.
+        folder: (URI, ARGUMENT) → the folder that must exist; None: there is none.
+        mark: pattern of files by which a folder named without a scheme is recognised.
+    """
+
+    form: str
+    about: str
+    open: str
+    folder: Callable[[str, str], Path] | None = None
+    mark: str = ""
 
 
 def check_channels(source: Source, channels: int, flag: str = "--data") -> None:
