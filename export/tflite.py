@@ -12,7 +12,7 @@ import numpy as np
 
 from alae_tf.errors import reason
 
-from . import ExportFailed
+from . import ExportFailed, saved_model
 from .formats import FLOAT, FLOAT16, File, Format, Options
 from .litert import TFLite, images_at_once, silenced
 
@@ -29,11 +29,11 @@ QUANTIZATIONS = {
 KERNELS: tuple[Any, Any] = ("CONV_2D", "FULLY_CONNECTED")  # of an enum, which takes its words too
 
 
-def convert(saved_model: Path, signature: str) -> bytes:
+def convert(path: Path, signature: str) -> bytes:
     """One signature of a SavedModel as a TFLite file in float32.
 
     Args:
-        saved_model: directory.
+        path: directory of the SavedModel.
         signature: the one to convert. (Without a name, the converter emits each one twice.)
 
     Raises:
@@ -41,9 +41,7 @@ def convert(saved_model: Path, signature: str) -> bytes:
     """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(saved_model), signature_keys=[signature]
-    )
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(path), signature_keys=[signature])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]  # no Flex
     try:
         with silenced():
@@ -143,8 +141,6 @@ def write(work: Exporter, file: File) -> None:
 
 def converted(work: Exporter, signature: str) -> bytes:
     """A graph as a float32 file, converted once; the converter reads it from a SavedModel."""
-    from . import saved_model
-
     if signature not in work.float32:
         path = work.folder / f"device_{signature}"
         signatures = work.graphs.device_signatures() | work.graphs.single_signatures()

@@ -1,4 +1,3 @@
-import dataclasses
 import errno
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,14 +41,14 @@ def exporter(tmp_path):
 def attempt(exporter, monkeypatch):
     """Lets an exporter attempt a file with a writer and the row that its comparison gives."""
 
-    def attempt(name, row=None, write=None, **file):
+    def attempt(name, row=None, write=None, **fields):
         def write_text(work, file):
             for each in (file.name, *file.beside):
                 (work.folder / each).write_text("x")
 
-        monkeypatch.setattr(parity, "check", lambda *arguments: [SimpleNamespace(**row)])
+        monkeypatch.setattr(parity, "check", lambda *arguments: [SimpleNamespace(**(row or {}))])
         format_ = Format("toy", "", (), lambda options: [], write or write_text, {})
-        exporter.attempt(format_, File(name, **file))
+        exporter.attempt(format_, File(name, **fields))
 
     return attempt
 
@@ -102,13 +101,17 @@ def test_sizes_of_the_parts_that_are_tried():
         assert sizes == expected
 
 
-@pytest.mark.parametrize("bound", ["relative_error", "spread_error"])
-def test_the_error_that_is_bounded(bound):
-    numbers = {"relative_error": 1.0, "spread_error": 1.0, bound: 1e-5}
-    row = parity.Row("f", "r", "g", "w", 1.0, *numbers.values(), 1e-4, 1.0, 1, bound=bound)
-    assert (row.relative_error, row.spread_error) == tuple(numbers.values())
-    assert row.holds
-    for value in (2e-4, float("nan")):
-        far = dataclasses.replace(row, **{bound: value})
-        assert not far.holds
-        assert ("--max_int8_error" in far.fault) == (bound == "spread_error")
+@pytest.mark.parametrize(
+    ("relative", "spread", "bound", "holds"),
+    [
+        (1e-5, 1.0, "relative_error", True),
+        (1.0, 1e-5, "relative_error", False),
+        (1.0, 1e-5, "spread_error", True),
+        (1e-5, 1.0, "spread_error", False),
+        (float("nan"), 0.0, "relative_error", False),
+    ],
+)
+def test_the_error_that_is_bounded(relative, spread, bound, holds):
+    row = parity.Row("f", "r", "g", "w", 1.0, relative, spread, 1e-4, 1.0, 1, bound=bound)
+    assert row.holds == holds
+    assert ("--max_int8_error" in row.fault) == (bound == "spread_error")
