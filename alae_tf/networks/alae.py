@@ -85,7 +85,7 @@ class ALAE(keras.Model):
         if len(w.shape) == 3:
             return w
         # An addition, unlike tiling, runs on TFLite's delegates.
-        return tf.reshape(w, [-1, 1, w.shape[-1]]) + tf.zeros([self.styles, 1])
+        return tf.reshape(w, [-1, 1, w.shape[-1]]) + tf.zeros([self.styles, 1], w.dtype)
 
     def mix(self, styles: tf.Tensor, other: tf.Tensor, cutoff: int | tf.Tensor) -> tf.Tensor:
         """Style mixing: `styles` below the cutoff, `other` from it on. Both [N, styles, latent]."""
@@ -157,15 +157,17 @@ class ALAE(keras.Model):
         return [tf.random.stateless_normal(shape, seeds[k]) for k, shape in enumerate(shapes)]
 
 
-def build_alae(config: Config, seed: int | None = None) -> ALAE:
+def build_alae(config: Config, seed: int | None = None, dtype: str = "float32") -> ALAE:
     """Builds the networks that a config describes, with new weights.
 
     Args:
         config: architecture, sizes and precision are read.
         seed: of the new weights; default: the config's.
+        dtype: of the weights, and of everything that the config's precision does not lower;
+            "float64" for checks that must not depend on rounding.
     """
     with seeded(config.seed if seed is None else seed):
-        return _build(config)
+        return _build(config, dtype)
 
 
 @contextlib.contextmanager
@@ -179,13 +181,14 @@ def seeded(seed: int) -> Iterator[None]:
         random.setstate(before)
 
 
-def _build(config: Config) -> ALAE:
+def _build(config: Config, dtype: str) -> ALAE:
     latent = dict(latent_size=config.latent_size)
     if config.architecture == "mlp":
         body = dict(
             image_size=config.image_size,
             image_channels=config.image_channels,
             hidden_size=config.hidden_size,
+            dtype=dtype,
         )
         sizes: dict[str, Any] = body | latent | dict(output_slope=config.output_slope)
         new_generator, new_encoder, new_discriminator = MLPGenerator, MLPEncoder, MLPDiscriminator
@@ -195,17 +198,17 @@ def _build(config: Config) -> ALAE:
             start_channels=config.start_channels,
             max_channels=config.max_channels,
             image_channels=config.image_channels,
-            dtype="float32" if config.precision == "float32" else f"mixed_{config.precision}",
+            dtype=dtype if config.precision == "float32" else f"mixed_{config.precision}",
         )
         sizes = body | latent
         new_encoder = Encoder if config.encoder_head == "styles" else DenseEncoder
         new_generator, new_discriminator = Generator, ImageDiscriminator
     generator, encoder = new_generator(**sizes, name="G"), new_encoder(**sizes, name="E")
-    mapping = MappingNetwork(config.latent_size, config.mapping_layers, name="F")
+    mapping = MappingNetwork(config.latent_size, config.mapping_layers, dtype=dtype, name="F")
     if config.discriminator == "separate":
         discriminator = new_discriminator(**body, name="D")
     else:
-        discriminator = Discriminator(config.latent_size, name="D")
+        discriminator = Discriminator(config.latent_size, dtype=dtype, name="D")
     return ALAE(
         F=mapping,
         G=generator,
@@ -214,5 +217,6 @@ def _build(config: Config) -> ALAE:
         styles=config.styles,
         discriminator=config.discriminator,
         latent_regression=config.latent_regression,
+        dtype=dtype,
         name="alae",
     )

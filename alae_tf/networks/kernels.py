@@ -48,7 +48,7 @@ def suits(x: tf.Tensor, kernel: tf.Tensor) -> bool:
     size, _, channels, filters = kernel.shape
     return (
         _ENABLED.get()
-        and x.dtype == tf.float32
+        and x.dtype.size >= 4  # float32; float64 in checks
         and size == 3
         and min(channels, filters) >= MIN_CHANNELS
         and min(x.shape[1:3]) >= MIN_SIZE

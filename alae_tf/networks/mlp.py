@@ -22,8 +22,10 @@ class MLPBody(keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.image_size, self.image_channels = image_size, image_channels
         self.hidden_size = hidden_size
-        self.hidden_1 = EqualizedDense(image_size**2 * image_channels, hidden_size)
-        self.hidden_2 = EqualizedDense(hidden_size, hidden_size)
+        self.hidden_1 = EqualizedDense(
+            image_size**2 * image_channels, hidden_size, dtype=self.dtype_policy
+        )
+        self.hidden_2 = EqualizedDense(hidden_size, hidden_size, dtype=self.dtype_policy)
 
     def long_features(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
@@ -67,7 +69,7 @@ class MLPEncoder(MLPBody):
     def __init__(self, *, latent_size: int, output_slope: float = 0.2, **sizes):
         super().__init__(**sizes)
         self.latent_size, self.output_slope = latent_size, output_slope
-        self.output_layer = EqualizedDense(self.hidden_size, latent_size)
+        self.output_layer = EqualizedDense(self.hidden_size, latent_size, dtype=self.dtype_policy)
         self.built = True
 
     def call(
@@ -98,7 +100,7 @@ class MLPDiscriminator(MLPBody):
 
     def __init__(self, **sizes):
         super().__init__(**sizes)
-        self.output_layer = EqualizedDense(self.hidden_size + 1, 1)
+        self.output_layer = EqualizedDense(self.hidden_size + 1, 1, dtype=self.dtype_policy)
         self.built = True
 
     def call(
@@ -132,9 +134,11 @@ class MLPGenerator(keras.Model):
         self.image_size, self.image_channels = image_size, image_channels
         self.hidden_size, self.latent_size = hidden_size, latent_size
         self.output_slope = output_slope
-        self.hidden_1 = EqualizedDense(latent_size, hidden_size)
-        self.hidden_2 = EqualizedDense(hidden_size, hidden_size)
-        self.output_layer = EqualizedDense(hidden_size, image_size**2 * image_channels)
+        self.hidden_1 = EqualizedDense(latent_size, hidden_size, dtype=self.dtype_policy)
+        self.hidden_2 = EqualizedDense(hidden_size, hidden_size, dtype=self.dtype_policy)
+        self.output_layer = EqualizedDense(
+            hidden_size, image_size**2 * image_channels, dtype=self.dtype_policy
+        )
         self.built = True
 
     def call(

@@ -37,6 +37,7 @@ class Trainer:
     Args:
         config: the run's config.
         strategy: a tf.distribute strategy; default: the one in scope (a single device).
+        dtype: of the weights and optimizers, see `build_alae`.
 
     Attributes:
         alae: the networks being trained.
@@ -46,12 +47,17 @@ class Trainer:
         traces: how often each level's step was traced.
     """
 
-    def __init__(self, config: Config, strategy: tf.distribute.Strategy | None = None):
+    def __init__(
+        self,
+        config: Config,
+        strategy: tf.distribute.Strategy | None = None,
+        dtype: str = "float32",
+    ):
         self.config = config
         self.strategy = strategy or tf.distribute.get_strategy()
         with self.strategy.scope():
-            self.alae = build_alae(config)
-            self.ema = build_alae(config)
+            self.alae = build_alae(config, dtype=dtype)
+            self.ema = build_alae(config, dtype=dtype)
             for average, weight in zip(self.ema.variables, self.alae.variables, strict=True):
                 average.assign(weight)
             self.loss_scale = LossScale() if config.precision == "float16" else None
