@@ -83,7 +83,7 @@ class ALAE(keras.Model):
         if len(w.shape) == 3:
             return w
         # An addition, unlike tiling, runs on TFLite's delegates.
-        return tf.reshape(w, [-1, 1, w.shape[-1]]) + tf.zeros([self.styles, 1])
+        return tf.reshape(w, [-1, 1, w.shape[-1]]) + tf.zeros([self.styles, 1], w.dtype)
 
     def mix(self, styles: tf.Tensor, other: tf.Tensor, cutoff: int | tf.Tensor) -> tf.Tensor:
         """Style mixing: `styles` below the cutoff, `other` from it on. Both [N, styles, latent]."""
@@ -155,21 +155,26 @@ class ALAE(keras.Model):
         return [tf.random.stateless_normal(shape, seeds[k]) for k, shape in enumerate(shapes)]
 
 
-def build_alae(config: Config, seed: int | None = None, winograd: bool = False) -> ALAE:
+def build_alae(
+    config: Config, seed: int | None = None, winograd: bool = False, dtype: str = "float32"
+) -> ALAE:
     """Builds the networks that a config describes, with new weights.
 
     Args:
         config: architecture, sizes and precision are read.
         seed: of the new weights; default: the config's.
         winograd: see `EqualizedConv2D`.
+        dtype: of the weights, and of everything that the config's precision does not lower;
+            "float64" for checks that must not depend on rounding.
     """
     with seeded(config.seed if seed is None else seed):
-        networks = ARCHITECTURES[config.architecture].networks(config)
+        networks = ARCHITECTURES[config.architecture].networks(config, dtype)
         alae = ALAE(
             **networks,
             styles=config.styles,
             discriminator=config.discriminator,
             latent_regression=config.latent_regression,
+            dtype=dtype,
             name="alae",
         )
     for layer in sublayers(alae) if winograd else ():

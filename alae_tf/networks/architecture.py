@@ -26,8 +26,8 @@ class Architecture:
     Args:
         name: in --architecture.
         title: for people.
-        build: "module:function" of a function from a config to its networks, a dict with the
-            keys G, E, F and D.
+        build: "module:function" of a function (config, dtype) → its networks, a dict with the keys
+            G, E, F and D.
         settings: names of the settings that no other kind reads.
         ignored: names of settings that it does not read and that may stand in its configs.
         check: config → what must hold of its settings.
@@ -51,9 +51,9 @@ class Architecture:
     style_kernels: Callable[[Any, int], list]
     int8: str
 
-    def networks(self, config: Config) -> dict[str, Any]:
-        """New networks of a config, by letter."""
-        return pkgutil.resolve_name(self.build)(config)
+    def networks(self, config: Config, dtype: str = "float32") -> dict[str, Any]:
+        """New networks of a config, by letter; see `build_alae`."""
+        return pkgutil.resolve_name(self.build)(config, dtype)
 
 
 def width(start_channels: int, max_channels: int, halvings: int) -> int:

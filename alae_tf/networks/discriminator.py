@@ -29,7 +29,10 @@ class Discriminator(keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.latent_size, self.layer_count = latent_size, layers
         units = [latent_size] * (layers - 1) + [1]
-        self.dense = [EqualizedDense(latent_size, n, lr_multiplier=0.1) for n in units]
+        self.dense = [
+            EqualizedDense(latent_size, n, lr_multiplier=0.1, dtype=self.dtype_policy)
+            for n in units
+        ]
         self.built = True
 
     def call(self, w: tf.Tensor) -> tf.Tensor:

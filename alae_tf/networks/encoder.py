@@ -88,8 +88,8 @@ class EncoderBlock(PlainBlock):
     def __init__(self, inputs: int, channels: int, latent_size: int, **kwargs):
         super().__init__(inputs, channels, **kwargs)
         self.latent_size = latent_size
-        self.to_w_1 = EqualizedDense(2 * inputs, latent_size)
-        self.to_w_2 = EqualizedDense(2 * channels, latent_size)
+        self.to_w_1 = EqualizedDense(2 * inputs, latent_size, dtype=self.variable_dtype)
+        self.to_w_2 = EqualizedDense(2 * channels, latent_size, dtype=self.variable_dtype)
 
     def call(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x, style_1, style_2 = self.styled(x)
@@ -229,7 +229,8 @@ class DenseEncoder(Encoder):
 
     def __init__(self, **sizes):
         super().__init__(**sizes)
-        self.to_w = EqualizedDense(4 * self.blocks[-1].channels, self.latent_size)
+        features = 4 * self.blocks[-1].channels
+        self.to_w = EqualizedDense(features, self.latent_size, dtype=self.variable_dtype)
 
     def make_block(self, index: int, inputs: int, channels: int) -> PlainBlock:
         return PlainBlock(inputs, channels, dtype=self.dtype_policy)

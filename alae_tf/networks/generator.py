@@ -44,8 +44,9 @@ class GeneratorBlock(keras.layers.Layer):
         self.noise_2 = self.add_weight(name="noise_2", **zeros)
         self.bias_1 = self.add_weight(name="bias_1", **zeros)
         self.bias_2 = self.add_weight(name="bias_2", **zeros)
-        self.style_1 = EqualizedDense(latent_size, 2 * channels, gain=1.0)
-        self.style_2 = EqualizedDense(latent_size, 2 * channels, gain=1.0)
+        style: dict[str, Any] = dict(gain=1.0, dtype=self.variable_dtype)
+        self.style_1 = EqualizedDense(latent_size, 2 * channels, **style)
+        self.style_2 = EqualizedDense(latent_size, 2 * channels, **style)
         self.built = True
 
     def call(
@@ -124,7 +125,10 @@ class Generator(keras.Model):
             for i, c in zip(inputs, channels, strict=True)
         ]
         self.to_rgb = [
-            EqualizedConv2D(c, image_channels, 1, gain=0.03, use_bias=True) for c in channels
+            EqualizedConv2D(
+                c, image_channels, 1, gain=0.03, use_bias=True, dtype=self.variable_dtype
+            )
+            for c in channels
         ]
         self.built = True
 

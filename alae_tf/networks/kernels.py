@@ -33,7 +33,7 @@ def suits(x: tf.Tensor, kernel: tf.Tensor) -> bool:
     """Whether these kernels apply to a convolution and are faster than a plain one."""
     size, _, channels, filters = kernel.shape
     return (
-        x.dtype == tf.float32
+        x.dtype.size >= 4  # float32; float64 in checks
         and size == 3
         and min(channels, filters) >= MIN_CHANNELS
         and min(x.shape[1:3]) >= MIN_SIZE

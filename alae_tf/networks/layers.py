@@ -58,7 +58,7 @@ class Equalized(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("alae_tf")
 class EqualizedDense(Equalized):
-    """Dense layer with an equalised learning rate, always in float32.
+    """Dense layer with an equalised learning rate, in the dtype of its weights.
 
     Args:
         inputs: int. Length of the input.
@@ -84,7 +84,7 @@ class EqualizedDense(Equalized):
         self.inputs, self.units = inputs, units
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(x, tf.float32) @ self.kernel
+        x = tf.cast(x, self.variable_dtype) @ self.kernel
         return x if self.bias is None else x + self.bias
 
     def get_config(self):

@@ -28,7 +28,8 @@ class MappingNetwork(keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.latent_size, self.layer_count = latent_size, layers
         self.dense = [
-            EqualizedDense(latent_size, latent_size, lr_multiplier=0.1) for _ in range(layers)
+            EqualizedDense(latent_size, latent_size, lr_multiplier=0.1, dtype=self.dtype_policy)
+            for _ in range(layers)
         ]
         self.built = True
 

@@ -27,8 +27,10 @@ class MLPBody(keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.image_size, self.image_channels = image_size, image_channels
         self.hidden_size = hidden_size
-        self.hidden_1 = EqualizedDense(image_size**2 * image_channels, hidden_size)
-        self.hidden_2 = EqualizedDense(hidden_size, hidden_size)
+        self.hidden_1 = EqualizedDense(
+            image_size**2 * image_channels, hidden_size, dtype=self.dtype_policy
+        )
+        self.hidden_2 = EqualizedDense(hidden_size, hidden_size, dtype=self.dtype_policy)
 
     def long_features(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
@@ -72,7 +74,7 @@ class MLPEncoder(MLPBody):
     def __init__(self, *, latent_size: int, output_slope: float = 0.2, **sizes):
         super().__init__(**sizes)
         self.latent_size, self.output_slope = latent_size, output_slope
-        self.output_layer = EqualizedDense(self.hidden_size, latent_size)
+        self.output_layer = EqualizedDense(self.hidden_size, latent_size, dtype=self.dtype_policy)
         self.built = True
 
     def call(
@@ -103,7 +105,7 @@ class MLPDiscriminator(MLPBody):
 
     def __init__(self, **sizes):
         super().__init__(**sizes)
-        self.output_layer = EqualizedDense(self.hidden_size + 1, 1)
+        self.output_layer = EqualizedDense(self.hidden_size + 1, 1, dtype=self.dtype_policy)
         self.built = True
 
     def call(
@@ -137,9 +139,11 @@ class MLPGenerator(keras.Model):
         self.image_size, self.image_channels = image_size, image_channels
         self.hidden_size, self.latent_size = hidden_size, latent_size
         self.output_slope = output_slope
-        self.hidden_1 = EqualizedDense(latent_size, hidden_size)
-        self.hidden_2 = EqualizedDense(hidden_size, hidden_size)
-        self.output_layer = EqualizedDense(hidden_size, image_size**2 * image_channels)
+        self.hidden_1 = EqualizedDense(latent_size, hidden_size, dtype=self.dtype_policy)
+        self.hidden_2 = EqualizedDense(hidden_size, hidden_size, dtype=self.dtype_policy)
+        self.output_layer = EqualizedDense(
+            hidden_size, image_size**2 * image_channels, dtype=self.dtype_policy
+        )
         self.built = True
 
     def call(
@@ -164,20 +168,21 @@ class MLPGenerator(keras.Model):
         return super().get_config() | {name: getattr(self, name) for name in names}
 
 
-def build(config: Config) -> dict[str, keras.Model]:
+def build(config: Config, dtype: str) -> dict[str, keras.Model]:
     """New G, E, F and D of a config with --architecture=mlp."""
-    body = dict(
+    body: dict[str, Any] = dict(
         image_size=config.image_size,
         image_channels=config.image_channels,
         hidden_size=config.hidden_size,
+        dtype=dtype,
     )
     sizes: dict[str, Any] = dict(latent_size=config.latent_size, output_slope=config.output_slope)
     separate = config.discriminator == "separate"
     return {
         "G": MLPGenerator(**body, **sizes, name="G"),
         "E": MLPEncoder(**body, **sizes, name="E"),
-        "F": MappingNetwork(config.latent_size, config.mapping_layers, name="F"),
+        "F": MappingNetwork(config.latent_size, config.mapping_layers, dtype=dtype, name="F"),
         "D": MLPDiscriminator(**body, name="D")
         if separate
-        else Discriminator(config.latent_size, name="D"),
+        else Discriminator(config.latent_size, dtype=dtype, name="D"),
     }

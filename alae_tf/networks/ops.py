@@ -50,6 +50,12 @@ def leaky_relu(x: tf.Tensor, slope: float = 0.2) -> tf.Tensor:
     return tf.nn.leaky_relu(x, slope)
 
 
+def at_least_float32(x: tf.Tensor) -> tf.Tensor:
+    """float16 and bfloat16 → float32; other dtypes as they are."""
+    x = tf.convert_to_tensor(x)
+    return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
+
+
 def pixel_norm(z: tf.Tensor) -> tf.Tensor:
     """z / root mean square of z, per sample. [N, latent] → the same."""
     return z * tf.math.rsqrt(tf.reduce_mean(tf.square(z), axis=-1, keepdims=True) + EPSILON_STYLE)
@@ -58,8 +64,8 @@ def pixel_norm(z: tf.Tensor) -> tf.Tensor:
 def instance_norm(x: tf.Tensor, epsilon: float = EPSILON_STYLE) -> tf.Tensor:
     """Each channel of each sample to mean 0 and biased variance 1. [N, H, W, C] → the same.
 
-    Statistics in float32. In this form TFLite's XNNPACK runs it whole, and no precision is lost
-    as in E[x²] − mean².
+    Statistics in float32 or better. In this form TFLite's XNNPACK runs it whole, and no precision
+    is lost as in E[x²] − mean².
     """
     return _normalise(*_moments(x), epsilon, x.dtype)
 
@@ -82,7 +88,7 @@ def split_style(x: tf.Tensor, epsilon: float = EPSILON_ENCODER) -> tuple[tf.Tens
 
 
 def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    x = tf.cast(x, tf.float32)
+    x = at_least_float32(x)
     mean = _mean(x)
     centred = x - mean
     return mean, centred, _mean(tf.square(centred))
@@ -104,17 +110,17 @@ def minibatch_std(x: tf.Tensor) -> tf.Tensor:
     The channel is one number a group: the standard deviation over its images (biased), averaged
     over all else. A group is four consecutive images; where N is no multiple of four, all N. So a
     replica or an --accumulate part that has a multiple of four images finds what the whole batch
-    would. Statistics in float32; N must be known when this is traced, as in training.
+    would. Statistics in float32 or better; N must be known when this is traced, as in training.
 
     Reference: ProGAN, section 3; StyleGAN, whose groups of four are strided.
     """
     batch, *inner = x.shape
     group = batch if batch % GROUP else GROUP
-    grouped = tf.reshape(tf.cast(x, tf.float32), [batch // group, group, -1])
+    grouped = tf.reshape(at_least_float32(x), [batch // group, group, -1])
     # The epsilon keeps the gradient of equal images at 0 instead of 0·∞.
     std = tf.sqrt(tf.math.reduce_variance(grouped, axis=1, keepdims=True) + EPSILON_STYLE)
     std = tf.reduce_mean(std, axis=2, keepdims=True)  # [N / group, 1, 1]
-    channel = std + tf.zeros([group, math.prod(inner[:-1])])
+    channel = std + tf.zeros([group, math.prod(inner[:-1])], std.dtype)
     channel = tf.reshape(channel, [batch, *inner[:-1], 1])
     return tf.concat([x, tf.cast(channel, x.dtype)], axis=-1)
 

@@ -13,22 +13,22 @@ from alae_tf.networks.generator import Generator
 from alae_tf.networks.mapping import MappingNetwork
 
 
-def build(config: Config) -> dict[str, keras.Model]:
+def build(config: Config, dtype: str) -> dict[str, keras.Model]:
     """New G, E, F and D of a config with --architecture=style."""
     body: dict[str, Any] = dict(
         levels=config.levels,
         start_channels=config.start_channels,
         max_channels=config.max_channels,
         image_channels=config.image_channels,
-        dtype="float32" if config.precision == "float32" else f"mixed_{config.precision}",
+        dtype=dtype if config.precision == "float32" else f"mixed_{config.precision}",
     )
     encoder = Encoder if config.encoder_head == "styles" else DenseEncoder
     separate = config.discriminator == "separate"
     return {
         "G": Generator(**body, latent_size=config.latent_size, name="G"),
         "E": encoder(**body, latent_size=config.latent_size, name="E"),
-        "F": MappingNetwork(config.latent_size, config.mapping_layers, name="F"),
+        "F": MappingNetwork(config.latent_size, config.mapping_layers, dtype=dtype, name="F"),
         "D": ImageDiscriminator(**body, name="D")
         if separate
-        else Discriminator(config.latent_size, name="D"),
+        else Discriminator(config.latent_size, dtype=dtype, name="D"),
     }

@@ -7,7 +7,8 @@ turns a checkpoint of the authors' training into a run directory for all other c
     python -m alae_tf.official verify tests/goldens/style32_forward.npz
 
 builds the model of the file's config, takes its weights by name (with --run_dir those of a run),
-computes every quantity in the file and prints the largest error of each.
+computes every quantity in the file and prints the largest error of each. Training iterations are
+computed in float64, the losses of the first one in float32 too.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def logits_and_r1(
         With γ = 0 nothing is differentiated.
     """
     if gamma == 0:
-        return logits(real), tf.zeros([tf.shape(real)[0]])
+        return logits(real), tf.zeros([tf.shape(real)[0]], real.dtype)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(real)
         real_logits = logits(real)

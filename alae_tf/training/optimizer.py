@@ -35,7 +35,9 @@ class LREQAdam(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self._v = [self.add_variable_from_reference(v, name="v") for v in variables]
-        self._t = [self.add_variable((), name=f"t_{i}") for i in range(len(variables))]
+        self._t = [
+            self.add_variable((), dtype=v.dtype, name=f"t_{i}") for i, v in enumerate(variables)
+        ]
         self._factors = [getattr(variable, "step_factor", 1.0) for variable in variables]
 
     def update_step(self, gradient, variable, learning_rate):
@@ -46,7 +48,11 @@ class LREQAdam(keras.optimizers.Optimizer):
         gradient = tf.cast(gradient, variable.dtype)
         t_new = t + 1.0
         v_new = beta_2 * v + (1.0 - beta_2) * tf.square(gradient)
-        rate = learning_rate * self._factors[index] * tf.sqrt(1.0 - tf.pow(beta_2, t_new))
+        rate = (
+            tf.cast(learning_rate, variable.dtype)
+            * self._factors[index]
+            * tf.sqrt(1.0 - tf.pow(beta_2, t_new))
+        )
         if self.gate is not None:
             open_ = tf.convert_to_tensor(self.gate) > 0.0
             t_new, v_new = tf.where(open_, t_new, t), tf.where(open_, v_new, v)

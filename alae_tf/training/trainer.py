@@ -20,6 +20,7 @@ class Trainer:
         winograd: whether convolutions are computed with fewer multiplications
             (`alae_tf.networks.kernels`); default: yes unless there is a GPU, which chooses its
             algorithms by itself.
+        dtype: of the weights and optimizers, see `build_alae`.
 
     Attributes:
         updates: the updates of an iteration.
@@ -38,14 +39,15 @@ class Trainer:
         config: Config,
         strategy: tf.distribute.Strategy | None = None,
         winograd: bool | None = None,
+        dtype: str = "float32",
     ):
         self.config, self.updates = config, algorithm.chosen(config)
         self.strategy = strategy or tf.distribute.get_strategy()
         if winograd is None:
             winograd = not tf.config.list_logical_devices("GPU")
         with self.strategy.scope():
-            self.alae = build_alae(config, winograd=winograd)
-            self.ema = build_alae(config)
+            self.alae = build_alae(config, winograd=winograd, dtype=dtype)
+            self.ema = build_alae(config, dtype=dtype)
             for average, weight in zip(self.ema.variables, self.alae.variables, strict=True):
                 average.assign(weight)
             self.loss_scale = LossScale() if config.precision == "float16" else None

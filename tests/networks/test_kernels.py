@@ -84,13 +84,7 @@ def test_the_batch_may_be_unknown(convolution, everywhere):
 )
 def test_goldens_hold(name, everywhere):
     errors = dict(goldens.verify(GOLDENS / f"{name}.npz"))
-    # A leaky ReLU may meet a zero: one pixel on the other side of it, by the rounding of the first
-    # iteration, shows in every tensor of G in the second. It does in one of the files.
-    later = {}
-    if name == "style32_two_steps":
-        later = {key: errors.pop(key) for key in list(errors) if key.startswith("after_1/")}
     assert max(errors.values()) < 1e-4
-    assert max(later.values(), default=0.0) < 1e-2
 
 
 @pytest.mark.slow

@@ -52,8 +52,9 @@ def test_one_device_gets_the_batch(small):
 
 
 def test_training_keeps_its_memory(tmp_path):
-    # Some 6,400 page faults an iteration where malloc gives large blocks back, a few where not.
+    # Some 6,500 page faults an iteration where malloc gives large blocks back; without that, from
+    # a few to 700, depending on the machine.
     command = [sys.executable, "-c", TRAINING, str(tmp_path / "run")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) < 500
+    assert float(done.stdout.splitlines()[-1]) < 2500
