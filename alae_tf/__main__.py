@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import alae_tf
+from alae_tf.environment import start
 
 COMMANDS = {
     "reconstruct": ("alae_tf.reconstruct", "photos through a shipped model"),
@@ -80,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

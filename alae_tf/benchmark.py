@@ -97,7 +97,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     peak = (
         tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
         if gpus
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        else usage().ru_maxrss / 2**10
     )
     model = Autoencoder(config, run.trainer.ema, level)
     one = source.image(0)
@@ -137,7 +137,13 @@ def noise(size: int, resolution: int, channels: int) -> Source:
 
 def page_faults() -> int:
     """Pages of memory that this process has had mapped so far, those read from disk not counted."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    return usage().ru_minflt
+
+
+def usage():
+    """What the system counts of this process."""
+
+    return resource.getrusage(resource.RUSAGE_SELF)
 
 
 def in_a_process(level: int) -> dict[str, float]:
@@ -148,7 +154,7 @@ def in_a_process(level: int) -> dict[str, float]:
         done = subprocess.run([*command, f"--level={level}", f"--json={path}"])
         if done.returncode:
             raise ConfigError(f"--level=all: level {level} failed.")
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def main() -> None:
@@ -171,7 +177,7 @@ def main() -> None:
     if values.level == "all":
         results = {str(level): in_a_process(level) for level in range(config.levels)}
         if values.json:
-            Path(values.json).write_text(json.dumps(results, indent=2) + "\n")
+            Path(values.json).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         return
     quiet.import_tensorflow()
     import tensorflow as tf
@@ -185,7 +191,7 @@ def main() -> None:
     for name, value in result.items():
         print(f"{name:>20}  {value:.4g}")
     if values.json:
-        Path(values.json).write_text(json.dumps(result, indent=2) + "\n")
+        Path(values.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ No TensorFlow here.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -49,10 +49,18 @@ class Lock:
     Raises:
         BlockingIOError: another process holds it.
         OSError: it cannot be made.
+        AlaeError: the system is neither Linux nor macOS.
     """
 
     def __init__(self, path: Path):
-        self._file = open(path, "a")  # what the holder wrote into it stays
+        try:
+            import fcntl
+        except ImportError:
+            raise AlaeError(
+                f"{path}: cannot be locked on {sys.platform}; training and export need Linux or "
+                "macOS (on Windows: WSL 2). On-device encoding runs anywhere."
+            ) from None
+        self._file = open(path, "a", encoding="utf-8")  # what the holder wrote into it stays
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

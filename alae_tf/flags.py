@@ -16,6 +16,7 @@ from absl import app, flags, logging
 
 from alae_tf import flagfile
 from alae_tf.config import GROUPS, RENAMED, Config, ConfigError, field_type
+from alae_tf.environment import start
 from alae_tf.errors import guarded, printable, program
 from alae_tf.settings import is_list
 
@@ -88,7 +89,7 @@ def run(command: str, main: Callable[[], int | None]) -> None:
         logging.set_verbosity(logging.WARNING)
         return guarded(command, main)
 
-    app.run(quiet, flags_parser=parse)
+    sys.exit(start(lambda: app.run(quiet, flags_parser=parse)))
 
 
 def check(arguments: list[str]) -> None:

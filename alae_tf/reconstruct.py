@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from alae_tf.environment import start
 from alae_tf.figures.__main__ import Door, main
 
 DOOR = Door(
@@ -22,4 +23,4 @@ DOOR = Door(
 
 
 if __name__ == "__main__":
-    sys.exit(main(door=DOOR))
+    sys.exit(start(lambda: main(door=DOOR)))

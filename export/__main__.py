@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from alae_tf.environment import start
 from alae_tf.errors import guarded, program
 from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import existing_run
@@ -124,4 +125,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

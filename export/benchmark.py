@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from alae_tf.environment import start
 from alae_tf.errors import guarded, program
 from alae_tf.files import write_atomic
 from alae_tf.quiet import import_tensorflow
@@ -141,7 +142,9 @@ def child(args: argparse.Namespace) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     model, _ = load(args.run_dir, args.untrained, args.level)
     rows = measure(model, args.folder, args.threads)
-    (args.folder / f"rows{args.threads}.json").write_text(json.dumps([matmul_gflops(), rows]))
+    (args.folder / f"rows{args.threads}.json").write_text(
+        json.dumps([matmul_gflops(), rows]), encoding="utf-8"
+    )
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -175,7 +178,9 @@ def run(args: argparse.Namespace) -> None:
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
             if done.returncode:
                 raise ExportFailed(f"measuring with {threads} threads failed:\n{done.stderr}")
-            rates[threads], rows = json.loads((folder / f"rows{threads}.json").read_text())
+            rates[threads], rows = json.loads(
+                (folder / f"rows{threads}.json").read_text(encoding="utf-8")
+            )
             result += rows
     print(table(result))
     for threads, rate in rates.items():
@@ -197,4 +202,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

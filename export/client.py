@@ -1,7 +1,7 @@
 """Talks to a served model, over REST or gRPC: images in, codes or pictures out.
 
-python -m export.client --url=http://localhost:8501 encode photo.png --out=w.npy
-python -m export.client --url=grpc://localhost:8500 generate --count=16 --out=new.png
+alae client --url=http://localhost:8501 encode photo.png --out=w.npy
+alae client --url=grpc://localhost:8500 generate --count=16 --out=new.png
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from alae_tf.environment import start
 from alae_tf.errors import guarded, program
 from alae_tf.images.picture import lay_out, png
 
@@ -220,4 +221,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -20,6 +20,7 @@ from alae_tf.errors import reason
 from alae_tf.images import picture
 from alae_tf.images.picture import png
 from alae_tf.networks import ops
+from alae_tf.runs.directory import existing_run, images_of
 
 from . import ExportError, ExportFailed, parity, publish
 from .graphs import Graphs
@@ -68,7 +69,9 @@ def export(args: argparse.Namespace) -> int:
 
         web.check_runtime(args.web_runtime)
         web.directions_of(model, args)
-    uri = args.representative_data or model.config.data
+    own = model.config.data
+    own = images_of(existing_run(args.run_dir), own) if args.run_dir else own
+    uri = args.representative_data or own
     count = CALIBRATION_IMAGES if model.resolution <= 64 else CALIBRATION_IMAGES // 5
     pixels = real_images(uri, model.resolution, model.config.image_channels, count)
     try:
@@ -282,7 +285,7 @@ class Exporter:
         folder = self.folder / "web" / "model" / name
         folder.mkdir(parents=True)
         about = web.describe(self.model, web.directions_of(self.model, self.args))
-        (folder / "model.json").write_text(json.dumps(about))
+        (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
         rows: list[Row] = []
         for file, signature in web.GRAPHS.items():
             for quantization in ("none", "dynamic_int8") if file != "mapping" else ("none",):

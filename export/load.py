@@ -1,10 +1,11 @@
 """Asks a served model by many clients at once, and tells latency, throughput and what was lost.
 
-python -m export.load --url=grpc://localhost:8500 --shape=64,64,3 --clients=1,8,64 --seconds=20
+alae load --url=grpc://localhost:8500 --shape=64,64,3 --clients=1,8,64 --seconds=20
 
 Each client encodes an image of its own, one a request, one after the other. An answer is wrong if
 it is not a w of finite numbers, or differs from the client's first by over 1e-4 of the largest
-number in it: a server that mixes up its requests is found out. The clients share this machine's cores with a server that runs here.
+number in it: a server that mixes up its requests is found out. The clients share this machine's
+cores with a server that runs here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from alae_tf.environment import start
 from alae_tf.errors import guarded, printable, program
 from alae_tf.files import write_atomic
 
@@ -236,4 +238,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

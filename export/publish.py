@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
     from .graphs import Graphs
     from .loading import Weights
 
+PATTERN = "*?[\\"
 MANIFEST = "manifest.json"
 # Ends of TFLite files' names, by quantisation.
 SUFFIX = {"none": "", "float16": "_float16", "dynamic_int8": "_dynamic_int8", "int8": "_int8"}
@@ -54,8 +55,13 @@ def check_out(out: Path) -> None:
     """Tells before any work whether an export may be written here.
 
     Raises:
-        AlaeError: a file, or a directory that holds something else.
+        AlaeError: a file, a directory that holds something else, or a path that TensorFlow, which
+            writes SavedModels, reads as a pattern.
     """
+    if set(PATTERN) & set(str(out)):
+        raise ExportError(
+            f"--out={out}: TensorFlow reads {' '.join(PATTERN)} as a pattern; give another name."
+        )
     check_directory("--out", out, "an export", MANIFEST, lambda name: name.startswith("."))
 
 
@@ -95,7 +101,7 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
         ExportError: it is damaged.
     """
     try:
-        read = json.loads((out / MANIFEST).read_text())
+        read = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
         known = {"files": dict(read["files"]), "config": dict(read["config"])}
         return read | known | {"level": int(read["level"])}
     except FileNotFoundError:
@@ -252,7 +258,7 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
         if (out / name).exists() and (out / name).is_dir() != (folder / name).is_dir():
             raise ExportError(f"--out={out}: {name} there is of another kind; move it away.")
     before = (read_manifest(out) or {"files": {}})["files"]
-    after = json.loads((folder / MANIFEST).read_text())
+    after = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     begun = after | {"complete": False, "files": before | after["files"]}
     write_json(folder / "begun.json", begun)
     os.replace(folder / "begun.json", out / MANIFEST)
@@ -276,7 +282,7 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Writes a JSON file for people to read too, into a folder that is not published yet."""
-    path.write_text(json.dumps(value, indent=1) + "\n")
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def installed(package: str) -> bool:

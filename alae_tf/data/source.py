@@ -165,7 +165,7 @@ def existing_directory(uri: str, path: str, should: str) -> Path:
     """
     directory = local_path(uri, path)
     if not directory.is_dir():
-        raise DataError(f"--data={uri}: {directory} is not a directory. {should}")
+        raise DataError(f"--data={uri}: {directory.absolute()} is not a directory. {should}")
     return directory
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alae_tf.environment import cache
 from alae_tf.errors import AlaeError
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
@@ -42,11 +43,6 @@ class EvaluationFailed(EvaluationError):
     """The work failed on the way."""
 
     exit_code = 1
-
-
-def cache() -> Path:
-    """Where results that take long are kept: $ALAE_TF_CACHE, else ~/.cache/alae_tf."""
-    return Path(os.environ.get("ALAE_TF_CACHE") or os.path.expanduser("~/.cache/alae_tf"))
 
 
 def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:

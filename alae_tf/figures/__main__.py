@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alae_tf import data
+from alae_tf.environment import start
 from alae_tf.errors import CheckpointError, guarded, program
 from alae_tf.figures import COUNTS, METHODS, FigureError
 from alae_tf.files import check_output, write_atomic
@@ -265,4 +266,4 @@ class FigureFailed(FigureError):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

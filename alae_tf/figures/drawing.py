@@ -31,7 +31,7 @@ from alae_tf.figures import project as project_
 from alae_tf.images import alignment, canvas, files
 from alae_tf.images.plots import class_plot
 from alae_tf.latents import directions, levels
-from alae_tf.runs.directory import checkpoint_numbers
+from alae_tf.runs.directory import checkpoint_numbers, images_of
 
 FEWEST_POINTS = 5
 MOST_FILES = 48  # drawn without --count
@@ -75,7 +75,7 @@ class Figure:
     def source(self) -> Source:
         """All the images that --images names by a URI, or the run's own."""
         named = self.args.images or []
-        uri = named[0] if named else self.model.config.data
+        uri = named[0] if named else images_of(self.run_dir, self.model.config.data)
         if len(named) > 1 or (named and not data.is_uri(uri)):
             raise FigureError(
                 f"--images={' '.join(named)}: {self.args.kind} takes one set, as folder:DIR."

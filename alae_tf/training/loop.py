@@ -13,7 +13,7 @@ from alae_tf import data
 from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
-from alae_tf.errors import reason, told
+from alae_tf.errors import described, reason, told
 from alae_tf.runs.checkpoint import NonFiniteError
 from alae_tf.runs.directory import RunDirectory, RunTakenError
 from alae_tf.training.interrupt import Interrupt
@@ -301,7 +301,7 @@ class Run:
             try:
                 callback(row, grid)
             except Exception as error:  # another's code, as of a service that is away
-                tell(f"a callback failed ({type(error).__name__}: {error}); the run goes on.")
+                tell(f"a callback failed ({described(error)}); the run goes on.")
 
     def draw(self) -> np.ndarray:
         """The pictures of this moment: a grid, uint8 [H, W, C]."""
