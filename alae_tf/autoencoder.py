@@ -73,16 +73,10 @@ class Autoencoder:
 
     @property
     def _graphs(self) -> Graphs:
-        """E, G and F.
-
-        Raises:
-            RuntimeError: this process was forked from the one that made them, where TensorFlow,
-                whose threads are gone, would wait forever.
-        """
+        """E, G and F; a RuntimeError in a forked process, where TensorFlow would wait forever."""
         if os.getpid() != self._process:
             raise RuntimeError(
-                "TensorFlow cannot be used after a fork: start processes by "
-                'multiprocessing.get_context("spawn"), to which a model can be passed'
+                'not usable after a fork; start processes by multiprocessing.get_context("spawn")'
             )
         return self._made
 

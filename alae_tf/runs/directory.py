@@ -21,7 +21,7 @@ import re
 import secrets
 from pathlib import Path
 
-from alae_tf import data, shipped
+from alae_tf import shipped
 from alae_tf.config import Config, ConfigError
 from alae_tf.errors import AlaeError, CheckpointError
 from alae_tf.files import PARTIAL, Lock, check_directory, write_atomic
@@ -98,6 +98,8 @@ def images_of(run_dir: Path, uri: str) -> str:
         run_dir: the run.
         uri: its --data; relative paths in it are relative to where the run was started.
     """
+    from alae_tf import data  # which loading a model does not need
+
     start = started_in(run_dir)
     return data.absolute(uri, start) if start and start != Path.cwd() else uri
 
@@ -218,15 +220,20 @@ class RunDirectory:
 
     def _check_images(self, uri: str) -> None:
         """Raises a ConfigError if a relative path in --data named another folder at the start."""
-        before = images_of(self.path, uri)
-        if os.path.realpath(before) == os.path.realpath(data.absolute(uri, Path.cwd())):
+        from alae_tf import data
+
+        start = started_in(self.path)
+        if start is None or start.resolve() == Path.cwd():
+            return
+        before = data.absolute(uri, start)
+        if before == uri:
             return
         try:
             data.check(before)
         except AlaeError:  # it has been moved
             return
         raise ConfigError(
-            f"--data={uri}: the run was started in {started_in(self.path)}, where this names "
+            f"--data={uri}: the run was started in {start}, where this names "
             f"{before}; continue it from there, or give an absolute path."
         )
 
