@@ -11,6 +11,7 @@ COPY pyproject.toml requirements.txt constraints.txt README.md LICENSE ./
 COPY alae_tf alae_tf
 COPY export export
 COPY configs configs
+COPY models models
 RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
 
 USER alae

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import typing
 from collections.abc import Iterable
+
+from alae_tf.errors import AlaeError
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -16,7 +19,8 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 if "keras" in sys.modules:  # so that `keras.saving.load_model` knows our class
-    import alae_tf.keras_file  # noqa: F401
+    with contextlib.suppress(AlaeError):  # another backend: reported when a model is loaded
+        import alae_tf.keras_file  # noqa: F401
 
 
 def from_pretrained(name: str) -> Autoencoder:

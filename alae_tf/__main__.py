@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import alae_tf
+from alae_tf.environment import start
 
 COMMANDS = {
     "reconstruct": ("alae_tf.figures.__main__:reconstruct", "photos through a shipped model"),
@@ -58,7 +59,12 @@ def locate(module: str) -> str:
     return module.removeprefix("alae_tf.")
 
 
-def main() -> int:
+def main() -> int | None:
+    """The console command `alae`."""
+    return start(run)
+
+
+def run() -> int:
     """Runs a command; its exit code, or 2 for one that there is not."""
     arguments = sys.argv[1:]
     if arguments[:1] in (["-h"], ["--help"], ["help"]):

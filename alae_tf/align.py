@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from alae_tf.environment import start
 from alae_tf.errors import AlaeError, guarded, is_utf8, printable, program
 from alae_tf.files import check_directory, member, write_atomic
 from alae_tf.images import files as image_files
@@ -382,4 +383,4 @@ def _from_text(text: str, count: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

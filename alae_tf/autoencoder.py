@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +18,9 @@ from alae_tf.latents import levels as level_ranges
 from alae_tf.latents.codes import lerp, mix, move, to_styles
 from alae_tf.latents.directions import Direction
 from alae_tf.networks import ops
-from alae_tf.networks.alae import ALAE
-from alae_tf.networks.names import checksum
-from alae_tf.runs.checkpoint import load_networks
+from alae_tf.networks.alae import ALAE, build_alae
+from alae_tf.networks.names import checksum, named_variables
+from alae_tf.runs.checkpoint import assign, load_networks
 
 if typing.TYPE_CHECKING:
     from alae_tf.latents.projection import Projection
@@ -63,11 +64,26 @@ class Autoencoder:
         self._shape = (self.resolution, self.resolution, config.image_channels)
         self._part = max(1, PART // config.kind.widest(config, self.level))
 
-        self._graphs = Graphs(alae, self.level, self._shape)
+        self._process, self._made = os.getpid(), Graphs(alae, self.level, self._shape)
+
+    def __reduce__(self):
+        """Pickles and copies by config and weights; the copy computes in float32."""
+        weights = {name: variable.numpy() for name, variable in named_variables(self.alae, "alae")}
+        return _rebuilt, (self.config, weights, self.level, self.blend, self.images_seen)
+
+    @property
+    def _graphs(self) -> Graphs:
+        """E, G and F; a RuntimeError in a forked process, where TensorFlow would wait forever."""
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                'not usable after a fork; start processes by multiprocessing.get_context("spawn")'
+            )
+        return self._made
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """A checksum of the weights, 16 hexadecimal digits; directions name their model by it."""
+        _ = self._graphs
         return checksum(self.alae)[:16]
 
     def __repr__(self) -> str:
@@ -143,6 +159,7 @@ class Autoencoder:
             ValueError: no such count or seed.
         """
         count, seed = whole("count", count, 1, MOST_IMAGES), whole("seed", seed, 0, MOST_SEED)
+        _ = self._graphs
         return tf.random.stateless_normal([count, self.config.latent_size], [seed, 0]).numpy()
 
     def map(self, z) -> np.ndarray:
@@ -185,6 +202,7 @@ class Autoencoder:
             )
         if not np.isfinite(psi).all() or psi.shape not in ((), (len(w),)):
             raise ValueError(f"psi: got {psi}, expected a finite number as 0.7, or one for each w")
+        _ = self._graphs
         styles = self.alae.broadcast(tf.constant(w))
         psi = tf.constant(psi.reshape(-1, 1, 1) if psi.ndim else psi)
         return self.alae.truncate(styles, psi, self.config.truncation_cutoff).numpy()
@@ -349,9 +367,10 @@ class Autoencoder:
     ) -> np.ndarray:
         """Images of styles(part) [n, styles, latent]: uint8 or float32 [count, H, W, C]."""
         seed = whole("seed", seed, 0, MOST_SEED)
+        graphs = self._graphs
         # All noise at once, so that an image's does not depend on the parts.
         noise = self.alae.noise(noise_mode, count, self.level, seed) or []
-        decode = self._graphs.decode_noisy if noise else self._graphs.decode_plain
+        decode = graphs.decode_noisy if noise else graphs.decode_plain
         images = np.empty([count, *self._shape], np.float32 if floats else np.uint8)
         for part in self._parts(count):
             maps = [each if each.shape[0] == 1 else each[part] for each in noise]
@@ -383,6 +402,13 @@ class Autoencoder:
                 "images: floats beyond [−1, 1]; give pixels as uint8, or scale them by x/127.5 − 1"
             )
         return images, one
+
+
+def _rebuilt(config: Config, weights: dict[str, np.ndarray], *state: typing.Any) -> Autoencoder:
+    """An Autoencoder from what `Autoencoder.__reduce__` gives."""
+    alae = build_alae(config.replace(precision="float32"))
+    assign(dict(named_variables(alae, "alae")), weights)
+    return Autoencoder(config, alae, *state)
 
 
 def load_model(

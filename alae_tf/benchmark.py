@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from alae_tf import flags, quiet
 from alae_tf.config import Config, ConfigError
+from alae_tf.environment import start
 from alae_tf.errors import guarded
 from alae_tf.files import temporary_folder
 from alae_tf.timing import matmul_gflops, median_seconds
@@ -78,7 +79,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     peak = (
         tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
         if gpus
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        else usage().ru_maxrss / 2**10
     )
     model = Autoencoder(config, run.trainer.ema, level)
     one = source.image(0)
@@ -118,7 +119,13 @@ def noise(size: int, resolution: int, channels: int) -> Source:
 
 def page_faults() -> int:
     """Pages of memory that this process has had mapped so far, those read from disk not counted."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    return usage().ru_minflt
+
+
+def usage():
+    """What the system counts of this process."""
+
+    return resource.getrusage(resource.RUSAGE_SELF)
 
 
 def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
@@ -129,7 +136,7 @@ def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
         done = subprocess.run([*command, f"--level={level}", f"--json={path}"])
         if done.returncode:
             raise ConfigError(f"--level=all: level {level} failed.")
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -205,4 +212,4 @@ def show(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from alae_tf import data
 from alae_tf.config import Config
+from alae_tf.environment import start
 from alae_tf.errors import guarded, program
 from alae_tf.files import check_output
 from alae_tf.latents import LatentError
 from alae_tf.quiet import import_tensorflow
-from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run
+from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,7 +111,7 @@ def work(args: argparse.Namespace) -> None:
     if not checkpoint_numbers(run_dir):
         raise LatentError(f"--run_dir={args.run_dir}: it has no checkpoint yet; train it first.")
     config = Config.load(run_dir / CONFIG)
-    uri = args.data or config.data
+    uri = args.data or images_of(run_dir, config.data)
     if args.labels not in UNLABELLED or args.data:
         data.check(uri)
     import_tensorflow()
@@ -301,4 +302,4 @@ def table(directions: list[Direction]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -112,6 +112,16 @@ def told(error: OSError) -> str:
     return f"{file}{error.strerror or error}"
 
 
+def described(error: Exception) -> str:
+    """An exception of other people's code as printable text: its class, and its message if it has
+    one that can be read."""
+    try:
+        message = str(error)
+    except Exception:
+        message = "its message cannot be read"
+    return printable(f"{type(error).__name__}: {message}")
+
+
 def is_utf8(text: str) -> bool:
     """Whether a text from the command line was UTF-8 there; other bytes have become surrogates."""
     return not any("\ud800" <= c <= "\udfff" for c in text)

@@ -13,11 +13,12 @@ from typing import Any
 
 from alae_tf import data, shipped
 from alae_tf.config import Config
+from alae_tf.environment import start
 from alae_tf.errors import guarded, program
 from alae_tf.evaluation import registry, results, weights
 from alae_tf.evaluation.weights import EvaluationError, EvaluationFailed
 from alae_tf.quiet import import_tensorflow
-from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run
+from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
 
 DEFAULT = "fd_lpips,kd_lpips,lpips_reconstruction,psnr,ssim,latent_cycle"
 
@@ -116,7 +117,7 @@ def work(args: argparse.Namespace) -> int:
     run_dir = existing_run(args.run_dir)
     chosen = checkpoints(run_dir, args.checkpoints)
     config = Config.load(run_dir / CONFIG)
-    uri = args.data or config.data
+    uri = args.data or images_of(run_dir, config.data)
     data.check(uri)
     needed = {registry.METRICS[name].network for name in names}
     if "inception" in needed:
@@ -210,4 +211,4 @@ def checkpoints(run_dir: Path, asked: str) -> list[int | None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -159,9 +159,15 @@ class Lock:
     Raises:
         BlockingIOError: another process holds it.
         OSError: it cannot be created.
+        AlaeError: the system has no such locks.
     """
 
     def __init__(self, path: Path):
+        if fcntl is None:
+            raise AlaeError(
+                f"{path}: cannot be locked on {sys.platform}; training and export need Linux or "
+                "macOS (on Windows: WSL 2). On-device encoding runs anywhere."
+            )
         self._path = path
         while True:
             # What the holder wrote into it stays.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import typing
+import weakref
 from collections.abc import Callable
 
 import tensorflow as tf
+from tensorflow.python.framework.ops import gradient_registry
 
 from alae_tf.networks import ops
 from alae_tf.networks.alae import ALAE
@@ -35,22 +37,24 @@ class Graphs:
         self._alae, self._level = alae, level
         self._images = tf.TensorSpec([None, *shape])
         self._codes = tf.TensorSpec([None, alae.F.latent_size])
+        self._gradients: set[str] = set()
+        weakref.finalize(self, _forget, self._gradients)
 
     @functools.cached_property
     def encode(self) -> typing.Any:
-        return traced(
+        return self._traced(
             lambda x, blend: self._alae.encode(x, self._level, blend), self._images, BLEND
         )
 
     @functools.cached_property
     def long_features(self) -> typing.Any:
-        return traced(
+        return self._traced(
             lambda x, blend: self._alae.E.long_features(x, self._level, blend), self._images, BLEND
         )
 
     @functools.cached_property
     def score(self) -> typing.Any:
-        return traced(
+        return self._traced(
             lambda x, blend: self._alae.logits(x, self._level, blend)[:, tf.newaxis],
             self._images,
             BLEND,
@@ -58,7 +62,7 @@ class Graphs:
 
     @functools.cached_property
     def map(self) -> typing.Any:
-        return traced(self._alae.F, self._codes)
+        return self._traced(self._alae.F, self._codes)
 
     @functools.cached_property
     def decode_plain(self) -> typing.Any:
@@ -75,13 +79,22 @@ class Graphs:
 
         maps = [tf.TensorSpec([None, *shape[1:]]) for shape in noise_shapes]
         styles = tf.TensorSpec([None, self._alae.styles, self._alae.F.latent_size])
-        return traced(draw, styles, maps, BLEND)
+        return self._traced(draw, styles, maps, BLEND)
+
+    def _traced(self, function: Callable, *specs: typing.Any) -> typing.Any:
+        """One graph of a function. (A `tf.function` itself warns of retracing when several models
+        are loaded, each of which has its own.)"""
+        before = set(gradient_registry.list())
+        graph = tf.function(function, input_signature=list(specs)).get_concrete_function()
+        self._gradients.update(set(gradient_registry.list()) - before)
+        return graph
 
 
 BLEND = tf.TensorSpec([])
 
 
-def traced(function: Callable, *specs: typing.Any) -> typing.Any:
-    """One graph of a function. (A `tf.function` itself warns of retracing when several models are
-    loaded, each of which has its own.)"""
-    return tf.function(function, input_signature=list(specs)).get_concrete_function()
+def _forget(gradients: set[str]) -> None:
+    """Takes custom gradients of graphs that are gone out of TensorFlow's registry, which would keep
+    the graphs."""
+    for name in gradients:
+        gradient_registry._registry.pop(name, None)

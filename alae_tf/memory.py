@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 
 from alae_tf import flags, quiet
 from alae_tf.config import Config, ConfigError
+from alae_tf.environment import start
 from alae_tf.errors import guarded
 
 BATCHES = (2, 4)  # between which memory grows as it does further on
@@ -195,4 +196,4 @@ def show(config: Config, gpu_gib: str, reserve: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from alae_tf.data.prepared import MOST_SHARDS, check_out
+from alae_tf.environment import start
 from alae_tf.errors import guarded, printable, program
 from alae_tf.quiet import import_tensorflow
 from alae_tf.training.interrupt import Interrupt
@@ -121,4 +122,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

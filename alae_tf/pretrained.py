@@ -87,7 +87,9 @@ def save_pretrained(
         "blend": float(model.blend),
     }
     checkpoint.save(weights, path, state, keep=1)
-    (path / CARD).write_text(card)
+    (path / CARD).write_text(card, encoding="utf-8")
     if results is not None:
         shutil.copy(results, path / RESULTS)
-    (path / CONFIG).write_text(model.config.to_flagfile())  # last: it marks a whole model
+    (path / CONFIG).write_text(
+        model.config.to_flagfile(), encoding="utf-8"
+    )  # last: it marks a whole model

@@ -30,7 +30,8 @@ def import_tensorflow() -> None:
     # TensorFlow tells of missing GPUs and failed graph rewrites as errors.
     os.environ.setdefault(LEVEL, "3")
     threads = threading.active_count() > 1  # as in a notebook, which is not to be forked
-    if os.environ[LEVEL] == "0" or "tensorflow" in sys.modules or threads:
+    loud = os.environ[LEVEL] == "0" or not hasattr(os, "fork")  # as on Windows
+    if loud or "tensorflow" in sys.modules or threads:
         import tensorflow  # noqa: F401
 
         return

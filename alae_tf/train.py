@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from alae_tf import data, flags, quiet
 from alae_tf.config import Config, ConfigError
+from alae_tf.environment import start
 from alae_tf.errors import WarnOnce, guarded
 from alae_tf.evaluation import registry
 from alae_tf.runs.directory import RunDirectory, check_init_from, list_checkpoints
@@ -95,4 +96,4 @@ def run(config: Config, run_dir: str | None, resume: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

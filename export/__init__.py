@@ -1,6 +1,6 @@
 """Trained models as files for others to run: SavedModel, TFLite and ONNX.
 
-`python -m export --help`; nothing here imports TensorFlow before it is needed. A wheel carries this
+`alae export --help`; nothing here imports TensorFlow before it is needed. A wheel carries this
 folder as `alae_tf.export`, which is why its modules import one another relatively.
 """
 

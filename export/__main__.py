@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from alae_tf.environment import start
 from alae_tf.errors import guarded, program
 from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import existing_run
@@ -158,4 +159,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

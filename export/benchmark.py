@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from alae_tf.environment import start
 from alae_tf.errors import guarded, program
 from alae_tf.files import temporary_folder, write_atomic
 from alae_tf.quiet import import_tensorflow
@@ -128,7 +129,8 @@ def child(options: Options, folder: Path, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     model, _ = load(options.run_dir, options.untrained, options.level)
     rows = measure(model, options, folder, threads)
-    (folder / f"rows{threads}.json").write_text(json.dumps([matmul_gflops(), rows]))
+    text = json.dumps([matmul_gflops(), rows])
+    (folder / f"rows{threads}.json").write_text(text, encoding="utf-8")
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -166,7 +168,9 @@ def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
             if done.returncode:
                 raise ExportFailed(f"measuring with {threads} threads failed:\n{done.stderr}")
-            rates[threads], rows = json.loads((folder / f"rows{threads}.json").read_text())
+            rates[threads], rows = json.loads(
+                (folder / f"rows{threads}.json").read_text(encoding="utf-8")
+            )
             result += rows
     print(table(result))
     for threads, rate in rates.items():
@@ -194,4 +198,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

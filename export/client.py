@@ -1,7 +1,7 @@
 """Talks to a served model, over REST or gRPC: images in, codes or pictures out.
 
-python -m export.client --url=http://localhost:8501 encode photo.png --out=w.npy
-python -m export.client --url=grpc://localhost:8500 generate --count=16 --out=new.png
+alae client --url=http://localhost:8501 encode photo.png --out=w.npy
+alae client --url=grpc://localhost:8500 generate --count=16 --out=new.png
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from alae_tf.environment import start
 from alae_tf.errors import guarded, program
 from alae_tf.images.picture import lay_out, png
 
 from . import ExportError, ExportFailed
 from .encode import Images, is_colour, read_codes, read_colour, write, write_codes
-from .servers import MOST_LATENT, PATIENCE, Grpc, Rest, ServerError
+from .servers import MOST_LATENT, PATIENCE, Grpc, Rest, ServerError, checked
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -165,15 +166,10 @@ class Client:
         """One output of one request, checked: w [n, latent] or uint8 pixels [n, H, W, C]."""
         url, count = self.server.url, len(next(iter(inputs.values())))
         answer = self.server.predict(signature, inputs)
-        value = answer.get(output, answer.get(""))
-        rank = 2 if output == "w" else 4
-        if value is None or value.dtype.kind not in "fiu" or value.ndim != rank or not value.size:
-            raise ServerError(f"{url}: {signature} gives no array {output} of numbers.")
+        value = checked(answer, output, 2 if output == "w" else 4, url, signature)
         if len(value) != count:
             raise ServerError(f"{url}: {len(value)} answers to {count} inputs.")
         if output == "w":
-            if not np.isfinite(value).all():
-                raise ServerError(f"{url}: {signature} gives values that are not finite.")
             return value
         if value.shape[-1] not in (1, 3):
             raise ServerError(f"{url}: pictures of {value.shape[-1]} channels, not of 1 or 3.")
@@ -225,4 +221,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -1,7 +1,7 @@
 """A page with the shipped models in it, served on this machine: no training, one command.
 
-python -m export.demo
-python -m export.demo --models=digits,runs/faces --out=page --port=8080
+alae demo
+alae demo --models=digits,runs/faces --out=page --port=8080
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from alae_tf.environment import start
 from alae_tf.errors import AlaeError, guarded, program
 from alae_tf.files import check_directory, move, replacements, write_atomic
 from alae_tf.quiet import import_tensorflow
@@ -179,4 +180,4 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

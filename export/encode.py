@@ -1,7 +1,7 @@
 """Encodes photos and decodes codes on a device: LiteRT, NumPy and Pillow, no TensorFlow.
 
-python -m export.encode photo.png --model=encoder.tflite --out=w.npy
-python -m export.encode --decode w.npy --model=decoder.tflite --out=picture.png
+alae encode photo.png --model=encoder.tflite --out=w.npy
+alae encode --decode w.npy --model=decoder.tflite --out=picture.png
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from alae_tf.environment import start
 from alae_tf.errors import guarded, printable, program
 from alae_tf.files import write_atomic
 from alae_tf.images.files import find
@@ -303,4 +304,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

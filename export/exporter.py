@@ -16,6 +16,7 @@ from alae_tf.autoencoder import Autoencoder
 from alae_tf.errors import reason
 from alae_tf.images import picture
 from alae_tf.images.picture import png
+from alae_tf.runs.directory import existing_run, images_of
 
 from . import ExportFailed, parity, publish, registry
 from .formats import File, Format, Options
@@ -41,7 +42,9 @@ def export(options: Options) -> int:
     model, weights = load(options.run_dir, options.untrained, options.level)
     for each in formats:
         each.ready(options, model)
-    uri = options.representative_data or model.config.data
+    own = model.config.data
+    own = images_of(existing_run(options.run_dir), own) if options.run_dir else own
+    uri = options.representative_data or own
     count = CALIBRATION_IMAGES if model.resolution <= 64 else CALIBRATION_IMAGES // 5
     pixels = real_images(uri, model.resolution, model.config.image_channels, count)
     try:

@@ -90,7 +90,7 @@ def silenced() -> Iterator[None]:
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         stream.flush()
         kept[number] = os.dup(number)
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
         for number in kept:
             os.dup2(nowhere.fileno(), number)
     try:

@@ -1,10 +1,11 @@
 """Asks a served model by many clients at once, and tells latency, throughput and what was lost.
 
-python -m export.load --url=grpc://localhost:8500 --shape=64,64,3 --clients=1,8,64 --seconds=20
+alae load --url=grpc://localhost:8500 --shape=64,64,3 --clients=1,8,64 --seconds=20
 
 Each client encodes an image of its own, one a request, one after the other. An answer is wrong if
-it differs from the client's first by over 1e-4 of the largest number in it: a server that mixes up
-its requests is found out. The clients share this machine's cores with a server that runs here.
+it is not a w of finite numbers, or differs from the client's first by over 1e-4 of the largest
+number in it: a server that mixes up its requests is found out. The clients share this machine's
+cores with a server that runs here.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from alae_tf.errors import guarded, program
+from alae_tf.environment import start
+from alae_tf.errors import guarded, printable, program
 from alae_tf.files import write_atomic
 
-from .servers import PATIENCE, Grpc, Rest, ServerError
+from .servers import PATIENCE, Grpc, Rest, ServerError, WrongAnswer, checked
 
 TOLERANCE = 1e-4
 
@@ -62,7 +64,7 @@ class MLflow(Rest):
         try:
             return {name: np.array(value) for name, value in answer["predictions"].items()}
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise ServerError(f"{self.url}: the answer has no named predictions.") from None
+            raise WrongAnswer(f"{self.url}: the answer has no named predictions.") from None
 
 
 def connect(args: argparse.Namespace) -> Rest | Grpc:
@@ -87,7 +89,7 @@ def measure(
         connect: makes a client's connection.
 
     Raises:
-        ServerError: the server does not answer before the load begins.
+        ServerError: the server does not answer with a w before the load begins.
     """
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (clients, 1, *shape)).astype(np.float32)
@@ -98,13 +100,17 @@ def measure(
 
     def ask(server: Rest | Grpc, image: np.ndarray, expected: np.ndarray) -> None:
         while (started := time.perf_counter()) < end:
+            w = None
             try:
                 w = encode(server, image)
-            except ServerError as error:
-                errors.append(str(error))
+            except WrongAnswer:
+                pass
+            except Exception as error:  # one of ours too: it must not end the thread uncounted
+                ours = "" if isinstance(error, ServerError) else f"{type(error).__name__}: "
+                errors.append(f"{ours}{error}")
                 continue
             times.append(time.perf_counter() - started)
-            if w.shape != expected.shape or not agree(w, expected):
+            if w is None or not agree(w, expected):
                 wrong.append(started)
 
     started = time.perf_counter()
@@ -133,20 +139,19 @@ def measure(
 
 
 def encode(server: Rest | Grpc, image: np.ndarray) -> np.ndarray:
-    """w of one image.
+    """w of one image: [1, latent].
 
     Raises:
+        WrongAnswer: the answer is not a w.
         ServerError: the server fails.
     """
-    answer = server.predict("encode", {"images": image})
-    w = answer.get("w", answer.get(""))
-    if w is None:
-        raise ServerError(f"{server.url}: encode gives no w.")
-    return w
+    return checked(server.predict("encode", {"images": image}), "w", 2, server.url, "encode")
 
 
 def agree(w: np.ndarray, expected: np.ndarray) -> bool:
     """Whether two answers are the same but for rounding."""
+    if w.shape != expected.shape:
+        return False
     return bool(np.abs(w - expected).max() <= TOLERANCE * np.abs(expected).max())
 
 
@@ -219,7 +224,7 @@ def work(args: argparse.Namespace) -> int:
             flush=True,
         )
         for error in load.errors[:5]:
-            print(f"load: lost: {error}", file=sys.stderr)
+            print(f"load: lost: {printable(error)}", file=sys.stderr)
         rows.append(load._asdict())
     if args.json:
         text = json.dumps({"url": args.url, "shape": args.shape, "loads": rows}, indent=1)
@@ -234,4 +239,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
     from .graphs import Graphs
     from .loading import Weights
 
+PATTERN = "*?[\\"
 MANIFEST = "manifest.json"
 PACKAGES = ("alae-tf", "tensorflow", "keras", "numpy")  # and those of the formats
 CONTENTS = {  # of it, as far as it is read; see `alae_tf.schema`
@@ -49,8 +50,13 @@ def check_out(out: Path) -> None:
     """Tells before any work whether an export may be written here.
 
     Raises:
-        AlaeError: a file, or a directory that holds something else.
+        AlaeError: a file, a directory that holds something else, or a path that TensorFlow, which
+            writes SavedModels, reads as a pattern.
     """
+    if set(PATTERN) & set(str(out)):
+        raise ExportError(
+            f"--out={out}: TensorFlow reads {' '.join(PATTERN)} as a pattern; give another name."
+        )
     check_directory("--out", out, "an export", MANIFEST, lambda name: name.startswith("."))
 
 
@@ -251,7 +257,7 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
         OSError: a file cannot be renamed; all are as they were.
     """
     before = (read_manifest(out) or {"files": {}})["files"]
-    after = json.loads((folder / MANIFEST).read_text())
+    after = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     new = [unit for name in names for unit in _units(folder, name)]
     gone = before.keys() - after["files"].keys()
     # No manifest can ask for more to be deleted.
@@ -272,4 +278,4 @@ def _units(folder: Path, name: str) -> list[str]:
 
 def write_json(path: Path, value: object) -> None:
     """Writes a JSON file for people to read too, into a folder that is not published yet."""
-    path.write_text(json.dumps(value, indent=1) + "\n")
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

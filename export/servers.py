@@ -46,6 +46,10 @@ class ServerError(ExportFailed):
         self.refused = refused
 
 
+class WrongAnswer(ServerError):
+    """The server answered with something other than the arrays that were asked for."""
+
+
 class ServerAway(ServerError):
     """Nobody listens, the model is not ready, or the connection was cut: it may come back."""
 
@@ -134,14 +138,14 @@ class Rest:
         answer = self.ask("post", ":predict", {"signature_name": signature, "instances": rows})
         rows = answer.get("predictions") if isinstance(answer, dict) else None
         if not rows or not isinstance(rows, list):
-            raise ServerError(f"{self.url}: the answer has no predictions.")
+            raise WrongAnswer(f"{self.url}: the answer has no predictions.")
         try:
             if isinstance(rows[0], dict):
                 outputs = {name: np.array([row[name] for row in rows]) for name in rows[0]}
             else:
                 outputs = {"": np.array(rows)}
         except (KeyError, TypeError, ValueError, OverflowError):  # ragged, or of other outputs
-            raise ServerError(f"{self.url}: the predictions are not rows of one kind.") from None
+            raise WrongAnswer(f"{self.url}: the predictions are not rows of one kind.") from None
         return outputs
 
     def latent_size(self) -> int:
@@ -191,7 +195,7 @@ class Rest:
             if status == 200:
                 nested = isinstance(error, RecursionError)
                 what = "is nested too deep" if nested else "is not JSON"
-                raise ServerError(f"{self.url}: the answer {what}.") from None
+                raise WrongAnswer(f"{self.url}: the answer {what}.") from None
             answer = data[:MOST_WORDS].decode(errors="replace")
         if status != 200:
             if isinstance(answer, dict):
@@ -259,7 +263,7 @@ class Grpc:
             return {name: tf.make_ndarray(value) for name, value in answer.outputs.items()}
         except (ValueError, TypeError, MemoryError) as error:
             words = reason(str(error))[:MOST_WORDS]
-            raise ServerError(f"{self.url}: the answer cannot be read ({words}).") from None
+            raise WrongAnswer(f"{self.url}: the answer cannot be read ({words}).") from None
 
     def latent_size(self) -> int:
         """Length of z, from the model's metadata."""
@@ -287,6 +291,22 @@ class Grpc:
             refused = code == self.grpc.StatusCode.INVALID_ARGUMENT
             kind = ServerAway if code == self.grpc.StatusCode.UNAVAILABLE else ServerError
             raise kind(f"{self.url}: {code.name}: {words}", refused) from None
+
+
+def checked(
+    answer: dict[str, np.ndarray], output: str, rank: int, url: str, signature: str
+) -> np.ndarray:
+    """One output of an answer: a float or integer array of that rank, not empty, finite in float32.
+
+    Raises:
+        WrongAnswer: it is anything else.
+    """
+    value = answer.get(output, answer.get(""))
+    if value is None or value.dtype.kind not in "fiu" or value.ndim != rank or not value.size:
+        raise WrongAnswer(f"{url}: {signature} gives no array {output} of numbers.")
+    if not (np.abs(value) <= np.finfo(np.float32).max).all():  # NaN included
+        raise WrongAnswer(f"{url}: {signature} gives values that are not finite.")
+    return value
 
 
 def checked_size(size: int, url: str) -> int:

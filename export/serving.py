@@ -44,6 +44,8 @@ def write(folder: Path) -> None:
         "tensorflow",
     )
     folder.mkdir()
-    (folder / "models.config").write_text(text_format.MessageToString(server))
-    (folder / "batching.config").write_text(BATCHING)
-    (folder / "compose.yaml").write_text(COMPOSE.format(image=IMAGE, name=MODEL_NAME))
+    (folder / "models.config").write_text(text_format.MessageToString(server), encoding="utf-8")
+    (folder / "batching.config").write_text(BATCHING, encoding="utf-8")
+    (folder / "compose.yaml").write_text(
+        COMPOSE.format(image=IMAGE, name=MODEL_NAME), encoding="utf-8"
+    )

@@ -125,7 +125,7 @@ def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
             target = folder / "runtime" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / name, target)
-    (folder / "models.json").write_text(json.dumps(list(names)))
+    (folder / "models.json").write_text(json.dumps(list(names)), encoding="utf-8")
 
 
 def _link(page: Path, place: str) -> None:
@@ -137,9 +137,9 @@ def _link(page: Path, place: str) -> None:
         "@litertjs/wasm-utils": f"{place}/{utils}/dist/index.js",
     }
     script = '<script type="importmap">'
-    before, _, rest = page.read_text().partition(script)
+    before, _, rest = page.read_text(encoding="utf-8").partition(script)
     after = rest[rest.index("</script>") :]
-    page.write_text(f"{before}{script}{json.dumps({'imports': imports})}{after}")
+    page.write_text(f"{before}{script}{json.dumps({'imports': imports})}{after}", encoding="utf-8")
 
 
 def directions_of(model: Autoencoder, options: Options) -> list[Direction]:

@@ -1,5 +1,7 @@
+import copy
 import dataclasses
 import os
+import pickle
 import subprocess
 import sys
 
@@ -362,3 +364,58 @@ def test_directions_of_other_weights_are_refused(model):
         model.edit(w, dataclasses.replace(own, model="0123"), 1.0)
     with pytest.raises(ValueError, match="direction: NaN"):
         model.edit(w, vector * np.nan, 1.0)
+
+
+def test_a_copy_computes_the_same(small):
+    model = Autoencoder(small, build_alae(small), images_seen=7)
+    for copied in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert (copied.config, copied.level, copied.images_seen) == (small, model.level, 7)
+        assert copied.alae is not model.alae and copied.fingerprint == model.fingerprint
+    np.testing.assert_array_equal(copied.generate(2), model.generate(2))
+
+
+def test_a_forked_process_is_told_so(small, monkeypatch):
+    model = Autoencoder(small, build_alae(small))
+    w = model.sample_w(1)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    image = np.zeros([model.resolution, model.resolution, 1], np.uint8)
+    for work in (
+        lambda: model.encode(image),
+        lambda: model.decode(w, "random"),
+        lambda: model.generate(1),
+        lambda: model.truncate(w, 0.5),
+        lambda: model.map(w),
+        lambda: model.fingerprint,
+    ):
+        with pytest.raises(RuntimeError, match="spawn"):
+            work()
+
+
+FLAT = """
+import gc
+import numpy as np
+from alae_tf.autoencoder import load_model
+def mib():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+def use():
+    model = load_model("digits")
+    model.reconstruct(np.zeros([1, 32, 32, 1], np.uint8))
+    del model
+    gc.collect()
+for _ in range(3):
+    use()
+before, objects = mib(), len(gc.get_objects())
+for _ in range(20):
+    use()
+print(mib() - before, len(gc.get_objects()) - objects)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_stays_flat_over_twenty_loads():
+    done = subprocess.run([sys.executable, "-c", FLAT], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    grown, objects = map(float, done.stdout.split())
+    assert grown < 60  # 200 MiB when each load left 10
+    assert objects < 5_000  # 120,000

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from alae_tf.errors import AlaeError, ConfigError, guarded, printable, program, reason, told
+from alae_tf.errors import (
+    AlaeError,
+    ConfigError,
+    described,
+    guarded,
+    printable,
+    program,
+    reason,
+    told,
+)
 
 
 class Failed(AlaeError):
@@ -84,3 +93,12 @@ Collective ops is aborted by: Socket closed.
     assert reason("short") == "short"
     wrapped = "{{function_node IteratorGetNext}} Error in: x\nDataError: a.png: gone.\n\t [[x]]"
     assert reason(wrapped) == "a.png: gone"
+
+
+def test_an_exception_of_others_is_described_whatever_it_is():
+    class Dumb(Exception):
+        def __str__(self):
+            raise TypeError
+
+    assert described(Dumb()).startswith("Dumb: ")
+    assert described(ValueError("\x1b[2J")) == "ValueError: \\x1b[2J"

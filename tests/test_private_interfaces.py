@@ -12,7 +12,8 @@ import keras
 import numpy as np
 import pytest
 
-from alae_tf import pytorch_file
+from alae_tf import graphs, pytorch_file
+from alae_tf.networks.alae import named_afresh
 from alae_tf.training.optimizer import LREQAdam
 from tests.paths import ROOT
 
@@ -34,6 +35,24 @@ def test_keras_tells_the_index_of_a_variable():
     optimizer.build(variables)
     assert [optimizer._get_variable_index(v) for v in variables] == [0, 1, 2]
     assert optimizer._trainable_variables == variables
+
+
+def test_keras_counts_names_in_its_global_state():
+    """`global_state` and its `object_name_uids`, for alae_tf/networks/alae.py: without it each
+    model has new names, for each of which TensorFlow keeps a kernel."""
+    names = [keras.layers.Dense(1).name for _ in range(2)]
+    assert len(set(names)) == 2
+    with named_afresh():
+        assert keras.layers.Dense(1).name == "dense"
+    assert keras.layers.Dense(1).name not in (*names, "dense")
+
+
+def test_tensorflow_lists_the_gradients_of_graphs():
+    """`gradient_registry`, for alae_tf/graphs.py: custom gradients keep their graphs."""
+    graphs.gradient_registry._registry["alae_tf"] = None
+    assert "alae_tf" in graphs.gradient_registry.list()
+    graphs._forget({"alae_tf"})
+    assert "alae_tf" not in graphs.gradient_registry.list()
 
 
 def test_tfds_has_a_number_of_retries():

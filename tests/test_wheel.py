@@ -11,21 +11,17 @@ import pytest
 import alae_tf
 from tests.paths import ROOT
 
-SOURCES = (
-    "alae_tf",
-    "export",
-    "configs",
-    "models",
-    "pyproject.toml",
-    "requirements.txt",
-    "README.md",
-)
+
+def copied() -> list[str]:
+    """What the Dockerfile copies from the clone, of which it builds the wheel."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    return [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    for name in (*SOURCES, "LICENSE"):  # building writes beside the sources
+    for name in copied():  # building writes beside the sources
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / name)
@@ -52,6 +48,11 @@ def test_what_is_in_it(wheel):
     assert names - about == expected
     text = zipfile.ZipFile(wheel).read(f"alae_tf-{alae_tf.__version__}.dist-info/entry_points.txt")
     assert b"alae = alae_tf.__main__:main" in text
+
+
+def test_docker_is_given_what_its_file_copies():
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line[0] == "!"}
+    assert allowed == set(copied())
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ __all__ = [
     "Scheme",
     "Source",
     "Subset",
+    "absolute",
     "all_images",
     "batches",
     "check",
@@ -108,6 +109,26 @@ def check(uri: str) -> None:
     if scheme.folder is not None:
         existing = scheme.folder(uri, argument)
         existing_directory(uri, str(existing), "It should be one that holds the images.")
+
+
+def absolute(uri: str, start: str | Path) -> str:
+    """A URI whose relative paths, if it has any, are made absolute.
+
+    Args:
+        uri: as `open_source` takes it.
+        start: the directory that they are relative to.
+    """
+    scheme, _, argument = uri.partition(":")
+    allowed = {"folder": FOLDER_OPTIONS, "tfds": ("data_dir",)}.get(scheme)
+    if not argument or scheme not in SCHEMES:
+        return uri
+    path, options = split_query(uri, argument, allowed) if allowed else (argument, {})
+    if scheme != "tfds":
+        path = os.path.join(start, os.path.expanduser(path))
+    for name in {"test", "data_dir"} & options.keys():
+        options[name] = os.path.join(start, os.path.expanduser(options[name]))
+    query = "&".join(f"{name}={value}" for name, value in options.items())
+    return f"{scheme}:{path}" + (f"?{query}" if query else "")
 
 
 def is_uri(text: str) -> bool:

@@ -62,7 +62,7 @@ class Plan:
             ConfigError: it is not, or cannot be read.
         """
         try:
-            before = dict(json.loads(path.read_text()))
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError):
             raise ConfigError(f"{path} is damaged; give another --out.") from None
         differ = [

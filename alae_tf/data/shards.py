@@ -135,7 +135,7 @@ class ShardWriter:
     def note(self, shard: Shard) -> dict[str, dict] | None:
         """What was noted of a finished shard: {file name: {images, bytes, sha256}}."""
         try:
-            note = json.loads(self._note_path(shard).read_text())
+            note = json.loads(self._note_path(shard).read_text(encoding="utf-8"))
             whole = all(len(note[name]["sha256"]) == 64 for name in self._names(shard).values())
         except (OSError, ValueError, LookupError, TypeError):
             return None

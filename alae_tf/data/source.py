@@ -204,7 +204,7 @@ def existing_directory(uri: str, path: str, should: str) -> Path:
     if not directory.is_dir():
         if how := unpacking(directory):
             raise DataError(f"--data={uri}: {directory} is an archive. {how}")
-        raise DataError(f"--data={uri}: {directory} is not a directory. {should}")
+        raise DataError(f"--data={uri}: {directory.absolute()} is not a directory. {should}")
     return directory
 
 

@@ -276,7 +276,7 @@ def _read_manifest(uri: str, directory: Path) -> dict[str, dict]:
             )
         return {}
     try:
-        parts = json.loads(path.read_text())["parts"]
+        parts = json.loads(path.read_text(encoding="utf-8"))["parts"]
         for part in parts.values():
             entries = [*part["files"].values(), *([part["labels"]] if part["labels"] else [])]
             if not all(isinstance(entry["bytes"], int) for entry in entries) or not part["images"]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alae_tf.environment import cache
 from alae_tf.errors import AlaeError
 from alae_tf.files import write_atomic
 
@@ -45,11 +46,6 @@ class EvaluationFailed(EvaluationError):
     """The work failed on the way."""
 
     exit_code = 1
-
-
-def cache() -> Path:
-    """Where results that take long are kept: $ALAE_TF_CACHE, else ~/.cache/alae_tf."""
-    return Path(os.environ.get("ALAE_TF_CACHE") or os.path.expanduser("~/.cache/alae_tf"))
 
 
 def keep(path: Path, data: bytes) -> None:

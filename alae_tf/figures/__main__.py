@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from alae_tf import plugins
+from alae_tf.environment import start
 from alae_tf.errors import guarded, program
 from alae_tf.figures import KINDS, Figure, FigureError, Kind
 from alae_tf.figures.kind import FILES, MOST_FILES, choice, number, switch
@@ -36,7 +36,6 @@ def main(arguments: list[str] | None = None) -> int:
     """`alae figures KIND`. Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
 
     def work() -> None:
-        plugins.load()
         parser = argparse.ArgumentParser(
             prog=program("alae_tf.figures"),
             description="Draws a picture of a run.",
@@ -62,7 +61,6 @@ def shipped(name: str, out: str, arguments: list[str] | None = None) -> int:
     """
 
     def work() -> None:
-        plugins.load()
         kind = KINDS[name]
         parser = argparse.ArgumentParser(
             prog=program(f"alae_tf {name}"),
@@ -186,4 +184,4 @@ def run(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

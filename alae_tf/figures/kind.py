@@ -15,6 +15,7 @@ import numpy as np
 from alae_tf import data
 from alae_tf.errors import AlaeError
 from alae_tf.images import alignment, canvas, files
+from alae_tf.runs.directory import existing_run, images_of
 
 if TYPE_CHECKING:
     from alae_tf.autoencoder import Autoencoder
@@ -118,7 +119,8 @@ class Figure:
         """
         if len(self.named) > 1 or self.of_files:
             raise FigureError(f"--images={' '.join(self.named)}: expected one set, as folder:DIR.")
-        uri = self.named[0] if self.named else self.model.config.data
+        own = images_of(existing_run(self.run_dir), self.model.config.data)
+        uri = self.named[0] if self.named else own
         try:
             source = data.open_source(uri)
         except data.DataError as error:

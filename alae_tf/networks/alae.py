@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import numbers
 import random
@@ -11,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.common import global_state
 
 from alae_tf.config import Config
 from alae_tf.networks import ops
@@ -72,7 +74,7 @@ class ALAE(keras.Model):
 
     def export(self, *args, **kwargs):
         """Is not how an ALAE is exported: its graphs need a level and a blend."""
-        raise TypeError("an ALAE is exported by python -m export --run_dir=RUN --out=DIR")
+        raise TypeError("an ALAE is exported by alae export --run_dir=RUN --out=DIR")
 
     def map(self, z: tf.Tensor) -> tf.Tensor:
         """F: z [N, latent] → styles [N, styles, latent], all alike."""
@@ -167,7 +169,7 @@ def build_alae(
         dtype: of the weights, and of everything that the config's precision does not lower;
             "float64" for checks that must not depend on rounding.
     """
-    with seeded(config.seed if seed is None else seed):
+    with seeded(config.seed if seed is None else seed), named_afresh():
         networks = ARCHITECTURES[config.architecture].networks(config, dtype)
         alae = ALAE(
             **networks,
@@ -192,3 +194,17 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         random.setstate(before)
+
+
+@contextlib.contextmanager
+def named_afresh() -> Iterator[None]:
+    """Counts Keras' automatic names from zero, then continues the count that was.
+
+    For each new name of a variable TensorFlow keeps a kernel forever.
+    """
+    before = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", before)

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from alae_tf.config import ConfigError
+from alae_tf.environment import start
 from alae_tf.errors import guarded, printable, program
 from alae_tf.quiet import import_tensorflow
 
@@ -44,7 +45,7 @@ def run_import(args: argparse.Namespace) -> int:
         printable(
             f"{args.run_dir} is a run at its top level. In Python, alae_tf.load_model has it; "
             f"next:\n  python -m alae_tf.train --flagfile={run_dir}/config.cfg "
-            f"--run_dir={run_dir} --data=folder:PHOTOS\n  python -m export --run_dir={run_dir} "
+            f"--run_dir={run_dir} --data=folder:PHOTOS\n  alae export --run_dir={run_dir} "
             "--out=exported --representative_data=folder:PHOTOS"
         )
     )
@@ -126,4 +127,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

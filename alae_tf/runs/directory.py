@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import os
+import platform
 import re
 import secrets
 from pathlib import Path
@@ -49,6 +51,7 @@ CHANGEABLE = (
 
 CONFIG = "config.cfg"
 FOLDER = "checkpoints"
+STARTED = "# Started in "  # the first line of a run's config, with a path as JSON
 PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
@@ -66,14 +69,40 @@ def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
     if not isinstance(run_dir, str | os.PathLike):
         raise CheckpointError(f"{flag}: got {run_dir!r}, expected a path.")
     path = Path(os.path.expanduser(run_dir))
-    if (path / CONFIG).is_file():
-        return path
+    try:
+        if (path / CONFIG).is_file():
+            return path
+    except OSError as error:  # as of a name that is too long
+        raise CheckpointError(f"{flag}={run_dir}: {error.strerror}.") from None
     models = shipped.folder("models")
     if str(path.parent) in (".", "models") and (models / path.name / CONFIG).is_file():
         return models / path.name
     known = ", ".join(sorted(file.parent.name for file in models.glob(f"*/{CONFIG}")))
     there = f", and none of the shipped models: {known}" if known else ""
     raise CheckpointError(f"{flag}={run_dir}: no run directory (it has no {CONFIG}){there}.")
+
+
+def started_in(run_dir: Path) -> Path | None:
+    """Where a run was started or last continued; None where that was not recorded."""
+    with open(run_dir / CONFIG, encoding="utf-8", errors="replace") as file:
+        first = file.readline()
+    try:
+        return Path(json.loads(first.removeprefix(STARTED))) if first.startswith(STARTED) else None
+    except (ValueError, TypeError):
+        return None
+
+
+def images_of(run_dir: Path, uri: str) -> str:
+    """The URI of a run's own images, for use in any working directory.
+
+    Args:
+        run_dir: the run.
+        uri: its --data; relative paths in it are relative to where the run was started.
+    """
+    from alae_tf import data  # which loading a model does not need
+
+    start = started_in(run_dir)
+    return data.absolute(uri, start) if start and start != Path.cwd() else uri
 
 
 def differences(there: Config, asked: Config) -> dict[str, str]:
@@ -143,7 +172,7 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
         self.lock_path = self.path / ".lock"
         self._lock: Lock | None = None
-        self._mark = f"{os.uname().nodename} {os.getpid()} {secrets.token_hex(8)}\n"
+        self._mark = f"{platform.node()} {os.getpid()} {secrets.token_hex(8)}\n"
 
     def check(self, config: Config, resume: str) -> None:
         """Tells, before any work and without writing, whether a run may start or go on here.
@@ -175,6 +204,7 @@ class RunDirectory:
                 f"{where}: holds a run of another config; give another directory, or the same "
                 "settings:\n  " + "\n  ".join(differ)
             )
+        self._check_images(config.data)
         for folder in (self.checkpoints, self.samples, self.tensorboard):
             if folder.exists() and not folder.is_dir():
                 raise ConfigError(f"{where}: its {folder.name} is a file, and must be a directory.")
@@ -188,6 +218,25 @@ class RunDirectory:
                 "none of its checkpoints. Put them back into checkpoints/, or give another "
                 "directory to start anew."
             )
+
+    def _check_images(self, uri: str) -> None:
+        """Raises a ConfigError if a relative path in --data named another folder at the start."""
+        from alae_tf import data
+
+        start = started_in(self.path)
+        if start is None or start.resolve() == Path.cwd():
+            return
+        before = data.absolute(uri, start)
+        if before == uri:
+            return
+        try:
+            data.check(before)
+        except AlaeError:  # it has been moved
+            return
+        raise ConfigError(
+            f"--data={uri}: the run was started in {start}, where this names "
+            f"{before}; continue it from there, or give an absolute path."
+        )
 
     def config(self) -> Config | None:
         """The config of the run that is here, if there is one.
@@ -226,12 +275,13 @@ class RunDirectory:
             config: that the run goes on with.
             images_seen: up to which the other one was in force.
         """
-        text = config.to_flagfile().encode()
+        started = f"{STARTED}{json.dumps(os.getcwd())}\n"
+        text = (started + config.to_flagfile()).encode()
         before = self.config_path.with_name(f"config-until-{images_seen}.cfg")
         # One that is there already is the true one: what came after it saved nothing.
         if images_seen and self.config_path.exists() and not before.exists():
             old = self.config_path.read_bytes()
-            if old != text:
+            if not old.endswith(config.to_flagfile().encode()):
                 write_atomic(before, old)
         write_atomic(self.config_path, text)
 
@@ -259,7 +309,7 @@ class RunDirectory:
         try:
             if not self.lock_path.exists():  # a copy was put back without it
                 self._take()
-            if self.lock_path.read_text() == self._mark:
+            if self.lock_path.read_text(encoding="utf-8") == self._mark:
                 return
         except BlockingIOError:
             pass
@@ -276,7 +326,7 @@ class RunDirectory:
         """
         self.close()
         self._lock = Lock(self.lock_path)
-        self.lock_path.write_text(self._mark)
+        self.lock_path.write_text(self._mark, encoding="utf-8")
 
     def sweep(self) -> None:
         """Deletes the temporary files that killed processes left."""

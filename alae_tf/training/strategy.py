@@ -3,7 +3,8 @@
 The workers of a multi-worker run are the same command on every machine. Which machines there are
 and which of them this process is, is read from the environment:
 
-- TF_CONFIG, if it is set: TensorFlow's JSON of {"cluster": {"worker": [addresses]}, "task": …};
+- TF_CONFIG, unless it is empty or {}: TensorFlow's JSON of {"cluster": {"worker": [addresses]},
+  "task": …}, with a "chief" beside the workers or without;
 - else Slurm's variables, in a job step started by `srun`;
 - else Kubernetes' interface, for the pods of one Job on the network of their hosts: ALAE_POD_LABEL
   selects them (as job-name=alae), ALAE_WORKERS is their number, which is waited for, HOST_IP the
@@ -33,9 +34,11 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
         ConfigError: the environment describes no cluster, or the batches cannot be divided.
     """
     tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
+    if os.environ.get("TF_CONFIG") == "":
+        del os.environ["TF_CONFIG"]  # which MirroredStrategy would parse
     kind = config.strategy
     if kind == "auto":
-        several = os.environ.get("TF_CONFIG") and len(_workers_of_tf_config()) > 1
+        several = len(_tf_config()) > 1
         kind = "multi_worker" if several else "mirrored"
     if kind == "multi_worker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolve_cluster())
@@ -73,8 +76,7 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
     Raises:
         ConfigError: it describes none, or describes it wrongly.
     """
-    if os.environ.get("TF_CONFIG"):
-        _workers_of_tf_config()
+    if _tf_config():
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     try:
         if "SLURM_PROCID" in os.environ:
@@ -89,23 +91,29 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
     )
 
 
-def _workers_of_tf_config() -> list[str]:
-    """The addresses in TF_CONFIG.
+def _tf_config() -> list[str]:
+    """The addresses of the processes in TF_CONFIG, the chief's first; none if it is not set or {}.
 
     Raises:
-        ConfigError: it does not name workers alone, or not this process among them.
+        ConfigError: it names other jobs than workers and one chief, or not this process.
     """
     try:
-        config = json.loads(os.environ["TF_CONFIG"])
-        (job, workers), task = *config["cluster"].items(), config["task"]
-        good = job == task["type"] == "worker" and isinstance(workers, list)
-        if good and all(":" in worker for worker in workers) and 0 <= task["index"] < len(workers):
+        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        if config == {} or config["cluster"] == {}:
+            return []
+        cluster, task = config["cluster"], config["task"]
+        good = cluster.keys() <= {"chief", "worker"} and len(cluster.get("chief", [])) <= 1
+        good = good and all(isinstance(job, list) for job in cluster.values())
+        workers = [address for job in sorted(cluster) for address in cluster[job]]
+        own = len(cluster[task["type"]])
+        if good and all(":" in worker for worker in workers) and 0 <= task["index"] < own:
             return workers
     except (ValueError, LookupError, TypeError, AttributeError):
         pass
     raise ConfigError(
-        'TF_CONFIG: must be JSON as {"cluster": {"worker": ["host:port", …]}, "task": {"type": '
-        '"worker", "index": 0}}: workers alone, the first of them is the chief.'
+        'TF_CONFIG: must be JSON as {"cluster": {"chief": ["host:port"], "worker": ["host:port", '
+        '…]}, "task": {"type": "worker", "index": 0}}: workers, and a chief or none, in which '
+        "case the first worker is the chief."
     )
 
 
@@ -160,13 +168,17 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def worker_index(strategy: tf.distribute.Strategy) -> int:
     """Which of the processes that train together this one is."""
     resolver = strategy.cluster_resolver
-    return (resolver.task_id or 0) if resolver else 0
+    if resolver is None or resolver.task_type == "chief":
+        return 0
+    chiefs = len(resolver.cluster_spec().as_dict().get("chief", []))
+    return chiefs + (resolver.task_id or 0)
 
 
 def workers(strategy: tf.distribute.Strategy) -> int:
     """Number of processes that train together."""
     resolver = strategy.cluster_resolver
-    return max(1, len(resolver.cluster_spec().as_dict().get("worker", []))) if resolver else 1
+    jobs = resolver.cluster_spec().as_dict() if resolver else {}
+    return max(1, sum(len(jobs.get(job, [])) for job in ("chief", "worker")))
 
 
 def all_gather(strategy: tf.distribute.Strategy, value: int) -> list[int]:

@@ -294,7 +294,7 @@ def picture(*shape):
         (picture(1, 1, 1).replace(b"0", b"999999"), "pixels that are not 0 to 255"),
         (picture(1, 1, 1).replace(b"0", b"-1"), "pixels that are not 0 to 255"),
         (picture(1, 1, 1).replace(b"0", b"0.5"), "pixels that are not 0 to 255"),
-        (picture(1, 1, 1).replace(b"0", b"NaN"), "pixels that are not 0 to 255"),
+        (picture(1, 1, 1).replace(b"0", b"NaN"), "values that are not finite"),
         (picture(1, 1, 1).replace(b"0", b"9" * 400), "gives no array pixels of numbers"),
         (b'{"predictions": [[[[1]], [[1, 2]]]]}', "not rows of one kind"),
         (b'{"predictions": {"a": 1}}', "has no predictions"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from export import load
-from export.servers import ServerError
+from export.servers import ServerError, WrongAnswer
 
 SHAPE = (4, 4, 1)
 
@@ -46,6 +46,44 @@ def test_lost_and_wrong_answers_are_found_out():
     assert found.errors == ["http://here: 500: bad"]
     assert 0 < found.lost <= found.answered / 3
     assert 0 < found.wrong <= found.answered / 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"w": np.array([["a"]])},
+        {"w": np.array([[None]])},
+        {"w": np.array([[np.nan]])},
+        {"w": np.array([[1e300]])},
+        {"w": np.array([[True]])},
+        {"w": np.array([1.0])},
+        {"w": np.empty([1, 0])},
+        {"v": np.array([[1.0]])},
+    ],
+)
+def test_answers_that_are_no_codes_are_wrong_answers(answer):
+    class Odd(Server):
+        def predict(self, signature, inputs):
+            right = super().predict(signature, inputs)
+            return answer if next(self.calls) > 6 else right
+
+    found = load.measure(1, 0.1, SHAPE, lambda: Odd(lambda n, w: w))
+    assert found.lost == 0 < found.wrong < found.answered
+    with pytest.raises(WrongAnswer):
+        Odd.predict = lambda *_: answer
+        load.measure(1, 0.1, SHAPE, lambda: Odd(None))
+
+
+def test_a_fault_in_a_thread_is_counted_and_ends_with_1(monkeypatch, capsys):
+    def ill(n, w):
+        if n > 1:
+            time.sleep(0.01)
+            raise RuntimeError("cannot schedule new futures")
+        return w
+
+    monkeypatch.setattr(load, "connect", lambda args: Server(ill))
+    assert load.main(["--url=http://x", "--shape=4,4,1", "--clients=2", "--seconds=0.1"]) == 1
+    assert "load: lost: RuntimeError: cannot schedule" in capsys.readouterr().err
 
 
 class Scoring(http.server.BaseHTTPRequestHandler):

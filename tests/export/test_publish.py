@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -140,3 +141,10 @@ def test_manifests_of_wrong_types_are_refused(tmp_path, change):
     (tmp_path / publish.MANIFEST).write_text(json.dumps(good | change))
     with pytest.raises(ExportError, match=f"--out={tmp_path}: {publish.MANIFEST}.*/{[*change][0]}"):
         publish.read_manifest(tmp_path)
+
+
+def test_a_name_that_tensorflow_reads_as_a_pattern_is_refused(tmp_path):
+    for name in ("exp[1]", "exp*", "exp?", "exp[1]/inside"):
+        with pytest.raises(ExportError, match=re.escape(f"--out={tmp_path / name}")):
+            publish.check_out(tmp_path / name)
+    publish.check_out(tmp_path / "exp(1)")

@@ -126,5 +126,5 @@ def test_keras_own_ways_say_what_to_use_instead(small):
     alae = build_alae(small)
     with pytest.raises(TypeError, match="python -m alae_tf.train"):
         alae.fit(np.zeros([1, 8, 8, 1]))
-    with pytest.raises(TypeError, match="python -m export"):
+    with pytest.raises(TypeError, match="alae export"):
         alae.export("somewhere")

@@ -3,7 +3,13 @@ import pytest
 from alae_tf.config import Config, ConfigError
 from alae_tf.errors import AlaeError, CheckpointError
 from alae_tf.files import write_atomic
-from alae_tf.runs.directory import RunDirectory, RunTakenError, check_init_from, differences
+from alae_tf.runs.directory import (
+    RunDirectory,
+    RunTakenError,
+    check_init_from,
+    differences,
+    images_of,
+)
 from alae_tf.runs.metrics import COLUMNS
 
 
@@ -162,3 +168,30 @@ def test_what_a_kill_left_half_written_goes(tmp_path):
         (folder / "a.png").write_bytes(b"whole")
     directory.sweep()
     assert {path.name for path in tmp_path.rglob("*.*")} == {"a.png"}
+
+
+def test_relative_images_are_those_where_the_run_was_started(small, tmp_path, monkeypatch):
+    start, elsewhere = tmp_path / "a\nb", tmp_path / "elsewhere"
+    for folder in (start, elsewhere):
+        (folder / "photos").mkdir(parents=True)
+    monkeypatch.chdir(start)
+    run = RunDirectory(tmp_path / "run")
+    config = small.replace(data="folder:photos?test=held&channels=1")
+    run.open()
+    run.write_config(config)
+    run.close()
+    assert Config.load(run.config_path) == config
+    assert images_of(run.path, config.data) == config.data
+    run.check(config, "auto")
+    monkeypatch.chdir(elsewhere)
+    expected = f"folder:{start}/photos?test={start}/held&channels=1"
+    assert images_of(run.path, config.data) == expected
+    assert images_of(run.path, "mnist5k:") == "mnist5k:"
+    assert images_of(run.path, "tfds:mnist?data_dir=d") == f"tfds:mnist?data_dir={start}/d"
+    with pytest.raises(ConfigError, match="--data=folder:photos"):
+        run.check(config, "auto")
+    run.check(config.replace(data=expected), "auto")
+    (start / "photos").rmdir()  # moved, with the run: these are the same images
+    run.check(config, "auto")
+    run.config_path.write_text(config.to_flagfile())  # of an earlier version
+    assert images_of(run.path, config.data) == config.data

@@ -58,7 +58,9 @@ def test_one_device_is_the_chief(small):
         tf_config([1], 1),
         tf_config([1, 2], 0).replace('"type": "worker", ', ""),
         tf_config([1, 2], 0).replace('"type": "worker"', '"type": "evaluator"'),
-        tf_config([1, 2], 0).replace('{"worker": [', '{"chief": ["a:1"], "worker": ['),
+        tf_config([1, 2], 0).replace('{"worker": [', '{"chief": ["a:1", "b:1"], "worker": ['),
+        tf_config([1, 2], 0).replace('{"worker": [', '{"ps": ["a:1"], "worker": ['),
+        tf_config([1, 2], 0).replace('"type": "worker"', '"type": "chief"'),
         '{"cluster": {"worker": "a:1,b:1"}, "task": {"type": "worker", "index": 0}}',
     ],
 )
@@ -79,6 +81,33 @@ def test_tf_config_names_the_workers(monkeypatch):
     resolver = strategy.resolve_cluster()
     assert resolver.cluster_spec().as_dict() == {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
     assert resolver.task_id == 1
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"cluster": {}}'])
+def test_an_empty_tf_config_is_none(small, monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert strategy.workers(strategy.make_strategy(small)) == 1
+    with pytest.raises(ConfigError, match="no cluster found"):
+        strategy.make_strategy(small.replace(strategy="multi_worker"))
+
+
+@pytest.mark.parametrize(("task", "index", "place"), [("chief", 0, 0), ("worker", 1, 2)])
+def test_a_chief_stands_before_the_workers(monkeypatch, task, index, place):
+    cluster = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
+    config = {"cluster": cluster, "task": {"type": task, "index": index}, "environment": "cloud"}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    found = SimpleNamespace(cluster_resolver=strategy.resolve_cluster())
+    assert strategy.worker_index(found) == place
+    assert strategy.is_chief(found) == (task == "chief")
+    assert strategy.workers(found) == 3
+
+
+def test_a_chief_alone_trains_on_this_machine(small, monkeypatch):
+    cluster = {"chief": ["localhost:2222"]}
+    config = {"cluster": cluster, "task": {"type": "chief", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    alone = strategy.make_strategy(small)
+    assert strategy.is_chief(alone) and strategy.workers(alone) == 1
 
 
 def test_slurm_names_the_workers(monkeypatch):
