@@ -8,19 +8,19 @@ import sys
 import typing
 from collections.abc import Iterable
 
-from alae_tf.errors import AlaeError
+from alae_tf.system.errors import AlaeError
 
 if typing.TYPE_CHECKING:
     import numpy as np
 
-    from alae_tf.autoencoder import Autoencoder
-    from alae_tf.model_card import Card
+    from alae_tf.model.autoencoder import Autoencoder
+    from alae_tf.model.card import Card
 
 __version__ = "0.1.0"
 
 if "keras" in sys.modules:  # so that `keras.saving.load_model` knows our class
     with contextlib.suppress(AlaeError):  # another backend: reported when a model is loaded
-        import alae_tf.keras_file  # noqa: F401
+        import alae_tf.model.keras_file  # noqa: F401
 
 
 def from_pretrained(name: str) -> Autoencoder:
@@ -30,10 +30,10 @@ def from_pretrained(name: str) -> Autoencoder:
     Raises:
         CheckpointError: there is none.
     """
-    from alae_tf import quiet
+    from alae_tf.system import quiet
 
     quiet.import_tensorflow()  # when it is needed, and without the lines that it prints
-    from alae_tf.pretrained import from_pretrained
+    from alae_tf.model.pretrained import from_pretrained
 
     return from_pretrained(name)
 
@@ -47,9 +47,9 @@ def save_pretrained(
 ) -> None:
     """Writes a model and its card as a folder that `from_pretrained` takes.
 
-    Args, Raises: as of `alae_tf.pretrained.save_pretrained`.
+    Args, Raises: see `alae_tf.model.pretrained.save_pretrained`.
     """
-    from alae_tf import pretrained
+    from alae_tf.model import pretrained
 
     pretrained.save_pretrained(model, path, card, half, results)
 
@@ -57,14 +57,14 @@ def save_pretrained(
 def load_model(
     run_dir: str, checkpoint: int | None = None, weights: str = "ema", level: int | None = None
 ) -> Autoencoder:
-    """A trained run as an `alae_tf.autoencoder.Autoencoder`: encode, decode, reconstruct, generate.
+    """A trained run: an `Autoencoder` that encodes, decodes, reconstructs and generates.
 
-    Args, Raises: as of `alae_tf.autoencoder.load_model`.
+    Args, Raises: see `alae_tf.model.autoencoder.load_model`.
     """
-    from alae_tf import quiet
+    from alae_tf.system import quiet
 
     quiet.import_tensorflow()
-    from alae_tf.autoencoder import load_model
+    from alae_tf.model.autoencoder import load_model
 
     return load_model(run_dir, checkpoint, weights, level)
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import alae_tf
-from alae_tf.environment import start
+from alae_tf.system.environment import start
 
 COMMANDS = {
     "reconstruct": ("alae_tf.figures.__main__:reconstruct", "photos through a shipped model"),
@@ -80,7 +80,10 @@ def run() -> int:
         print(wrong + overview(), end="", file=sys.stderr)
         return 2
     typed = "python -m alae_tf" if sys.argv[0].endswith("__main__.py") else "alae"
-    sys.argv = [f"{typed} {arguments[0]}", *arguments[1:]]  # `alae_tf.errors.program` reads it
+    sys.argv = [
+        f"{typed} {arguments[0]}",
+        *arguments[1:],
+    ]  # for `errors.program`
     module, _, function = COMMANDS[arguments[0]][0].partition(":")
     if function:
         return getattr(importlib.import_module(module), function)(arguments[1:])

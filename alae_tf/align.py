@@ -25,14 +25,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from alae_tf.environment import start
-from alae_tf.errors import AlaeError, guarded, is_utf8, printable, program
-from alae_tf.files import check_directory, member, write_atomic
 from alae_tf.images import files as image_files
 from alae_tf.images.alignment import CROPS, Crop
 from alae_tf.images.faces import Face, FaceFinder, model_folder
 from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
+from alae_tf.system.environment import start
+from alae_tf.system.errors import AlaeError, guarded, is_utf8, printable, program
+from alae_tf.system.files import check_directory, member, write_atomic
 
 CSV = "align.csv"
 MEASURES = ("yaw", "pitch", "roll", "mouth", "smile")
@@ -272,7 +272,7 @@ def _crops(table: Path) -> set[Path]:
 
 
 def _member(folder: Path, name: str, flag: str, follow: bool = True) -> Path:
-    """`alae_tf.files.member`, whose error names a flag."""
+    """`alae_tf.system.files.member`, whose error names a flag."""
     try:
         return member(folder, name, follow)
     except ValueError as error:

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alae_tf import flags, quiet
-from alae_tf.config import Config, ConfigError
-from alae_tf.environment import start
-from alae_tf.errors import guarded
-from alae_tf.files import temporary_folder
-from alae_tf.timing import matmul_gflops, median_seconds
+from alae_tf.config import Config, ConfigError, flags
+from alae_tf.system import quiet
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded
+from alae_tf.system.files import temporary_folder
+from alae_tf.system.timing import matmul_gflops, median_seconds
 
 if TYPE_CHECKING:
     from alae_tf.data import Source
@@ -47,7 +47,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     """
     import tensorflow as tf
 
-    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.model.autoencoder import Autoencoder
     from alae_tf.training.progress import Progress
     from alae_tf.training.strategy import make_strategy
 

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 from alae_tf import data
 from alae_tf.config import Config
-from alae_tf.environment import start
-from alae_tf.errors import guarded, program
-from alae_tf.files import check_output
 from alae_tf.latents import LatentError
-from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, program
+from alae_tf.system.files import check_output
+from alae_tf.system.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from alae_tf.autoencoder import Autoencoder
     from alae_tf.data import Source
     from alae_tf.latents.directions import Direction
+    from alae_tf.model.autoencoder import Autoencoder
 
 UNLABELLED = ("components", "factors")
 MOST_IMAGES = 10_000
@@ -115,8 +115,8 @@ def work(args: argparse.Namespace) -> None:
     if args.labels not in UNLABELLED or args.data:
         data.check(uri)
     import_tensorflow()
-    from alae_tf.autoencoder import load_model
     from alae_tf.latents import directions
+    from alae_tf.model.autoencoder import load_model
 
     model = load_model(run_dir, args.checkpoint)
     if args.labels == "factors":

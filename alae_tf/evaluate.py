@@ -11,14 +11,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from alae_tf import data, shipped
+from alae_tf import data
 from alae_tf.config import Config
-from alae_tf.environment import start
-from alae_tf.errors import guarded, program
-from alae_tf.evaluation import registry, results, weights
-from alae_tf.evaluation.weights import EvaluationError, EvaluationFailed
-from alae_tf.quiet import import_tensorflow
+from alae_tf.evaluation import registry
+from alae_tf.features import weights
+from alae_tf.features.weights import EvaluationError, EvaluationFailed
+from alae_tf.runs import results
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
+from alae_tf.system import shipped
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, program
+from alae_tf.system.quiet import import_tensorflow
 
 DEFAULT = "fd_lpips,kd_lpips,lpips_reconstruction,psnr,ssim,latent_cycle"
 
@@ -133,10 +136,10 @@ def work(args: argparse.Namespace) -> int:
         print(f"evaluate: {run_dir}: {why}; the results are shown alone.", file=sys.stderr)
 
     import_tensorflow()
-    from alae_tf.autoencoder import load_model
     from alae_tf.evaluation.baseline import PrincipalComponents
-    from alae_tf.evaluation.inception import Inception
     from alae_tf.evaluation.samples import MOST_IMAGES, Protocol
+    from alae_tf.features.inception import Inception
+    from alae_tf.model.autoencoder import load_model
 
     networks = {}
     if "inception" in needed:
@@ -148,10 +151,10 @@ def work(args: argparse.Namespace) -> int:
         print(f"evaluate: {uri} holds no images out; all of it is compared with.", file=sys.stderr)
     protocol = Protocol(split, args.images, args.noise, args.psi, args.seed, args.crop)
     networks = registry.open_networks(names, source, protocol, config.resolution, networks)
-    measured: list[registry.Result] = []
+    measured: list[results.Result] = []
     lost: list[str] = []
 
-    def tell(result: registry.Result) -> None:
+    def tell(result: results.Result) -> None:
         measured.append(result)
         if not recorded:
             return

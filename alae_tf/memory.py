@@ -19,10 +19,10 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 
-from alae_tf import flags, quiet
-from alae_tf.config import Config, ConfigError
-from alae_tf.environment import start
-from alae_tf.errors import guarded
+from alae_tf.config import Config, ConfigError, flags
+from alae_tf.system import quiet
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded
 
 BATCHES = (2, 4)  # between which memory grows as it does further on
 ALIASES = {"Identity", "Reshape", "StopGradient", "ReadVariableOp", "Squeeze", "ExpandDims"}

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from alae_tf.data.prepared import MOST_SHARDS, check_out
-from alae_tf.environment import start
-from alae_tf.errors import guarded, printable, program
-from alae_tf.quiet import import_tensorflow
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, printable, program
+from alae_tf.system.quiet import import_tensorflow
 from alae_tf.training.interrupt import Interrupt
 
 

@@ -13,16 +13,17 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from alae_tf import data, flags, quiet
-from alae_tf.config import Config, ConfigError
-from alae_tf.environment import start
-from alae_tf.errors import WarnOnce, guarded
+from alae_tf import data
+from alae_tf.config import Config, ConfigError, flags
 from alae_tf.evaluation import registry
 from alae_tf.runs.directory import RunDirectory, check_init_from, list_checkpoints
+from alae_tf.system import quiet
+from alae_tf.system.environment import start
+from alae_tf.system.errors import WarnOnce, guarded
 
 if TYPE_CHECKING:
-    from alae_tf.autoencoder import Autoencoder
     from alae_tf.data import Source
+    from alae_tf.model.autoencoder import Autoencoder
     from alae_tf.training.loop import Measure
 
 
@@ -61,9 +62,9 @@ def run(config: Config, run_dir: str | None, resume: str) -> int:
     metrics = registry.check_names(config.evaluate_metrics.split(","), "--evaluate_metrics")
 
     quiet.import_tensorflow()
-    from alae_tf.evaluation import results
     from alae_tf.evaluation.representation import summary
     from alae_tf.evaluation.samples import Protocol
+    from alae_tf.runs import results
     from alae_tf.training.loop import train
 
     warn_once = WarnOnce("train", "training continues")

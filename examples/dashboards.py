@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from alae_tf import quiet
 from alae_tf.config import Config
-from alae_tf.errors import guarded
 from alae_tf.runs.directory import RunDirectory
+from alae_tf.system import quiet
+from alae_tf.system.errors import guarded
 
 
 def wandb(row: dict[str, float] | None, grid: np.ndarray | None) -> None:

@@ -4,7 +4,7 @@
 folder as `alae_tf.export`, which is why its modules import one another relatively.
 """
 
-from alae_tf.errors import AlaeError
+from alae_tf.system.errors import AlaeError
 
 
 class ExportError(AlaeError):

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from alae_tf.environment import start
-from alae_tf.errors import guarded, program
-from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import existing_run
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, program
+from alae_tf.system.quiet import import_tensorflow
 
 from . import publish, registry
 from .formats import Options

@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from alae_tf.environment import start
-from alae_tf.errors import guarded, program
-from alae_tf.files import temporary_folder, write_atomic
-from alae_tf.quiet import import_tensorflow
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, program
+from alae_tf.system.files import temporary_folder, write_atomic
+from alae_tf.system.quiet import import_tensorflow
 
 from . import ExportFailed, registry
 from .__main__ import add_formats_flag, add_model_flags
@@ -89,7 +89,7 @@ class Keras:
 
 def measure(model, options: Options, folder: Path, threads: int) -> list[dict[str, Any]]:
     """Median milliseconds of Keras and of every file in this process, at each of BATCHES."""
-    from alae_tf.timing import median_seconds
+    from alae_tf.system.timing import median_seconds
 
     opened: list[tuple[File, Runtime]] = [(File("Keras", tuple(GRAPHS)), Keras(model))]
     for format_, file in registry.steps(options):
@@ -121,7 +121,7 @@ def child(options: Options, folder: Path, threads: int) -> None:
     """Measures with a number of threads, which TensorFlow takes once for the process."""
     import tensorflow as tf
 
-    from alae_tf.timing import matmul_gflops
+    from alae_tf.system.timing import matmul_gflops
 
     from .loading import load
 

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from alae_tf.environment import start
-from alae_tf.errors import guarded, program
 from alae_tf.images.picture import lay_out, png
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, program
 
 from . import ExportError, ExportFailed
 from .encode import Images, is_colour, read_codes, read_colour, write, write_codes

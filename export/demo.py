@@ -14,12 +14,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from alae_tf.environment import start
-from alae_tf.errors import AlaeError, guarded, program
-from alae_tf.files import check_directory, move, replacements, write_atomic
-from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import CONFIG, existing_run
-from alae_tf.shipped import folder
+from alae_tf.system.environment import start
+from alae_tf.system.errors import AlaeError, guarded, program
+from alae_tf.system.files import check_directory, move, replacements, write_atomic
+from alae_tf.system.quiet import import_tensorflow
+from alae_tf.system.shipped import folder
 
 from . import publish, registry, web
 from .formats import Options

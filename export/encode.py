@@ -16,13 +16,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from alae_tf.environment import start
-from alae_tf.errors import guarded, printable, program
-from alae_tf.files import write_atomic
 from alae_tf.images.files import find
 from alae_tf.images.fit import DIGIT, PADDED_DIGIT, fit
 from alae_tf.images.picture import lay_out, png, to_pixels
 from alae_tf.images.read import read_image, reason
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, printable, program
+from alae_tf.system.files import write_atomic
 
 from . import ExportError, ExportFailed
 from .litert import TFLite, images_at_once

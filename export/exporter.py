@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from alae_tf.autoencoder import Autoencoder
-from alae_tf.errors import reason
 from alae_tf.images import picture
 from alae_tf.images.picture import png
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import existing_run, images_of
+from alae_tf.system.errors import reason
 
 from . import ExportFailed, parity, publish, registry
 from .formats import File, Format, Options

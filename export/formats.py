@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:  # --help and wrong flags need no TensorFlow
     import numpy as np
 
-    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.model.autoencoder import Autoencoder
 
     from .exporter import Exporter
     from .graphs import Endpoint, Graphs

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from alae_tf.autoencoder import Autoencoder
 from alae_tf.images.fit import DIGIT, PADDED_DIGIT
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks import ops
 
 from . import image_files

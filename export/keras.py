@@ -24,7 +24,7 @@ class KerasFile:
     """
 
     def __init__(self, path: Path, threads: int = 2):
-        from alae_tf import keras_file
+        from alae_tf.model import keras_file
 
         self.model = keras_file.load(path)
 
@@ -37,7 +37,7 @@ class KerasFile:
 
 def write(work: Exporter, file: File) -> None:
     """Writes model.keras."""
-    from alae_tf import keras_file
+    from alae_tf.model import keras_file
 
     keras_file.save(work.model, work.folder / file.name)
 

@@ -23,9 +23,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from alae_tf.environment import start
-from alae_tf.errors import guarded, printable, program
-from alae_tf.files import write_atomic
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, printable, program
+from alae_tf.system.files import write_atomic
 
 from .servers import PATIENCE, Grpc, Rest, ServerError, WrongAnswer, checked
 

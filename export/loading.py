@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from alae_tf import float32
-from alae_tf.autoencoder import Autoencoder, load_model
 from alae_tf.config import Config
 from alae_tf.data import DataError, evenly, open_source
+from alae_tf.model.autoencoder import Autoencoder, load_model
 from alae_tf.networks.alae import build_alae
 from alae_tf.networks.names import checksum
+from alae_tf.system import float32
 
 from . import ExportError
 

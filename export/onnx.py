@@ -10,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 
-from alae_tf.errors import reason
+from alae_tf.system.errors import reason
 
 from . import ExportFailed
 from .formats import File, Format

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from alae_tf.images.picture import png, tile
 from alae_tf.networks import ops
-from alae_tf.timing import median_seconds
+from alae_tf.system.timing import median_seconds
 
 from .formats import File, Format, Runtime
 from .graphs import Graphs

@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alae_tf import schema
 from alae_tf.config import RENAMED
-from alae_tf.files import Lock, check_directory, move, replacements, sweep, temporary_folder
 from alae_tf.runs.directory import CHANGEABLE
+from alae_tf.system import schema
+from alae_tf.system.files import Lock, check_directory, move, replacements, sweep, temporary_folder
 
 from . import ExportError, registry
 
 if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
-    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.model.autoencoder import Autoencoder
 
     from .graphs import Graphs
     from .loading import Weights
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
 PATTERN = "*?[\\"
 MANIFEST = "manifest.json"
 PACKAGES = ("alae-tf", "tensorflow", "keras", "numpy")  # and those of the formats
-CONTENTS = {  # of it, as far as it is read; see `alae_tf.schema`
+CONTENTS = {  # of it, as far as it is read; see `alae_tf.system.schema`
     "files": {str: {"weights?": str}},
     "config": {str: object},
     "level": int,

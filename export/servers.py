@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from alae_tf.errors import reason
-from alae_tf.quiet import import_tensorflow
+from alae_tf.system.errors import reason
+from alae_tf.system.quiet import import_tensorflow
 
 from . import ExportFailed
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alae_tf.errors import reason
+from alae_tf.system.errors import reason
 
 from . import ExportFailed, saved_model
 from .formats import FLOAT, FLOAT16, File, Format, Options

@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alae_tf.evaluation.weights import cache
-from alae_tf.files import sweep, temporary_folder, write_atomic
+from alae_tf.features.weights import cache
 from alae_tf.latents import directions, levels
 from alae_tf.latents.directions import Direction
 from alae_tf.runs.directory import existing_run
+from alae_tf.system.files import sweep, temporary_folder, write_atomic
 
 from . import ExportError, tflite
 from .formats import File, Format, Options
 
 if TYPE_CHECKING:
-    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.model.autoencoder import Autoencoder
 
     from .exporter import Exporter
 

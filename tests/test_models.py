@@ -6,8 +6,8 @@ import pytest
 import alae_tf
 from alae_tf.config import Config
 from alae_tf.data import open_source
-from alae_tf.evaluation import results
 from alae_tf.latents import directions
+from alae_tf.runs import results
 from tests.paths import ROOT
 
 MODELS = sorted(path.parent for path in (ROOT / "models").glob("*/config.cfg"))

@@ -11,8 +11,8 @@ from alae_tf import align
 from alae_tf.config import Config
 from alae_tf.figures import __main__ as figures
 from alae_tf.images.read import read_image
+from alae_tf.model.pretrained import save_pretrained
 from alae_tf.networks.alae import build_alae
-from alae_tf.pretrained import save_pretrained
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop
 
@@ -44,7 +44,7 @@ def model(tmp_path):
         latent_size=8,
         mapping_layers=2,
     )
-    untrained = alae_tf.autoencoder.Autoencoder(config, build_alae(config), images_seen=1000)
+    untrained = alae_tf.model.autoencoder.Autoencoder(config, build_alae(config), images_seen=1000)
     save_pretrained(untrained, tmp_path / "model", "")
     return tmp_path / "model"
 

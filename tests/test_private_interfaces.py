@@ -12,14 +12,15 @@ import keras
 import numpy as np
 import pytest
 
-from alae_tf import graphs, pytorch_file
+from alae_tf.features import pytorch_file
+from alae_tf.model import graphs
 from alae_tf.networks.alae import named_afresh
 from alae_tf.training.optimizer import LREQAdam
 from tests.paths import ROOT
 
 
 def test_python_has_an_unpickler_in_python():
-    """`pickle._Unpickler`, for alae_tf/pytorch_file.py: the one in C obeys every size."""
+    """`pickle._Unpickler`, for alae_tf/features/pytorch_file.py: the one in C obeys every size."""
     assert issubclass(pytorch_file.Unpickler, pickle._Unpickler)
     assert isinstance(pickle._Unpickler.dispatch, dict)
     assert callable(pickle._Unpickler.dispatch[pickle.BUILD[0]])
@@ -48,7 +49,7 @@ def test_keras_counts_names_in_its_global_state():
 
 
 def test_tensorflow_lists_the_gradients_of_graphs():
-    """`gradient_registry`, for alae_tf/graphs.py: custom gradients keep their graphs."""
+    """`gradient_registry`, for alae_tf/model/graphs.py: custom gradients keep their graphs."""
     graphs.gradient_registry._registry["alae_tf"] = None
     assert "alae_tf" in graphs.gradient_registry.list()
     graphs._forget({"alae_tf"})

@@ -53,7 +53,7 @@ def _of_records(uri: str, argument: str) -> Path:
     return path if path.is_dir() else path.parent  # the last part may be a prefix
 
 
-# What --data takes, by scheme. Other packages add their own; see `alae_tf.plugins`.
+# What --data takes, by scheme. Other packages add their own; see `alae_tf.system.plugins`.
 SCHEMES = {
     "mnist5k": Scheme(
         "mnist5k:", "5,000 MNIST digits that need no network", "alae_tf.data.arrays:open_mnist5k"

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from alae_tf.data.source import DataError, Source
 from alae_tf.data.threads import exit_gate, for_each_part
-from alae_tf.errors import printable
+from alae_tf.system.errors import printable
 
 # Fitted images are kept up to this size: 30,000 images at 128 px (1.4 GiB) are, at 256 px (5.5 GiB)
 # are not. It leaves a machine of 8 GB room for the training itself.

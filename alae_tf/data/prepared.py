@@ -15,8 +15,8 @@ import json
 import re
 from pathlib import Path
 
-from alae_tf.errors import ConfigError
-from alae_tf.files import check_directory
+from alae_tf.system.errors import ConfigError
+from alae_tf.system.files import check_directory
 
 FILE = re.compile(r"(?P<prefix>.+)-r(?P<log2>\d\d)\.tfrecords(?:\.(?P<part>\d+))?(?:\.gz)?")
 MANIFEST, WORK = "dataset.json", ".prepare"

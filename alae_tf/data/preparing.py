@@ -21,8 +21,8 @@ from tqdm import tqdm
 from alae_tf.data.prepared import MANIFEST, MOST_SHARDS, PLAN, WORK, Plan
 from alae_tf.data.shards import Shard, ShardWriter, divide, record_bytes, write_labels
 from alae_tf.data.source import Source, Subset
-from alae_tf.errors import ConfigError
-from alae_tf.files import Lock, sweep, write_atomic
+from alae_tf.system.errors import ConfigError
+from alae_tf.system.files import Lock, sweep, write_atomic
 
 SHARD_BYTES = 2**30  # what a kill may cost, in each thread
 LEAST_SHARDS = 16  # if there are as many images

@@ -26,8 +26,8 @@ from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import WORK, file_name
 from alae_tf.data.records import FOOTER, HEADER
 from alae_tf.data.threads import pool
-from alae_tf.errors import AlaeError
-from alae_tf.files import temporary_file, write_atomic
+from alae_tf.system.errors import AlaeError
+from alae_tf.system.files import temporary_file, write_atomic
 
 
 class Stopped(Exception):

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from alae_tf.errors import AlaeError, printable
 from alae_tf.images.fit import fit
+from alae_tf.system.errors import AlaeError, printable
 
 NAMES_SHOWN = 5
+MOST_BYTES = 2**32  # of images that are held at once, as pixels and as floats
 FOLDER_OPTIONS = ("channels", "test", "labels")  # that may follow the directory of folder:DIR
 
 
@@ -151,6 +152,14 @@ def check_channels(source: Source, channels: int, flag: str = "--data") -> None:
             f"{flag}={source.uri}: its images have {source.channels} channels, and the model takes "
             f"{channels}. Train with --image_channels={source.channels}{other}."
         )
+
+
+def within_memory(source: Source, resolution: int) -> Source:
+    """The images, or as many of them, evenly spread, as may be held with their floats."""
+    most = MOST_BYTES // (5 * resolution**2 * source.channels)
+    if len(source) <= most:
+        return source
+    return Subset(source, evenly(source, most))
 
 
 def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:

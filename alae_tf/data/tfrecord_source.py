@@ -12,8 +12,8 @@ from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import FILE, MANIFEST, WORK
 from alae_tf.data.records import RecordFiles, count_records
 from alae_tf.data.source import DataError, Source, local_path, report
-from alae_tf.files import member
 from alae_tf.images.fit import fit
+from alae_tf.system.files import member
 
 MOST_CLASSES = 2**20
 AGAIN = "Copy the files again, or prepare them again (python -m alae_tf.prepare)."

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from alae_tf.autoencoder import Autoencoder
 from alae_tf.evaluation.samples import Samples
-from alae_tf.latents.projection import project
+from alae_tf.model.autoencoder import Autoencoder
+from alae_tf.model.projection import project
 
 
 def projection(samples: Samples) -> dict[str, float]:
     """Mean LPIPS and mean squared error in [−1, 1] of G(E(x)) and of G's image after projection.
 
-    `alae_tf.latents.projection` does the work, with its own settings and G's constant noise,
+    `alae_tf.model.projection` does the work, with its own settings and G's constant noise,
     whatever noise the protocol names. Principal components give their nearest image at once: for
     them nothing is told.
     """

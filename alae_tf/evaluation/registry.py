@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import importlib
 import importlib.metadata
+import pkgutil
 import time
 import typing
 from collections.abc import Callable, Iterable
 
-from alae_tf import __version__, float32
-from alae_tf.evaluation.weights import EvaluationError
+from alae_tf import __version__
+from alae_tf.features.weights import EvaluationError
+from alae_tf.runs.results import Result
+from alae_tf.system import float32
 
 if typing.TYPE_CHECKING:  # names are checked before TensorFlow is imported
-    from alae_tf.autoencoder import Autoencoder
     from alae_tf.data import Source
     from alae_tf.evaluation.samples import Protocol
+    from alae_tf.model.autoencoder import Autoencoder
 
 LOWER, HIGHER = "lower", "higher"
 FEWEST = {"precision": 4, "recall": 4}  # images; others need 2
@@ -28,8 +30,8 @@ class Metric(typing.NamedTuple):
     Attributes:
         better: "lower" or "higher" values.
         about: what it tells, in a line.
-        function: "module.name" in this package, called with `Samples` and `arguments`; it returns
-            a number, or a dict of numbers by name.
+        function: "module:name" of a function, called with `Samples` and `arguments`; it returns a
+            number, or a dict of numbers by name.
         arguments: further ones.
         network: feature network that it needs.
         labels: whether it needs labels and held-out images.
@@ -58,7 +60,7 @@ def _distances() -> dict[str, Metric]:
                 found[f"{letter}{name}{ending}"] = Metric(
                     LOWER,
                     f"{of} distance of {kind} images, {network} features",
-                    f"fidelity.{function}",
+                    f"alae_tf.evaluation.fidelity:{function}",
                     (kind, network),
                     network,
                     labels=network == "digits",
@@ -70,7 +72,7 @@ METRICS: dict[str, Metric] = {
     "representation": Metric(
         HIGHER,
         "1-NN and linear SVM on E's features, on pixels and on their principal components",
-        "representation.representation",
+        "alae_tf.evaluation.representation:representation",
         labels=True,
         parts=tuple(
             f"{kind}_{features}"
@@ -83,20 +85,20 @@ METRICS: dict[str, Metric] = {
     "precision": Metric(
         HIGHER,
         "share of generated images within the real ones' manifold, LPIPS features",
-        "fidelity.precision",
+        "alae_tf.evaluation.fidelity:precision",
         network="lpips",
     ),
     "recall": Metric(
         HIGHER,
         "share of real images within the generated ones' manifold, LPIPS features",
-        "fidelity.recall",
+        "alae_tf.evaluation.fidelity:recall",
         network="lpips",
     ),
     **{
         f"ppl_{space}_{where}": Metric(
             LOWER,
             f"perceptual path length in {space}, {where}",
-            "path_length.path_length",
+            "alae_tf.evaluation.path_length:path_length",
             (space, where),
             "lpips",
         )
@@ -104,14 +106,23 @@ METRICS: dict[str, Metric] = {
         for where in ("full", "end")
     },
     "lpips_reconstruction": Metric(
-        LOWER, "LPIPS between image and reconstruction", "pixels.lpips", network="lpips"
+        LOWER,
+        "LPIPS between image and reconstruction",
+        "alae_tf.evaluation.pixels:lpips",
+        network="lpips",
     ),
-    "psnr": Metric(HIGHER, "peak signal-to-noise ratio of reconstructions, dB", "pixels.psnr"),
-    "ssim": Metric(HIGHER, "structural similarity of reconstructions", "pixels.ssim"),
+    "psnr": Metric(
+        HIGHER,
+        "peak signal-to-noise ratio of reconstructions, dB",
+        "alae_tf.evaluation.pixels:psnr",
+    ),
+    "ssim": Metric(
+        HIGHER, "structural similarity of reconstructions", "alae_tf.evaluation.pixels:ssim"
+    ),
     "projection": Metric(
         LOWER,
         "LPIPS and squared error before and after refining E(x); half a minute an image",
-        "projection.projection",
+        "alae_tf.evaluation.projection:projection",
         network="lpips",
         parts=("lpips_before", "lpips_after", "mse_before", "mse_after"),
         fixed=(("noise", "const"), ("psi", 1.0)),
@@ -119,48 +130,17 @@ METRICS: dict[str, Metric] = {
     "latent_cycle": Metric(
         LOWER,
         "error of E(G(w)) relative to the spread of w",
-        "cycle.latent_cycle",
+        "alae_tf.evaluation.cycle:latent_cycle",
         fixed=(("psi", 1.0),),
     ),
     "same_digit": Metric(
         HIGHER,
         "share of reconstructions that a classifier reads as their class",
-        "same_digit.same_digit",
+        "alae_tf.evaluation.same_digit:same_digit",
         network="digits",
         labels=True,
     ),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """One value, with all that it depends on.
-
-    Attributes:
-        metric: its name; of several together "representation/1nn_short".
-        value: the number.
-        better: "lower" or "higher".
-        protocol: as `Protocol`, a dict; with what the metric does whatever is asked for.
-        data: URI of the images.
-        counts: images by kind.
-        networks: feature networks, name → SHA-256 of the weights, and the classifier's accuracy.
-        model: what was measured: run directory, images_seen, level, blend, weights.
-        seconds: that it took, what others had computed before it not counted.
-        versions: of packages.
-        date: UTC.
-    """
-
-    metric: str
-    value: float
-    better: str
-    protocol: dict[str, typing.Any]
-    data: str
-    counts: dict[str, int]
-    networks: dict[str, typing.Any]
-    model: dict[str, typing.Any]
-    seconds: float
-    versions: dict[str, str]
-    date: str
 
 
 def check_names(names: Iterable[str], flag: str = "--metrics") -> list[str]:
@@ -248,7 +228,7 @@ def evaluate(
     tell: Callable[[Result], None] | None = None,
     failed: Callable[[str, Exception], None] | None = None,
 ) -> list[Result]:
-    """Measures a model, in true float32 (`alae_tf.float32`).
+    """Measures a model, in true float32 (`alae_tf.system.float32`).
 
     Args:
         model, source, protocol, networks, progress: as of `Samples`.
@@ -270,8 +250,7 @@ def evaluate(
     results = []
     for name in names:
         metric, started = METRICS[name], time.perf_counter()
-        module, _, function = metric.function.partition(".")
-        measure = getattr(importlib.import_module(f"alae_tf.evaluation.{module}"), function)
+        measure = pkgutil.resolve_name(metric.function)
         samples.counts.clear()
         try:
             found = measure(samples, *metric.arguments)

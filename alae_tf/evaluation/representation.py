@@ -7,10 +7,12 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
-from alae_tf import data, float32
-from alae_tf.autoencoder import Autoencoder
+from alae_tf import data
 from alae_tf.data import Source
-from alae_tf.evaluation.samples import Samples, within_memory
+from alae_tf.data.source import within_memory
+from alae_tf.evaluation.samples import Samples
+from alae_tf.model.autoencoder import Autoencoder
+from alae_tf.system import float32
 
 MOST_NEIGHBOURS = 100_000  # images that are compared with; they are held in memory
 SVM_C = 0.02  # of the authors

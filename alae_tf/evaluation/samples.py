@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from tqdm import tqdm
 
-from alae_tf.autoencoder import Autoencoder
-from alae_tf.data import Source, Subset, evenly
-from alae_tf.evaluation import weights
-from alae_tf.evaluation.weights import EvaluationError
+from alae_tf.data import Source, evenly
+from alae_tf.features import weights
+from alae_tf.features.weights import EvaluationError
+from alae_tf.model.autoencoder import Autoencoder
 
 PART = 64  # images at once
 MOST_IMAGES = 50_000  # by default, as published figures of FID have
-MOST_BYTES = 2**32  # of images that are held at once, as pixels and as floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,14 +200,6 @@ def count_images(source: Source, protocol: Protocol) -> int:
     return min(protocol.images or MOST_IMAGES, len(real_images(source, protocol)))
 
 
-def within_memory(source: Source, resolution: int) -> Source:
-    """The images, or as many of them, evenly spread, as may be held with their floats."""
-    most = MOST_BYTES // (5 * resolution**2 * source.channels)
-    if len(source) <= most:
-        return source
-    return Subset(source, evenly(source, most))
-
-
 def load_network(name: str, source: Source, resolution: int) -> typing.Any:
     """A published feature network, or the classifier of digits, which is trained if it must.
 
@@ -221,13 +212,13 @@ def load_network(name: str, source: Source, resolution: int) -> typing.Any:
         EvaluationError: its weights are not there, or it cannot be trained on this data.
     """
     if name == "lpips":
-        from alae_tf.evaluation.lpips import Lpips
+        from alae_tf.features.lpips import Lpips
 
         return Lpips()
     if name == "inception":
-        from alae_tf.evaluation.inception import Inception
+        from alae_tf.features.inception import Inception
 
         return Inception()
-    from alae_tf.evaluation.digits import classifier
+    from alae_tf.features.digits import classifier
 
     return classifier(source, source.held_out, resolution)

@@ -17,7 +17,7 @@ FILES = (
     "embedding",
     "project",
 )
-# By name, in the order of --help. Other packages add their own; see `alae_tf.plugins`.
+# By name, in the order of --help. Other packages add their own; see `alae_tf.system.plugins`.
 KINDS: dict[str, Kind] = {
     name: importlib.import_module(f"alae_tf.figures.{name}").KIND for name in FILES
 }

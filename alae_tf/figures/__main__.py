@@ -12,16 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from alae_tf.environment import start
-from alae_tf.errors import guarded, program
 from alae_tf.figures import KINDS, Figure, FigureError, Kind
 from alae_tf.figures.kind import FILES, MOST_FILES, choice, number, switch
-from alae_tf.files import check_output, write_atomic
 from alae_tf.images import canvas
 from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import model_folder
-from alae_tf.quiet import import_tensorflow
 from alae_tf.runs.directory import checkpoint_numbers, existing_run
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, program
+from alae_tf.system.files import check_output, write_atomic
+from alae_tf.system.quiet import import_tensorflow
 
 SHIPPED, CROP = "faces64", "lfw"  # a model of faces, and how its training images were cropped
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alae_tf import data
-from alae_tf.errors import AlaeError
 from alae_tf.images import alignment, canvas, files
 from alae_tf.runs.directory import existing_run, images_of
+from alae_tf.system.errors import AlaeError
 
 if TYPE_CHECKING:
-    from alae_tf.autoencoder import Autoencoder
+    from alae_tf.model.autoencoder import Autoencoder
 
 FILES, SET = "files", "set"  # what --images takes
 MOST_FILES = 48  # drawn without --count
@@ -106,7 +106,7 @@ class Figure:
 
     def model_at(self, checkpoint: int | None) -> Autoencoder:
         """The run's model at one of its checkpoints; None: the newest."""
-        from alae_tf.autoencoder import load_model
+        from alae_tf.model.autoencoder import load_model
 
         return load_model(self.run_dir, checkpoint, self.weights)
 

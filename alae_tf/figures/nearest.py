@@ -13,8 +13,8 @@ NEIGHBOURS = 5
 def draw(figure: Figure, among: int) -> np.ndarray:
     """A row for each generated image: itself, then the training images whose LPIPS features are
     nearest to its own, the nearest first."""
-    from alae_tf.evaluation.lpips import Lpips
     from alae_tf.evaluation.samples import Protocol, Samples
+    from alae_tf.features.lpips import Lpips
 
     source, network, model = figure.source(), Lpips(), figure.model
     samples = Samples(model, source, Protocol("train", among), {network.name: network}, True)

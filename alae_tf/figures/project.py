@@ -13,8 +13,8 @@ def draw(
     figure: Figure, space: str, steps: int, pixels: float, pull: float, move_noise: bool
 ) -> np.ndarray:
     """Rows of images, G(E(x)) and projections; below them the mean errors by iteration."""
-    from alae_tf.evaluation.lpips import Lpips
-    from alae_tf.latents.projection import project
+    from alae_tf.features.lpips import Lpips
+    from alae_tf.model.projection import project
 
     model, images = figure.model, figure.images()
     found = project(model, images, Lpips(), space, steps, pixels, pull, move_noise, progress=True)

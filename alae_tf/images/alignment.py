@@ -9,10 +9,10 @@ from os import PathLike
 
 import numpy as np
 
-from alae_tf.errors import printable
 from alae_tf.images.faces import FaceFinder
 from alae_tf.images.files import ImageError, open_file
 from alae_tf.images.warp import crop, square
+from alae_tf.system.errors import printable
 
 
 @dataclasses.dataclass(frozen=True)

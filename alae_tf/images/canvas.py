@@ -11,8 +11,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from alae_tf.errors import printable
 from alae_tf.images.picture import SMALLEST, to_image
+from alae_tf.system.errors import printable
 
 FORMATS = ("png", "gif", "webp", "pdf")
 ANIMATED = ("gif", "webp")

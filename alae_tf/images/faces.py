@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from alae_tf.errors import AlaeError
 from alae_tf.images.picture import to_image
 from alae_tf.images.warp import square, to_photo, warp
+from alae_tf.system.errors import AlaeError
 
 if typing.TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter

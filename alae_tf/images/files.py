@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from alae_tf.errors import AlaeError, printable
 from alae_tf.images.fit import DIGIT, fit
 from alae_tf.images.read import HEIF_EXTENSIONS, extensions, read_image, reason
+from alae_tf.system.errors import AlaeError, printable
 
 # Besides those whose names begin with a dot: what systems and programs put beside people's images.
 SIDE_FOLDERS = frozenset(

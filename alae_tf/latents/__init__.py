@@ -3,7 +3,7 @@
 Codes are w [N, latent] or styles [N, styles, latent], two styles a level, the coarsest first.
 """
 
-from alae_tf.errors import AlaeError
+from alae_tf.system.errors import AlaeError
 
 
 class LatentError(AlaeError):

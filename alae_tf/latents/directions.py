@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from alae_tf import schema
-from alae_tf.errors import printable
-from alae_tf.files import write_atomic
 from alae_tf.latents import LatentError
+from alae_tf.system import schema
+from alae_tf.system.errors import printable
+from alae_tf.system.files import write_atomic
 
 FORMAT = "alae_tf directions 1"
 LARGEST = float(np.finfo(np.float32).max)  # w is float32

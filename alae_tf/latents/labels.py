@@ -16,8 +16,8 @@ import numpy as np
 
 from alae_tf.data import Source
 from alae_tf.data.folder import FolderSource
-from alae_tf.errors import printable
 from alae_tf.latents import LatentError
+from alae_tf.system.errors import printable
 
 LARGEST_FILE = 2**28  # bytes of a table that are read
 LARGEST = 1e30  # of a value; what is beyond has no square

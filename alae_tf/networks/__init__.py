@@ -1,5 +1,38 @@
 """F, G, E and D, what they are made of, and `alae.py`, which joins them."""
 
-from alae_tf.environment import check_keras
+import os
+import sys
+
+from alae_tf.system.errors import AlaeError
+
+
+def check_keras() -> None:
+    """Imports Keras, in the user's own process: nothing in the environment is changed.
+
+    Raises:
+        AlaeError: Keras runs on another backend or in another precision, or cannot be imported.
+    """
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend != "tensorflow" and "keras" not in sys.modules:
+        raise AlaeError(f"KERAS_BACKEND={backend}: must be tensorflow, or unset.")
+    try:
+        import keras
+    except (ImportError, ValueError) as error:
+        home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
+        raise AlaeError(
+            f"Keras cannot be imported ({error}). Check the backends that MPLBACKEND and "
+            f"{os.path.join(home, 'keras.json')} name."
+        ) from error
+    if keras.config.backend() != "tensorflow":
+        raise AlaeError(
+            f"keras.json: its backend is {keras.config.backend()}; set KERAS_BACKEND=tensorflow "
+            "before Keras is imported."
+        )
+    if (policy := keras.config.dtype_policy().name) != "float32":
+        raise AlaeError(
+            f"keras: its default precision is {policy} (floatx in keras.json, or "
+            "keras.config.set_dtype_policy); alae_tf needs float32."
+        )
+
 
 check_keras()

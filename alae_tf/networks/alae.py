@@ -15,8 +15,8 @@ import tensorflow as tf
 from keras.src.backend.common import global_state
 
 from alae_tf.config import Config
+from alae_tf.config.architecture import ARCHITECTURES
 from alae_tf.networks import ops
-from alae_tf.networks.architecture import ARCHITECTURES
 from alae_tf.networks.layers import EqualizedConv2D
 from alae_tf.networks.names import sublayers
 

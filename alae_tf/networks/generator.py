@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from alae_tf.config.architecture import width
 from alae_tf.networks import ops
-from alae_tf.networks.architecture import width
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 
 

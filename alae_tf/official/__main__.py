@@ -19,9 +19,9 @@ import sys
 from collections.abc import Sequence
 
 from alae_tf.config import ConfigError
-from alae_tf.environment import start
-from alae_tf.errors import guarded, printable, program
-from alae_tf.quiet import import_tensorflow
+from alae_tf.system.environment import start
+from alae_tf.system.errors import guarded, printable, program
+from alae_tf.system.quiet import import_tensorflow
 
 
 def run_import(args: argparse.Namespace) -> int:

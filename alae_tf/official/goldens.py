@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from alae_tf import float32
 from alae_tf.config import Config, ConfigError
 from alae_tf.networks import ops
 from alae_tf.networks.alae import ALAE, build_alae
@@ -23,6 +22,7 @@ from alae_tf.official.weights import (
     read_weights,
 )
 from alae_tf.runs.checkpoint import load_networks
+from alae_tf.system import float32
 from alae_tf.training.algorithm import Iteration
 from alae_tf.training.draws import Draw
 from alae_tf.training.trainer import Trainer

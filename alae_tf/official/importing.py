@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.files import PARTIAL, sweep
-from alae_tf.networks.architecture import width
+from alae_tf.config.architecture import width
+from alae_tf.features.pytorch_file import read_pytorch
 from alae_tf.official.weights import OfficialError, differences, load_weights
-from alae_tf.pytorch_file import read_pytorch
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
+from alae_tf.system.files import PARTIAL, sweep
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
 

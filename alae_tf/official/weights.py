@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from alae_tf.config import Config
-from alae_tf.errors import AlaeError
+from alae_tf.config.architecture import width
 from alae_tf.networks.alae import ALAE
-from alae_tf.networks.architecture import width
+from alae_tf.system.errors import AlaeError
 
 ARCHITECTURE = (
     "architecture",

@@ -19,10 +19,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from alae_tf import float32
 from alae_tf.config import Config, ConfigError
-from alae_tf.errors import CheckpointError, printable
-from alae_tf.files import write_atomic
 from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.networks.names import named_variables
 from alae_tf.runs.directory import (
@@ -33,6 +30,9 @@ from alae_tf.runs.directory import (
     list_checkpoints,
 )
 from alae_tf.runs.npz import read_npz
+from alae_tf.system import float32
+from alae_tf.system.errors import CheckpointError, printable
+from alae_tf.system.files import write_atomic
 
 # What a state must hold: a test of the value, and what is right.
 STATE: dict[str, tuple[Callable[[typing.Any], bool], str]] = {
@@ -253,7 +253,7 @@ def load_networks(
 
     In bfloat16 rounding moves single pixels by several grey levels, and images whose codes are
     near by more than the codes do. For the same reason TensorFloat-32 is switched off for this
-    process (`alae_tf.float32`).
+    process (`alae_tf.system.float32`).
 
     Args:
         run_dir: the run's directory.

@@ -21,11 +21,11 @@ import re
 import secrets
 from pathlib import Path
 
-from alae_tf import shipped
 from alae_tf.config import Config, ConfigError
-from alae_tf.errors import AlaeError, CheckpointError
-from alae_tf.files import Lock, check_directory, sweep, write_atomic
 from alae_tf.runs.metrics import Metrics
+from alae_tf.system import shipped
+from alae_tf.system.errors import AlaeError, CheckpointError
+from alae_tf.system.files import Lock, check_directory, sweep, write_atomic
 
 # What may differ when a run goes on.
 CHANGEABLE = (

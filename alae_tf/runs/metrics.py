@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from alae_tf.files import write_atomic
+from alae_tf.system.files import write_atomic
 
 FIRST = ("images_seen", "level", "blend")  # by which a file is recognised
 SPEED = ("learning_rate", "images_per_second", "data_wait")

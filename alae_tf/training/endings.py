@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from alae_tf.errors import reason, told
 from alae_tf.runs.checkpoint import NonFiniteError
 from alae_tf.runs.directory import RunTakenError
+from alae_tf.system.errors import reason, told
 
 
 class LostImages(Exception):

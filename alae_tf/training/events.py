@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import tensorflow as tf
 
-from alae_tf.files import write_atomic
+from alae_tf.system.files import write_atomic
 
 
 class Events:

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from alae_tf import data
-from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
-from alae_tf.errors import WarnOnce, report
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import RunDirectory
+from alae_tf.system.errors import WarnOnce, report
 from alae_tf.training import endings
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress

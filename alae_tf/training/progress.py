@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from alae_tf.config import Config
 from alae_tf.data import DataError, Source
-from alae_tf.errors import reason
+from alae_tf.system.errors import reason
 from alae_tf.training.feed import feed
 from alae_tf.training.means import Means
 from alae_tf.training.schedule import Growth

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from alae_tf.errors import report
 from alae_tf.runs.directory import RunDirectory
+from alae_tf.system.errors import report
 from alae_tf.training.faults import AWAY, full_disk_as_such
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from alae_tf import data
-from alae_tf.autoencoder import Autoencoder
-from alae_tf.files import write_atomic
 from alae_tf.images import picture, plots
 from alae_tf.images.picture import columns, tile
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import RunDirectory
+from alae_tf.system.files import write_atomic
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
 

@@ -22,7 +22,7 @@ from alae_tf.data import (
     open_source,
     pipeline,
 )
-from alae_tf.errors import reason
+from alae_tf.system.errors import reason
 from tests.paths import ROOT
 
 

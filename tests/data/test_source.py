@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from alae_tf.data import DataError, check, evenly, is_uri, open_source
+from alae_tf.data import source as source_
 from alae_tf.data.source import split_query
 from tests.paths import ROOT
 
@@ -135,3 +136,13 @@ def test_what_names_a_set_and_what_a_file(tmp_path, monkeypatch):
 )
 def test_images_spread_evenly_over_a_source(length, count, places):
     assert evenly(range(length), count).tolist() == places
+
+
+def test_sets_too_large_for_memory_are_thinned_evenly(monkeypatch):
+    source = open_source("mnist5k:")
+    assert source_.within_memory(source, 28) is source
+    monkeypatch.setattr(source_, "MOST_BYTES", 5 * 28**2 * 45)
+    part = source_.within_memory(source, 28)
+    assert len(part) == 45
+    np.testing.assert_array_equal(part.labels, source.labels[::100])
+    np.testing.assert_array_equal(part.fitted(44, 28), source.fitted(4400, 28))

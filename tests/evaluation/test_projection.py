@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config
 from alae_tf.evaluation import projection as metric
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
 
 

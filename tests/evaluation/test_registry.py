@@ -4,11 +4,12 @@ import json
 import numpy as np
 import pytest
 
-from alae_tf.autoencoder import Autoencoder
-from alae_tf.evaluation import registry, results
+from alae_tf.evaluation import registry
 from alae_tf.evaluation.samples import Protocol
-from alae_tf.evaluation.weights import EvaluationError
+from alae_tf.features.weights import EvaluationError
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
+from alae_tf.runs import results
 from tests.evaluation.fakes import Images, Means, noise
 
 
@@ -105,7 +106,7 @@ def test_every_metric_has_its_function():
 
 
 def result(metric="psnr", value=1.5, seen=10):
-    return registry.Result(
+    return results.Result(
         metric, value, "higher", {}, "d:", {"real": 3}, {}, {"images_seen": seen}, 0.1, {}, "now"
     )
 

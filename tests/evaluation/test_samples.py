@@ -4,11 +4,9 @@ import os
 import numpy as np
 import pytest
 
-from alae_tf.autoencoder import Autoencoder
-from alae_tf.data import open_source
-from alae_tf.evaluation import samples
 from alae_tf.evaluation.samples import Protocol, Samples
-from alae_tf.evaluation.weights import EvaluationError
+from alae_tf.features.weights import EvaluationError
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
 from tests.evaluation.fakes import Images, Means, noise
 
@@ -133,13 +131,3 @@ def test_features_are_computed_once(model):
     samples = Samples(model, source(), networks={"m": net})
     assert samples.features("generated", "m") is samples.features("generated", "m")
     assert net.calls == 2
-
-
-def test_sets_too_large_for_memory_are_thinned_evenly(monkeypatch):
-    source = open_source("mnist5k:")
-    assert samples.within_memory(source, 28) is source
-    monkeypatch.setattr(samples, "MOST_BYTES", 5 * 28**2 * 45)
-    part = samples.within_memory(source, 28)
-    assert len(part) == 45
-    np.testing.assert_array_equal(part.labels, source.labels[::100])
-    np.testing.assert_array_equal(part.fitted(44, 28), source.fitted(4400, 28))

@@ -25,8 +25,8 @@ from tests.paths import ROOT
 
 @pytest.fixture(scope="module")
 def model():
-    from alae_tf.autoencoder import Autoencoder
     from alae_tf.config import Config
+    from alae_tf.model.autoencoder import Autoencoder
     from alae_tf.networks.alae import build_alae
 
     config = Config(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alae_tf.errors import AlaeError
+from alae_tf.system.errors import AlaeError
 from export import demo, exporter
 
 

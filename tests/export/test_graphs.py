@@ -6,7 +6,7 @@ import tensorflow as tf
 
 pytest.importorskip("litert_quantizer", reason="extra `export`")
 
-from alae_tf.autoencoder import Autoencoder
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
 from export import saved_model, tflite
 from export.graphs import Graphs

@@ -144,8 +144,8 @@ def test_no_request_is_lost_through_faults(protocol, tmp_path):
     """A minute with a fault every 7 s; docs/measurements/reliability.md has ten."""
     pytest.importorskip("tensorflow_serving", reason="extra `serving`")
     pytest.importorskip("kserve", reason="extra `dev`")
-    from alae_tf.autoencoder import Autoencoder
     from alae_tf.config import Config
+    from alae_tf.model.autoencoder import Autoencoder
     from alae_tf.networks.alae import build_alae
     from export import saved_model
     from export.graphs import Graphs

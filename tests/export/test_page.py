@@ -19,8 +19,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from alae_tf.data import open_source
-from alae_tf.errors import AlaeError
 from alae_tf.runs.directory import existing_run
+from alae_tf.system.errors import AlaeError
 from export import demo, web
 from export.loading import load
 from tests.paths import GOLDENS

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from alae_tf.errors import AlaeError
+from alae_tf.system.errors import AlaeError
 from export import ExportError, publish
 
 

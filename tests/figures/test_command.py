@@ -6,11 +6,11 @@ import tensorflow as tf
 from PIL import Image
 
 from alae_tf import directions
-from alae_tf.autoencoder import load_model
 from alae_tf.config import Config
-from alae_tf.evaluation import lpips
+from alae_tf.features import lpips
 from alae_tf.figures import KINDS
 from alae_tf.figures import __main__ as figures
+from alae_tf.model.autoencoder import load_model
 from alae_tf.networks.alae import build_alae
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint

@@ -5,19 +5,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from alae_tf.autoencoder import Autoencoder
 from alae_tf.config import Config
 from alae_tf.data import evenly, open_source
-from alae_tf.evaluation import lpips
+from alae_tf.features import lpips
 from alae_tf.figures import KINDS, Figure, FigureError, interpolate, reconstruct, training, traverse
 from alae_tf.figures.embedding import METHODS, embed
 from alae_tf.images import canvas
 from alae_tf.images.plots import class_plot, curve_plot
-from alae_tf.latents import directions, projection
+from alae_tf.latents import directions
 from alae_tf.latents.codes import mix as mixed
 from alae_tf.latents.codes import to_styles
 from alae_tf.latents.directions import Direction
-from alae_tf.latents.projection import Projection
+from alae_tf.model import projection
+from alae_tf.model.autoencoder import Autoencoder
+from alae_tf.model.projection import Projection
 from alae_tf.networks.alae import build_alae
 
 GAP, BOX = 2, 64  # as `alae_tf.images.canvas` draws images of 16 px

@@ -12,14 +12,14 @@ from PIL import Image
 import alae_tf
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import open_source
-from alae_tf.files import Lock
+from alae_tf.features.pytorch_file import read_pytorch
 from alae_tf.networks.alae import build_alae
 from alae_tf.official import goldens, importing
 from alae_tf.official.__main__ import main
 from alae_tf.official.weights import table
-from alae_tf.pytorch_file import read_pytorch
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
+from alae_tf.system.files import Lock
 from alae_tf.training import loop
 from export.loading import load
 from tests.official.pth_writer import Code, call, name, storage, tensor, write

@@ -1,8 +1,6 @@
 import pytest
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.errors import AlaeError, CheckpointError
-from alae_tf.files import write_atomic
 from alae_tf.runs.directory import (
     RunDirectory,
     RunTakenError,
@@ -11,6 +9,8 @@ from alae_tf.runs.directory import (
     images_of,
 )
 from alae_tf.runs.metrics import COLUMNS
+from alae_tf.system.errors import AlaeError, CheckpointError
+from alae_tf.system.files import write_atomic
 
 
 def test_a_new_directory_gets_a_flagfile_that_repeats_the_run(tmp_path):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alae_tf.errors import AlaeError
 from alae_tf.runs.checkpoint import list_checkpoints
 from alae_tf.runs.directory import RunDirectory
+from alae_tf.system.errors import AlaeError
 from alae_tf.training import loop
 
 

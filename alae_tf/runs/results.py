@@ -1,0 +1,140 @@
+"""results.jsonl: a line a value, and the table that people read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+
+from alae_tf.system import schema
+
+FILE = "results.jsonl"
+LINE = {  # see `schema`; the fields of a Result
+    "metric": str,
+    "value": (float, None),
+    "better": str,
+    "protocol": {str: object},
+    "data": str,
+    "counts": {str: int},
+    "networks": {str: object},
+    "model": {"images_seen": (int, None), "baseline?": str},
+    "seconds": float,
+    "versions": {str: str},
+    "date": str,
+}
+SHARES = ("representation/", "precision", "recall", "same_digit")  # told in per cent
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One value, with all that it depends on.
+
+    Attributes:
+        metric: its name; of several together "representation/1nn_short".
+        value: the number.
+        better: "lower" or "higher".
+        protocol: as `Protocol`, a dict; with what the metric does whatever is asked for.
+        data: URI of the images.
+        counts: images by kind.
+        networks: feature networks, name → SHA-256 of the weights, and the classifier's accuracy.
+        model: what was measured: run directory, images_seen, level, blend, weights.
+        seconds: that it took, what others had computed before it not counted.
+        versions: of packages.
+        date: UTC.
+    """
+
+    metric: str
+    value: float
+    better: str
+    protocol: dict[str, typing.Any]
+    data: str
+    counts: dict[str, int]
+    networks: dict[str, typing.Any]
+    model: dict[str, typing.Any]
+    seconds: float
+    versions: dict[str, str]
+    date: str
+
+
+def append(path: Path, result: Result) -> None:
+    """Adds a line; one that a kill cut short stays alone on its own.
+
+    Raises:
+        OSError: the disk is full, away or write-protected.
+    """
+    with open(path, "a+b") as file:
+        file.seek(0, 2)
+        if file.tell():
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(line(result).encode() + b"\n")
+
+
+def line(result: Result) -> str:
+    """A result as JSON, which has no NaN and no infinity: null stands for a value of these."""
+    values = dataclasses.asdict(result)
+    return json.dumps(values | {"value": result.value if math.isfinite(result.value) else None})
+
+
+def read(path: Path) -> list[Result]:
+    """The results in a file; none if it is missing. Lines that are no results, cut short or of
+    another version, are ignored, and their number is reported on stderr."""
+    if not path.is_file():
+        return []
+    results, ignored = [], 0
+    for text in path.read_bytes().split(b"\n"):
+        if not text.strip():
+            continue
+        try:
+            values = schema.parse(text, LINE)
+        except ValueError:
+            ignored += 1
+            continue
+        if values["value"] is None:
+            values["value"] = math.nan
+        results.append(Result(**{name: values[name] for name in LINE}))
+    if ignored:
+        print(f"{path}: lines that are not results, ignored: {ignored:,}.", file=sys.stderr)
+    return results
+
+
+def table(results: Sequence[Result]) -> str:
+    """The values, a row a metric, and a column for each checkpoint and for the baseline."""
+    heads = list(dict.fromkeys(_head(result) for result in results))
+    metrics = list(dict.fromkeys(result.metric for result in results))
+    values = {(result.metric, _head(result)): result for result in results}
+    rows = [["metric", *heads, "better", "measured on"]]
+    for name in metrics:
+        of = [values.get((name, head)) for head in heads]
+        first = next(result for result in of if result is not None)
+        counted = ", ".join(f"{count:,} {kind}" for kind, count in first.counts.items())
+        rows.append([name, *map(cell, of), first.better, counted])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            text.rjust(width) if 0 < i <= len(heads) else text.ljust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _head(result: Result) -> str:
+    """What was measured, over its column."""
+    seen = result.model["images_seen"]
+    return result.model.get("baseline") or ("value" if seen is None else f"{seen:,} images")
+
+
+def cell(result: Result | None) -> str:
+    """One value as people read it."""
+    if result is None:
+        return "–"
+    if result.metric.startswith(SHARES):
+        return f"{100 * result.value:.2f} %"
+    return f"{result.value:.4g}"

@@ -1,0 +1,1 @@
+"""Errors, files and the process: what every room needs."""

@@ -1,0 +1,201 @@
+"""Whole files, temporary names, locks, and paths that tables name."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from alae_tf.system import files
+from alae_tf.system.errors import AlaeError
+from alae_tf.system.files import (
+    Lock,
+    member,
+    move,
+    replacements,
+    sweep,
+    temporary_folder,
+    write_atomic,
+)
+
+LEFT = f".alae-{16 * '0'}.partial"
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path):
+    """The second starts and ends while the first is at work."""
+    path = tmp_path / "file"
+
+    def first(file):
+        file.write(b"first")
+        write_atomic(path, b"second, longer")
+        assert path.read_bytes() == b"second, longer"
+
+    write_atomic(path, first)
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_link_is_followed(tmp_path, monkeypatch):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"the user's")
+    for name in ("file.partial", "link"):
+        (tmp_path / name).symlink_to(victim)
+    write_atomic(tmp_path / "file", b"new")
+    write_atomic(tmp_path / "link", b"new")
+    with pytest.raises(OSError):
+        Lock(tmp_path / "file.partial")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda count: 16 * "0")
+    (tmp_path / LEFT).symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_atomic(tmp_path / "file", b"newer")
+    assert victim.read_bytes() == b"the user's"
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / "file", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_sweep_deletes_what_is_ours_and_unused(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("the user's")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "mine.partial").write_text("the user's")
+    (folder / ".partial-mine").mkdir()
+    (folder / LEFT).write_text("half")
+    (folder / LEFT.replace("0", "1")).mkdir()
+    (folder / LEFT.replace("0", "1") / "link").symlink_to(outside)
+    (folder / LEFT.replace("0", "2")).symlink_to(outside)
+
+    def data(file):
+        file.write(b"whole")
+        file.flush()
+        sweep(folder)
+
+    write_atomic(folder / "file", data)
+    with temporary_folder(folder) as ours:
+        (ours / "file").touch()
+        sweep(folder)
+        assert (ours / "file").exists()
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"file", "mine.partial", ".partial-mine", LEFT.replace("0", "2")}
+    assert (outside / "file").exists()
+
+
+def test_sweep_never_takes_a_file_from_its_writer(tmp_path):
+    done = threading.Event()
+
+    def sweeping():
+        while not done.is_set():
+            sweep(tmp_path)
+
+    thread = threading.Thread(target=sweeping)
+    thread.start()
+    try:
+        for number in range(100):
+            write_atomic(tmp_path / "file", f"{number}".encode())
+    finally:
+        done.set()
+        thread.join()
+    assert (tmp_path / "file").read_text() == "99"
+
+
+def test_sigterm_deletes_the_temporary_folder(tmp_path):
+    code = (
+        "import os, sys, signal; from pathlib import Path; from alae_tf.system.files import *\n"
+        "with temporary_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'file').touch(); os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True)
+    assert done.returncode == 128 + signal.SIGTERM and not done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_whose_file_was_deleted(tmp_path):
+    path = tmp_path / ".lock"
+    first = Lock(path)
+    assert first.holds
+    path.unlink()
+    assert not first.holds
+    with Lock(path) as second, pytest.raises(BlockingIOError):
+        assert second.holds and not first.holds
+        Lock(path)
+    first.release()
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "link/x", "", ".", "a\0", "a/.."])
+@pytest.mark.parametrize("follow", [True, False])
+def test_names_that_lead_out_of_their_folder(tmp_path, name, follow):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/link").symlink_to(tmp_path)
+    with pytest.raises(ValueError):
+        member(tmp_path / "folder", name, follow)
+
+
+def test_names_within_their_folder(tmp_path):
+    (tmp_path / "x").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/link").symlink_to("../x")
+    assert member(tmp_path / "folder", "a/b.png") == tmp_path / "folder/a/b.png"
+    assert member(tmp_path / "folder", "link", follow=False).is_symlink()
+    with pytest.raises(ValueError):
+        member(tmp_path / "folder", "link")
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A folder with the old file a/x and the user's b, and new files a/x and c/y beside it."""
+    for name, text in {
+        "page/a/x": "old", "page/b": "the user's", "new/a/x": "new", "new/c/y": "new"
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path / "page"
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_new_files_take_the_place_of_old_ones(page):
+    new, aside = page.parent / "new", page.parent / "aside"
+    move(replacements(new, ["a/x", "c/y"], page, ["a/x", "gone"], aside))
+    assert contents(page) == {"a/x": "new", "b": "the user's", "c/y": "new"}
+    assert contents(aside) == {"a/x": "old"}
+    move(replacements(new, [], page, ["a/x"], page.parent / "later"))
+    assert not (page / "a").exists()  # it was left empty
+
+
+def test_nothing_else_is_replaced(page):
+    new, aside = page.parent / "new", page.parent / "aside"
+    (page / "d").mkdir()
+    for names, old in (
+        (["a/x"], []),  # not listed
+        (["b/y"], ["b/y"]),  # a file has the name of its folder
+        ([], ["d"]),  # a directory has the name of an old file
+        ([], ["../new/a/x"]),
+    ):
+        with pytest.raises(AlaeError):
+            replacements(new, names, page, old, aside)
+
+
+def test_if_one_cannot_be_renamed_all_are_as_before(page):
+    new, before = page.parent / "new", contents(page)
+    moves = replacements(new, ["a/x", "c/y"], page, ["a/x"], page.parent / "aside")
+    (new / "c/y").unlink()
+    with pytest.raises(FileNotFoundError):
+        move(moves)
+    assert contents(page) == before
