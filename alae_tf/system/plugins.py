@@ -1,12 +1,23 @@
-"""Plug-ins: other packages that add figures, and whatever else is kept in a registry.
+"""Plug-ins: records that other packages add to the registries.
 
 A package names the module that registers its records in the entry-point group `alae_tf.plugins`:
 
     [project.entry-points."alae_tf.plugins"]
     contact-sheet = "contact_sheet.figure"
 
-The module registers them when it is imported, as in `alae_tf.figures.KINDS["sheet"] = Kind(...)`.
-Module and registries must not import TensorFlow at the top: `--help` lists plug-ins too.
+The module registers them when it is imported, for example by
+`alae_tf.figures.KINDS["sheet"] = Kind(…)`. It is imported whenever a command starts, before
+TensorFlow, which it must not import. Updates of Algorithm 1 are tensor code: their module stands
+in the group `alae_tf.training`, which is imported when training starts.
+
+| registry | holds |
+|---|---|
+| `alae_tf.evaluation.registry.METRICS` | metrics, by name |
+| `alae_tf.figures.KINDS` | figures, by name |
+| `alae_tf.data.SCHEMES` | data sources, by scheme |
+| `alae_tf.config.architecture.ARCHITECTURES` | kinds of model, by name |
+| `alae_tf.export.registry.FORMATS` | export formats (`export.registry` in a clone) |
+| `alae_tf.training.algorithm.UPDATES` | updates of Algorithm 1 |
 """
 
 from __future__ import annotations
@@ -20,13 +31,16 @@ class PluginError(AlaeError):
     """A plug-in cannot be imported; the message names it and its module."""
 
 
-def load() -> None:
-    """Imports the plug-ins of all installed packages; a command calls it before it reads its flags.
+def load(group: str = "alae_tf.plugins") -> None:
+    """Imports the plug-ins of all installed packages.
+
+    Args:
+        group: of entry points.
 
     Raises:
         PluginError: a plug-in cannot be imported.
     """
-    for entry in importlib.metadata.entry_points(group="alae_tf.plugins"):
+    for entry in importlib.metadata.entry_points(group=group):
         try:
             entry.load()
         except Exception as error:  # whatever the code of others raises

@@ -1,7 +1,7 @@
 """Algorithm 1 of the paper: an iteration is a few updates, each a loss and the networks it moves.
 
 To add an update, write its loss in a file of its own and put its `Update` into `UPDATES`;
-`--updates` then selects it.
+`--updates` then selects it. Another package adds its own as a plug-in (`alae_tf.system.plugins`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.networks import ops
+from alae_tf.system import plugins
 from alae_tf.training import losses
 from alae_tf.training.draws import Draw
 from alae_tf.training.gradients import Gradients
@@ -79,7 +80,9 @@ def chosen(config: Config) -> list[Update]:
 
     Raises:
         ConfigError: one is unknown.
+        PluginError: a plug-in with further updates cannot be imported.
     """
+    plugins.load("alae_tf.training")
     known = {update.name: update for update in UPDATES}
     if unknown := [name for name in config.updates if name not in known]:
         raise ConfigError(f"--updates: {unknown[0]!r} is unknown; known are {', '.join(known)}.")
