@@ -98,8 +98,8 @@ class Gradients:
         return tf.nest.pack_sequence_as(first, [next(sums) if ok else None for ok in exists])
 
     def apply(self, networks: str, gradients: list) -> None:
-        """Moves the variables of `networks` (letters of "FGED") by their gradients, in order. Layers
-        of other levels have no gradient and do not move."""
+        """Moves the variables of `networks`, letters of "FGED", by their gradients. Layers of other
+        levels have no gradient and do not move."""
         self._last = [gradient for gradient in gradients if gradient is not None]
         if self.loss_scale is not None:
             gradients = self.loss_scale.unscale(gradients)

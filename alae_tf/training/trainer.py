@@ -80,7 +80,7 @@ class Trainer:
         Args:
             pixels: uint8 [batch, H, W, C], the global batch, or the strategy's per-replica values.
             level: int. The step is traced once for each level.
-            images_seen: images before this iteration; with the config's seed it determines all draws.
+            images_seen: images before this iteration; with the config's seed it fixes all draws.
             blend: in [0, 1].
             stop: whether this worker has been asked to stop.
 

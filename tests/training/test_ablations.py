@@ -196,5 +196,5 @@ def test_weights_of_the_joint_model_are_refused(variant):
         checkpoint.assign(training_variables(Trainer(variant)), entries)
     network = "E" if variant.discriminator == "joint" else "D"
     assert f"missing: alae/{network}/" in str(error.value)
-    assert f"not known: alae/{network}/" in str(error.value)
+    assert f"unknown: alae/{network}/" in str(error.value)
     assert "alae/F/" not in str(error.value)

@@ -48,10 +48,7 @@ def train(config, strategy, images, level, steps=2):
     return trainer, [{name: float(v) for name, v in loss.items()} for loss in losses]
 
 
-@pytest.mark.parametrize(
-    ("networks", "level"),
-    [("small_mlp", 0), ("small", 0), pytest.param("small", 1, marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize(("networks", "level"), [("small_mlp", 0), ("small", 1)])
 def test_two_replicas_on_half_batches_are_one_on_the_whole(request, networks, level):
     config = request.getfixturevalue(networks)
     images = pixels(config, level, 8)
@@ -125,7 +122,7 @@ def test_ema_and_w_avg_follow(small):
     assert 0 < np.abs(trainer.alae.w_avg).max() < 0.1  # three moves of 0.005 of a mean
 
 
-def test_layers_of_other_levels_stand_still(small):
+def test_layers_of_other_levels_do_not_move(small):
     trainer = Trainer(small)
     trainer.set_learning_rate(0)
     before = trainer.alae.E.blocks[0].conv_1.kernel.numpy()
@@ -140,7 +137,7 @@ def test_real_images_fade_in():
     assert tf.reshape(faded, [-1]).numpy().tolist() == [0.75, 1.25, 1.75, 2.25]
 
 
-@pytest.mark.parametrize("level", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("level", [0, 1])
 def test_accumulated_parts_are_the_whole_batch(small, small_mlp, level):
     config = small if level else small_mlp
     images = pixels(config, level, 8)
@@ -183,7 +180,7 @@ def test_half_precision_follows_float32(small):
 
 
 @pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_float16_skips_an_overflow_and_goes_on(small, replicas):
+def test_float16_skips_an_overflow_and_continues(small, replicas):
     # Collectives of several strategies in one process get in each other's way; this uses none.
     reduction = tf.distribute.ReductionToOneDevice()
     devices = [f"CPU:{i}" for i in range(replicas)]
