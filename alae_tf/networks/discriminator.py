@@ -41,10 +41,8 @@ class Discriminator(keras.Model):
         return w[:, 0]
 
     def get_config(self):
-        return super().get_config() | {
-            "latent_size": self.latent_size,
-            "layers": self.layer_count,
-        }
+        sizes = {"latent_size": self.latent_size, "layers": self.layer_count}
+        return super().get_config() | sizes
 
 
 @keras.saving.register_keras_serializable("alae_tf")

@@ -61,11 +61,8 @@ class PlainBlock(keras.layers.Layer):
         return ops.leaky_relu(x + tf.cast(self.bias_2, x.dtype))
 
     def get_config(self):
-        return super().get_config() | {
-            "inputs": self.inputs,
-            "channels": self.channels,
-            "minibatch_std": self.minibatch_std,
-        }
+        names = ("inputs", "channels", "minibatch_std")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -208,13 +205,8 @@ class Encoder(keras.Model):
         return ops.leaky_relu(ops.leaky_relu(self.from_rgb[block](x)))
 
     def get_config(self):
-        return super().get_config() | {
-            "levels": self.levels,
-            "start_channels": self.start_channels,
-            "max_channels": self.max_channels,
-            "latent_size": self.latent_size,
-            "image_channels": self.image_channels,
-        }
+        names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("alae_tf")

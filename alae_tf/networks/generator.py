@@ -61,11 +61,8 @@ class GeneratorBlock(keras.layers.Layer):
         return ops.modulate(ops.instance_norm(x), self.style_2(styles[1]))
 
     def get_config(self):
-        return super().get_config() | {
-            "inputs": self.inputs,
-            "channels": self.channels,
-            "latent_size": self.latent_size,
-        }
+        names = ("inputs", "channels", "latent_size")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 def activate(
@@ -176,10 +173,5 @@ class Generator(keras.Model):
         return [(n, side, side, 1) for n, side in zip(batches, sides, strict=True)]
 
     def get_config(self):
-        return super().get_config() | {
-            "levels": self.levels,
-            "start_channels": self.start_channels,
-            "max_channels": self.max_channels,
-            "latent_size": self.latent_size,
-            "image_channels": self.image_channels,
-        }
+        names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
+        return super().get_config() | {name: getattr(self, name) for name in names}

@@ -49,11 +49,8 @@ class Equalized(keras.layers.Layer):
         self.built = True
 
     def get_config(self):
-        return super().get_config() | {
-            "gain": self.gain,
-            "lr_multiplier": self.lr_multiplier,
-            "use_bias": self.use_bias,
-        }
+        names = ("gain", "lr_multiplier", "use_bias")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -140,9 +137,5 @@ class EqualizedConv2D(Equalized):
         return x if self.bias is None else x + tf.cast(self.bias, dtype)
 
     def get_config(self):
-        return super().get_config() | {
-            "inputs": self.inputs,
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "sampling": self.sampling,
-        }
+        names = ("inputs", "filters", "kernel_size", "sampling")
+        return super().get_config() | {name: getattr(self, name) for name in names}

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import keras
@@ -29,27 +29,19 @@ from alae_tf.runs.directory import (
     list_checkpoints,
 )
 from alae_tf.runs.npz import read_npz
-from alae_tf.system import float32
+from alae_tf.system import float32, schema
 from alae_tf.system.errors import CheckpointError, report
 from alae_tf.system.files import write_atomic
 
-# The entries of a state: a test of the value, and its description.
-STATE: dict[str, tuple[Callable[[typing.Any], bool], str]] = {
-    "images_seen": (lambda v: type(v) is int and v >= 0, "a number of images"),
-    "level": (lambda v: type(v) is int and 0 <= v < 9, "a level"),
-    "blend": (lambda v: isinstance(v, int | float) and 0 <= v <= 1, "a number in [0, 1]"),
-    "dataset_size": (
-        lambda v: v is None or (type(v) is int and v > 0),
-        "a number of images or null",
-    ),
-    "sums": (
-        lambda v: (
-            isinstance(v, list) and all(isinstance(x, int | float) and math.isfinite(x) for x in v)
-        ),
-        "a list of numbers",
-    ),
-    "summed": (lambda v: type(v) is int and v >= 0, "a number of iterations"),
+STATE = {  # see `schema`
+    "images_seen": int,
+    "level": int,
+    "blend": float,
+    "dataset_size": (int, None),  # null in an imported run, whose images are not known yet
+    "sums": [float],
+    "summed": int,
 }
+LEVELS = 9  # of the largest model, 1024 px
 LOADED = ("images_seen", "level", "blend")  # needed to load a model
 WEIGHTS = {"ema": "ema", "raw": "alae"}  # choice of weights → prefix of the names of variables
 
@@ -122,18 +114,16 @@ def read(
 
 
 def check_state(
-    state: Mapping[str, typing.Any], needs: Collection[str] = LOADED, levels: int | None = None
+    state: Mapping[str, typing.Any], needs: Collection[str] = LOADED, levels: int = LEVELS
 ) -> None:
-    """Raises ValueError unless a state has all the keys in `needs`, with possible values. `levels`:
-    of the model, if known."""
+    """Raises ValueError unless a state has all the keys in `needs`, with values that a model of
+    `levels` levels can have."""
+    schema.check(state, {name: STATE[name] for name in needs}, "state")
+    most = {"level": levels - 1, "blend": 1}
     for name in needs:
-        fits, right = STATE[name]
-        if not (name in state and fits(state[name])):
-            raise ValueError(f"`{name}` of its state is not {right}")
-    if levels is not None and state["level"] >= levels:
-        raise ValueError(
-            f"`level` of its state is {state['level']}, but levels are 0 to {levels - 1}"
-        )
+        value, largest = state[name], most.get(name, math.inf)
+        if isinstance(value, int | float) and not 0 <= value <= largest:
+            raise ValueError(f"state/{name} is {value}, expected 0 to {largest}")
 
 
 def read_newest(
@@ -171,13 +161,14 @@ def read_one(
     Raises:
         CheckpointError: it does not exist or cannot be read.
     """
-    paths = dict(zip(checkpoint_numbers(run_dir), list_checkpoints(run_dir), strict=True))
-    if images_seen not in paths:
+    numbers = checkpoint_numbers(run_dir)
+    if images_seen not in numbers:
         raise CheckpointError(
             f"--run_dir={run_dir}: no checkpoint at {images_seen} images; it has "
-            f"{', '.join(map(str, paths)) or 'none'}."
+            f"{', '.join(map(str, numbers)) or 'none'}."
         )
-    return paths[images_seen], *read(paths[images_seen])
+    path = list_checkpoints(run_dir)[numbers.index(images_seen)]
+    return path, *read(path)
 
 
 def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.ndarray]) -> None:

@@ -163,10 +163,10 @@ def state_entry(text):
         ({"state.npy": None}, "it has no state"),
         ({"state.npy": state_entry("{")}, "Expecting property name"),
         ({"state.npy": state_entry("[" * 10**5)}, "recursion"),
-        ({"state.npy": state_entry('{"images_seen": 16}')}, "`level` of its state is not a level"),
+        ({"state.npy": state_entry('{"images_seen": 16}')}, "state/level"),
         (
             {"state.npy": state_entry(json.dumps(state(16) | {"sums": [1.0, None, 2.0]}))},
-            "`sums` of its state is not three numbers",
+            "state/sums",
         ),
         (
             {

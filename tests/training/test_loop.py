@@ -12,12 +12,25 @@ from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop, progress, recorder, saver
 
 
-def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(
-    small_mlp, tmp_path, monkeypatch, capsys, one_device
-):
-    config = small_mlp.replace(
-        data="mnist5k:", image_size=28, epochs=0.01, checkpoint_minutes=1e-9, flip=False
-    )
+@pytest.fixture
+def digits(small_mlp, one_device):
+    """Six iterations of eight digits on one device."""
+    return small_mlp.replace(data="mnist5k:", image_size=28, epochs=0.01, flip=False)
+
+
+def before_iterations(monkeypatch, act):
+    """Calls `act(run)` before each iteration."""
+    iterate = loop.Run.iterate
+
+    def acting(self, *args):
+        act(self)
+        iterate(self, *args)
+
+    monkeypatch.setattr(loop.Run, "iterate", acting)
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(digits, tmp_path, monkeypatch, capsys):
+    config = digits.replace(checkpoint_minutes=1e-9)
     save, calls = checkpoint.save, []
 
     def full(*args):
@@ -35,31 +48,21 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(
 
 
 def test_a_run_directory_that_goes_away_and_comes_back_loses_nothing(
-    small_mlp, tmp_path, monkeypatch, capsys, one_device
+    digits, tmp_path, monkeypatch, capsys
 ):
-    config = small_mlp.replace(
-        data="mnist5k:",
-        image_size=28,
-        epochs=0.01,
-        checkpoint_minutes=1e-9,
-        log_images=8,
-        sample_images=16,
-        flip=False,
-    )
+    config = digits.replace(checkpoint_minutes=1e-9, log_images=8, sample_images=16)
     monkeypatch.setattr(saver, "RETRY_SECONDS", 0.0)
     run_dir, away = tmp_path / "run", tmp_path / "away"
-    iterate = loop.Run.iterate
 
-    def with_a_gap(self, *args):
-        if self.progress.images_seen == 16:
+    def with_a_gap(run):
+        if run.progress.images_seen == 16:
             run_dir.rename(away)
-        if self.progress.images_seen == 32:
-            assert self.saver.saved_at == 16
+        if run.progress.images_seen == 32:
+            assert run.saver.saved_at == 16
             assert not run_dir.exists()  # nothing was made in its place
             away.rename(run_dir)
-        iterate(self, *args)
 
-    monkeypatch.setattr(loop.Run, "iterate", with_a_gap)
+    before_iterations(monkeypatch, with_a_gap)
     assert loop.train(config, RunDirectory(run_dir)) == 0
     message = capsys.readouterr().err
     assert message.count(f"{run_dir}: ") == 2  # unreachable, then reachable again
@@ -69,25 +72,21 @@ def test_a_run_directory_that_goes_away_and_comes_back_loses_nothing(
     assert [int(row["images_seen"]) for row in rows] == [8, 16, 24, 32, 40, 48]
 
 
-def test_a_run_directory_that_stays_away_ends_the_run(
-    small_mlp, tmp_path, monkeypatch, capsys, one_device
-):
-    config = small_mlp.replace(data="mnist5k:", image_size=28, epochs=0.01, flip=False)
+def test_a_run_directory_that_stays_away_ends_the_run(digits, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(saver, "PATIENCE_SECONDS", 0.0)
-    run_dir, iterate = tmp_path / "run", loop.Run.iterate
+    run_dir = tmp_path / "run"
 
-    def lost(self, *args):
-        if self.progress.images_seen == 16:
+    def lost(run):
+        if run.progress.images_seen == 16:
             run_dir.rename(tmp_path / "away")
-        iterate(self, *args)
 
-    monkeypatch.setattr(loop.Run, "iterate", lost)
-    assert loop.train(config, RunDirectory(run_dir)) == 1
+    before_iterations(monkeypatch, lost)
+    assert loop.train(digits, RunDirectory(run_dir)) == 1
     assert f"--run_dir={run_dir}: is unreachable" in capsys.readouterr().err
 
 
-def test_max_hours_saves_and_asks_to_be_run_again(small_mlp, tmp_path, capsys, one_device):
-    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False, max_hours=1e-9)
+def test_max_hours_saves_and_asks_to_be_run_again(digits, tmp_path, capsys):
+    config = digits.replace(max_hours=1e-9)
     assert loop.train(config, RunDirectory(tmp_path)) == 75
     assert "--max_hours=1e-09" in capsys.readouterr().err
     config = config.replace(max_hours=0.0, epochs=0.005)
@@ -107,35 +106,28 @@ def test_float16_trains_and_continues_with_its_loss_scale(small, tmp_path, one_d
 
 
 def test_a_full_disk_under_tensorboard_is_not_reported_as_memory(
-    small_mlp, tmp_path, monkeypatch, capsys, one_device
+    digits, tmp_path, monkeypatch, capsys
 ):
-    config = small_mlp.replace(data="mnist5k:", image_size=28, epochs=0.01, flip=False)
 
     def full(self):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(recorder.Events, "flush", full)
-    assert loop.train(config, RunDirectory(tmp_path)) == 1
+    assert loop.train(digits, RunDirectory(tmp_path)) == 1
     message = capsys.readouterr().err
     assert f"--run_dir={tmp_path}: No space left on device" in message
     assert "memory" not in message
 
 
-def test_weights_that_are_not_finite_are_never_saved(
-    small_mlp, tmp_path, monkeypatch, capsys, one_device
-):
-    config = small_mlp.replace(
-        data="mnist5k:", image_size=28, epochs=0.01, checkpoint_minutes=1e-9, keep_checkpoints=1
-    )
-    iterate = loop.Run.iterate
+def test_weights_that_are_not_finite_are_never_saved(digits, tmp_path, monkeypatch, capsys):
+    config = digits.replace(checkpoint_minutes=1e-9, keep_checkpoints=1)
 
-    def spoiled(self, *args):
-        if self.progress.images_seen == 24:  # as by update 3, whose loss was finite
-            self.progress.trainer.alae.E.hidden_1.bias.assign([float("nan")] * 16)
-            self.save()
-        iterate(self, *args)
+    def spoiled(run):
+        if run.progress.images_seen == 24:  # as by update 3, whose loss was finite
+            run.progress.trainer.alae.E.hidden_1.bias.assign([float("nan")] * 16)
+            run.save()
 
-    monkeypatch.setattr(loop.Run, "iterate", spoiled)
+    before_iterations(monkeypatch, spoiled)
     assert loop.train(config, RunDirectory(tmp_path)) == 1
     message = capsys.readouterr().err
     assert "alae/E/hidden_1/bias" in message and "checkpoint at 24 images" in message
@@ -143,37 +135,30 @@ def test_weights_that_are_not_finite_are_never_saved(
     assert all(np.isfinite(value).all() for value in entries.values())
 
 
-def test_networks_that_do_not_fit_into_memory(small_mlp, tmp_path, monkeypatch, capsys, one_device):
+def test_networks_that_do_not_fit_into_memory(digits, tmp_path, monkeypatch, capsys):
     def too_large(*args):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
     monkeypatch.setattr(progress, "Trainer", too_large)
-    config = small_mlp.replace(data="mnist5k:", image_size=28)
-    assert loop.train(config, RunDirectory(tmp_path)) == 1
+    assert loop.train(digits, RunDirectory(tmp_path)) == 1
     assert "out of memory" in capsys.readouterr().err
 
 
-def test_a_full_disk_while_a_run_continues_is_reported(
-    small_mlp, tmp_path, monkeypatch, capsys, one_device
-):
+def test_a_full_disk_while_a_run_continues_is_reported(digits, tmp_path, monkeypatch, capsys):
     def full(*args):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(recorder.Events, "open", full)
-    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False)
-    assert loop.train(config, RunDirectory(tmp_path)) == 1
+    assert loop.train(digits, RunDirectory(tmp_path)) == 1
     assert f"--run_dir={tmp_path}: No space left on device" in capsys.readouterr().err
 
 
-def test_a_second_ctrl_c_stops_at_once_and_says_what_is_kept(
-    small_mlp, tmp_path, monkeypatch, capsys, one_device
-):
+def test_a_second_ctrl_c_stops_at_once_and_says_what_is_kept(digits, tmp_path, monkeypatch, capsys):
     def interrupted(self, *args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop.Run, "iterate", interrupted)
-    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False)
-    assert loop.train(config, RunDirectory(tmp_path)) == 130
+    assert loop.train(digits, RunDirectory(tmp_path)) == 130
     assert "checkpoint at 0 images" in capsys.readouterr().err
 
 
@@ -184,19 +169,18 @@ def test_a_second_ctrl_c_stops_at_once_and_says_what_is_kept(
 def test_images_that_are_lost_on_the_way_lose_no_training(
     small, tmp_path, monkeypatch, capsys, one_device, images, kept
 ):
-    image, iterate, seen = ArraySource.image, loop.Run.iterate, []
+    image, seen = ArraySource.image, []
 
     def lost(self, index):
         if seen and seen[-1] >= images:  # 96: at the beginning of level 1
             raise DataError("--data=x: image 7 cannot be read.")
         return image(self, index)
 
-    def noted(self, *args):
-        seen.append(self.progress.images_seen)
-        iterate(self, *args)
+    def noted(run):
+        seen.append(run.progress.images_seen)
 
     monkeypatch.setattr(ArraySource, "image", lost)
-    monkeypatch.setattr(loop.Run, "iterate", noted)
+    before_iterations(monkeypatch, noted)
     assert loop.train(small.replace(data="mnist5k:"), RunDirectory(tmp_path)) == 1
     message = capsys.readouterr().err
     assert "image 7" in message and f"checkpoint at {seen[-1]} images" in message
@@ -206,15 +190,14 @@ def test_images_that_are_lost_on_the_way_lose_no_training(
 
 
 def test_images_that_cannot_be_read_at_the_start_end_it_before_any_work(
-    small_mlp, tmp_path, monkeypatch, one_device
+    digits, tmp_path, monkeypatch
 ):
     def lost(self, index):
         raise DataError("--data=x: image 7 cannot be read.")
 
     monkeypatch.setattr(ArraySource, "image", lost)
-    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False)
     with pytest.raises(DataError):
-        loop.train(config, RunDirectory(tmp_path))
+        loop.train(digits, RunDirectory(tmp_path))
     assert not (tmp_path / "config.cfg").exists()
 
 
@@ -239,57 +222,45 @@ def test_levels_that_lie_ahead_may_be_made_longer(small, tmp_path, capsys, one_d
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.cfg")} == files
 
 
-def test_a_batch_larger_than_the_run_is_reported(small_mlp, tmp_path, capsys, one_device):
-    config = small_mlp.replace(
-        data="mnist5k:", image_size=28, batch_by_level=(64,), epochs=0.01, flip=False
-    )
+def test_a_batch_larger_than_the_run_is_reported(digits, tmp_path, capsys):
+    config = digits.replace(batch_by_level=(64,))
     assert loop.train(config, RunDirectory(tmp_path)) == 0
     said = capsys.readouterr().err
     assert "ends after 64 images, not 45 (--epochs=0.01)" in said
     assert "100%" in said and "64.0/64.0" in said  # the bar's last line
 
 
-def test_memory_that_runs_out_while_a_run_continues(
-    small_mlp, tmp_path, monkeypatch, capsys, one_device
-):
+def test_memory_that_runs_out_while_a_run_continues(digits, tmp_path, monkeypatch, capsys):
     def full(*args):
         raise MemoryError
 
     monkeypatch.setattr(checkpoint, "read_npz", full)
-    config = small_mlp.replace(data="mnist5k:", image_size=28, epochs=0.01, flip=False)
-    assert loop.train(config, RunDirectory(tmp_path)) == 0
-    assert loop.train(config, RunDirectory(tmp_path)) == 1
+    assert loop.train(digits, RunDirectory(tmp_path)) == 0
+    assert loop.train(digits, RunDirectory(tmp_path)) == 1
     assert "train: out of memory" in capsys.readouterr().err
 
 
-def test_a_recreated_directory_is_left_to_the_other_run(
-    small_mlp, tmp_path, monkeypatch, capsys, one_device
-):
-    config = small_mlp.replace(
-        data="mnist5k:", image_size=28, epochs=0.01, checkpoint_minutes=1e-9, flip=False
-    )
-    run_dir, iterate = tmp_path / "run", loop.Run.iterate
+def test_a_recreated_directory_is_left_to_the_other_run(digits, tmp_path, monkeypatch, capsys):
+    config = digits.replace(checkpoint_minutes=1e-9)
+    run_dir = tmp_path / "run"
     other = RunDirectory(run_dir)
 
-    def replaced(self, *args):
-        if self.progress.images_seen == 16:
+    def replaced(run):
+        if run.progress.images_seen == 16:
             run_dir.rename(tmp_path / "old")
             other.open()
             other.write_config(config)
-        iterate(self, *args)
 
-    monkeypatch.setattr(loop.Run, "iterate", replaced)
+    before_iterations(monkeypatch, replaced)
     assert loop.train(config, RunDirectory(run_dir)) == 1
     other.close()
     assert f"--run_dir={run_dir}: " in capsys.readouterr().err
     assert sorted(path.name for path in run_dir.iterdir()) == [".lock", "config.cfg"]
 
 
-def test_a_run_measures_itself(small_mlp, tmp_path, one_device):
+def test_a_run_measures_itself(digits, tmp_path):
     """Every 24 images, into the row that follows; the model is the one of that moment."""
-    config = small_mlp.replace(
-        data="mnist5k:", image_size=28, epochs=0.01, log_images=16, flip=False, evaluate_images=24
-    )
+    config = digits.replace(log_images=16, evaluate_images=24)
     seen = []
 
     def make_measure(source):
@@ -314,10 +285,8 @@ def test_a_run_measures_itself(small_mlp, tmp_path, one_device):
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), np.linalg.LinAlgError("no"), MemoryError()]
 )
-def test_a_measure_that_fails_is_reported_once(small_mlp, tmp_path, one_device, capsys, error):
-    config = small_mlp.replace(
-        data="mnist5k:", image_size=28, epochs=0.01, log_images=16, flip=False, evaluate_images=16
-    )
+def test_a_measure_that_fails_is_reported_once(digits, tmp_path, capsys, error):
+    config = digits.replace(log_images=16, evaluate_images=16)
 
     def measure(model):
         if model.images_seen < 48:
@@ -333,8 +302,8 @@ def test_a_measure_that_fails_is_reported_once(small_mlp, tmp_path, one_device, 
     assert values == ["", "", "1"]
 
 
-def test_a_measure_can_still_be_stopped(small_mlp, tmp_path, one_device):
-    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False, evaluate_images=16)
+def test_a_measure_can_still_be_stopped(digits, tmp_path):
+    config = digits.replace(evaluate_images=16)
 
     def measure(model):
         raise KeyboardInterrupt
@@ -343,8 +312,8 @@ def test_a_measure_can_still_be_stopped(small_mlp, tmp_path, one_device):
     assert found == 130
 
 
-def test_a_measure_that_is_impossible_ends_it_before_any_work(small_mlp, tmp_path, one_device):
-    config = small_mlp.replace(data="mnist5k:", image_size=28, flip=False, evaluate_images=24)
+def test_a_measure_that_is_impossible_ends_it_before_any_work(digits, tmp_path):
+    config = digits.replace(evaluate_images=24)
 
     def make_measure(source):
         raise ConfigError("--evaluate_metrics=fid: no weights")
