@@ -47,14 +47,14 @@ def _linear(forward, transpose):
     transpose = tf.function(transpose, jit_compile=True, autograph=False)
 
     @tf.custom_gradient
-    def there(x):
+    def apply(x):
         return forward(x), back
 
     @tf.custom_gradient
     def back(y):
-        return transpose(y), there
+        return transpose(y), apply
 
-    return there, back
+    return apply, back
 
 
 def _combine(matrix: np.ndarray, parts: list[tf.Tensor]) -> list[tf.Tensor]:

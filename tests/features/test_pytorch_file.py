@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alae_tf.features.pytorch_file import PytorchFileError, Skipped, read_pytorch
-from tests.official.pth_writer import Code, call, code, name, storage, tensor, write
+from tests.helpers.pth_writer import Code, call, code, name, storage, tensor, write
 from tests.paths import GOLDENS
 
 BOTH = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])

@@ -68,9 +68,9 @@ def test_what_a_run_can_begin_with(tmp_path):
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("important")
-    with pytest.raises(AlaeError, match="holds files but no run"):
+    with pytest.raises(AlaeError, match="--run_dir"):
         RunDirectory(tmp_path).check(Config(), "auto")
-    with pytest.raises(AlaeError, match="is a file"):
+    with pytest.raises(AlaeError, match="--run_dir"):
         RunDirectory(tmp_path / "thesis.tex").check(Config(), "auto")
 
 
@@ -84,7 +84,7 @@ def test_one_process_at_a_time(tmp_path):
     first.close()
 
 
-def test_the_config_of_before_is_kept_when_a_run_goes_on_with_another(tmp_path):
+def test_the_previous_config_is_kept_when_a_run_continues_with_another(tmp_path):
     directory = RunDirectory(tmp_path)
     directory.write_config(Config(epochs=1.0))
     directory.write_config(Config(epochs=1.0), images_seen=8)
@@ -110,7 +110,7 @@ def test_write_atomic_is_whole_or_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_run_without_its_checkpoints_is_not_begun_anew(tmp_path):
+def test_a_run_without_its_checkpoints_is_not_started_again(tmp_path):
     directory = RunDirectory(tmp_path)
     directory.write_config(Config())
     directory.metrics.add(dict.fromkeys(COLUMNS, 0.5) | {"images_seen": 20, "level": 0})
@@ -133,7 +133,7 @@ def test_a_run_without_its_checkpoints_is_not_begun_anew(tmp_path):
     assert directory.metrics.path.read_text() == text
 
 
-def test_a_directory_that_another_process_made_anew_is_left_to_it(tmp_path):
+def test_a_directory_that_another_process_recreated_is_left_to_it(tmp_path):
     path = tmp_path / "run"
     first, second = RunDirectory(path), RunDirectory(path)
     first.open()

@@ -8,7 +8,7 @@ from alae_tf.runs import checkpoint
 from alae_tf.training.algorithm import UPDATES, Iteration
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
-from tests.training.test_trainer import assert_same_weights, pixels, train
+from tests.helpers.training import assert_same_weights, pixels, train
 
 STYLE = {
     "joint": {},

@@ -186,7 +186,7 @@ def test_images_that_are_lost_on_the_way_lose_no_training(
     assert "image 7" in message and f"checkpoint at {seen[-1]} images" in message
     state = checkpoint.read_newest(tmp_path)[2]
     assert state["images_seen"] == seen[-1] in kept  # some batches had been read ahead
-    assert (state["level"], state["blend"]) == (0, 1.0)  # so that level 1 begins when it goes on
+    assert (state["level"], state["blend"]) == (0, 1.0)  # level 1 begins when it continues
 
 
 def test_images_that_cannot_be_read_at_the_start_end_it_before_any_work(
