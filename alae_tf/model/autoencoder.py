@@ -430,7 +430,7 @@ def load_model(
         level: of a growing run, one that it has passed or reached; default: the one it is at.
 
     Raises:
-        CheckpointError: not a run directory, or it has no such readable checkpoint.
+        CheckpointError: no run directory, or no such checkpoint in it that can be read.
         ValueError: other weights, or a level that the run has not reached.
         OSError: the disk fails while it is read.
     """
