@@ -1,4 +1,4 @@
-"""A model and images whose metrics can be told by hand."""
+"""Images and a feature network whose metrics can be computed by hand."""
 
 import numpy as np
 

@@ -36,9 +36,7 @@ def test_summary_compares_held_out_images_with_those_trained_on(monkeypatch):
     held_out = Stripes([10, 90, 101, 250])  # 101 is nearer to 95 than to 200: the one mistake
     source = Stripes([0, 95, 200], held_out)
     line = representation.summary(model, source)
-    assert line == (
-        "1-nearest-neighbour accuracy on E(x): 75.0 % of 4 held-out images (3 to compare with)"
-    )
+    assert "75.0 % of 4" in line
     assert representation.summary(model, held_out) is None
     monkeypatch.setattr(representation, "MOST_NEIGHBOURS", 2)
-    assert "no 1-nearest-neighbour accuracy with over 2" in representation.summary(model, source)
+    assert "%" not in representation.summary(model, source)
