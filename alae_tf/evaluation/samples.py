@@ -156,7 +156,7 @@ class Samples:
         return self._features[key]
 
     def _real_features(self, net: Callable, about: str) -> np.ndarray:
-        """Features of the real images, from the cache if it has them for these pixels and network."""
+        """Features of the real images, cached by their pixels and the network."""
         digest = hashlib.sha256(f"{net.name} {net.sha256}".encode())
         for images in self.real("real images"):
             digest.update(repr(images.shape).encode() + images.tobytes())

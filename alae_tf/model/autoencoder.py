@@ -87,7 +87,7 @@ class Autoencoder:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Checksum of the weights, 16 hexadecimal digits; a file of directions holds its model's."""
+        """Checksum of the weights, 16 hexadecimal digits, by which directions name their model."""
         _ = self._graphs
         return checksum(self.alae)[:16]
 

@@ -1,4 +1,4 @@
-"""The functions, on small untrained models: what stands where."""
+"""The functions of the kinds, on small untrained models."""
 
 from types import SimpleNamespace
 
