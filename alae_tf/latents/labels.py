@@ -39,8 +39,6 @@ def of(source: Source, labels: str) -> dict[str, np.ndarray]:
         if source.labels is None:
             raise LatentError(f"--labels=classes: {source.uri} has no classes.")
         return columns(source.class_names, np.asarray(source.labels))
-    if labels == "folders":
-        return columns(*folder_source(source, labels).classes())
     if labels.startswith("attribute:"):
         from alae_tf.data.tfds_source import TfdsSource
 
@@ -48,7 +46,11 @@ def of(source: Source, labels: str) -> dict[str, np.ndarray]:
             raise LatentError(f"--labels={labels}: {source.uri} is not a TFDS set.")
         names = labels.removeprefix("attribute:").split(",")
         return {name.rpartition("/")[2]: source.values(name) for name in names}
-    return read_csv(Path(os.path.expanduser(labels)), folder_source(source, labels).files)
+    if not isinstance(source, FolderSource):
+        raise LatentError(f"--labels={labels}: needs --data=folder:DIR, not {source.uri}.")
+    if labels == "folders":
+        return columns(*source.classes())
+    return read_csv(Path(os.path.expanduser(labels)), source.files)
 
 
 def columns(names: Sequence[str] | None, classes: np.ndarray) -> dict[str, np.ndarray]:
@@ -60,17 +62,6 @@ def columns(names: Sequence[str] | None, classes: np.ndarray) -> dict[str, np.nd
     """
     kinds = np.unique(classes)
     return {str(names[int(k)]) if names else str(k): (classes == k).astype(float) for k in kinds}
-
-
-def folder_source(source: Source, labels: str) -> FolderSource:
-    """The source as a folder of files.
-
-    Raises:
-        LatentError: it is a different kind of source.
-    """
-    if not isinstance(source, FolderSource):
-        raise LatentError(f"--labels={labels}: needs --data=folder:DIR, not {source.uri}.")
-    return source
 
 
 def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:

@@ -54,34 +54,23 @@ class Card:
         typed = shlex.quote(name)
         seen = f"{model.images_seen:,}" if model.images_seen else "unknown"
         colour = "in colour" if config.image_channels == 3 else "in grey"
-        return "\n".join(
-            [
-                f"# {_escaped(name)}",
-                "",
-                f"{config.kind.title}, {side} px, {colour}; w has {config.latent_size} numbers; "
-                f"the EMA of {model.alae.count_params():,} weights. Images seen: {seen}. "
-                "Its settings: `config.cfg`.",
-                "",
-                f"    alae_tf.from_pretrained({json.dumps(name, ensure_ascii=False)})",
-                f"    python -m alae_tf.figures generate --run_dir={typed} --out={typed}.png",
-                "",
-                "## Data",
-                self.data or f"{_code(config.data)}. {UNKNOWN}",
-                "",
-                "## Licence",
-                self.licence or UNKNOWN,
-                "",
-                "## Figures",
-                *_figures(model, results),
-                "",
-                "## Use",
-                self.use or UNKNOWN,
-                "",
-                "## Limits",
-                self.limits or UNKNOWN,
-                "",
-            ]
-        )
+        sections = {
+            "Data": self.data or f"{_code(config.data)}. {UNKNOWN}",
+            "Licence": self.licence or UNKNOWN,
+            "Figures": "\n".join(_figures(model, results)),
+            "Use": self.use or UNKNOWN,
+            "Limits": self.limits or UNKNOWN,
+        }
+        blocks = [
+            f"# {_escaped(name)}",
+            f"{config.kind.title}, {side} px, {colour}; w has {config.latent_size} numbers; "
+            f"the EMA of {model.alae.count_params():,} weights. Images seen: {seen}. "
+            "Its settings: `config.cfg`.",
+            f"    alae_tf.from_pretrained({json.dumps(name, ensure_ascii=False)})\n"
+            f"    python -m alae_tf.figures generate --run_dir={typed} --out={typed}.png",
+            *(f"## {head}\n{text}" for head, text in sections.items()),
+        ]
+        return "\n\n".join(blocks) + "\n"
 
 
 def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:

@@ -42,23 +42,15 @@ class Graphs:
 
     @functools.cached_property
     def encode(self) -> typing.Any:
-        return self._traced(
-            lambda x, blend: self._alae.encode(x, self._level, blend), self._images, BLEND
-        )
+        return self._of_images(self._alae.encode)
 
     @functools.cached_property
     def long_features(self) -> typing.Any:
-        return self._traced(
-            lambda x, blend: self._alae.E.long_features(x, self._level, blend), self._images, BLEND
-        )
+        return self._of_images(self._alae.E.long_features)
 
     @functools.cached_property
     def score(self) -> typing.Any:
-        return self._traced(
-            lambda x, blend: self._alae.logits(x, self._level, blend)[:, tf.newaxis],
-            self._images,
-            BLEND,
-        )
+        return self._of_images(lambda *x: self._alae.logits(*x)[:, tf.newaxis])
 
     @functools.cached_property
     def map(self) -> typing.Any:
@@ -71,6 +63,9 @@ class Graphs:
     @functools.cached_property
     def decode_noisy(self) -> typing.Any:
         return self._decoder(self._alae.G.noise_shapes(1, self._level))
+
+    def _of_images(self, function: Callable) -> typing.Any:
+        return self._traced(lambda x, blend: function(x, self._level, blend), self._images, BLEND)
 
     def _decoder(self, noise_shapes) -> typing.Any:
         def draw(styles, noise, blend):

@@ -11,7 +11,7 @@ from alae_tf.features.weights import EvaluationError
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
 from alae_tf.runs import results
-from tests.evaluation.fakes import Images, Means, noise
+from tests.helpers.fakes import Images, Means, noise
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from alae_tf.evaluation.same_digit import same_digit
 from alae_tf.evaluation.samples import Protocol, Samples
 from alae_tf.features import digits
 from alae_tf.features.weights import EvaluationError
-from tests.evaluation.fakes import Images, noise
+from tests.helpers.fakes import Images, noise
 
 
 @pytest.fixture(autouse=True)

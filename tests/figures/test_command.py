@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from alae_tf import directions
@@ -14,6 +13,7 @@ from alae_tf.model.autoencoder import load_model
 from alae_tf.networks.alae import build_alae
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
+from tests.helpers.fakes import Brightness
 
 DRAWN = [
     ("reconstruct", []),
@@ -30,18 +30,6 @@ DRAWN = [
     ("nearest", ["--count=2", "--among=30"]),
     ("project", ["--count=2", "--steps=1"]),
 ]
-
-
-class Brightness:
-    """In LPIPS' place, whose weights need not be there."""
-
-    name, sha256, size = "brightness", "0", 1
-
-    def __call__(self, images):
-        return images.reshape(len(images), -1).mean(axis=1, keepdims=True).astype(np.float32)
-
-    def distance_graph(self, a, b):
-        return tf.reduce_mean(tf.abs(a - b), [1, 2, 3])
 
 
 def small_run(path, **changes):

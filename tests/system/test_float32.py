@@ -8,7 +8,7 @@ from alae_tf.official import goldens
 from alae_tf.system import float32
 from alae_tf.training.strategy import make_strategy
 from export import loading
-from tests.evaluation.fakes import Images, noise
+from tests.helpers.fakes import Images, noise
 from tests.export.test_export import save_run
 from tests.paths import GOLDENS
 
