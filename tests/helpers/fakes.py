@@ -41,7 +41,7 @@ class Means:
 
 
 class Brightness:
-    """In place of LPIPS, whose weights may be missing: features and distances of mean brightness."""
+    """Replaces LPIPS, whose weights may be missing."""
 
     name, sha256, size = "brightness", "0", 1
 
