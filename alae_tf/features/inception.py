@@ -40,11 +40,12 @@ class Inception:
     name, size = "inception", 2048
 
     def __init__(self, path: str | None = None, arrays: dict[str, np.ndarray] | None = None):
-        self.sha256 = "given"
         if arrays is None:
             file, self.sha256 = weights.find(weights.INCEPTION, path)
-            arrays = read_pytorch(file).data
-        self._layers = folded(arrays)
+            contents: dict[str, np.ndarray] = read_pytorch(file).data
+        else:
+            contents, self.sha256 = arrays, "given"
+        self._layers = folded(contents)
         self._graph = tf.function(
             self.graph, input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3])], autograph=False
         )
