@@ -136,7 +136,7 @@ def test_sigterm_saves_and_a_torn_checkpoint_is_survived(whole, tmp_path):
     process = start(tmp_path)
     wait_for(process, tmp_path, 40)
     process.send_signal(signal.SIGTERM)
-    output = process.communicate(timeout=60)[0]
+    output = process.communicate(timeout=300)[0]
     assert process.returncode == 128 + signal.SIGTERM, output
     assert "stopped by SIGTERM. The checkpoint at" in output
     torn = checkpoint.list_checkpoints(tmp_path)[-1]
