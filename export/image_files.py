@@ -77,7 +77,8 @@ def _png(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
             tf.where(_is(raw, at + 4, b"tRNS"), at, transparency),
         )
 
-    _, start, end, transparency = _walk(lambda at, *_: at < tf.size(raw, tf.int64), step, 8, 0, 0, 0)
+    size = tf.size(raw, tf.int64)
+    _, start, end, transparency = _walk(lambda at, *_: at < size, step, 8, 0, 0, 0)
     depth, colour = _number(raw, 24, 1), _number(raw, 25, 1)
     # For files below 8 bits, TensorFlow adds an alpha below 255 where the file has none.
     opaque = (depth < 8) & (transparency == 0)
