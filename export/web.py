@@ -44,8 +44,10 @@ PAGE = Path(__file__).parent / "page"
 # threads, for browsers with and without relaxed SIMD.
 CORE, UTILS = "@litertjs/core@2.5.3", "@litertjs/wasm-utils@2.5.3"
 PACKAGES = {
-    CORE: "PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
-    UTILS: "4fJiw6tBQnIs+0jH/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ==",
+    CORE: "sha512-PlGmbMOq9WitX7FO"
+    "0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
+    UTILS: "sha512-4fJiw6tBQnIs+0jH"
+    "/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ==",
 }
 WASM = [
     f"wasm/litert_wasm_{kind}internal.{end}" for kind in ("", "compat_") for end in ("js", "wasm")
@@ -234,9 +236,9 @@ def _fetch() -> Path:
     with temporary_folder(folder.parent) as scratch:
         for package, checksum in PACKAGES.items():
             archive = _pack(package, scratch)
-            got = base64.b64encode(hashlib.sha512(archive).digest()).decode()
+            got = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
             if got != checksum:
-                raise ExportError(f"npm: {package}: sha512-{got}, expected sha512-{checksum}.")
+                raise ExportError(f"npm: {package} has the checksum {got}, expected {checksum}.")
             with tarfile.open(fileobj=io.BytesIO(archive)) as files:
                 for inside, name in RUNTIME[package].items():
                     file = files.extractfile(f"package/{inside}")
