@@ -238,17 +238,13 @@ def write(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
         raise ExportFailed(f"--out={path}: {error.strerror}.") from None
 
 
-def write_codes(path: Path, images: Images, w: np.ndarray) -> None:
-    """Writes w as .npy, or as .json by file name; raises ExportFailed."""
-    if path.suffix == ".npy":
+def write_codes(path: Path | None, images: Images, w: np.ndarray) -> None:
+    """Writes w as .npy, or as .json by file name, printed if there is no path."""
+    if path and path.suffix == ".npy":
         write(path, lambda file: np.save(file, w))
-    else:
-        write(path, f"{by_file(images, w)}\n".encode())
-
-
-def by_file(images: Images, w: np.ndarray) -> str:
-    """w as JSON, by file name."""
-    return json.dumps(dict(zip(map(str, images.files), w.tolist(), strict=True)))
+        return
+    text = json.dumps(dict(zip(map(str, images.files), w.tolist(), strict=True)))
+    write(path, f"{text}\n".encode()) if path else print(text, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -261,11 +257,8 @@ def main(arguments: list[str] | None = None) -> int:
             write(args.out, png(draw(model, args.decode)))
             return
         images = Images(args.images)
-        w = encode(load(args.model, args.threads, 4, 2, "encoder*.tflite"), images)
-        if args.out:
-            write_codes(args.out, images, w)
-        else:
-            print(by_file(images, w), flush=True)
+        model = load(args.model, args.threads, 4, 2, "encoder*.tflite")
+        write_codes(args.out, images, encode(model, images))
 
     return guarded("encode", run)
 

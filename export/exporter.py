@@ -47,7 +47,13 @@ def export(options: Options) -> int:
     count = IMAGES if model.resolution <= 64 else IMAGES // 5
     pixels = real_images(uri, model.resolution, model.config.image_channels, count)
     try:
-        work, names = write(model, weights, options, pixels)
+        with publish.hidden_folder(options.out) as folder:
+            publish.check_same_model(options.out, model, weights)
+            options = dataclasses.replace(options, version=publish.next_version(options.out))
+            work = Exporter(model, options, pixels, folder)
+            work.run()
+            names = work.finish(weights)
+            publish.publish(folder, names, options.out)
     except (OSError, tf.errors.OpError) as error:
         why = getattr(error, "strerror", None) or reason(str(error))
         raise ExportFailed(f"--out={options.out}: {why}; nothing was published.") from None
@@ -55,30 +61,6 @@ def export(options: Options) -> int:
         report("export", message)
     print(f"export: {options.out} holds {', '.join(names)}")
     return 1 if work.left_out else 0
-
-
-def write(
-    model: Autoencoder, weights: Weights, options: Options, pixels: np.ndarray
-) -> tuple[Exporter, list[str]]:
-    """Writes and checks all files in a hidden folder of --out, then publishes them.
-
-    Returns:
-        The exporter, and the names of the published files and directories.
-    """
-    with publish.hidden_folder(options.out) as folder:
-        publish.check_same_model(options.out, model, weights)
-        options = dataclasses.replace(options, version=publish.next_version(options.out))
-        work = Exporter(model, options, pixels, folder)
-        try:
-            work.run()
-        finally:
-            if work.rows:
-                print(parity.table(work.rows))
-        if not work.files:
-            raise ExportFailed("\n".join([*work.left_out, "Nothing was published."]))
-        names = work.finish(weights)
-        publish.publish(folder, names, options.out)
-    return work, names
 
 
 class Exporter:
@@ -114,11 +96,15 @@ class Exporter:
         self.left_out: list[str] = []
 
     def run(self) -> None:
-        """Writes and checks all files."""
-        with tqdm(registry.steps(self.options), "export", leave=False) as bar:
-            for format_, file in bar:
-                bar.set_postfix_str(file.name)
-                self.attempt(format_, file)
+        """Writes and checks all files, and prints the comparisons."""
+        try:
+            with tqdm(registry.steps(self.options), "export", leave=False) as bar:
+                for format_, file in bar:
+                    bar.set_postfix_str(file.name)
+                    self.attempt(format_, file)
+        finally:
+            if self.rows:
+                print(parity.table(self.rows))
 
     def attempt(self, format_: Format, file: File) -> None:
         """Writes and checks one file or directory; deletes it if it is rejected."""
@@ -155,7 +141,13 @@ class Exporter:
         return text or flag("formats", options.formats, format_.name)
 
     def finish(self, weights: Weights) -> list[str]:
-        """Writes parity.json, parity.png and manifest.json; returns the names to publish."""
+        """Writes parity.json, parity.png and manifest.json; returns the names to publish.
+
+        Raises:
+            ExportFailed: every file was rejected.
+        """
+        if not self.files:
+            raise ExportFailed("\n".join([*self.left_out, "Nothing was published."]))
         names = [name for _, file in self.files for name in (file.name, *file.beside)]
         names += ["parity.png", "parity.json"]
         (self.folder / "parity.png").write_bytes(

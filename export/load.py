@@ -104,18 +104,9 @@ def measure(
         thread.join()
     took = time.perf_counter() - started
     ms = 1000 * np.array(times or [np.nan])
-    p50, p99 = np.percentile(ms, [50, 99])
-    return Load(
-        clients,
-        len(times),
-        len(errors),
-        len(wrong),
-        len(times) / took,
-        float(p50),
-        float(p99),
-        float(ms.max()),
-        sorted(set(errors)),
-    )
+    p50, p99, longest = np.percentile(ms, [50, 99, 100]).tolist()
+    counts = len(times), len(errors), len(wrong), len(times) / took
+    return Load(clients, *counts, p50, p99, longest, sorted(set(errors)))
 
 
 def encode(server: Server, image: np.ndarray) -> np.ndarray:

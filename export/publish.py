@@ -170,9 +170,7 @@ def manifest(
     new = describe_files(folder, names)
     files = kept(out, weights)
     files |= {name: file | {"weights": weights.sha256} for name, file in new.items()}
-    signatures = {}
-    for each in registry.found(files):
-        signatures |= each.graphs(graphs)
+    signatures = [item for each in registry.found(files) for item in each.graphs(graphs).items()]
     packages = (*PACKAGES, *(name for each in registry.FORMATS for name in each.packages))
     return {
         "complete": True,
@@ -188,7 +186,7 @@ def manifest(
                 "inputs": {spec.name: _describe(spec) for spec in inputs},
                 "outputs": _outputs(name, graphs),
             }
-            for name, (_, inputs) in signatures.items()
+            for name, (_, inputs) in signatures
         },
         "versions": {
             name: importlib.metadata.version(name) for name in packages if registry.installed(name)
