@@ -1,4 +1,4 @@
-"""Measures the encoder and the decoder in Keras and in the exported formats, side by side."""
+"""Compares the speed of the encoder and the decoder in Keras and in the exported formats."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .tflite import QUANTIZATIONS
 
 THREADS = (1, 2)
 BATCHES = (1, 8)
-TIMES = 15  # of which a latency is the median
-# Of the encoder and the decoder: the graphs that files may hold, and their inputs.
+TIMES = 15  # calls, of which a latency is the median
+# Networks → graphs of them that files may have → their inputs.
 GRAPHS = {
     "encoder": {"encoder": "images", "encoder_uint8": "pixels", "encode": "images"},
     "decoder": {"decoder": "w", "decode": "w"},
@@ -42,13 +42,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add_model_flags(parser)
     add_formats_flag(parser)
-    parser.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="file that the figures are written to as well, as JSON. Default: none",
-    )
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # of the child processes
+    about = "file for the figures, as JSON. Default: none"
+    parser.add_argument("--json", type=Path, metavar="FILE", help=about)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # for the child processes
     parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     if args.json and not args.json.resolve().parent.is_dir():
@@ -57,7 +53,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def noise(model, batch: int) -> dict[str, Any]:
-    """Inputs of the graphs, by name: [batch, …]."""
+    """Random inputs of the graphs, by name: [batch, …]."""
     import numpy as np
 
     random, side, config = np.random.default_rng(0), model.resolution, model.config
@@ -70,7 +66,7 @@ def noise(model, batch: int) -> dict[str, Any]:
 
 
 class Keras:
-    """The model itself, run as its exported files are."""
+    """The model itself, as a `formats.Runtime`."""
 
     def __init__(self, model):
         import tensorflow as tf
@@ -88,7 +84,7 @@ class Keras:
 
 
 def measure(model, options: Options, folder: Path, threads: int) -> list[dict[str, Any]]:
-    """Median milliseconds of Keras and of every file in this process, at each of BATCHES."""
+    """Measures Keras and every file at each of BATCHES: a row with median milliseconds each."""
     from alae_tf.system.timing import median_seconds
 
     opened: list[tuple[File, Runtime]] = [(File("Keras", tuple(GRAPHS)), Keras(model))]
@@ -104,21 +100,14 @@ def measure(model, options: Options, folder: Path, threads: int) -> list[dict[st
             run = functools.partial(runtime.run, graph, **{keys[graph]: inputs[batch][keys[graph]]})
             run()
             path = folder / file.name
-            rows.append(
-                {
-                    "graph": network,
-                    "file": file.name,
-                    "batch": batch,
-                    "threads": threads,
-                    "ms": 1e3 * median_seconds(run, TIMES),
-                    "size": path.stat().st_size if path.is_file() else None,
-                }
-            )
+            size = path.stat().st_size if path.is_file() else None
+            row = {"graph": network, "file": file.name, "batch": batch, "threads": threads}
+            rows.append(row | {"ms": 1e3 * median_seconds(run, TIMES), "size": size})
     return rows
 
 
 def child(options: Options, folder: Path, threads: int) -> None:
-    """Measures with a number of threads, which TensorFlow takes once for the process."""
+    """Measures with a number of threads, which TensorFlow sets per process."""
     import tensorflow as tf
 
     from alae_tf.system.timing import matmul_gflops
@@ -134,7 +123,7 @@ def child(options: Options, folder: Path, threads: int) -> None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """A row for each file, a column for each batch and number of threads (Markdown)."""
+    """A Markdown table with a row per file and a column per batch and number of threads."""
     columns = list(itertools.product(BATCHES, THREADS))
     heads = [f"batch {b}, {t} thread{'s'[: t - 1]}" for b, t in columns]
     lines = []
@@ -150,8 +139,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
-    """Writes the files once, int8 calibrated on noise, then measures them in a process for each
-    number of threads."""
+    """Writes the files, int8 calibrated on noise, and measures them in a process per number of
+    threads."""
     from .exporter import Exporter
     from .loading import load
 
@@ -168,16 +157,15 @@ def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
             if done.returncode:
                 raise ExportFailed(f"measuring with {threads} threads failed:\n{done.stderr}")
-            rates[threads], rows = json.loads(
-                (folder / f"rows{threads}.json").read_text(encoding="utf-8")
-            )
+            text = (folder / f"rows{threads}.json").read_text(encoding="utf-8")
+            rates[threads], rows = json.loads(text)
             result += rows
     print(table(result))
     for threads, rate in rates.items():
         print(f"matrix product, {threads} thread{'s'[: threads - 1]}: {rate:.0f} GFLOP/s")
     if json_file:
         text = json.dumps({"matmul_gflops": rates, "rows": result}, indent=1)
-        write_atomic(json_file, f"{text}\n".encode())
+        write_atomic(json_file, text.encode())
 
 
 def main(arguments: list[str] | None = None) -> int:
