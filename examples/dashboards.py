@@ -60,7 +60,9 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("service", choices=sorted(SERVICES))
-    parser.add_argument("--flagfile", required=True, help="config, for example configs/smoke.cfg")
+    parser.add_argument(
+        "--flagfile", required=True, help="config to train, for example configs/quickstart.cfg"
+    )
     parser.add_argument("--run_dir", required=True, help="directory of the run")
     args = parser.parse_args()
     if importlib.util.find_spec(args.service) is None:

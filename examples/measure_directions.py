@@ -40,7 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run_dir", default="faces64", help="run or model. Default: faces64")
+    parser.add_argument(
+        "--run_dir", default="faces64", help="run or shipped model. Default: faces64"
+    )
     parser.add_argument("--directions", required=True, type=Path, help="file of directions")
     parser.add_argument("--images", required=True, help="a folder of aligned photographs")
     parser.add_argument("--count", type=int, default=150, help="photographs to use. Default: 150")

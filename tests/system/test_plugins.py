@@ -38,7 +38,7 @@ def install(tmp_path, monkeypatch):
 def run(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["alae", *arguments])
     try:
-        alae()
+        return alae()
     except SystemExit as stop:  # of the module that is run as a program
         return stop.code
 
