@@ -105,7 +105,7 @@ def test_results_of_a_run_that_is_not_to_be_written_to_are_shown_alone(
         (["--checkpoints=last"], "say newest, all, or some of 128, 256"),
         (["--images=3", "--metrics=precision"], "--images: precision"),
         (["--run_dir=/nowhere"], "--run_dir=/nowhere"),
-        (["--metrics=psnr", "--data=folder:COLOUR"], "images of 3 channels, the model takes 1"),
+        (["--metrics=psnr", "--data=folder:COLOUR"], "--image_channels=3"),
         (
             ["--metrics=representation", "--data=folder:GREY?channels=1"],
             "--metrics=representation: ",
