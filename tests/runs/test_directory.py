@@ -8,7 +8,7 @@ from alae_tf.runs.directory import (
     differences,
     images_of,
 )
-from alae_tf.runs.metrics import COLUMNS
+from alae_tf.runs.metrics import FIRST, SPEED
 from alae_tf.system.errors import AlaeError, CheckpointError
 from alae_tf.system.files import write_atomic
 
@@ -113,8 +113,8 @@ def test_write_atomic_is_whole_or_nothing(tmp_path):
 def test_a_run_without_its_checkpoints_is_not_started_again(tmp_path):
     directory = RunDirectory(tmp_path)
     directory.write_config(Config())
-    directory.metrics.add(dict.fromkeys(COLUMNS, 0.5) | {"images_seen": 20, "level": 0})
-    directory.metrics.rewind(0)
+    directory.metrics.add(dict.fromkeys((*FIRST, *SPEED), 0.5) | {"images_seen": 20, "level": 0})
+    directory.metrics.rewind(0, [])
     directory.metrics.write()
     text = directory.metrics.path.read_text()
     with pytest.raises(ConfigError, match="--run_dir=.* 20 images"):
