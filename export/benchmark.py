@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import itertools
 import json
-import subprocess
+import multiprocessing
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from alae_tf.system.errors import guarded, program
 from alae_tf.system.files import temporary_folder, write_atomic
 from alae_tf.system.quiet import import_tensorflow
 
-from . import ExportFailed, registry
+from . import registry
 from .__main__ import add_formats_flag, add_model_flags
 from .formats import File, Options, Runtime
 from .tflite import QUANTIZATIONS
@@ -44,8 +44,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add_formats_flag(parser)
     about = "file for the figures, as JSON. Default: none"
     parser.add_argument("--json", type=Path, metavar="FILE", help=about)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # for the child processes
-    parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     if args.json and not args.json.resolve().parent.is_dir():
         parser.error(f"--json={args.json}: its directory does not exist.")
@@ -106,8 +104,9 @@ def measure(model, options: Options, folder: Path, threads: int) -> list[dict[st
     return rows
 
 
-def child(options: Options, folder: Path, threads: int) -> None:
-    """Measures with a number of threads, which TensorFlow sets per process."""
+def child(options: Options, folder: Path, threads: int) -> tuple[float, list[dict[str, Any]]]:
+    """Measures in a process with a number of threads: GFLOP/s of a matrix product, and rows."""
+    import_tensorflow()
     import tensorflow as tf
 
     from alae_tf.system.timing import matmul_gflops
@@ -117,9 +116,7 @@ def child(options: Options, folder: Path, threads: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     model, _ = load(options.run_dir, options.untrained, options.level)
-    rows = measure(model, options, folder, threads)
-    text = json.dumps([matmul_gflops(), rows])
-    (folder / f"rows{threads}.json").write_text(text, encoding="utf-8")
+    return matmul_gflops(), measure(model, options, folder, threads)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -138,9 +135,10 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
+def run(options: Options, json_file: Path | None) -> None:
     """Writes the files, int8 calibrated on noise, and measures them in a process per number of
-    threads."""
+    threads, which TensorFlow sets only once."""
+    import_tensorflow()
     from .exporter import Exporter
     from .loading import load
 
@@ -152,13 +150,8 @@ def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
             format_.write(work, file)
         result, rates = [], {}
         for threads in THREADS:
-            command = [sys.executable, "-m", f"{__package__}.benchmark", *arguments]
-            command += [f"--folder={folder}", f"--threads={threads}"]
-            done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-            if done.returncode:
-                raise ExportFailed(f"measuring with {threads} threads failed:\n{done.stderr}")
-            text = (folder / f"rows{threads}.json").read_text(encoding="utf-8")
-            rates[threads], rows = json.loads(text)
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                rates[threads], rows = process.submit(child, options, folder, threads).result()
             result += rows
     print(table(result))
     for threads, rate in rates.items():
@@ -171,18 +164,14 @@ def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag, run or config."""
     args = parse(arguments)
-    known = {field.name for field in dataclasses.fields(Options)}
-    asked = {name: value for name, value in vars(args).items() if name in known}
-    options = Options(**asked, quantize=tuple(QUANTIZATIONS))
-
-    def work() -> None:
-        import_tensorflow()
-        if args.folder:
-            child(options, args.folder, args.threads)
-        else:
-            run(options, args.json, sys.argv[1:] if arguments is None else arguments)
-
-    return guarded("benchmark", work)
+    options = Options(
+        run_dir=args.run_dir,
+        untrained=args.untrained,
+        level=args.level,
+        formats=args.formats,
+        quantize=tuple(QUANTIZATIONS),
+    )
+    return guarded("benchmark", lambda: run(options, args.json))
 
 
 if __name__ == "__main__":
