@@ -23,6 +23,7 @@ from alae_tf.official.weights import (
 )
 from alae_tf.runs.checkpoint import load_networks
 from alae_tf.system import float32
+from alae_tf.system.errors import CheckpointError
 from alae_tf.training.algorithm import Iteration
 from alae_tf.training.draws import Draw
 from alae_tf.training.trainer import Trainer
@@ -76,6 +77,8 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
             yield from verify_forward(file, meta, run_dir)
     except KeyError as error:
         raise OfficialError(f"{path}: no entry {error}") from None
+    except CheckpointError:  # of the run, not of the file
+        raise
     except (OfficialError, ConfigError, json.JSONDecodeError) as error:
         raise OfficialError(f"{path}: {error}") from None
     except (TypeError, ValueError, AttributeError, tf.errors.InvalidArgumentError) as error:
