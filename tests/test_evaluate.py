@@ -96,17 +96,20 @@ def test_results_of_a_run_that_is_not_to_be_written_to_are_shown_alone(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--metrics=psnr,beauty"], "'beauty' is none of representation, fid"),
-        (["--metrics="], "--metrics: name some of"),
-        (["--metrics=fid"], "pt_inception-2015-12-05-6726825d.pth: not there"),
-        (["--metrics=fid", "--inception=setup.cfg"], "setup.cfg: not there"),
+        (["--metrics=psnr,beauty"], "--metrics=psnr,beauty: 'beauty'"),
+        (["--metrics="], "--metrics: "),
+        (["--metrics=fid"], "pt_inception-2015-12-05-6726825d.pth: "),
+        (["--metrics=fid", "--inception=setup.cfg"], "setup.cfg: "),
         (["--data=folder:/nowhere"], "/nowhere is not a directory"),
         (["--checkpoints=77"], "say newest, all, or some of 128, 256"),
         (["--checkpoints=last"], "say newest, all, or some of 128, 256"),
-        (["--images=3", "--metrics=precision"], "precision needs 4 at least"),
-        (["--run_dir=/nowhere"], "--run_dir=/nowhere: no run directory"),
-        (["--metrics=psnr", "--data=folder:COLOUR"], "images of 3 channels, the model takes 1"),
-        (["--metrics=representation", "--data=folder:GREY?channels=1"], "needs labelled images"),
+        (["--images=3", "--metrics=precision"], "--images: precision"),
+        (["--run_dir=/nowhere"], "--run_dir=/nowhere"),
+        (["--metrics=psnr", "--data=folder:COLOUR"], "--image_channels=3"),
+        (
+            ["--metrics=representation", "--data=folder:GREY?channels=1"],
+            "--metrics=representation: ",
+        ),
     ],
 )
 def test_bad_input_is_told(run_dir, tmp_path, monkeypatch, capsys, flags, message):
@@ -135,4 +138,4 @@ def test_wrong_flags_are_told_before_tensorflow_is_imported(run_dir):
         "assert 'tensorflow' not in sys.modules; sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and "'beauty' is none of" in done.stderr
+    assert done.returncode == 2 and "'beauty'" in done.stderr

@@ -199,8 +199,10 @@ class Troubled(Source):
 
 
 def kill(number):
+    noting = signal.getsignal(number)
     os.kill(os.getpid(), number)
-    time.sleep(0.2)  # until the main thread has noted it
+    while signal.getsignal(number) == noting:  # until the main thread has noted it
+        time.sleep(0.01)
 
 
 def unreadable():

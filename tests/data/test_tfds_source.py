@@ -202,7 +202,7 @@ def test_tfds_without_a_network_gives_up_soon_and_says_it_once(tmp_path, capfd, 
     begun = time.monotonic()
     with pytest.raises(DataError) as error:
         open_source(f"tfds:mnist?data_dir={tmp_path}")
-    assert time.monotonic() - begun < 20  # 210 s with TFDS' own number of tries
+    assert time.monotonic() - begun < 100  # 210 s with TFDS' own number of tries
     assert f"cannot prepare it in {tmp_path}/mnist/3.0.1 (storage.googleapis.com cannot be " in (
         str(error.value)
     )
