@@ -44,7 +44,7 @@ def to_text(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def from_text(field: dataclasses.Field, kind: type, text: str) -> object:
+def from_text(field: dataclasses.Field, kind: type, text: str) -> typing.Any:
     """Parses a value of type `kind`, or a tuple of such values.
 
     Raises:
