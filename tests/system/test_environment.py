@@ -1,4 +1,4 @@
-"""What a process inherits: each case in a process of its own."""
+"""The environment of a process, in a new process for each case."""
 
 import os
 import subprocess
@@ -20,9 +20,9 @@ def run(arguments, *, env=None, **options):
 
 SOUND = """
 import sys
-from alae_tf.networks import check_keras
 from alae_tf.system.environment import start
 def main():
+    from alae_tf.networks import check_keras
     check_keras()
     import keras, matplotlib
     assert keras.config.floatx() == "float32", keras.config.floatx()
