@@ -31,16 +31,16 @@ def test_version(monkeypatch, capsys):
     assert capsys.readouterr().out == f"alae {alae_tf.__version__}\n"
 
 
-@pytest.mark.parametrize(("arguments", "message"), [(["trian"], "Did you mean train?"), ([], "")])
-def test_no_such_command(monkeypatch, capsys, arguments, message):
+@pytest.mark.parametrize(("arguments", "named"), [(["trian"], "'trian'"), ([], "")])
+def test_no_such_command(monkeypatch, capsys, arguments, named):
     assert alae(monkeypatch, *arguments) == 2
     error = capsys.readouterr().err
-    assert message in error
+    assert named in error
     assert "usage: alae COMMAND" in error
 
 
-def test_every_command_is_there_and_has_help():
-    """In a process of its own, without the installed package: as in a bare clone."""
+def test_every_command_exists_and_its_help_shows_every_default():
+    """In a new process and without the installed package, as in a bare clone."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     names = sorted(COMMANDS)
     code = "\n".join(
@@ -65,7 +65,7 @@ def test_exit_codes_are_the_commands():
     command = [sys.executable, "-m", "alae_tf", "train", "--levels=x"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "--levels=x: must be a whole number" in done.stderr
+    assert "--levels=x" in done.stderr
 
 
 def test_export_is_found_in_a_bare_clone_too(monkeypatch):
