@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 
@@ -57,8 +58,13 @@ def test_every_command_exists_and_its_help_shows_every_default():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    for name in names:
-        assert f"usage: alae {name} " in done.stdout or f"usage: alae {name}\n" in done.stdout, name
+    helps = dict(re.findall(r"usage: alae (\S+)(.*?)(?=\nusage: |\Z)", done.stdout, re.S))
+    assert set(helps) == set(names)
+    for name in ("train", "prepare", "evaluate", "align", "directions", "benchmark", "memory"):
+        flags = re.findall(r"^  (--.*?)(?=^  -|^\S|^$)", helps[name], re.M | re.S)
+        assert len(flags) > 4
+        for flag in flags:
+            assert "Default:" in " ".join(flag.split()) or "Required" in flag, (name, flag)
 
 
 def test_exit_codes_are_the_commands():
