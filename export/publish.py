@@ -121,16 +121,17 @@ def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
         return
     config = {RENAMED.get(name, name): value for name, value in old["config"].items()}
     ours = json.loads(json.dumps(dataclasses.asdict(model.config)))  # tuples become lists
-    differ = [
-        f"{name}: {config[name]} in the directory, {value} in this model"
-        for name, value in ours.items()
-        if name in config and name not in CHANGEABLE and config[name] != value
+    kinds = {True: "trained", False: "random"}
+    compared = [
+        *((name, config[name], ours[name]) for name in ours if name in config.keys() - CHANGEABLE),
+        ("level", old["level"], model.level),
+        ("weights", kinds[trained(old)], kinds[weights.trained]),
     ]
-    if old["level"] != model.level:
-        differ.append(f"level: {old['level']} in the directory, {model.level} in this model")
-    if trained(old) != weights.trained:
-        kinds = {True: "trained", False: "random"}
-        differ.append(f"weights: {kinds[not weights.trained]} in the directory")
+    differ = [
+        f"{name}: {theirs} in the directory, {value} in this model"
+        for name, theirs, value in compared
+        if theirs != value
+    ]
     if differ:
         raise ExportError(
             f"--out={out}: holds another model; give another directory.\n  " + "\n  ".join(differ)

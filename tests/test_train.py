@@ -42,7 +42,7 @@ def newest(run_dir):
 
 
 def wait_for(process, run_dir, images):
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 900
     while newest(run_dir) < images:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline

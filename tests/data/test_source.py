@@ -34,7 +34,7 @@ def test_split_query():
         ("", ["--data=: '' is no kind of data", "idx:DIR", "tfds:mnist"]),
         ("folder:", ["nothing follows the colon", "folder:DIR"]),
         ("mnist5k", ["did you mean mnist5k:?"]),
-        ("mnist5k:7", ["nothing can follow the colon", "--data=mnist5k:"]),
+        ("mnist5k:7", ["--data=mnist5k:7", "colon"]),
         ("/data/faces", ["did you mean folder:/data/faces?"]),
         ("./faces", ["did you mean folder:./faces?"]),
         ("folder:/x?chanels=1", ["'chanels=1' is not understood", "channels=…"]),
