@@ -268,7 +268,9 @@ def labelled(
             except LatentError as error:
                 raise LatentError(f"--given={','.join(given)}: {name}: {error}.") from None
             source += f", given {', '.join(given)}"
-            measure = {f"{what}, before orthogonalisation": value for what, value in measure.items()}
+            measure = {
+                f"{what}, before orthogonalisation": value for what, value in measure.items()
+            }
         span = finding.span(w, vector)
         found.append(Direction(name, vector, source, measure, span, model.fingerprint))
     return found

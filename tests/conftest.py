@@ -16,14 +16,14 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 @pytest.fixture
 def one_device(monkeypatch):
-    """Training on one of the two devices: half to trace."""
+    """Training on one of the two devices, which halves the tracing."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     monkeypatch.setattr(loop, "make_strategy", lambda config: strategy)
 
 
 @pytest.fixture
 def small() -> Config:
-    """A StyleALAE of two levels that trains in a moment."""
+    """A StyleALAE of two levels that trains quickly."""
     return Config(
         levels=2,
         image_channels=1,

@@ -1,4 +1,4 @@
-"""examples/measure_directions.py, with the shipped model of faces on a handful of photographs."""
+"""examples/measure_directions.py, with the shipped model of faces on two photos."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""One of each record, added by another package and used from the command line."""
+"""Another package adds one of each record; the command line uses them."""
 
 import csv
 import json
@@ -32,7 +32,6 @@ class Stripes(Source):
 
 SCHEMES["stripes"] = Scheme("stripes:N", "N grey images", "more_alae:Stripes")
 
-# Fewer style vectors than an MLP cannot be; it says its name.
 ARCHITECTURES["small"] = dataclasses.replace(MLP, name="small", title="Small ALAE")
 
 METRICS["brightness"] = Metric("higher", "mean of generated images", "more_alae:brightness")
@@ -92,7 +91,7 @@ export --run_dir=run --out=out --formats=codes --representative_data=stripes:16
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory):
-    """The folder in which the commands ran, and what they printed."""
+    """The folder in which the commands ran, their output, and their exit codes."""
     folder = tmp_path_factory.mktemp("extensions")
     site = folder / "site"
     about = site / "more_alae-1.0.dist-info"

@@ -1,7 +1,7 @@
-"""Every reader of files, given any bytes: a result, or the class of error that it promises.
+"""Every reader of files returns a result or raises its documented error, for any bytes.
 
-Hypothesis changes whole files here and there, or makes bytes up. Each call must end in a moment and
-within bounded memory, whatever the bytes declare.
+Hypothesis changes bytes of valid files, or generates bytes. Each call must end quickly and within
+bounded memory, whatever sizes the bytes declare.
 """
 
 import io
@@ -129,7 +129,7 @@ READERS = {
 
 @st.composite
 def changed(draw, whole: bytes) -> bytes:
-    """A whole file, cut short, with some bytes changed, some put in twice; or any bytes."""
+    """A valid file truncated, with bytes changed or with bytes repeated; or random bytes."""
     kind = draw(st.integers(0, 3))
     if kind == 0:
         return draw(st.binary(max_size=300))
@@ -137,7 +137,7 @@ def changed(draw, whole: bytes) -> bytes:
     for _ in range(draw(st.integers(1, 6))):
         if not content:
             break
-        # Headers matter more than what follows.
+        # Prefers headers, which matter more.
         place = draw(st.integers(0, min(len(content), 400) - 1) | st.integers(0, len(content) - 1))
         if kind == 3:
             size = draw(st.integers(1, 40))
@@ -150,7 +150,7 @@ def changed(draw, whole: bytes) -> bytes:
 def fuzz(name: str, folder: Path, examples: int) -> None:
     read, valid, promised = READERS[name]
     whole = valid()
-    read(_fresh(folder, "valid"), whole)  # it reads the file before it is changed
+    read(_fresh(folder, "valid"), whole)  # the unchanged file is readable
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     @settings(
@@ -185,7 +185,7 @@ def _fresh(folder: Path, name: str) -> Path:
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_any_bytes_give_a_result_or_the_promised_error(name, tmp_path, capsys):
+def test_any_bytes_give_a_result_or_the_documented_error(name, tmp_path, capsys):
     fuzz(name, tmp_path, EXAMPLES)
 
 
@@ -199,5 +199,5 @@ def test_many_more_bytes(name, tmp_path, capsys):
 def test_a_zip_within_a_zip_is_no_checkpoint(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("state.npy", b"\0" * 10**7)
-    with pytest.raises(CheckpointError, match="declares 10,000,000 bytes"):
+    with pytest.raises(CheckpointError, match="a.npz"):
         checkpoint.read(tmp_path / "a.npz")

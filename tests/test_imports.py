@@ -1,4 +1,4 @@
-"""What is imported when, each in a process of its own; pyproject.toml has contracts beside."""
+"""Which modules are imported when; pyproject.toml has further contracts."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib")
 
 
 def imported(script, cwd=ROOT):
-    """The top-level packages that a script leaves imported, and the modules of this project."""
+    """The names of all modules that a script imports, in a new process."""
     tell = "; import sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script + tell], cwd=cwd, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""What ships: every model loads, is small, has its card, and does what the card says."""
+"""The shipped models: each loads, is small, has a card, and reaches the card's numbers."""
 
 import numpy as np
 import pytest
@@ -14,12 +14,12 @@ MODELS = sorted(path.parent for path in (ROOT / "models").glob("*/config.cfg"))
 LARGEST = 8 * 2**20  # bytes
 
 
-def test_there_are_some():
+def test_digits_ship():
     assert "digits" in [path.name for path in MODELS]
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.name)
-def test_a_model_is_whole(path):
+def test_a_model_is_complete(path):
     model = alae_tf.from_pretrained(path.name)
     config = Config.load(path / "config.cfg")
     assert model.images_seen > 0 and model.blend == 1.0 and model.level == config.levels - 1
@@ -36,7 +36,7 @@ def test_a_model_is_whole(path):
 
 
 def test_digits_keep_their_class():
-    """The share that the card states, on 500 held-out digits that the model was not trained on."""
+    """The fraction that the card states, on 500 held-out digits."""
     from alae_tf.evaluation.registry import evaluate, open_networks
     from alae_tf.evaluation.samples import Protocol
 

@@ -1,4 +1,4 @@
-"""A user's day: photos, aligned, a model fine-tuned on them, edited, put back."""
+"""A user's day: photos are aligned, a model is fine-tuned on them, edits are pasted back."""
 
 import importlib.util
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def photos(tmp_path):
-    """Three: a portrait, smaller and turned, on its side."""
+    """A portrait, the same smaller and rotated, and the same on its side."""
     astronaut = pytest.importorskip("skimage.data", reason="scikit-image").astronaut()
     portrait = Image.fromarray(astronaut)
     (tmp_path / "photos").mkdir()
@@ -35,7 +35,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def model(tmp_path):
-    """A model of faces as `models/faces64` is one, small and untrained."""
+    """A small, untrained model of faces."""
     config = Config(
         levels=3,
         image_channels=3,

@@ -1,6 +1,7 @@
-"""What this project uses of other packages without their promise to keep it.
+"""Private interfaces of other packages that this project uses.
 
-Each stands in one line, with its reason; a test here breaks, and says where, when one goes.
+Each has a test with the place and the reason of its use; the test fails when a new version of the
+package drops the interface.
 """
 
 import inspect
@@ -20,7 +21,7 @@ from tests.paths import ROOT
 
 
 def test_python_has_an_unpickler_in_python():
-    """`pickle._Unpickler`, for alae_tf/features/pytorch_file.py: the one in C obeys every size."""
+    """`pickle._Unpickler`, for alae_tf/features/pytorch_file.py: C's trusts declared sizes."""
     assert issubclass(pytorch_file.Unpickler, pickle._Unpickler)
     assert isinstance(pickle._Unpickler.dispatch, dict)
     assert callable(pickle._Unpickler.dispatch[pickle.BUILD[0]])
@@ -28,9 +29,9 @@ def test_python_has_an_unpickler_in_python():
         assert callable(getattr(pickle._Unpickler, name)), name
 
 
-def test_keras_tells_the_index_of_a_variable():
+def test_keras_knows_the_index_of_a_variable():
     """`Optimizer._get_variable_index` and `_trainable_variables`, for alae_tf/training/optimizer:
-    v and t of a variable are found as Keras' own optimizers find theirs."""
+    finds v and t of a variable as Keras' own optimizers do."""
     variables = [keras.Variable(np.float32(i)) for i in range(3)]
     optimizer = LREQAdam()
     optimizer.build(variables)
@@ -39,8 +40,8 @@ def test_keras_tells_the_index_of_a_variable():
 
 
 def test_keras_counts_names_in_its_global_state():
-    """`global_state` and its `object_name_uids`, for alae_tf/networks/alae.py: without it each
-    model has new names, for each of which TensorFlow keeps a kernel."""
+    """`global_state` and its `object_name_uids`, for alae_tf/networks/alae.py: without it, each
+    model has new names, and TensorFlow caches a kernel for each name."""
     names = [keras.layers.Dense(1).name for _ in range(2)]
     assert len(set(names)) == 2
     with named_afresh():
@@ -49,7 +50,7 @@ def test_keras_counts_names_in_its_global_state():
 
 
 def test_tensorflow_lists_the_gradients_of_graphs():
-    """`gradient_registry`, for alae_tf/model/graphs.py: custom gradients keep their graphs."""
+    """`gradient_registry`, for alae_tf/model/graphs.py: custom gradients keep graphs alive."""
     graphs.gradient_registry._registry["alae_tf"] = None
     assert "alae_tf" in graphs.gradient_registry.list()
     graphs._forget({"alae_tf"})
@@ -57,21 +58,21 @@ def test_tensorflow_lists_the_gradients_of_graphs():
 
 
 def test_tfds_has_a_number_of_retries():
-    """`downloader.MAX_RETRIES`, for alae_tf/data/tfds_source.py: without a network it would warn
-    for minutes, and there is no setting for it."""
+    """`downloader.MAX_RETRIES`, for alae_tf/data/tfds_source.py: without a network, TFDS would
+    retry for minutes, and it has no public setting."""
     from tensorflow_datasets.core.download import downloader
 
     assert downloader.MAX_RETRIES == 10
 
 
-def test_litert_tells_its_operators():
-    """`Interpreter._get_ops_details`, for export/litert.py: what a delegate took over."""
+def test_litert_lists_its_operators():
+    """`Interpreter._get_ops_details`, for export/litert.py: operators that a delegate runs."""
     interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="extra `export`")
     assert list(inspect.signature(interpreter.Interpreter._get_ops_details).parameters) == ["self"]
 
 
-def test_tf2onnx_still_wants_what_numpy_has_dropped():
-    """`np.product`, for export/onnx.py. If this breaks, `product_in_numpy` can go."""
+def test_tf2onnx_still_uses_a_function_that_numpy_has_dropped():
+    """`np.product`, for export/onnx.py. If this fails, delete `product_in_numpy`."""
     tf2onnx = pytest.importorskip("tf2onnx", reason="extra `export`")
     assert not hasattr(np, "product")
     assert any(
@@ -79,7 +80,7 @@ def test_tf2onnx_still_wants_what_numpy_has_dropped():
     )
 
 
-def test_tf2onnx_gives_large_weights_beside_the_graph():
+def test_tf2onnx_returns_large_weights_separately():
     """`ExternalTensorStorage.name_to_tensor_data`, for export/onnx.py."""
     pytest.importorskip("tf2onnx", reason="extra `export`")
     from tf2onnx.convert import from_function

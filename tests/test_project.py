@@ -1,4 +1,4 @@
-"""What the project says of itself in several places is the same in all of them."""
+"""Facts that the project states in several places agree."""
 
 import re
 import tomllib
@@ -12,12 +12,12 @@ from tests.paths import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_the_version_is_told_alike():
+def test_the_version_is_the_same_everywhere():
     assert f"\n## {alae_tf.__version__} " in (ROOT / "CHANGELOG.md").read_text()
     assert f"\nversion: {alae_tf.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
-def test_constraints_hold_every_direct_dependency_at_a_version_that_it_allows():
+def test_constraints_pin_every_direct_dependency_at_an_allowed_version():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
@@ -31,7 +31,7 @@ def test_constraints_hold_every_direct_dependency_at_a_version_that_it_allows():
             assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), text
 
 
-def test_images_are_built_of_files_that_are_there():
+def test_the_dockerfile_copies_existing_files():
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = [line.split()[1:-1] for line in lines if line.startswith("COPY ")]
     ignored = (ROOT / ".dockerignore").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""The commands of README: no two trainings share a run directory, and each runs, made small."""
+"""The commands in README: each runs, made small; no two trainings share a run directory."""
 
 import dataclasses
 import os
@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^    ((?:make|python -m|alae) .*?)(?:  +#.*)?$", README, re.M)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 PAGES = [ROOT / "README.md", ROOT / "BUILD.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# What makes a command short, or does without a download.
+# Flags that make a command fast or avoid a download.
 SMALL = {
     "configs/quickstart.cfg": ["--epochs=0.1", "--hidden_size=16"],
     "configs/mnist_style_small.cfg": ["--data=mnist5k:", "--epochs=0.02"],
@@ -36,7 +36,7 @@ def test_each_training_has_a_run_directory_of_its_own():
     assert len({*directories, "runs/quickstart"}) == len(directories) + 1  # and `make train`'s
 
 
-def test_what_readme_names_is_there():
+def test_files_that_readme_names_exist():
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
         assert (ROOT / target).exists(), target
     for config in re.findall(r"configs/\w+\.cfg", README):
@@ -62,7 +62,7 @@ def files(name):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A clone as a reader has it, with photos, a digit, and the authors' file in its place."""
+    """A clone with photos, a digit, and a file of the authors' weights."""
     folder = tmp_path_factory.mktemp("readme")
     for name in ("alae_tf", "configs", "export", "models", "tests"):
         (folder / name).symlink_to(ROOT / name)

@@ -1,4 +1,4 @@
-"""The wheel holds everything, claims one name, and works alone in an empty folder."""
+"""The wheel is complete, installs one package, and works without the clone."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from tests.paths import ROOT
 
 
 def copied() -> list[str]:
-    """What the Dockerfile copies from the clone, of which it builds the wheel."""
+    """Names of the files that the Dockerfile copies from the clone to build the wheel."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     return [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
 
@@ -34,7 +34,7 @@ def wheel(tmp_path_factory):
     return path
 
 
-def test_what_is_in_it(wheel):
+def test_its_contents(wheel):
     assert wheel.name == f"alae_tf-{alae_tf.__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "alae_tf").rglob("*.py")}
@@ -50,7 +50,7 @@ def test_what_is_in_it(wheel):
     assert b"alae = alae_tf.__main__:main" in text
 
 
-def test_docker_is_given_what_its_file_copies():
+def test_dockerignore_allows_exactly_the_files_that_the_dockerfile_copies():
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line[0] == "!"}
     assert allowed == set(copied())
 
