@@ -61,7 +61,7 @@ def temporary_file(folder: Path) -> Iterator[BinaryIO]:
     file = open(path, "xb")  # does not follow links; respects the umask
     try:
         with file:
-            _lock(file.fileno())  # protects it from `sweep`
+            _lock(file.fileno(), wait=True)  # protects it from `sweep`
             yield file
     finally:
         path.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
         path.mkdir(0o700)
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            _lock(descriptor)  # protects it from `sweep`
+            _lock(descriptor, wait=True)  # protects it from `sweep`
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
@@ -112,8 +112,12 @@ def _temporary(folder: Path) -> Path:
     return folder / f".alae-{secrets.token_hex(8)}{PARTIAL}"
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, wait: bool = False) -> bool:
     """Locks an open file or folder; False if the system or the disk has no locks.
+
+    Args:
+        descriptor: of the file or folder.
+        wait: whether to wait for the lock: a moment, for a new file, which only `sweep` can hold.
 
     Raises:
         BlockingIOError: another process holds the lock.
@@ -121,7 +125,7 @@ def _lock(descriptor: int) -> bool:
     if fcntl is None:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise

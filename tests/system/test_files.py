@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 import pytest
 
@@ -89,6 +90,23 @@ def test_sweep_deletes_only_our_own_unused_files(tmp_path):
     names = {path.name for path in folder.iterdir()}
     assert names == {"file", "mine.partial", ".partial-mine", LEFT.replace("0", "2")}
     assert (outside / "file").exists()
+
+
+def test_a_writer_waits_while_sweep_holds_its_new_file(tmp_path):
+    lock, held = files.fcntl.flock, []
+
+    def sweep_first(descriptor, operation):
+        """Another holder of the writer's file, as `sweep` is for a moment."""
+        if not held:
+            (path,) = tmp_path.glob("*.partial")
+            held.append(open(path, "rb+"))
+            lock(held[0], files.fcntl.LOCK_EX)
+            threading.Timer(0.05, held[0].close).start()
+        lock(descriptor, operation)
+
+    with mock.patch.object(files.fcntl, "flock", sweep_first):
+        write_atomic(tmp_path / "file", b"whole")
+    assert held and (tmp_path / "file").read_bytes() == b"whole"
 
 
 def test_sweep_never_takes_a_file_from_its_writer(tmp_path):
