@@ -71,7 +71,7 @@ def prepare(args: argparse.Namespace) -> int:
 
     sources = split(source, args.test_fraction)
     plan = make_plan(args.data, sources, args.max_resolution, args.shards, args.test_fraction)
-    source.tell_sizes(args.max_resolution)
+    source.warn_about_sizes(args.max_resolution)
     with Interrupt() as interrupt, locked(args.out, plan):
         try:
             print(printable(write(args.out, plan, sources, lambda: interrupt.asked)))
