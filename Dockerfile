@@ -1,6 +1,6 @@
 # alae_tf for CPUs: docker build -t alae . && docker run -v "$PWD/runs:/home/alae/runs" alae \
 #   train --flagfile=quickstart --run_dir=runs/quickstart
-# For GPUs (untried): docker build --build-arg EXTRAS=export,gpu -t alae:gpu . && docker run --gpus all …
+# For GPUs (untested): docker build --build-arg EXTRAS=export,gpu -t alae:gpu . && docker run --gpus all …
 # The image has not been built yet.
 FROM python:3.11-slim
 

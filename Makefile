@@ -1,6 +1,6 @@
 PYTHON ?= python3
 RUN_DIR ?= runs/quickstart
-# A file of versions to keep to, as constraints.txt, with which the tests passed; default: the newest.
+# A file of versions to install, such as constraints.txt, which passed the tests. Default: the newest.
 CONSTRAINTS ?=
 PORT ?= 8000
 BIN = .venv/bin
@@ -11,7 +11,7 @@ BIN = .venv/bin
 train: .venv/installed
 	$(BIN)/python -m alae_tf.train --flagfile=configs/quickstart.cfg --run_dir=$(RUN_DIR)
 
-# A page with the shipped models in it, served on this machine until Ctrl-C.
+# Serves a page with the shipped models on this machine, until Ctrl-C.
 demo: .venv/installed
 	$(BIN)/python -m export.demo --port=$(PORT)
 
@@ -28,7 +28,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# The file marks a finished installation, so that one broken off is done again.
+# The file marks a complete installation; an interrupted one is repeated.
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' \

@@ -18,21 +18,24 @@ if typing.TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-if "keras" in sys.modules:  # so that `keras.saving.load_model` knows our class
-    with contextlib.suppress(AlaeError):  # another backend: reported when a model is loaded
+if "keras" in sys.modules:  # registers the class for `keras.saving.load_model`
+    with contextlib.suppress(AlaeError):  # another backend; reported when a model is loaded
         import alae_tf.model.keras_file  # noqa: F401
 
 
 def from_pretrained(name: str) -> Autoencoder:
-    """A model that the project ships, as "digits"; a folder of one; a `.keras` file; or
-    "hf://NAMESPACE/NAME".
+    """Loads a pretrained model.
+
+    Args:
+        name: a shipped model, for example "digits"; a model's folder; a `.keras` file; or
+            "hf://NAMESPACE/NAME".
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: it is missing or cannot be read.
     """
     from alae_tf.system import quiet
 
-    quiet.import_tensorflow()  # when it is needed, and without the lines that it prints
+    quiet.import_tensorflow()
     from alae_tf.model.pretrained import from_pretrained
 
     return from_pretrained(name)
@@ -45,7 +48,7 @@ def save_pretrained(
     half: bool = False,
     results: str | os.PathLike | None = None,
 ) -> None:
-    """Writes a model and its card as a folder that `from_pretrained` takes.
+    """Writes a model and its card as a folder that `from_pretrained` loads.
 
     Args, Raises: see `alae_tf.model.pretrained.save_pretrained`.
     """
@@ -57,7 +60,7 @@ def save_pretrained(
 def load_model(
     run_dir: str, checkpoint: int | None = None, weights: str = "ema", level: int | None = None
 ) -> Autoencoder:
-    """A trained run: an `Autoencoder` that encodes, decodes, reconstructs and generates.
+    """Loads a trained run as an `Autoencoder`, which encodes, decodes, reconstructs and generates.
 
     Args, Raises: see `alae_tf.model.autoencoder.load_model`.
     """
@@ -70,18 +73,24 @@ def load_model(
 
 
 def read_images(paths: Iterable[str | os.PathLike], model: Autoencoder) -> np.ndarray:
-    """Image files, and those in folders, as a model takes them: their middle squares, resized.
+    """Reads images for a model: the central square of each, resized.
+
+    Args:
+        paths: image files, and folders of them.
+        model: sets the resolution and the channels.
 
     Returns:
         uint8 [N, resolution, resolution, channels].
 
     Raises:
-        ImageError: one is not there or cannot be read.
+        ImageError: a file is missing or cannot be read.
     """
     from alae_tf.images import files
 
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
     if not hasattr(model, "resolution"):
-        raise ValueError(f"model: got {model!r}, expected a model, as `load_model` gives it")
+        raise ValueError(
+            f"model: got {model!r}, expected an Autoencoder, for example from `load_model`"
+        )
     return files.read_images(files.find(paths), model.resolution, model.config.image_channels)

@@ -1,4 +1,4 @@
-"""`alae COMMAND …`, the same as `python -m alae_tf COMMAND …`: all commands under one name."""
+"""All commands under one name: `alae COMMAND …` or `python -m alae_tf COMMAND …`."""
 
 from __future__ import annotations
 
@@ -12,28 +12,40 @@ import alae_tf
 from alae_tf.system.environment import start
 
 COMMANDS = {
-    "reconstruct": ("alae_tf.figures.__main__:reconstruct", "photos through a shipped model"),
-    "generate": ("alae_tf.figures.__main__:generate", "new images from a shipped model"),
-    "train": ("alae_tf.train", "trains a model, or goes on training it"),
-    "prepare": ("alae_tf.prepare", "writes images as TFRecords, ready at every resolution"),
-    "evaluate": ("alae_tf.evaluate", "measures how good a run is"),
-    "figures": ("alae_tf.figures", "draws pictures of a run"),
-    "align": ("alae_tf.align", "cuts faces out of photos, and puts edited ones back"),
-    "directions": ("alae_tf.directions", "finds directions in w, as of a smile"),
-    "export": ("alae_tf.export", "writes a run as SavedModel, TFLite and ONNX, and checks them"),
-    "encode": ("alae_tf.export.encode", "images to w, or w to images, with a TFLite file"),
-    "client": ("alae_tf.export.client", "asks a server that runs an exported model"),
-    "load": ("alae_tf.export.load", "measures a server by many clients at once"),
-    "demo": ("alae_tf.export.demo", "a page that runs the shipped models in the browser"),
+    "reconstruct": (
+        "alae_tf.figures.__main__:reconstruct",
+        "reconstructs photos with a shipped model",
+    ),
+    "generate": ("alae_tf.figures.__main__:generate", "generates new images with a shipped model"),
+    "train": ("alae_tf.train", "trains a model, or continues a run"),
+    "prepare": (
+        "alae_tf.prepare",
+        "writes images as TFRecords at every resolution, for faster training",
+    ),
+    "evaluate": ("alae_tf.evaluate", "measures the quality of a run"),
+    "figures": ("alae_tf.figures", "draws figures of a run"),
+    "align": ("alae_tf.align", "crops faces from photos, and pastes edited faces back"),
+    "directions": ("alae_tf.directions", "finds directions in w, for example that of a smile"),
+    "export": (
+        "alae_tf.export",
+        "exports a run as SavedModel, TFLite and ONNX, and checks the files",
+    ),
+    "encode": ("alae_tf.export.encode", "encodes images to w, or decodes w, with a TFLite file"),
+    "client": ("alae_tf.export.client", "sends requests to a server of an exported model"),
+    "load": ("alae_tf.export.load", "load-tests a server of an exported model"),
+    "demo": (
+        "alae_tf.export.demo",
+        "builds and serves a page that runs the shipped models in the browser",
+    ),
     "official": ("alae_tf.official", "imports and verifies the authors' weights"),
-    "benchmark": ("alae_tf.benchmark", "measures training at each level"),
-    "memory": ("alae_tf.memory", "tells which batch fits which GPU"),
-    "export-benchmark": ("alae_tf.export.benchmark", "measures the exported formats"),
+    "benchmark": ("alae_tf.benchmark", "measures the speed of training"),
+    "memory": ("alae_tf.memory", "estimates the largest batch for each GPU size"),
+    "export-benchmark": ("alae_tf.export.benchmark", "measures the speed of the exported formats"),
 }
 
 
 def overview() -> str:
-    """What --help prints."""
+    """The text of --help."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(
@@ -44,7 +56,7 @@ def overview() -> str:
             "",
             *lines,
             "",
-            "alae COMMAND --help tells its flags; alae --version the version.",
+            "alae COMMAND --help shows a command's flags, alae --version the version.",
             "Example: alae train --flagfile=quickstart --run_dir=runs/quickstart",
             "",
         ]
@@ -52,7 +64,7 @@ def overview() -> str:
 
 
 def locate(module: str) -> str:
-    """The module as it can be imported: in a bare clone `alae_tf.export` is the folder `export`."""
+    """A module's importable name: in a clone, `alae_tf.export` is the folder `export`."""
     if not module.startswith("alae_tf.export") or importlib.util.find_spec("alae_tf.export"):
         return module
     sys.path.insert(0, str(Path(alae_tf.__file__).parents[1]))
@@ -65,7 +77,7 @@ def main() -> int | None:
 
 
 def run() -> int:
-    """Runs a command; its exit code, or 2 for one that there is not."""
+    """Runs the command named on the command line; returns its exit code, or 2 if it is unknown."""
     arguments = sys.argv[1:]
     if arguments[:1] in (["-h"], ["--help"], ["help"]):
         print(overview(), end="")
@@ -76,14 +88,11 @@ def run() -> int:
     if not arguments or arguments[0] not in COMMANDS:
         near = difflib.get_close_matches(arguments[0], COMMANDS, 1) if arguments else []
         meant = f" Did you mean {near[0]}?" if near else ""
-        wrong = f"alae: {arguments[0]!r} is no command.{meant}\n\n" if arguments else ""
+        wrong = f"alae: {arguments[0]!r} is not a command.{meant}\n\n" if arguments else ""
         print(wrong + overview(), end="", file=sys.stderr)
         return 2
     typed = "python -m alae_tf" if sys.argv[0].endswith("__main__.py") else "alae"
-    sys.argv = [
-        f"{typed} {arguments[0]}",
-        *arguments[1:],
-    ]  # for `errors.program`
+    sys.argv = [f"{typed} {arguments[0]}", *arguments[1:]]  # for `errors.program`
     module, _, function = COMMANDS[arguments[0]][0].partition(":")
     if function:
         return getattr(importlib.import_module(module), function)(arguments[1:])

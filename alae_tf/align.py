@@ -1,11 +1,11 @@
-"""Cuts the faces out of photographs as a model wants them, and puts edited ones back.
+"""Crops faces from photos for training, and pastes edited faces back.
 
     python -m alae_tf.align photos/ --out=faces --size=128
     python -m alae_tf.align --paste_back=edited --csv=faces/align.csv --out=pasted
 
-Each face becomes a PNG file in --out; align.csv there says for each which photo it is of and where,
-how the head is turned, how far the mouth is open and how wide it smiles. `alae_tf.directions` takes
-it as --labels. --paste_back puts files of the same names back into their photos.
+Each face becomes a PNG file in --out. The table align.csv in --out lists each crop's photo, its
+place there, the rotation of the head, how far the mouth is open and how wide it smiles; it can be
+the --labels of `alae_tf.directions`. --paste_back pastes crops of the same names into their photos.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.images import files as image_files
-from alae_tf.images.alignment import CROPS, Crop
+from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import Face, FaceFinder, model_folder
 from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
 from alae_tf.system.environment import start
-from alae_tf.system.errors import AlaeError, guarded, is_utf8, printable, program
+from alae_tf.system.errors import AlaeError, guarded, is_utf8, program, report
 from alae_tf.system.files import check_directory, member, write_atomic
 
 CSV = "align.csv"
 MEASURES = ("yaw", "pitch", "roll", "mouth", "smile")
 COLUMNS = ("file", *MEASURES, "photo", "square", "points")
-EVERY = 10.0  # seconds after which the table is written again
-LONGEST = 1e6  # pixels of a square's side
+EVERY = 10.0  # seconds between two writes of the table
+LONGEST = 1e6  # longest side of a square, in pixels
 SIZES = tuple(2**k for k in range(2, 11))
 
 
 class AlignError(AlaeError):
-    """A photograph, a crop or the table of crops is not as it should be."""
+    """A photo, a crop or the table of crops is invalid."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """A face that was cut out of a photograph.
+    """A face cropped from a photo.
 
     Attributes:
-        file: its name in --out.
-        photo: that it is of.
-        quad: the square there, as in `alae_tf.images.warp`.
-        points: [5, 2], as of `Face.points`.
-        measures: of `Face.measures`.
+        file: the crop's name, relative to the folder of the table.
+        photo: path of the photo.
+        quad: [4, 2], the corners in the photo; see `alae_tf.images.warp`.
+        points: [5, 2]; see `Face.points`.
+        measures: see `Face.measures`.
     """
 
     file: str
@@ -65,7 +65,7 @@ class Cut:
     measures: dict[str, float]
 
     def row(self, folder: Path) -> list[str]:
-        """The cells of `COLUMNS`; the photo is named from `folder`, that of the table."""
+        """The cells of `COLUMNS`; the photo's path is relative to `folder`, that of the table."""
         measured = [f"{self.measures[name]:.4f}" for name in MEASURES]
         photo = os.path.relpath(self.photo, folder)
         return [self.file, *measured, photo, _to_text(self.quad), _to_text(self.points)]
@@ -79,69 +79,83 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("photos", nargs="*", help="image files, and folders of them")
-    add("--out", required=True, type=Path, metavar="DIR", help="where the pictures go")
-    add("--size", type=int, default=256, help="pixels of a crop: 4, 8, … 1024. Default: 256")
+    add("photos", nargs="*", metavar="PHOTO", help="image files, and folders of them")
+    add("--out", required=True, type=Path, metavar="DIR", help="output folder. Required")
+    about = "side of a crop, in pixels: 4, 8, 16, … 1024. Default: %(default)s"
+    add("--size", type=int, default=256, metavar="N", help=about)
     add(
         "--crop",
         default="ffhq",
         choices=sorted(CROPS),
-        help="ffhq: the whole head; celeba: tighter. Default: ffhq",
+        help="place of the square. ffhq: the whole head; celeba, lfw: tighter, as in these data "
+        "sets. Default: %(default)s",
     )
-    add("--most", type=int, metavar="N", help="faces a photo, the largest first. Default: all")
-    add("--paste_back", metavar="DIR", help="edited crops, under the names that they had")
-    add("--csv", type=Path, help=f"--paste_back: the {CSV} of the crops")
-    add("--overwrite", action="store_true", help="write over what an earlier run left in --out")
+    about = "crop at most N faces of a photo, the largest first. Default: all"
+    add("--most", type=int, metavar="N", help=about)
+    about = "folder of edited crops to paste back, with unchanged names. Default: crop faces"
+    add("--paste_back", type=Path, metavar="DIR", help=about)
+    about = f"--paste_back: the {CSV} of the crops. Required with --paste_back"
+    add("--csv", type=Path, metavar="FILE", help=about)
+    about = "replace the files that an earlier run wrote into --out. Default: off"
+    add("--overwrite", action="store_true", help=about)
     args = parser.parse_args(arguments)
     if args.size not in SIZES:
         parser.error(f"--size={args.size}: must be 4, 8, 16, … or 1024.")
     if args.most is not None and args.most < 1:
         parser.error(f"--most={args.most}: must be 1 or more.")
     if bool(args.paste_back) == bool(args.photos):
-        parser.error("give photos, or --paste_back=DIR.")
+        parser.error("give either photos or --paste_back=DIR.")
     if bool(args.paste_back) != bool(args.csv):
-        parser.error(f"--paste_back and --csv go together: --csv=DIR/{CSV}.")
+        parser.error(f"--paste_back and --csv=DIR/{CSV} require each other.")
     return args
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 no face at all or failed on the way, 2 a wrong flag or file."""
+    """Exit codes: 0 done, 1 no face found or failed, 2 a wrong flag or file."""
     args = parse(arguments)
-    return guarded("align", lambda: put_back(args) if args.paste_back else cut_out(args))
+    if args.paste_back:
+        return guarded(
+            "align", lambda: put_back(args.paste_back, args.csv, args.out, args.overwrite)
+        )
+    return guarded(
+        "align",
+        lambda: cut_out(args.photos, args.out, args.size, args.crop, args.most, args.overwrite),
+    )
 
 
-def cut_out(args: argparse.Namespace) -> int:
-    """Photos to crops and their table."""
-    photos = list({photo.resolve(): photo for photo in image_files.find(args.photos)}.values())
-    model_folder()  # installed?
-    held = check_directory("--out", args.out, "an alignment", CSV)
-    if held and not args.overwrite and read_table(args.out / CSV, "--out"):
-        raise AlignError(f"--out={args.out}: holds crops already; --overwrite replaces them.")
-    crops = _crops(args.out / CSV) if held else set()
+def cut_out(
+    given: list[str], out: Path, size: int, place: str, most: int | None, overwrite: bool
+) -> int:
+    """Crops the faces of photos and writes the table; returns the exit code."""
+    photos = list({photo.resolve(): photo for photo in image_files.find(given)}.values())
+    model_folder()  # raises if the detector is not installed
+    table = out / CSV
+    held = check_directory("--out", out, "an alignment", CSV)
+    if held and not overwrite and read_table(table, "--out"):
+        raise AlignError(f"--out={out}: has crops already; --overwrite replaces them.")
+    crops = _crops(table) if held else set()
     photos = [photo for photo in photos if photo.parent.resolve() / photo.name not in crops]
     if not photos:
-        raise AlignError(f"--out={args.out}: holds these very files; give another folder.")
-    roots = [Path(path) for path in args.photos]
-    names = _names(photos, roots)
+        raise AlignError(f"--out={out}: the photos are crops in this folder; give another folder.")
+    names = _names(photos, [Path(path) for path in given])
     taken = {f"{name}.png" for name in names.values()}
-    _check_crops(args.out, taken, crops)
+    _check_crops(out, taken, crops)
     cuts: list[Cut] = []
     bare: list[Path] = []
     pending: list[tuple[Path, bytes]] = []
-    table = args.out / CSV
 
     def save() -> None:
-        """The table first: a crop that no table lists would never be replaced."""
-        write_atomic(table, _table(cuts, args.out))
+        """Writes the table before the crops, because only listed crops can be replaced later."""
+        write_atomic(table, _table(cuts, out))
         for path, data in pending:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, data)
         pending.clear()
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    for path in crops:  # which would be taken for this run's
+    out.mkdir(parents=True, exist_ok=True)
+    for path in crops:
         path.unlink(missing_ok=True)
-    save()  # marks the directory as one of crops
+    save()  # marks the directory as an alignment
     written = time.monotonic()
     try:
         for photo, found in _find_all(photos):
@@ -149,23 +163,24 @@ def cut_out(args: argparse.Namespace) -> int:
                 save()
                 written = time.monotonic()
             if isinstance(found, str):
-                print(printable(f"align: passed over: {found}"), file=sys.stderr)
+                report("align", f"left out: {found}")
             elif not found[1]:
                 bare.append(photo)
             else:
                 pixels, faces = found
-                for cut in _cuts(photo, faces[: args.most], names[photo], taken, args):
-                    cuts.append(cut)
-                    data = png(crop(pixels, cut.quad, args.size))
-                    pending.append((args.out / cut.file, data))
+                files = _file_names(names[photo], len(faces[:most]), taken, out)
+                for file, face in zip(files, faces, strict=False):
+                    quad = CROPS[place].quad(face.points)
+                    cuts.append(Cut(file, photo, quad, face.points, face.measures))
+                    pending.append((out / file, png(crop(pixels, quad, size))))
     finally:
         cuts.sort(key=lambda cut: cut.file)
         save()
     for photo in bare:
-        print(printable(f"align: {photo}: no face found."), file=sys.stderr)
+        report("align", f"{photo}: no face found.")
     with_faces = len({cut.photo for cut in cuts})
     print(
-        f"align: {len(cuts):,} faces in {with_faces:,} of {len(photos):,} photos, in {args.out}/; "
+        f"align: {len(cuts):,} faces in {with_faces:,} of {len(photos):,} photos, in {out}/; "
         f"{len(bare):,} without a face."
     )
     return 0 if cuts else 1
@@ -174,12 +189,12 @@ def cut_out(args: argparse.Namespace) -> int:
 def _find_all(
     photos: list[Path],
 ) -> Iterator[tuple[Path, tuple[np.ndarray, list[Face]] | str]]:
-    """Each photo with its pixels and faces, or with what is wrong with it."""
+    """Each photo with its pixels and faces, or with an error message."""
     local = threading.local()
 
     def find(photo: Path) -> tuple[np.ndarray, list[Face]] | str:
         if not is_utf8(str(photo)):
-            return f"{photo}: its name is not UTF-8, as the table must be; rename it."
+            return f"{photo}: its name is not UTF-8, which the table requires; rename it."
         if not hasattr(local, "finder"):
             local.finder = FaceFinder()
         try:
@@ -190,7 +205,7 @@ def _find_all(
 
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(photos), unit="photo") as bar:
-        # A few at a time: photos are large.
+        # A few at a time, because photos are large.
         for start in range(0, len(photos), 4 * workers):
             some = photos[start : start + 4 * workers]
             for photo, found in zip(some, pool.map(find, some), strict=True):
@@ -199,40 +214,38 @@ def _find_all(
 
 
 def _check_crops(out: Path, names: Iterable[str], crops: set[Path]) -> None:
-    """Checks where crops go.
+    """Checks the places of new crops.
 
     Args:
         out: the folder.
-        names: of the crops to be, relative to it.
-        crops: those of an earlier run, which may be replaced.
+        names: the crops' names, relative to it.
+        crops: paths of an earlier run's crops, which may be replaced.
 
     Raises:
-        AlignError: a subfolder leads out of the folder, or a file that is no crop has the name of
-            one.
+        AlignError: a subfolder leads out of the folder, or a crop would replace another file.
     """
     for name in names:
         path = _member(out, name, f"--out={out}", follow=False)
         if os.path.lexists(path) and path.parent.resolve() / path.name not in crops:
-            raise AlignError(f"--out={out}: {name} is no crop of {CSV}; give another folder.")
+            raise AlignError(
+                f"--out={out}: {name} is not a crop listed in {CSV}; give another folder."
+            )
 
 
-def _cuts(
-    photo: Path, faces: list[Face], name: str, taken: set[str], args: argparse.Namespace
-) -> Iterator[Cut]:
-    """The crops of one photo; `taken` are names of other photos' crops, of any face."""
-    place: Crop = CROPS[args.crop]
-    for number, face in enumerate(faces, start=1):
+def _file_names(name: str, count: int, taken: set[str], out: Path) -> Iterator[str]:
+    """File names for the crops of one photo; adds them to `taken`, which no other crop may have."""
+    for number in range(1, count + 1):
         file = f"{name}.png" if number == 1 else f"{name}-{number}.png"
-        while number > 1 and (file in taken or os.path.lexists(args.out / file)):
+        while number > 1 and (file in taken or os.path.lexists(out / file)):
             file = f"{file.removesuffix('.png')}-{number}.png"
         taken.add(file)
-        yield Cut(file, photo, place.quad(face.points), face.points, face.measures)
+        yield file
 
 
 def _names(photos: Iterable[Path], roots: list[Path]) -> dict[Path, str]:
-    """Names of crops without their ending, of folders' photos with their subfolders; no two alike.
+    """A unique name for each photo's crops, without suffix; keeps the subfolders of the roots.
 
-    Photos a.jpg and a.png become a and a.png.
+    For example a.jpg and a.png give the names "a" and "a.png".
     """
     names: dict[Path, str] = {}
     taken: set[str] = set()
@@ -251,7 +264,7 @@ def _names(photos: Iterable[Path], roots: list[Path]) -> dict[Path, str]:
 
 
 def _table(cuts: list[Cut], folder: Path) -> bytes:
-    """The CSV file."""
+    """The content of the CSV file."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -260,10 +273,10 @@ def _table(cuts: list[Cut], folder: Path) -> bytes:
 
 
 def _crops(table: Path) -> set[Path]:
-    """The crops of an earlier run, in the table's folder; links among them are not followed.
+    """Paths of an earlier run's crops, in the table's folder; links are not followed.
 
     Raises:
-        AlignError: the table names a file outside.
+        AlignError: the table names a file outside the folder.
     """
     folder, flag = table.parent, f"--out={table}"
     cuts = (cut for cut in read_table(table, "--out") if cut.file.endswith(".png"))
@@ -272,56 +285,51 @@ def _crops(table: Path) -> set[Path]:
 
 
 def _member(folder: Path, name: str, flag: str, follow: bool = True) -> Path:
-    """`alae_tf.system.files.member`, whose error names a flag."""
+    """`alae_tf.system.files.member` with an error that names a flag."""
     try:
         return member(folder, name, follow)
     except ValueError as error:
         raise AlignError(f"{flag}: {error}; nothing was written.") from None
 
 
-def put_back(args: argparse.Namespace) -> int:
-    """Edited crops into their photos."""
-    edited = Path(args.paste_back)
-    rows = read_table(args.csv)
+def put_back(edited: Path, table: Path, out: Path, overwrite: bool) -> int:
+    """Pastes edited crops into copies of their photos; returns the exit code."""
+    rows = read_table(table)
     by_photo: dict[Path, list[tuple[Path, np.ndarray]]] = {}
     for cut in rows:
-        file = _member(edited, cut.file, f"--csv={args.csv}")
+        file = _member(edited, cut.file, f"--csv={table}")
         if file.is_file():
             by_photo.setdefault(cut.photo, []).append((file, cut.quad))
     if not by_photo:
-        raise AlignError(
-            f"--paste_back={edited}: has none of the {len(rows):,} files of {args.csv}."
-        )
+        raise AlignError(f"--paste_back={edited}: has none of the {len(rows):,} files of {table}.")
     lost = [photo for photo in by_photo if not photo.is_file()]
     if lost:
-        raise AlignError(f"{lost[0]}: no such photo, which {args.csv} names.")
-    targets = {photo: args.out / f"{name}.png" for photo, name in _names(by_photo, []).items()}
-    folders = (edited, args.csv.parent)
+        raise AlignError(f"--csv={table}: its photo {lost[0]} does not exist.")
+    targets = {photo: out / f"{name}.png" for photo, name in _names(by_photo, []).items()}
+    folders = (edited, table.parent)
     read = [cut.photo for cut in rows] + [folder / cut.file for folder in folders for cut in rows]
-    kept = set(map(os.path.realpath, [args.csv, *read]))
+    kept = set(map(os.path.realpath, [table, *read]))
     for target in targets.values():
         if os.path.realpath(target) in kept:
-            raise AlignError(
-                f"{target}: is one of the photos themselves, or a crop; give another --out."
-            )
+            raise AlignError(f"--out={out}: {target.name} is a photo or crop; give another folder.")
         if target.is_dir():
-            raise AlignError(f"{target}: is a directory; give another --out.")
-        if target.exists() and not args.overwrite:
-            raise AlignError(f"{target}: is there already; --overwrite replaces it.")
-    for photo, crops in by_photo.items():  # before any is written
+            raise AlignError(f"--out={out}: {target.name} is a directory; give another folder.")
+        if target.exists() and not overwrite:
+            raise AlignError(f"--out={out}: {target.name} exists; --overwrite replaces it.")
+    for photo, crops in by_photo.items():  # checks all before any is written
         image_files.open_file(photo, 3)
         for file, _ in crops:
             height, width, _ = image_files.open_file(file, 3).shape
             if height != width:
                 raise AlignError(f"{file}: has {width} x {height} pixels; crops are square.")
-    args.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     for photo, crops in tqdm(by_photo.items(), unit="photo"):
         pixels = image_files.open_file(photo, 3)
         for file, quad in crops:
             pixels = paste_back(pixels, quad, image_files.open_file(file, 3))
         write_atomic(targets[photo], png(pixels))
     count = sum(map(len, by_photo.values()))
-    print(f"align: {count:,} faces put back into {len(by_photo):,} photos, in {args.out}/.")
+    print(f"align: {count:,} faces pasted into {len(by_photo):,} photos, in {out}/.")
     return 0
 
 
@@ -330,10 +338,10 @@ def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
 
     Args:
         path: the file.
-        flag: that named it, for the message.
+        flag: the flag that names it, for error messages.
 
     Raises:
-        AlignError: it is no such file, a photo's path is absolute, or a square is none.
+        AlignError: it cannot be read or is not such a table.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -351,7 +359,7 @@ def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
     except OSError as error:
         raise AlignError(f"{flag}={path}: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise AlignError(f"{flag}={path}: no table of alae_tf.align ({error}).") from None
+        raise AlignError(f"{flag}={path}: not a table of alae_tf.align ({error}).") from None
 
 
 def _to_text(points: np.ndarray) -> str:
@@ -360,25 +368,25 @@ def _to_text(points: np.ndarray) -> str:
 
 def _relative(path: str) -> str:
     if os.path.isabs(path) or "\0" in path:
-        raise ValueError(f"a path relative to the table expected, got {path!r}")
+        raise ValueError(f"photo: got {path!r}, expected a relative path")
     return path
 
 
 def _square(text: str) -> np.ndarray:
-    """The corners of a square, whose sides are a pixel or longer."""
+    """Parses the corners [4, 2] of a square with sides of 1 to `LONGEST` pixels."""
     quad = _from_text(text, 4)
     down, across = quad[1] - quad[0], quad[3] - quad[0]
-    turned = np.array([-across[1], across[0]])  # is `down`, but for the table's rounding
+    turned = np.array([-across[1], across[0]])  # equals `down`, up to the table's rounding
     side = np.hypot(*across)
     if not 1 <= side <= LONGEST or np.hypot(*(turned - down)) > side / 2:
-        raise ValueError(f"the corners of a square expected, got {text!r}")
+        raise ValueError(f"square: got {text!r}, expected the corners of a square")
     return quad
 
 
 def _from_text(text: str, count: int) -> np.ndarray:
     points = np.array([[float(number) for number in pair.split(",")] for pair in text.split()])
     if points.shape != (count, 2) or not np.isfinite(points).all():
-        raise ValueError(f"{count} points expected, got {text!r}")
+        raise ValueError(f"got {text!r}, expected {count} points")
     return points
 
 

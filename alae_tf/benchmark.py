@@ -1,4 +1,4 @@
-"""Measures training, by the loop that trains, and batch-1 latencies at one level.
+"""Measures the speed of training, and the latency of encoding and decoding one image.
 
 python -m alae_tf.benchmark --flagfile=configs/celeba128.cfg --level=3 --batch=16
 """
@@ -19,31 +19,31 @@ from alae_tf.config import Config, ConfigError, flags
 from alae_tf.system import quiet
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
-from alae_tf.system.files import temporary_folder
+from alae_tf.system.files import check_output, temporary_folder
 from alae_tf.system.timing import matmul_gflops, median_seconds
 
 if TYPE_CHECKING:
     from alae_tf.data import Source
 
-SECONDS = 10.0  # to measure, at least
-LEAST = 5  # iterations to measure, at least
+SECONDS = 10.0  # least time to measure
+LEAST = 5  # least iterations to measure
 WARM_UP_SECONDS = 2.0
-LONG = 1e6  # epochs: no level ends while it is measured
+LONG = 1e6  # epochs; no level ends during the measurement
 
 
 def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str, float]:
-    """Measures the iterations of a training run, as it makes them; random images, blend 1.
+    """Measures a training run's own iterations, on random images, at blend 1.
 
     Args:
-        config: of the run.
-        level: at which.
+        config: the run's.
+        level: level to measure.
         batch: images an iteration.
-        iterations: to measure; 0: as many as take `SECONDS`.
+        iterations: number to measure; 0: as many as take `SECONDS`.
 
     Returns:
-        iteration_seconds and images_per_second (means), page_faults (an iteration's, without
-        disk), peak_memory_mib (of GPU 0, or of this process), encode_ms and decode_ms (one image,
-        float32, noise "const"), matmul_gflops.
+        iteration_seconds and images_per_second (means), page_faults (an iteration, not counting
+        reads from disk), peak_memory_mib (of GPU 0, or of this process), encode_ms and decode_ms
+        (one image, float32, noise "const"), matmul_gflops.
     """
     import tensorflow as tf
 
@@ -62,7 +62,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     run.enter_level(level)
 
     def go(least: int, least_seconds: float) -> tuple[int, float]:
-        """Iterations made and seconds taken; whole rounds of --r1_every."""
+        """Runs whole rounds of --r1_every; returns the iterations and seconds."""
         begun, done, seconds = time.perf_counter(), 0, 0.0
         while done < least or seconds < least_seconds:
             for _ in range(config.r1_every):
@@ -72,9 +72,9 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
         return done, seconds
 
     go(2 * config.r1_every, WARM_UP_SECONDS)
-    faults = page_faults()
+    faults = usage().ru_minflt
     count, seconds = go(iterations or LEAST, 0.0 if iterations else SECONDS)
-    faults = page_faults() - faults
+    faults = usage().ru_minflt - faults
     gpus = tf.config.list_logical_devices("GPU")
     peak = (
         tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
@@ -97,7 +97,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
 
 
 def noise(size: int, resolution: int, channels: int) -> Source:
-    """A source of random images that fit already, in memory."""
+    """A source of random images of the right size, in memory."""
     import numpy as np
 
     from alae_tf.data import Source
@@ -117,19 +117,13 @@ def noise(size: int, resolution: int, channels: int) -> Source:
     return Noise()
 
 
-def page_faults() -> int:
-    """Pages of memory that this process has had mapped so far, those read from disk not counted."""
-    return usage().ru_minflt
-
-
-def usage():
-    """What the system counts of this process."""
-
+def usage() -> resource.struct_rusage:
+    """The system's counters for this process."""
     return resource.getrusage(resource.RUSAGE_SELF)
 
 
 def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
-    """The result of this command at one level, which it prints too."""
+    """Runs this command at one level in a new process, for its own peak of memory."""
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
         path = folder / "result.json"
         command = [sys.executable, "-m", "alae_tf.benchmark", *given]
@@ -145,11 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--level",
         metavar="N|all",
-        help="level to measure; all: each level in a process of its own, for its own peak of "
-        "memory. Default: the top one",
+        help="level to measure, or all: each in a process of its own, for its own peak of memory. "
+        "Default: the top level",
     )
     parser.add_argument(
-        "--batch", type=int, metavar="N", help="images an iteration. Default: the config's"
+        "--batch", type=int, metavar="N", help="images an iteration. Default: from --batch_by_level"
     )
     parser.add_argument(
         "--iterations",
@@ -157,9 +151,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=0,
         metavar="N",
         help="iterations to measure after a warm-up, rounded up to a multiple of --r1_every. "
-        f"Default: 0, as many as take {SECONDS:g} seconds, at least {LEAST}",
+        f"Default: 0: as many as take {SECONDS:g} seconds, at least {LEAST}",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the result to this file too")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the results to this file, too. Default: none"
+    )
     given = list(sys.argv[1:] if arguments is None else arguments)
 
     def work() -> None:
@@ -177,7 +173,7 @@ def show(
     json_file: str | None,
     given: Sequence[str],
 ) -> None:
-    """Prints the result of one level or of all, and writes it to a JSON file."""
+    """Measures one level or all, prints the results and writes them to a JSON file."""
     top = config.levels - 1
     if level_text not in (None, "all", *map(str, range(config.levels))):
         raise ConfigError(f"--level={level_text}: must be 0 to {top}, or all.")
@@ -187,10 +183,8 @@ def show(
         raise ConfigError(f"--batch={batch}: must be at least 1.")
     if iterations < 0:
         raise ConfigError(f"--iterations={iterations}: must be 0 or more.")
-    if json_file and not Path(json_file).resolve().parent.is_dir():
-        raise ConfigError(f"--json={json_file}: its directory does not exist.")
-    if json_file and Path(json_file).is_dir():
-        raise ConfigError(f"--json={json_file}: is a directory; name a file.")
+    if json_file:
+        check_output("--json", Path(json_file), overwrite=True)
     if level_text == "all":
         results = {str(level): in_a_process(level, given) for level in range(config.levels)}
         if json_file:

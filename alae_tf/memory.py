@@ -1,14 +1,14 @@
-"""Says which batch fits which GPU at each level, from the shapes of one training iteration.
+"""Estimates the largest batch for each GPU size and level.
 
     python -m alae_tf.memory --flagfile=configs/ffhq1024.cfg
 
-An iteration is traced for two batch sizes, without XLA, and its graph walked as TensorFlow does,
-each operation as soon as its inputs are there (so that parts of an update overlap). A tensor takes
-memory from the operation that makes it to the last one that uses it; reshapes share their input's
-memory, and element-wise operations overwrite an input that nothing uses any more. The peak of what
-is alive, plus the weights, their EMA and the optimizers' state, is what an iteration needs at
-least. --reserve is left for what shapes do not tell: the convolutions' scratch memory,
-fragmentation, CUDA itself. The weights are made, in this machine's memory.
+The command traces a training iteration for two batch sizes, without XLA, and simulates its graph:
+each operation runs as soon as its inputs exist, as in TensorFlow. A tensor takes memory from the
+operation that creates it to the last operation that uses it. Reshapes share their input's memory,
+and element-wise operations overwrite an input that is no longer used. The peak, plus the weights,
+their EMA and the optimizers' state, is the least memory that an iteration needs. --reserve covers
+the rest: scratch memory of convolutions, fragmentation and CUDA. No GPU is needed, but the weights
+must fit into this machine's memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from alae_tf.system import quiet
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 
-BATCHES = (2, 4)  # between which memory grows as it does further on
+BATCHES = (2, 4)  # traced; memory is linear in the batch
 ALIASES = {"Identity", "Reshape", "StopGradient", "ReadVariableOp", "Squeeze", "ExpandDims"}
 ALIASES |= {"EnsureShape", "PreventGradient", "IdentityN"}
 IN_PLACE = {"Add", "AddV2", "AddN", "Sub", "Mul", "RealDiv", "Square", "Sqrt", "Rsqrt", "Neg"}
@@ -34,7 +34,7 @@ IN_PLACE |= {"SqrtGrad", "RsqrtGrad", "SelectV2", "Select", "Maximum", "Minimum"
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What an iteration at one level needs, in bytes: fixed + per_image · images."""
+    """Memory of an iteration at one level, in bytes: fixed + per_image · images."""
 
     level: int
     resolution: int
@@ -48,7 +48,7 @@ class Memory:
 
 
 def execution_order(graph) -> list:
-    """The operations as TensorFlow's executor starts them: first ready, first served."""
+    """The operations in the order in which TensorFlow's executor starts them."""
     operations = graph.get_operations()
     waits = {}
     followers = {operation: [] for operation in operations}
@@ -69,10 +69,10 @@ def execution_order(graph) -> list:
 
 
 def peak_bytes(graph) -> int:
-    """The most that a graph's tensors take at once.
+    """The peak memory of a graph's tensors, in bytes.
 
     Raises:
-        ValueError: a shape is not known.
+        ValueError: a shape is unknown.
     """
     root = {}  # tensor → the tensor whose memory it uses
     last_use = {}
@@ -117,7 +117,7 @@ def peak_bytes(graph) -> int:
 
 
 def measure(trainer, level: int) -> Memory:
-    """What one iteration of a `Trainer` at `level` needs on one device."""
+    """Memory of one iteration of a `Trainer` at `level` on one device."""
     import tensorflow as tf
 
     config = trainer.config
@@ -133,7 +133,7 @@ def measure(trainer, level: int) -> Memory:
     variables += [v for _, v, _ in trainer.optimizer_ed.slots()]
     variables += [v for _, v, _ in trainer.optimizer_fg.slots()]
     weights = 4 * sum(math.prod(variable.shape) for variable in variables)
-    if config.accumulate > 1:  # the sums of the gradients of the parts before
+    if config.accumulate > 1:  # the accumulated gradients
         weights += 4 * sum(math.prod(v.shape) for v in trainer.alae.trainable_variables)
     slope = (peaks[1] - peaks[0]) / (BATCHES[1] - BATCHES[0])
     fixed = weights + peaks[0] - slope * BATCHES[0]
@@ -141,7 +141,7 @@ def measure(trainer, level: int) -> Memory:
 
 
 def by_level(config: Config) -> Iterator[Memory]:
-    """What an iteration of a config needs at each of its levels, in the graph that a GPU runs."""
+    """Memory of an iteration at each level of a config, in the graph that a GPU runs."""
     from alae_tf.training.trainer import Trainer
 
     trainer = Trainer(config.replace(xla=False), winograd=False)
@@ -155,14 +155,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--gpu_gib",
         default="8,12,16,24,40,80",
         metavar="X,…",
-        help="memory of the GPUs to show, in GiB. Default: %(default)s",
+        help="memory sizes of GPUs, in GiB. Default: %(default)s",
     )
     parser.add_argument(
         "--reserve",
         default=0.2,
         type=float,
         metavar="X",
-        help="share of a GPU's memory to leave free, in [0, 1). Default: %(default)s",
+        help="fraction of a GPU's memory to leave free, in [0, 1). Default: %(default)s",
     )
 
     def work() -> None:
@@ -173,18 +173,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def show(config: Config, gpu_gib: str, reserve: float) -> None:
-    """Prints a table, a row a level."""
+    """Prints a table with a row for each level."""
     try:
         gpus = [float(text) for text in gpu_gib.split(",")]
     except ValueError:
         gpus = []
     if not gpus or not all(0 < gpu < float("inf") for gpu in gpus):
-        raise ConfigError(f"--gpu_gib={gpu_gib}: must be numbers, as 8,12,16.")
+        raise ConfigError(f"--gpu_gib={gpu_gib}: must be numbers, for example 8,12,16.")
     if not 0 <= reserve < 1:
         raise ConfigError(f"--reserve={reserve:g}: must be in [0, 1).")
     quiet.import_tensorflow()
     names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
-    print(f"| level | px | fixed, MiB | an image, MiB | {names} |")
+    print(f"| level | px | fixed, MiB | per image, MiB | {names} |")
     print("|---" * (4 + len(gpus)) + "|")
     for need in by_level(config):
         batches = " | ".join(

@@ -1,8 +1,8 @@
-"""Writes the images of any source as TFRecords, ready at every resolution from 4 pixels up.
+"""Writes the images of any source as TFRecords at every resolution from 4 pixels up.
 
-Training from them (--data=tfrecord:DIR) sees the same images in the same order as from the source,
-and decodes and shrinks nothing. The same command again goes on where it stopped; on a finished
-directory it verifies every checksum and writes damaged files again.
+Training from them (--data=tfrecord:DIR) sees the same images in the same order as from the source
+but saves decoding and resizing. Repeat the command to continue an interrupted preparation; on a
+finished directory it verifies all checksums and rewrites damaged files.
 """
 
 from __future__ import annotations
@@ -13,38 +13,50 @@ from pathlib import Path
 
 from alae_tf.data.prepared import MOST_SHARDS, check_out
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, printable, program
+from alae_tf.system.errors import guarded, printable, program, report
 from alae_tf.system.quiet import import_tensorflow
 from alae_tf.training.interrupt import Interrupt
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; what can be wrong in itself is told here."""
+    """The command line, with the checks that need no images."""
     parser = argparse.ArgumentParser(
         prog=program("alae_tf.prepare"),
         description=__doc__,
-        epilog="Example: python -m alae_tf.prepare --data=folder:photos --out=photos128 "
+        epilog="example: python -m alae_tf.prepare --data=folder:photos --out=photos128 "
         "--max_resolution=128; then python -m alae_tf.train --data=tfrecord:photos128 …",
     )
-    parser.add_argument("--data", required=True, help="the images, as --data of training")
-    parser.add_argument("--out", type=Path, required=True, help="new directory, or one to go on in")
+    parser.add_argument(
+        "--data", required=True, help="the images; see --data of alae train. Required"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a new directory, or that of a preparation to continue. Required",
+    )
     parser.add_argument(
         "--max_resolution",
         type=int,
         required=True,
-        help="highest resolution to write, in pixels: 4, 8, … 1024, as the model's last level",
+        metavar="N",
+        help="highest resolution, in pixels: 4, 8, 16, … 1024; usually that of the model's last "
+        "level. Required",
     )
     parser.add_argument(
         "--shards",
         type=int,
-        help="files a resolution, for the training images. Default: 16, or more for shards of "
-        "1 GiB (over all resolutions)",
+        metavar="N",
+        help="files for the training images, at each resolution. Default: 16, or more to keep "
+        "shards below 1 GiB (all resolutions together)",
     )
     parser.add_argument(
         "--test_fraction",
         type=float,
-        help="share of the images to hold out, taken at even distances; 0 leaves the source's own "
-        "held-out images away. Default: those of the source, if it has any",
+        metavar="X",
+        help="fraction of the images to hold out, evenly spaced; 0 drops the source's own held-out "
+        "images. Default: the source's own held-out images, if any",
     )
     args = parser.parse_args(arguments)
     if args.max_resolution not in [2**k for k in range(2, 11)]:
@@ -56,66 +68,57 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def prepare(args: argparse.Namespace) -> int:
+def prepare(
+    uri: str, out: Path, max_resolution: int, shards: int | None, test_fraction: float | None
+) -> int:
     """Opens, checks and writes; returns the exit code.
 
     Raises:
         ConfigError, DataError: before any work.
     """
-    from alae_tf.data import open_source
+    from alae_tf.data import DataError, open_source
 
-    source = open_source(args.data)  # before TensorFlow, whose import takes seconds
+    check_out(out)
+    source = open_source(uri)  # before TensorFlow, whose import takes seconds
     import_tensorflow()
+    import tensorflow as tf
+
     from alae_tf.data.preparing import locked, make_plan, split, write
     from alae_tf.data.shards import SourceChangedError, Stopped
 
-    sources = split(source, args.test_fraction)
-    plan = make_plan(args.data, sources, args.max_resolution, args.shards, args.test_fraction)
-    source.warn_about_sizes(args.max_resolution)
-    with Interrupt() as interrupt, locked(args.out, plan):
+    sources = split(source, test_fraction)
+    plan = make_plan(uri, sources, max_resolution, shards, test_fraction)
+    source.warn_about_sizes(max_resolution)
+    with Interrupt() as interrupt, locked(out, plan):
         try:
-            print(printable(write(args.out, plan, sources, lambda: interrupt.asked)))
+            print(printable(write(out, plan, sources, lambda: interrupt.asked)))
             return 0
         except Stopped:
             reason, code = interrupt.reason, interrupt.exit_code
         except SourceChangedError as error:
-            _tell(f"{error}. Restore them, or prepare into another --out.")
+            report("prepare", f"{error}. Restore them, or prepare into another --out.")
             return 1
-        except Exception as error:
-            reason, code = _reason(error), 1
-    _tell(f"{reason}. --out={args.out}: finished shards are kept; the same command goes on.")
+        except (DataError, OSError, tf.errors.OpError) as error:
+            first = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            reason, code = first.rstrip("."), 1
+    report(
+        "prepare",
+        f"{reason}. --out={out}: finished shards are kept; the same command continues.",
+    )
     return code
 
 
-def _reason(error: Exception) -> str:
-    """The message of what a user can mend.
-
-    Raises:
-        Exception: the error itself, if it is none of these.
-    """
-    import tensorflow as tf
-
-    from alae_tf.data import DataError
-
-    if not isinstance(error, DataError | OSError | tf.errors.OpError):
-        raise error
-    return (getattr(error, "strerror", None) or str(error).splitlines()[0]).rstrip(".")
-
-
-def _tell(message: str) -> None:
-    print(printable(f"prepare: {message}"), file=sys.stderr)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or source, 128 + n signal n."""
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag or source, 128 + n stopped by signal n."""
     args = parse(arguments)
 
     def work() -> int:
-        check_out(args.out)
         try:
-            return prepare(args)
+            return prepare(
+                args.data, args.out, args.max_resolution, args.shards, args.test_fraction
+            )
         except OSError as error:
-            _tell(f"--out={args.out}: {error.strerror or error}.")
+            report("prepare", f"--out={args.out}: {error.strerror or error}.")
             return 1
 
     return guarded("prepare", work)

@@ -1,9 +1,9 @@
-"""Trains an ALAE, and reports how well E's features separate classes.
+"""Trains an ALAE, and reports how well E's codes separate the classes of labelled images.
 
     python -m alae_tf.train --flagfile=configs/quickstart.cfg --run_dir=runs/quickstart
     python -m alae_tf.train --flagfile=configs/celeba128.cfg --data=folder:/data/faces
 
-All files of a run are in its --run_dir. The same command again continues where it stopped.
+All files of a run are in --run_dir. Repeat the command to continue an interrupted run.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: see `training.loop.train`; 2 for a wrong flag or setting."""
     parser = flags.parser("alae_tf.train", __doc__)
     parser.add_argument(
-        "--run_dir", metavar="DIR", help="directory of the run, created if missing. Required"
+        "--run_dir",
+        metavar="DIR",
+        help="directory of the run, created if missing. Required",
     )
     parser.add_argument(
         "--resume",
         default="auto",
         choices=("auto", "never", "must"),
-        help="auto: continue the run in --run_dir, or start one; never: only start one; must: only "
-        "continue. Default: %(default)s",
+        help="auto: continue the run in --run_dir if it exists, else start it; never: only start; "
+        "must: only continue. Default: %(default)s",
     )
 
     def work() -> int:
@@ -51,12 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(config: Config, run_dir: str | None, resume: str) -> int:
     """Checks everything that can be checked without TensorFlow, then trains."""
     if not run_dir:
-        raise ConfigError("--run_dir: name a directory for the run, as --run_dir=runs/mine.")
+        raise ConfigError(
+            "--run_dir: name the directory of the run, for example --run_dir=runs/mine."
+        )
     directory = RunDirectory(run_dir)
-    # Of several workers the chief may have begun already: it checks for all.
+    # With several workers, the chief checks; it may already have written into the directory.
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
         directory.check(config, resume)
-    if not list_checkpoints(directory.path):  # else the run goes on from its own
+    if not list_checkpoints(directory.path):  # a run with checkpoints continues from its own
         check_init_from(config)
     data.check(config.data)
     metrics = registry.check_names(config.evaluate_metrics.split(","), "--evaluate_metrics")
@@ -75,7 +79,7 @@ def run(config: Config, run_dir: str | None, resume: str) -> int:
             print(f"train: {line}")
 
     def make_measure(source: Source) -> tuple[Measure, list[str]]:
-        """Checks that the metrics can be had of these images."""
+        """Checks that the metrics can be measured on these images."""
         protocol = Protocol("test" if source.held_out else "train", config.evaluate_count)
         networks = registry.open_networks(metrics, source, protocol, config.resolution)
         about = {"run_dir": str(directory.path), "weights": "ema"}

@@ -1,9 +1,9 @@
-"""Training that a dashboard watches: Weights & Biases, or MLflow.
+"""Trains a model and logs to a dashboard: Weights & Biases or MLflow.
 
     pip install wandb
     python examples/dashboards.py wandb --flagfile=configs/quickstart.cfg --run_dir=runs/watched
 
-Neither is a dependency of the project. A service that is away does not stop the run.
+Neither service is a dependency of alae_tf. If one is unreachable, training continues.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from alae_tf.system.errors import guarded
 
 
 def wandb(row: dict[str, float] | None, grid: np.ndarray | None) -> None:
-    """Each row, and each sample grid, to Weights & Biases."""
+    """Logs a row of metrics.csv, a sample grid, or both to Weights & Biases."""
     import wandb
 
     if wandb.run is None:
@@ -34,7 +34,7 @@ def wandb(row: dict[str, float] | None, grid: np.ndarray | None) -> None:
 
 
 def mlflow(row: dict[str, float] | None, grid: np.ndarray | None) -> None:
-    """The same to MLflow."""
+    """Logs a row of metrics.csv, a sample grid, or both to MLflow."""
     import mlflow
 
     if row is not None:
@@ -44,8 +44,8 @@ def mlflow(row: dict[str, float] | None, grid: np.ndarray | None) -> None:
 
 
 def main(service: str, flagfile: str, run_dir: str) -> int:
-    """Trains a config, told to a service."""
-    config = Config.load(Path(flagfile))  # a wrong one is told before any work
+    """Trains a config and logs to a service; returns the exit code."""
+    config = Config.load(Path(flagfile))  # reports a wrong config before any work
     quiet.import_tensorflow()
     from alae_tf.training.loop import train
 
@@ -60,8 +60,10 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("service", choices=sorted(SERVICES))
-    parser.add_argument("--flagfile", required=True, help="the config")
-    parser.add_argument("--run_dir", required=True, help="the run's directory")
+    parser.add_argument(
+        "--flagfile", required=True, help="config to train, for example configs/quickstart.cfg"
+    )
+    parser.add_argument("--run_dir", required=True, help="directory of the run")
     args = parser.parse_args()
     if importlib.util.find_spec(args.service) is None:
         parser.error(f"{args.service} is not installed: pip install {args.service}")

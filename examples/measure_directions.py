@@ -1,10 +1,10 @@
-"""How far a direction of faces moves what `alae align` measures, wanted or not.
+"""Measures how far each direction of faces moves each measure of `alae align`.
 
     python examples/measure_directions.py --directions=models/faces64/directions.json --images=faces
 
-Codes of aligned photographs are moved by a quarter of the data's span to both sides, the pictures
-are drawn, and the mesh looks at them again. A row a direction: mean differences between the two
-sides, in standard deviations of the photographs themselves.
+The codes of aligned photographs are moved along a direction, by a quarter of the data's span to
+both sides. The face mesh then measures the resulting pictures. The table has a row for each
+direction: mean differences between the two sides, in standard deviations of the photographs.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from alae_tf.images.picture import to_image
 from alae_tf.latents import directions
 
 MEASURES = ("yaw", "pitch", "roll", "mouth", "smile")
-SIDE = 256  # to which small pictures are enlarged for the mesh
+SIDE = 256  # pixels; small pictures are enlarged to it for the mesh
 
 
 def measures(finder: FaceFinder, images: np.ndarray) -> np.ndarray:
-    """uint8 [N, H, W, 3] → [N, 5]; NaN where no face is found."""
+    """The measures of each image: uint8 [N, H, W, 3] → [N, 5]; NaN where no face is found."""
     rows = []
     for image in images:
         faces = finder(np.asarray(to_image(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)))
@@ -40,10 +40,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run_dir", default="faces64")
-    parser.add_argument("--directions", required=True, type=Path)
+    parser.add_argument(
+        "--run_dir", default="faces64", help="run or shipped model. Default: faces64"
+    )
+    parser.add_argument("--directions", required=True, type=Path, help="file of directions")
     parser.add_argument("--images", required=True, help="a folder of aligned photographs")
-    parser.add_argument("--count", type=int, default=150, help="of them, evenly spread")
+    parser.add_argument("--count", type=int, default=150, help="photographs to use. Default: 150")
     args = parser.parse_args()
 
     model, finder = alae_tf.from_pretrained(args.run_dir), FaceFinder()

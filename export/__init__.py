@@ -1,17 +1,17 @@
-"""Trained models as files for others to run: SavedModel, TFLite and ONNX.
+"""Trained models as SavedModel, TFLite and ONNX files, see `alae export --help`.
 
-`alae export --help`; nothing here imports TensorFlow before it is needed. A wheel carries this
-folder as `alae_tf.export`, which is why its modules import one another relatively.
+Nothing is imported from TensorFlow before it is needed. In a wheel this folder is
+`alae_tf.export`, so its modules import one another relatively.
 """
 
 from alae_tf.system.errors import AlaeError
 
 
 class ExportError(AlaeError):
-    """A wrong flag, file or setting; the message names it and what would be right. Exit code 2."""
+    """A flag, file or setting is wrong; the message names it and what is expected. Exit code 2."""
 
 
 class ExportFailed(ExportError):
-    """The work failed on the way; the message says where and why."""
+    """The work failed; the message says where and why. Exit code 1."""
 
     exit_code = 1

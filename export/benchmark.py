@@ -1,15 +1,15 @@
-"""Measures the encoder and the decoder in Keras and in the exported formats, side by side."""
+"""Compares the speed of the encoder and the decoder in Keras and in the exported formats."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import itertools
 import json
-import subprocess
+import multiprocessing
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,15 @@ from alae_tf.system.errors import guarded, program
 from alae_tf.system.files import temporary_folder, write_atomic
 from alae_tf.system.quiet import import_tensorflow
 
-from . import ExportFailed, registry
+from . import registry
 from .__main__ import add_formats_flag, add_model_flags
 from .formats import File, Options, Runtime
 from .tflite import QUANTIZATIONS
 
 THREADS = (1, 2)
 BATCHES = (1, 8)
-TIMES = 15  # of which a latency is the median
-# Of the encoder and the decoder: the graphs that files may hold, and their inputs.
+TIMES = 15  # calls, of which a latency is the median
+# Networks → graphs of them that files may have → their inputs.
 GRAPHS = {
     "encoder": {"encoder": "images", "encoder_uint8": "pixels", "encode": "images"},
     "decoder": {"decoder": "w", "decode": "w"},
@@ -42,14 +42,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add_model_flags(parser)
     add_formats_flag(parser)
-    parser.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="file that the figures are written to as well, as JSON. Default: none",
-    )
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # of the child processes
-    parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
+    about = "file for the figures, as JSON. Default: none"
+    parser.add_argument("--json", type=Path, metavar="FILE", help=about)
     args = parser.parse_args(arguments)
     if args.json and not args.json.resolve().parent.is_dir():
         parser.error(f"--json={args.json}: its directory does not exist.")
@@ -57,7 +51,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def noise(model, batch: int) -> dict[str, Any]:
-    """Inputs of the graphs, by name: [batch, …]."""
+    """Random inputs of the graphs, by name: [batch, …]."""
     import numpy as np
 
     random, side, config = np.random.default_rng(0), model.resolution, model.config
@@ -70,7 +64,7 @@ def noise(model, batch: int) -> dict[str, Any]:
 
 
 class Keras:
-    """The model itself, run as its exported files are."""
+    """The model itself, as a `formats.Runtime`."""
 
     def __init__(self, model):
         import tensorflow as tf
@@ -88,7 +82,7 @@ class Keras:
 
 
 def measure(model, options: Options, folder: Path, threads: int) -> list[dict[str, Any]]:
-    """Median milliseconds of Keras and of every file in this process, at each of BATCHES."""
+    """Measures Keras and every file at each of BATCHES: a row with median milliseconds each."""
     from alae_tf.system.timing import median_seconds
 
     opened: list[tuple[File, Runtime]] = [(File("Keras", tuple(GRAPHS)), Keras(model))]
@@ -104,21 +98,15 @@ def measure(model, options: Options, folder: Path, threads: int) -> list[dict[st
             run = functools.partial(runtime.run, graph, **{keys[graph]: inputs[batch][keys[graph]]})
             run()
             path = folder / file.name
-            rows.append(
-                {
-                    "graph": network,
-                    "file": file.name,
-                    "batch": batch,
-                    "threads": threads,
-                    "ms": 1e3 * median_seconds(run, TIMES),
-                    "size": path.stat().st_size if path.is_file() else None,
-                }
-            )
+            size = path.stat().st_size if path.is_file() else None
+            row = {"graph": network, "file": file.name, "batch": batch, "threads": threads}
+            rows.append(row | {"ms": 1e3 * median_seconds(run, TIMES), "size": size})
     return rows
 
 
-def child(options: Options, folder: Path, threads: int) -> None:
-    """Measures with a number of threads, which TensorFlow takes once for the process."""
+def child(options: Options, folder: Path, threads: int) -> tuple[float, list[dict[str, Any]]]:
+    """Measures in a process with a number of threads: GFLOP/s of a matrix product, and rows."""
+    import_tensorflow()
     import tensorflow as tf
 
     from alae_tf.system.timing import matmul_gflops
@@ -128,13 +116,11 @@ def child(options: Options, folder: Path, threads: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     model, _ = load(options.run_dir, options.untrained, options.level)
-    rows = measure(model, options, folder, threads)
-    text = json.dumps([matmul_gflops(), rows])
-    (folder / f"rows{threads}.json").write_text(text, encoding="utf-8")
+    return matmul_gflops(), measure(model, options, folder, threads)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """A row for each file, a column for each batch and number of threads (Markdown)."""
+    """A Markdown table with a row per file and a column per batch and number of threads."""
     columns = list(itertools.product(BATCHES, THREADS))
     heads = [f"batch {b}, {t} thread{'s'[: t - 1]}" for b, t in columns]
     lines = []
@@ -149,9 +135,10 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
-    """Writes the files once, int8 calibrated on noise, then measures them in a process for each
-    number of threads."""
+def run(options: Options, json_file: Path | None) -> None:
+    """Writes the files, int8 calibrated on noise, and measures them in a process per number of
+    threads, which TensorFlow sets only once."""
+    import_tensorflow()
     from .exporter import Exporter
     from .loading import load
 
@@ -163,38 +150,28 @@ def run(options: Options, json_file: Path | None, arguments: list[str]) -> None:
             format_.write(work, file)
         result, rates = [], {}
         for threads in THREADS:
-            command = [sys.executable, "-m", f"{__package__}.benchmark", *arguments]
-            command += [f"--folder={folder}", f"--threads={threads}"]
-            done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-            if done.returncode:
-                raise ExportFailed(f"measuring with {threads} threads failed:\n{done.stderr}")
-            rates[threads], rows = json.loads(
-                (folder / f"rows{threads}.json").read_text(encoding="utf-8")
-            )
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                rates[threads], rows = process.submit(child, options, folder, threads).result()
             result += rows
     print(table(result))
     for threads, rate in rates.items():
         print(f"matrix product, {threads} thread{'s'[: threads - 1]}: {rate:.0f} GFLOP/s")
     if json_file:
         text = json.dumps({"matmul_gflops": rates, "rows": result}, indent=1)
-        write_atomic(json_file, f"{text}\n".encode())
+        write_atomic(json_file, text.encode())
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag, run or config."""
     args = parse(arguments)
-    known = {field.name for field in dataclasses.fields(Options)}
-    asked = {name: value for name, value in vars(args).items() if name in known}
-    options = Options(**asked, quantize=tuple(QUANTIZATIONS))
-
-    def work() -> None:
-        import_tensorflow()
-        if args.folder:
-            child(options, args.folder, args.threads)
-        else:
-            run(options, args.json, sys.argv[1:] if arguments is None else arguments)
-
-    return guarded("benchmark", work)
+    options = Options(
+        run_dir=args.run_dir,
+        untrained=args.untrained,
+        level=args.level,
+        formats=args.formats,
+        quantize=tuple(QUANTIZATIONS),
+    )
+    return guarded("benchmark", lambda: run(options, args.json))
 
 
 if __name__ == "__main__":

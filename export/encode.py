@@ -1,7 +1,7 @@
-"""Encodes photos and decodes codes on a device: LiteRT, NumPy and Pillow, no TensorFlow.
+"""Encodes photos and decodes codes on a device with LiteRT, NumPy and Pillow, no TensorFlow.
 
 alae encode photo.png --model=encoder.tflite --out=w.npy
-alae encode --decode w.npy --model=decoder.tflite --out=picture.png
+alae encode --decode=w.npy --model=decoder.tflite --out=picture.png
 """
 
 from __future__ import annotations
@@ -21,39 +21,40 @@ from alae_tf.images.fit import DIGIT, PADDED_DIGIT, fit
 from alae_tf.images.picture import lay_out, png, to_pixels
 from alae_tf.images.read import read_image, reason
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, printable, program
+from alae_tf.system.errors import guarded, program, report
 from alae_tf.system.files import write_atomic
 
 from . import ExportError, ExportFailed
 from .litert import TFLite, images_at_once
 
 MOST_THREADS = 256  # LiteRT crashes on absurd numbers
-BAR_FROM = 20  # images for which a progress bar is worth its place
+BAR_FROM = 20  # images from which a progress bar is shown
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog=program(f"{__package__}.encode"),
-        description="Encodes images into w, or with --decode draws images from w. Images in a "
-        "folder that the model cannot take are left out and named.",
+        description="Encodes images into w, or draws images from w (--decode). Images in a folder "
+        "that the model cannot take are left out and reported.",
         epilog="Example: %(prog)s photos/ --model=encoder_float16.tflite --out=w.json",
     )
-    parser.add_argument("images", nargs="*", type=Path, help="image files or folders of them")
-    parser.add_argument("--decode", type=Path, metavar="W.npy", help="draw these codes instead")
-    parser.add_argument(
-        "--model", type=Path, required=True, help="encoder*.tflite; to decode: decoder*.tflite"
+    add = parser.add_argument
+    add("images", nargs="*", type=Path, help="image files or folders of them")
+    about = ".npy or .json file of codes to draw, in place of images"
+    add("--decode", type=Path, metavar="W.npy", help=about)
+    about = "encoder*.tflite, or for --decode decoder*.tflite. Required"
+    add("--model", type=Path, required=True, help=about)
+    about = (
+        "file to write. For images: w.npy (float32 [N, latent]) or w.json (by file name); default: "
+        "JSON on standard output. For --decode: a PNG of all images; required"
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        help="w.npy (float32 [N, latent]) or w.json (a list by file name); default: JSON on the "
-        "screen. With --decode: the picture, a PNG (several images side by side)",
-    )
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
+    add("--out", type=Path, help=about)
+    about = "CPU threads. Default: the number of cores"
+    add("--threads", type=int, default=os.cpu_count() or 1, help=about)
     args = parser.parse_args(arguments)
     if bool(args.images) == bool(args.decode):
-        parser.error("give either images to encode or --decode=W.npy.")
+        parser.error("give either images or --decode=W.npy.")
     endings = (".png",) if args.decode else (".npy", ".json")
     if args.decode and not args.out:
         parser.error("--decode needs --out=PICTURE.png.")
@@ -67,41 +68,37 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> TFLite:
-    """A .tflite file of the right kind.
-
-    Raises:
-        ExportError: no such file, a damaged one, or an encoder where a decoder is wanted.
-    """
+    """Opens a .tflite file with an input and output of these ranks; raises ExportError."""
     if not path.is_file():
-        there = "is no regular file" if path.exists() else "no such file"
-        raise ExportError(f"--model={path}: {there}.")
+        problem = "is not a regular file" if path.exists() else "no such file"
+        raise ExportError(f"--model={path}: {problem}.")
     try:
         model = TFLite(path, threads)
         ranks = len(model.input["shape"]), len(model.output["shape"])
     except (ValueError, RuntimeError, OSError, TypeError) as error:
-        raise ExportError(f"--model={path}: not a whole TFLite file ({error}).") from None
+        raise ExportError(f"--model={path}: is damaged or not a TFLite file ({error}).") from None
     if ranks != (rank_in, rank_out):
-        kind = {(4, 2): "an encoder", (2, 4): "a decoder"}.get(ranks, "something else")
+        kind = {(4, 2): "an encoder", (2, 4): "a decoder"}.get(ranks, "neither of the two")
         raise ExportError(f"--model={path}: is {kind}; give {wanted}.")
     return model
 
 
 class Images:
-    """Image files as the command line names them: files, and folders of them.
+    """Image files that the command line names, alone or by their folder.
 
     Args:
-        paths: files and folders; of a folder all files with the right ending, sorted.
+        paths: files, and folders of images.
 
     Attributes:
-        files: the images that are left.
+        files: the images that were not left out, sorted within a folder.
 
     Raises:
-        ImageError: a path that is not there, a pipe or a device, or a folder without images.
+        ImageError: a path is missing, a pipe or a device, or a folder without images.
     """
 
     def __init__(self, paths: list[Path]):
         self.files: list[Path] = []
-        self._found: set[Path] = set()  # in folders, so that they may be left out
+        self._found: set[Path] = set()  # in folders; these may be left out
         for path in paths:
             found = find([path])
             self.files += found
@@ -109,28 +106,25 @@ class Images:
                 self._found.update(found)
 
     def leave_out(self, path: Path, error: ExportError) -> None:
-        """Goes on without a file of a folder, and tells it.
+        """Drops a file of a folder and reports why.
 
         Raises:
-            ExportError: `error` itself, if the file was named by the user or was the last one.
+            ExportError: `error` itself, if the user named the file or it is the last one.
         """
         if path not in self._found or len(set(self.files)) == 1:
             raise error
         self.files = [file for file in self.files if file != path]
-        print(f"left out: {printable(str(error))}", file=sys.stderr)
+        report("left out", str(error))
 
 
 def read(path: Path, channels: int) -> np.ndarray:
-    """One image, upright: uint8 [H, W, channels].
-
-    Raises:
-        ExportFailed: it cannot be read, or is in colour where the model takes grey.
-    """
+    """Reads an upright image: uint8 [H, W, channels]; raises ExportFailed, also for colours that
+    a grey model cannot take."""
     pixels = read_colour(path)
     if channels == 3:
         return pixels
     if is_colour(pixels):
-        raise ExportFailed(f"{path}: is in colour; this model takes grey images (1 channel).")
+        raise ExportFailed(f"{path}: is in colour; the model takes grey images.")
     return pixels[..., :1]
 
 
@@ -140,22 +134,18 @@ def is_colour(pixels: np.ndarray) -> bool:
 
 
 def read_colour(path: Path) -> np.ndarray:
-    """An image file as uint8 [H, W, 3].
-
-    Raises:
-        ExportFailed: it cannot be read.
-    """
+    """Reads an image file as uint8 [H, W, 3]; raises ExportFailed."""
     try:
         return read_image(path, 3)
-    except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
+    except Exception as error:  # PIL's plug-ins raise errors of any type
         raise ExportFailed(f"{path}: cannot be read as an image ({reason(error)}).") from None
 
 
 def encode(model: TFLite, images: Images) -> np.ndarray:
-    """w of each image, its middle square fitted as in training: float32 [N, latent].
+    """w of the middle square of each image, fitted as in training: float32 [N, latent].
 
     Raises:
-        ExportFailed: a file that the user named, or every one, cannot be taken.
+        ExportFailed: an image that was named, or every image, cannot be read or encoded.
     """
     _, side, _, channels = model.input["shape"].tolist()
     parts, enlarged = [], 0
@@ -176,10 +166,10 @@ def encode(model: TFLite, images: Images) -> np.ndarray:
             parts.append(model(x if model.input["dtype"] == np.uint8 else to_unit(x)))
     if enlarged:
         count = f"{enlarged:,} of {len(images.files):,}"
-        print(f"{count} images are smaller than {side} pixels and were enlarged.", file=sys.stderr)
+        report("encode", f"{count} images are smaller than {side} pixels and were enlarged.")
     w = np.concatenate(parts)
     if not np.isfinite(w).all():
-        raise ExportFailed("the model gives values that are not finite; its weights are damaged.")
+        raise ExportFailed("--model: returned values that are not finite; its weights are damaged.")
     return w
 
 
@@ -198,16 +188,12 @@ def _progress(files: list[Path], at_once: int) -> Iterator[list[Path]]:
 
 
 def draw(model: TFLite, path: Path) -> np.ndarray:
-    """The images of the codes in a .npy file, as one picture.
-
-    Raises:
-        ExportError: no such file, or not codes of this model.
-    """
+    """Draws the codes in a file as one picture; raises ExportError."""
     latent = model.input["shape"][1]
     w = read_codes(path)
     w = w[np.newaxis] if w.ndim == 1 else w
     if w.ndim != 2 or w.shape[1] != latent:
-        raise ExportError(f"{path}: has the shape {list(w.shape)}, this model takes [N, {latent}].")
+        raise ExportError(f"{path}: has the shape {list(w.shape)}; the model takes [N, {latent}].")
     images = []
     for i, row in enumerate(w):
         (image,) = model(row[np.newaxis])
@@ -218,20 +204,23 @@ def draw(model: TFLite, path: Path) -> np.ndarray:
 
 
 def read_codes(path: Path) -> np.ndarray:
-    """The array of a .npy file, or the rows of a .json file of `write_codes`, as float32.
+    """Reads the array of a .npy file, or the rows of a .json file of `write_codes`, as float32.
 
     Raises:
-        ExportError: no such file, not a .npy file of numbers, none in it, or not all finite.
+        ExportError: the file is missing or damaged, or holds no finite numbers.
     """
-    if path.suffix == ".json":
-        return _read_by_file(path)
-    try:  # mapped, so that a header that declares more than the file holds takes no memory
-        w = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        if path.suffix == ".json":
+            w = np.array(list(json.loads(path.read_bytes()).values()))
+            if w.ndim != 2:
+                raise ValueError("no codes by file name")
+        else:  # mapped: a header that declares more than the file holds takes no memory
+            w = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise ExportError(f"{path}: {error.strerror or error}.") from None
-    except Exception as error:  # NumPy's parser of headers raises what Python's raises
-        why = "it holds Python's objects" if "allow_pickle" in str(error) else error
-        raise ExportError(f"{path}: cannot be read as a .npy file ({why}).") from None
+    except Exception as error:  # the parsers raise errors of many types
+        why = "it holds Python objects" if "allow_pickle" in str(error) else error
+        raise ExportError(f"{path}: cannot be read as a .npy or .json file ({why}).") from None
     if not isinstance(w, np.ndarray) or w.dtype.kind not in "fiu" or not w.size:
         raise ExportError(f"{path}: holds no array of numbers.")
     with np.errstate(over="ignore"):
@@ -241,66 +230,37 @@ def read_codes(path: Path) -> np.ndarray:
     return w
 
 
-def _read_by_file(path: Path) -> np.ndarray:
-    """The rows of a .json file, float32 [N, latent]."""
-    try:
-        rows = np.array(list(json.loads(path.read_bytes()).values()), np.float32)
-        if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
-            raise ValueError("no rows of finite numbers")
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror or error}.") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ExportError(f"{path}: holds no codes by file ({error}).") from None
-    return rows
-
-
 def write(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
-    """Writes --out whole or not at all.
-
-    Raises:
-        ExportFailed: the disk says no.
-    """
+    """Writes --out completely or not at all; raises ExportFailed."""
     try:
         write_atomic(path, data)
     except OSError as error:
         raise ExportFailed(f"--out={path}: {error.strerror}.") from None
 
 
-def write_codes(path: Path, images: Images, w: np.ndarray) -> None:
-    """Writes w as .npy, or as .json by file.
-
-    Raises:
-        ExportFailed: the disk says no.
-    """
-    if path.suffix == ".npy":
+def write_codes(path: Path | None, images: Images, w: np.ndarray) -> None:
+    """Writes w as .npy, or as .json by file name, printed if there is no path."""
+    if path and path.suffix == ".npy":
         write(path, lambda file: np.save(file, w))
-    else:
-        write(path, f"{by_file(images, w)}\n".encode())
-
-
-def by_file(images: Images, w: np.ndarray) -> str:
-    """JSON that tells which row is of which file."""
-    return json.dumps(dict(zip(map(str, images.files), w.tolist(), strict=True)))
-
-
-def run(args: argparse.Namespace) -> None:
-    """Encodes or decodes."""
-    if args.decode:
-        model = load(args.model, args.threads, 2, 4, "decoder*.tflite")
-        write(args.out, png(draw(model, args.decode)))
         return
-    images = Images(args.images)
-    w = encode(load(args.model, args.threads, 4, 2, "encoder*.tflite"), images)
-    if args.out:
-        write_codes(args.out, images, w)
-    else:
-        print(by_file(images, w), flush=True)
+    text = json.dumps(dict(zip(map(str, images.files), w.tolist(), strict=True)))
+    write(path, f"{text}\n".encode()) if path else print(text, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
     args = parse(arguments)
-    return guarded("encode", lambda: run(args))
+
+    def run() -> None:
+        if args.decode:
+            model = load(args.model, args.threads, 2, 4, "decoder*.tflite")
+            write(args.out, png(draw(model, args.decode)))
+            return
+        images = Images(args.images)
+        model = load(args.model, args.threads, 4, 2, "encoder*.tflite")
+        write_codes(args.out, images, encode(model, images))
+
+    return guarded("encode", run)
 
 
 if __name__ == "__main__":

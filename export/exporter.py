@@ -1,10 +1,9 @@
-"""One export: files are written and checked in a hidden folder of --out, then published."""
+"""Exports a model: files are written and checked in a hidden folder of --out, then published."""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from alae_tf.images import picture
 from alae_tf.images.picture import png
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import existing_run, images_of
-from alae_tf.system.errors import reason
+from alae_tf.system.errors import reason, report
 
 from . import ExportFailed, parity, publish, registry
 from .formats import File, Format, Options
@@ -24,82 +23,63 @@ from .graphs import Graphs
 from .loading import Weights, load, real_images
 from .parity import Reference, Row
 
-CALIBRATION_IMAGES = 500  # with those that are compared; 100 above 64 px, where each takes longer
+IMAGES = 500  # for calibration and comparison; 100 above 64 px, where each takes longer
 
 
 def export(options: Options) -> int:
-    """Loads, writes, checks and publishes.
+    """Loads a model; writes, checks and publishes its files.
 
     Returns:
         The exit code: 0, or 1 if a file was left out.
 
     Raises:
-        AlaeError: a wrong flag.
-        ExportFailed: no file holds, or the disk failed; nothing is published.
+        AlaeError: a flag is wrong.
+        ExportFailed: every file was rejected, or the disk failed; nothing is published.
     """
     formats = registry.chosen(options.formats)
     registry.check_packages(formats)
     model, weights = load(options.run_dir, options.untrained, options.level)
     for each in formats:
         each.ready(options, model)
-    own = model.config.data
-    own = images_of(existing_run(options.run_dir), own) if options.run_dir else own
-    uri = options.representative_data or own
-    count = CALIBRATION_IMAGES if model.resolution <= 64 else CALIBRATION_IMAGES // 5
+    uri = options.representative_data or model.config.data
+    if options.run_dir and not options.representative_data:
+        uri = images_of(existing_run(options.run_dir), uri)
+    count = IMAGES if model.resolution <= 64 else IMAGES // 5
     pixels = real_images(uri, model.resolution, model.config.image_channels, count)
     try:
-        work, names = write(model, weights, options, pixels)
+        with publish.hidden_folder(options.out) as folder:
+            publish.check_same_model(options.out, model, weights)
+            options = dataclasses.replace(options, version=publish.next_version(options.out))
+            work = Exporter(model, options, pixels, folder)
+            work.run()
+            names = work.finish(weights)
+            publish.publish(folder, names, options.out)
     except (OSError, tf.errors.OpError) as error:
         why = getattr(error, "strerror", None) or reason(str(error))
         raise ExportFailed(f"--out={options.out}: {why}; nothing was published.") from None
     for message in work.left_out:
-        print(f"export: {message}", file=sys.stderr)
+        report("export", message)
     print(f"export: {options.out} holds {', '.join(names)}")
     return 1 if work.left_out else 0
 
 
-def write(
-    model: Autoencoder, weights: Weights, options: Options, pixels: np.ndarray
-) -> tuple[Exporter, list[str]]:
-    """Writes and checks everything in a hidden folder in --out, then publishes what holds.
-
-    Returns:
-        The work, and the names of what was published.
-    """
-    with publish.hidden_folder(options.out) as folder:
-        publish.check_same_model(options.out, model, weights)
-        options = dataclasses.replace(options, version=publish.next_version(options.out))
-        work = Exporter(model, options, pixels, folder)
-        try:
-            work.run()
-        finally:
-            if work.rows:
-                print(parity.table(work.rows))
-        if not work.files:
-            raise ExportFailed("\n".join([*work.left_out, "Nothing was published."]))
-        names = work.finish(weights)
-        publish.publish(folder, names, options.out)
-    return work, names
-
-
 class Exporter:
-    """Writes the files of one export into a folder, and checks each.
+    """Writes the files of an export into a folder, and checks each of them.
 
     Args:
-        model: what to export.
-        options: what is asked for.
+        model: model to export.
+        options: the user's choices.
         pixels: real images, uint8 [n, H, W, C].
-        folder: to write into.
+        folder: folder to write into.
 
     Attributes:
-        model, options, folder: as given.
         graphs: of the model.
-        reference: Keras' results on some of the images, to compare with.
-        pixels: the other images, to calibrate int8 with.
-        float32: float32 TFLite files that were converted, by signature.
-        rows: the comparisons that were made.
-        files: what holds and is to be published, each with its format.
-        left_out: a message for each file that does not hold.
+        reference: Keras' results on some of the images, for comparison.
+        pixels: the other images, for calibration of int8.
+        float32: converted float32 TFLite files, by signature.
+        rows: comparisons so far.
+        files: accepted files, each with its format.
+        left_out: a message for each rejected file.
     """
 
     def __init__(self, model: Autoencoder, options: Options, pixels: np.ndarray, folder: Path):
@@ -108,7 +88,7 @@ class Exporter:
         shown = min(len(pixels), picture.columns(model.resolution))
         compared = np.arange(shown) * (len(pixels) // shown)
         self.reference = Reference(self.graphs, pixels[compared])
-        # Calibrated on the images that are compared, int8 would look better than it is.
+        # Calibrated on the compared images, int8 would look better than it is.
         self.pixels = np.delete(pixels, compared, axis=0) if len(pixels) > shown else pixels
         self.float32: dict[str, bytes] = {}
         self.rows: list[Row] = []
@@ -116,25 +96,28 @@ class Exporter:
         self.left_out: list[str] = []
 
     def run(self) -> None:
-        """Writes and checks everything that is asked for."""
-        with tqdm(registry.steps(self.options), "export", leave=False) as bar:
-            for format_, file in bar:
-                bar.set_postfix_str(file.name)
-                self.attempt(format_, file)
+        """Writes and checks all files, and prints the comparisons."""
+        try:
+            with tqdm(registry.steps(self.options), "export", leave=False) as bar:
+                for format_, file in bar:
+                    bar.set_postfix_str(file.name)
+                    self.attempt(format_, file)
+        finally:
+            if self.rows:
+                print(parity.table(self.rows))
 
     def attempt(self, format_: Format, file: File) -> None:
-        """Writes and checks one file or directory; if it does not hold, it is deleted and the
-        reason reported."""
+        """Writes and checks one file or directory; deletes it if it is rejected."""
         try:
             format_.write(self, file)
             rows = list(parity.check(format_, file, self.folder, self.reference))
             self.rows += rows
             faults = [row.fault for row in rows if not row.holds]
-        except (OSError, tf.errors.OpError):  # the disk: the other files would fail as well
+        except (OSError, tf.errors.OpError):  # the disk; other files would fail too
             raise
         except ExportFailed as error:
             faults = [str(error)]
-        except Exception as error:  # of a converter or a quantiser: the other files are good
+        except Exception as error:  # a fault of a converter, which other files may not have
             faults = [f"{type(error).__name__}: {reason(str(error))}"]
         if not faults:
             self.files.append((format_, file))
@@ -143,12 +126,12 @@ class Exporter:
             if (self.folder / name).is_dir():
                 shutil.rmtree(self.folder / name)
             (self.folder / name).unlink(missing_ok=True)
-        without = self.without(format_, file)
-        advice = f" To export without it: {without}." if without else ""
+        flags = self.without(format_, file)
+        advice = f" To export the others only: {flags}." if flags else ""
         self.left_out.append(f"{file.name}: left out: {faults[0]}.{advice}")
 
     def without(self, format_: Format, file: File) -> str:
-        """The flags that leave out a file; "" if there are none."""
+        """Flags that exclude a file, or ""."""
         options, (graph, *_) = self.options, (*file.graphs, "")
         flags = [
             flag("quantize", options.quantize, file.quantization),
@@ -158,7 +141,13 @@ class Exporter:
         return text or flag("formats", options.formats, format_.name)
 
     def finish(self, weights: Weights) -> list[str]:
-        """Writes parity.json, parity.png and manifest.json; returns the names to publish."""
+        """Writes parity.json, parity.png and manifest.json; returns the names to publish.
+
+        Raises:
+            ExportFailed: every file was rejected.
+        """
+        if not self.files:
+            raise ExportFailed("\n".join([*self.left_out, "Nothing was published."]))
         names = [name for _, file in self.files for name in (file.name, *file.beside)]
         names += ["parity.png", "parity.json"]
         (self.folder / "parity.png").write_bytes(
@@ -174,6 +163,6 @@ class Exporter:
 
 
 def flag(name: str, values: Sequence[str], without: str) -> str:
-    """The flag that lists all values but one; "" if that is not among them, or the only one."""
+    """The flag with all values but one; "" if that one is missing or the only value."""
     left = [value for value in values if value != without]
     return f"--{name}={','.join(left)}" if 0 < len(left) < len(values) else ""

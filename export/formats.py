@@ -1,7 +1,7 @@
-"""What an export format is: one record, in a file of its own, and a line in `registry.FORMATS`.
+"""The record of an export format, which each format's module fills in for `registry.FORMATS`.
 
-The flag `--formats` and its help, the steps of an export, the comparison with Keras, the picture,
-publishing, the manifest and the benchmark all derive from the record.
+The flag --formats with its help, the steps of an export, comparison, publishing, the manifest and
+the benchmark derive from the record.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ FLOAT, FLOAT16 = 1e-4, 1e-2  # largest relative errors allowed
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is asked of an export: the flags of `python -m export`, by the same names.
+    """The flags of `alae export`, by name.
 
-    `version` is that of the SavedModel; an export sets it to the first that is free in `out`.
+    `version` is the SavedModel's; an export sets it to the next one in `out`.
     """
 
     run_dir: Path | None = None
@@ -47,14 +47,14 @@ class File(NamedTuple):
     """A file or directory that is written, compared and published as a whole.
 
     Attributes:
-        name: its path in the directory of the export.
-        graphs: the graphs in it, see `parity.Reference`.
-        batch: how many images it takes at once; None: any number.
-        allowed: the largest error allowed; None: the error is only reported.
-        bound: the error that `allowed` bounds, a field of `parity.Row`.
-        quantization: of a TFLite file, the value of --quantize that asks for it; else "".
-        parts: of a directory, the files in it that are compared.
-        beside: names of what is written and published with it, and not compared.
+        name: path in the directory of the export.
+        graphs: names of its graphs, see `parity.Reference`.
+        batch: number of images that it takes at once; None: any.
+        allowed: the largest error allowed; None: any.
+        bound: the error that `allowed` limits, a field of `parity.Row`.
+        quantization: value of --quantize that selects a TFLite file, else "".
+        parts: files of a directory that are compared.
+        beside: other files or directories that are written and published with it.
     """
 
     name: str
@@ -68,30 +68,30 @@ class File(NamedTuple):
 
 
 class Runtime(Protocol):
-    """A file, opened by a program that runs it."""
+    """An opened file, ready to run."""
 
     def run(self, graph: str, **inputs: np.ndarray) -> Mapping[str, np.ndarray]:
-        """The outputs of one of its graphs, by name; inputs and outputs are arrays [N, …]."""
+        """The outputs of a graph, by name; inputs and outputs are arrays [N, …]."""
         ...
 
 
 class Format(NamedTuple):
-    """One export format.
+    """An export format.
 
     Attributes:
-        name: in --formats.
-        about: what it writes, for --help.
+        name: value of --formats.
+        about: its files, for --help.
         patterns: `fnmatch` patterns of the paths of all its files.
-        files: what it writes, in order.
-        write: writes one of these into `Exporter.folder`. An exception leaves this file out.
-        runtimes: name → opens a file for a number of CPU threads. Each graph is run by all of them
-            and compared with Keras; the picture and the benchmark use the first. A method
-            `delegated() -> float` of what it opens goes into the comparison.
-        packages: distributions that it needs, which the extra `export` installs.
-        default: whether it is in the default of --formats.
-        graphs: its graphs for the manifest.
+        files: its files for given options, in the order of writing.
+        write: writes a file into `Exporter.folder`; if it raises, the file is left out.
+        runtimes: name → opens a file with a number of CPU threads. All of them are compared with
+            Keras; the picture and the benchmark use the first. An opened file may have a method
+            `delegated() -> float` for the comparison.
+        packages: required distributions, which the extra `export` installs.
+        default: whether --formats includes it by default.
+        graphs: its graphs, for the manifest.
         lasting: whether its files stay when later weights are exported.
-        ready: raises an AlaeError before any work if something is missing.
+        ready: raises an AlaeError, before any work, if something is missing.
     """
 
     name: str

@@ -16,21 +16,17 @@ Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 
 
 class Graphs:
-    """E, G and F∘G of one model, at the level and blend that it has reached.
+    """E, F and G of a model, at its level and blend, with noise_mode "const".
 
-    Args:
-        model: the EMA weights of a run.
-
-    Names say what a tensor holds: `images` are float32 in [−1, 1] (those that come out are not
-    clipped), `pixels` uint8 in [0, 255], both [N, H, W, C] with H = W = resolution. Noise is
-    "const", as in `Autoencoder`.
+    Tensors are named by content: `images` are float32 in [−1, 1] (outputs are not clipped),
+    `pixels` uint8 in [0, 255], both [N, H, W, C] with H = W = resolution.
     """
 
     def __init__(self, model: Autoencoder):
         self.config, self.alae = model.config, model.alae
         self.level, self.blend, self.resolution = model.level, model.blend, model.resolution
         self.noise = self.alae.noise("const", 1, self.level)
-        self.shape = (None, self.resolution, self.resolution, self.config.image_channels)
+        self.shape = (self.resolution, self.resolution, self.config.image_channels)
 
     def encode(self, images):
         """E: images → w [N, latent]."""
@@ -41,9 +37,9 @@ class Graphs:
         return self.encode(ops.to_unit(pixels))
 
     def encode_bytes(self, image_bytes):
-        """E: PNG, JPEG, BMP or GIF files as strings [N], of any size → w [N, latent]."""
-        shape = tf.TensorSpec(self.shape[1:], tf.uint8)
-        with tf.device("CPU"):  # one file at a time: each may be of 89 million pixels
+        """E: PNG, JPEG, BMP or GIF files of any size, strings [N] → w [N, latent]."""
+        shape = tf.TensorSpec(self.shape, tf.uint8)
+        with tf.device("CPU"):  # one file at a time: each may have 89 million pixels
             pixels = tf.map_fn(
                 self.read, image_bytes, parallel_iterations=1, fn_output_signature=shape
             )
@@ -56,13 +52,13 @@ class Graphs:
     def decode_small(self, w):
         """G: w [N, latent] or [N, styles, latent] → images, in a form that converters keep small.
 
-        Of constant noise times constant strengths they would make one large constant a layer (at
-        1024 px 64 MB each), so the noise is multiplied by a 1 that they cannot foresee.
+        Converters would fold constant noise times constant strengths into a large constant for
+        each layer (64 MB at 1024 px), so the noise is multiplied by a 1 that they cannot foresee.
 
-        The first map's is not: what comes before the first style does not depend on w, so that
-        converters make a small constant of it. A model trained for a short time needs that: there
-        the map is nearly the same everywhere (deviation 1e-4 around 1), and the norm that follows
-        would raise the last bit, in which runtimes differ, to 1e-3.
+        The noise of the first map is not. Everything before the first style is independent of w
+        and becomes a small constant. Shortly after training starts, that map is nearly uniform
+        (deviation 1e-4 around 1), and the next norm would amplify the last bit, in which runtimes
+        differ, to 1e-3.
         """
         first = w[:, :1] if len(w.shape) == 2 else w[:, 0, :1]
         one = tf.reshape(1.0 + tf.minimum(tf.abs(first), 0.0), [-1, 1, 1, 1])
@@ -70,18 +66,15 @@ class Graphs:
         return {"images": self.alae.decode(w, self.level, self.blend, noise)}
 
     def map(self, z):
-        """F: z [N, latent] → w [N, latent], not truncated."""
+        """F: z [N, latent] → w [N, latent], without truncation."""
         return {"w": self.alae.F(z)}
 
     def decode_any(self, w):
         """G: w [N, latent] or a style for each layer [N, styles, latent] → images and pixels."""
         w = tf.reshape(w, [tf.shape(w)[0], -1, self.config.latent_size])  # [N, 1 or styles, latent]
         count = tf.shape(w)[1]
-        fits = tf.Assert(
-            (count == 1) | (count == self.config.styles),
-            [f"w: expected 1 or {self.config.styles} styles of {self.config.latent_size}, got"]
-            + [count],
-        )
+        expected = f"w: expected 1 or {self.config.styles} styles of {self.config.latent_size}, got"
+        fits = tf.Assert((count == 1) | (count == self.config.styles), [expected, count])
         with tf.control_dependencies([fits]):
             styles = tf.broadcast_to(w, [tf.shape(w)[0], self.config.styles, w.shape[-1]])
         return self.with_pixels(self.decode(styles)["images"])
@@ -98,14 +91,13 @@ class Graphs:
         return self.with_pixels(self.decode(styles)["images"])
 
     def with_pixels(self, images):
-        """The same picture for arithmetic and for eyes."""
+        """Images with their pixels."""
         return {"images": images, "pixels": ops.to_pixels(images)}
 
     def read(self, data):
-        """An image file (scalar string) → uint8 [H, W, C], read and fitted as in training.
+        """Reads and fits an image file as in training: scalar string → uint8 [H, W, C].
 
-        Grey images serve as colour ones, and a model of grey images takes files in colour whose
-        pixels are all grey; other colours are not turned to grey. See `export.image_files.decode`.
+        A grey model accepts colour files only if all pixels are grey. See `image_files.decode`.
         """
         image = image_files.decode(data)  # [height, width, 3]
         if self.config.image_channels == 1:
@@ -114,7 +106,7 @@ class Graphs:
             with tf.control_dependencies([right]):
                 image = image[..., :1]
         size = tf.shape(image)[:2]
-        if self.resolution != DIGIT:  # digits are padded, as in `alae_tf.images.fit.fit`
+        if self.resolution != DIGIT:  # digits are padded, like in `alae_tf.images.fit.fit`
             edge = (PADDED_DIGIT - DIGIT) // 2 * tf.cast(tf.reduce_all(size == DIGIT), tf.int32)
             image = tf.pad(image, [[edge, edge], [edge, edge], [0, 0]])
             size = tf.shape(image)[:2]
@@ -123,51 +115,38 @@ class Graphs:
         image = image[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
         return image_files.fit_square(image, self.resolution)
 
+    def spec(self, name: str, *shape: int, batch: int | None = None) -> list[tf.TensorSpec]:
+        """The only input of a graph."""
+        kinds = {"pixels": tf.uint8, "image_bytes": tf.string}
+        return [tf.TensorSpec((batch, *shape), kinds.get(name, tf.float32), name)]
+
     def signatures(self) -> dict[str, Endpoint]:
-        """What a SavedModel offers, by name."""
-        images = tf.TensorSpec(self.shape, tf.float32, "images")
-        z = tf.TensorSpec([None, self.config.latent_size], tf.float32, "z")
+        """The signatures of a SavedModel, by name."""
+        latent = self.config.latent_size
         return {
-            "encode": (self.encode, [images]),
-            "encode_uint8": (self.encode_uint8, [self.pixels_spec]),
-            "encode_bytes": (
-                self.encode_bytes,
-                [tf.TensorSpec([None], tf.string, "image_bytes")],
-            ),
+            "encode": (self.encode, self.spec("images", *self.shape)),
+            "encode_uint8": (self.encode_uint8, self.spec("pixels", *self.shape)),
+            "encode_bytes": (self.encode_bytes, self.spec("image_bytes")),
             "decode": (self.decode_any, [tf.TensorSpec(None, tf.float32, "w")]),
-            "reconstruct": (self.reconstruct, [images]),
-            "generate": (self.generate, [z, tf.TensorSpec([None], tf.float32, "psi")]),
+            "reconstruct": (self.reconstruct, self.spec("images", *self.shape)),
+            "generate": (self.generate, self.spec("z", latent) + self.spec("psi")),
         }
 
     def device_signatures(self) -> dict[str, Endpoint]:
-        """What TFLite and ONNX files are made of: one graph each."""
+        """The graphs of TFLite and ONNX files, one in each file."""
+        latent = self.config.latent_size
         return {
-            "encoder": (self.encode, [tf.TensorSpec(self.shape, tf.float32, "images")]),
-            "encoder_uint8": (self.encode_uint8, [self.pixels_spec]),
-            "decoder": (
-                self.decode_small,
-                [tf.TensorSpec([None, self.config.latent_size], tf.float32, "w")],
-            ),
+            "encoder": (self.encode, self.spec("images", *self.shape)),
+            "encoder_uint8": (self.encode_uint8, self.spec("pixels", *self.shape)),
+            "decoder": (self.decode_small, self.spec("w", latent)),
         }
 
     def single_signatures(self) -> dict[str, Endpoint]:
-        """The same for one image at a time, as browsers and phones' delegates want them, and F.
-        `decoder_styles_one` takes a style for each layer."""
+        """Graphs for one image at a time, as browsers and phones need them."""
         latent, styles = self.config.latent_size, self.config.styles
-        w = tf.TensorSpec([1, latent], tf.float32, "w")
         return {
-            "encoder_one": (
-                self.encode,
-                [tf.TensorSpec((1, *self.shape[1:]), tf.float32, "images")],
-            ),
-            "decoder_one": (self.decode_small, [w]),
-            "decoder_styles_one": (
-                self.decode_small,
-                [tf.TensorSpec([1, styles, latent], tf.float32, "w")],
-            ),
-            "mapping_one": (self.map, [tf.TensorSpec([1, latent], tf.float32, "z")]),
+            "encoder_one": (self.encode, self.spec("images", *self.shape, batch=1)),
+            "decoder_one": (self.decode_small, self.spec("w", latent, batch=1)),
+            "decoder_styles_one": (self.decode_small, self.spec("w", styles, latent, batch=1)),
+            "mapping_one": (self.map, self.spec("z", latent, batch=1)),
         }
-
-    @property
-    def pixels_spec(self) -> tf.TensorSpec:
-        return tf.TensorSpec(self.shape, tf.uint8, "pixels")

@@ -1,13 +1,13 @@
-"""Image files to pixels within a graph, for servers: what `alae_tf.images.read` and
-`alae_tf.images.fit` do, to the bit.
+"""Reads image files inside a graph, for servers, bit-equal to `alae_tf.images.read` and `.fit`.
 
-A server's bytes come from strangers. They reach only the decoder that their first bytes name, after
-the size in their header has been checked. Large images are handled in strips of rows, which keeps
-the memory to twice the decoded pixels.
+The bytes come from strangers. They reach only the decoder that their first bytes name, after the
+size in their header was checked. Large images are processed in strips of rows, which limits the
+memory to twice the decoded pixels.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -16,36 +16,29 @@ from PIL import Image
 from alae_tf.images.read import MOST_SIDE
 
 STRIP = 2**20  # pixels at a time
-# Steps through the chunks, segments or blocks of a file, each some 50 µs; more are refused.
-MOST_STEPS = 2**16
+MOST_STEPS = 2**16  # chunks, segments or blocks of a file, at some 50 µs each; more are refused
 MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "gif": b"GIF8", "bmp": b"BM"}
-BOX_BITS = 22  # of the weights that PIL rounds to whole numbers
+BOX_BITS = 22  # PIL's weights are whole numbers of this many bits
 
 
 @tf.autograph.experimental.do_not_convert  # which takes most of the time of tracing
 def decode(data: tf.Tensor) -> tf.Tensor:
-    """An image file → its pixels, upright and on white.
+    """Decodes a PNG, JPEG, GIF (its first frame) or BMP file: string → uint8 [H, W, 3].
 
-    Args:
-        data: string, a PNG, JPEG, GIF (the first frame) or BMP file.
-
-    Returns:
-        uint8 [H, W, 3]. The graph fails with InvalidArgumentError on other files and on those that
-        `alae_tf.images.read.open_image` refuses for their size.
+    The image is turned upright as its EXIF says and laid on white. The graph fails with
+    InvalidArgumentError on other files, and on those too large for `alae_tf.images.read`.
     """
     raw = tf.io.decode_raw(data, tf.uint8)  # [bytes]
     kinds = tf.stack([_is(raw, 0, magic) for magic in MAGIC.values()])
-    known = _assert(tf.reduce_any(kinds), "is not a PNG, JPEG, GIF or BMP file")
-    with tf.control_dependencies([known]):
-        kind = tf.argmax(tf.cast(kinds, tf.int32), output_type=tf.int32)
+    kinds = _checked(kinds, (tf.reduce_any(kinds), "is not a PNG, JPEG, GIF or BMP file"))
     branches = [lambda decoder=decoder: decoder(data, raw) for decoder in (_png, _jpeg, _gif, _bmp)]
-    image = tf.switch_case(kind, branches)
+    image = tf.switch_case(tf.argmax(tf.cast(kinds, tf.int32), output_type=tf.int32), branches)
     return tf.ensure_shape(image, [None, None, 3])
 
 
 @tf.autograph.experimental.do_not_convert  # which takes most of the time of tracing
 def fit_square(image: tf.Tensor, target: int) -> tf.Tensor:
-    """uint8 [side, side, C] → uint8 [target, target, C], as `alae_tf.images.fit.fit` does it."""
+    """Resizes like `alae_tf.images.fit.fit`: uint8 [side, side, C] → uint8 [target, target, C]."""
     side = tf.shape(image)[0]
     channels = image.shape[-1]
     image = tf.cond(
@@ -54,24 +47,25 @@ def fit_square(image: tf.Tensor, target: int) -> tf.Tensor:
     return tf.ensure_shape(image, [target, target, channels])
 
 
-def _assert(condition: tf.Tensor, problem: str) -> tf.Operation:
-    return tf.debugging.Assert(condition, [f"image_bytes: {problem}"])
+def _checked(value: tf.Tensor, *checks: tuple[tf.Tensor, str]) -> tf.Tensor:
+    """The value; the graph fails if the condition of a check does not hold."""
+    asserts = [tf.debugging.Assert(holds, [f"image_bytes: {why}"]) for holds, why in checks]
+    with tf.control_dependencies(asserts):
+        return tf.identity(value)
 
 
-def _fits(width: tf.Tensor, height: tf.Tensor) -> tf.Operation:
-    """Fails for what `alae_tf.images.read.open_image` refuses."""
+def _fits(width: tf.Tensor, height: tf.Tensor) -> tuple[tf.Tensor, str]:
+    """A check of the limits of `alae_tf.images.read.open_image`."""
     width, height = tf.cast(width, tf.int64), tf.cast(height, tf.int64)
     most = tf.cast(Image.MAX_IMAGE_PIXELS or MOST_SIDE**2, tf.int64)
     sides = (tf.minimum(width, height) > 0) & (tf.maximum(width, height) <= MOST_SIDE)
-    # The sides first: the product of two of 2³² would overflow.
+    # The product of two sides of 2³² would overflow, hence the sides first.
     fits = tf.cond(sides, lambda: width * height <= most, lambda: False)
-    return _assert(fits, f"a side above {MOST_SIDE:,} or too many pixels")
+    return fits, f"a side above {MOST_SIDE:,} or too many pixels"
 
 
 def _png(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
-    size = [_number(raw, start, 4, big=True) for start in (16, 20)]
-    with tf.control_dependencies([_fits(*size)]):
-        data = tf.identity(data)
+    data = _checked(data, _fits(*(_number(raw, start, 4, big=True) for start in (16, 20))))
 
     def step(at: tf.Tensor, start: tf.Tensor, end: tf.Tensor, transparency: tf.Tensor):
         following = at + 12 + _number(raw, at, 4, big=True)
@@ -83,9 +77,10 @@ def _png(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
             tf.where(_is(raw, at + 4, b"tRNS"), at, transparency),
         )
 
-    _, start, end, transparency = _walk(lambda at, *_: at < _length(raw), step, 8, 0, 0, 0)
+    size = tf.size(raw, tf.int64)
+    _, start, end, transparency = _walk(lambda at, *_: at < size, step, 8, 0, 0, 0)
     depth, colour = _number(raw, 24, 1), _number(raw, 25, 1)
-    # Of files below 8 bits, TensorFlow fills up the transparency with less than 255.
+    # For files below 8 bits, TensorFlow adds an alpha below 255 where the file has none.
     opaque = (depth < 8) & (transparency == 0)
 
     def rounded() -> tf.Tensor:
@@ -104,8 +99,7 @@ def _png(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
 
 def _jpeg(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
     height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(data), num=3)
-    with tf.control_dependencies([_fits(width, height)]):
-        data = tf.identity(data)
+    data = _checked(data, _fits(width, height))
     image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
     def step(at: tf.Tensor, start: tf.Tensor, end: tf.Tensor):
@@ -122,11 +116,11 @@ def _jpeg(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
 
 
 def _gif(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
-    """The first frame alone: TensorFlow's decoder would hold all of them at once. It draws nothing
-    where a frame is transparent; the transparent colour is made white instead."""
+    """Decodes the first frame alone, since TensorFlow's decoder holds all frames at once. It draws
+    nothing where a frame is transparent, so the transparent colour becomes white."""
 
     def table(flags: tf.Tensor) -> tf.Tensor:
-        """The bytes of a colour table."""
+        """The size of a colour table, in bytes."""
         size = 3 * tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8)
         return tf.where(flags >= 128, size, 0)
 
@@ -147,23 +141,20 @@ def _gif(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
     screen = [_number(raw, start, 2) for start in (6, 8)]
     frame = [_number(raw, at + start, 2) for start in (1, 3, 5, 7)]
     whole = tf.reduce_all(tf.stack(frame) == tf.stack([0, 0, *screen]))
-    checks = [
+    at = _checked(
+        at,
         _fits(*screen),
-        _assert(_is(raw, at, b"\x2c"), "a GIF file without a picture"),
-        _assert(whole, "a GIF whose first frame does not fill it"),
-    ]
-    with tf.control_dependencies(checks):
-        end = skip_blocks(at + 10 + local + 1)
-    pieces = [_part(data, 0, head), _part(data, at, end - at), b"\x3b"]
-    single = tf.strings.join(pieces)
-    colours = tf.where(local > 0, head + 10, 13)  # where the table of this frame is
-    colour = colours + 3 * transparent
+        (_is(raw, at, b"\x2c"), "a GIF file without a picture"),
+        (whole, "a GIF whose first frame does not fill it"),
+    )
+    end = skip_blocks(at + 10 + local + 1)
+    single = tf.strings.join([_part(data, 0, head), _part(data, at, end - at), b"\x3b"])
+    colour = tf.where(local > 0, head + 10, 13) + 3 * transparent  # its place in this frame's table
     in_table = (transparent >= 0) & (3 * transparent < tf.where(local > 0, local, head - 13))
 
     def whitened() -> tf.Tensor:
-        before = _part(single, 0, colour)
         after = _part(single, colour + 3, end)
-        return tf.strings.join([before, b"\xff\xff\xff", after])
+        return tf.strings.join([_part(single, 0, colour), b"\xff\xff\xff", after])
 
     return tf.io.decode_gif(tf.cond(in_table, whitened, lambda: single))[0]
 
@@ -173,10 +164,8 @@ def _bmp(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
     height = tf.where(height >= 2**31, 2**32 - height, height)  # negative: the top row first
     bits, compression = _number(raw, 28, 2), _number(raw, 30, 4)
     plain = (header >= 40) & (compression == 0) & tf.reduce_any(bits == [8, 24, 32])
-    checks = [_fits(width, height), _assert(plain, "a BMP other than of 8, 24 or 32 plain bits")]
-    with tf.control_dependencies(checks):
-        data = tf.identity(data)
-    image = tf.io.decode_bmp(data)
+    what = "a BMP file that is compressed or not of 8, 24 or 32 bits"
+    image = tf.io.decode_bmp(_checked(data, _fits(width, height), (plain, what)))
 
     def coloured() -> tf.Tensor:
         count = tf.minimum(_number(raw, 46, 4), 256)
@@ -194,48 +183,31 @@ def _upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
 
     Args:
         image: uint8 [H, W, C].
-        exif: uint8 [bytes], from the header of the TIFF format on; may be empty or damaged.
+        exif: uint8 [bytes], beginning with the TIFF header; may be empty or damaged.
     """
     big = _is(exif, 0, b"MM")
+    places = tf.where(big, tf.constant([256, 1], tf.int64), tf.constant([1, 256], tf.int64))
 
     def number(start: tf.Tensor | int, width: int) -> tf.Tensor:
         return tf.where(big, _number(exif, start, width, big=True), _number(exif, start, width))
 
-    def pair(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        return tf.where(big, first * 256 + second, second * 256 + first)
-
     start = number(4, 4)
     fields = exif[start + 2 : start + 2 + 12 * number(start, 2)]
     fields = tf.cast(fields[: tf.size(fields) // 12 * 12], tf.int64)
-    fields = tf.unstack(tf.reshape(fields, [-1, 12]), axis=1)
-    tag, kind = pair(*fields[:2]), pair(*fields[2:4])
-    count = pair(*fields[4:6]) + pair(*fields[6:8])  # one of the two is 0
-    short, rest = pair(*fields[8:10]), pair(*fields[10:12])
-    long = tf.where(big, short * 65536 + rest, rest * 65536 + short)
-    value = tf.where(kind == 3, short, tf.where(kind == 4, long, 0))
-    found = (tag == 0x0112) & (count == 1) & (number(2, 2) == 42)
+    words = tf.reduce_sum(tf.reshape(fields, [-1, 6, 2]) * places, axis=2)
+    tag, kind, count_1, count_2, first, second = tf.unstack(words, 6, axis=1)
+    long = tf.where(big, first * 65536 + second, second * 65536 + first)
+    value = tf.where(kind == 3, first, tf.where(kind == 4, long, 0))
+    found = (tag == 0x0112) & (count_1 + count_2 == 1) & (number(2, 2) == 42)
     value = tf.reduce_max(tf.concat([tf.where(found, value, 0), [0]], 0))
-    value = tf.cast(tf.where((value >= 1) & (value <= 8), value, 1), tf.int32)
-
-    def turned(transpose: bool, down: bool, across: bool) -> Callable[[], tf.Tensor]:
-        axes = [axis for axis, flipped in enumerate((down, across)) if flipped]
-
-        def turn() -> tf.Tensor:
-            result = tf.transpose(image, [1, 0, 2]) if transpose else image
-            return tf.reverse(result, axes) if axes else result
-
-        return turn
-
-    ways = {
-        2: turned(False, False, True),
-        3: turned(False, True, True),
-        4: turned(False, True, False),
-        5: turned(True, False, False),
-        6: turned(True, False, True),
-        7: turned(True, True, True),
-        8: turned(True, True, False),
-    }
-    return tf.switch_case(value - 1, [lambda: image, *ways.values()])
+    for values, change in (
+        ([5, 6, 7, 8], lambda image: tf.transpose(image, [1, 0, 2])),
+        ([3, 4, 7, 8], lambda image: tf.reverse(image, [0])),
+        ([2, 3, 6, 7], lambda image: tf.reverse(image, [1])),
+    ):
+        applies = tf.reduce_any(value == values)
+        image = tf.cond(applies, functools.partial(change, image), lambda image=image: image)
+    return image
 
 
 def _on_white(part: tf.Tensor) -> tf.Tensor:
@@ -247,9 +219,9 @@ def _on_white(part: tf.Tensor) -> tf.Tensor:
 
 
 def _shrink(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
-    """By area averaging, rounded along rows and then along columns."""
-    edges = tf.range(target + 1) * side  # in parts of a pixel, `target` of them in each
-    pixel = edges // target  # the one that an edge lies in; at the last edge one too far
+    """Averages areas; rounded along rows and then along columns."""
+    edges = tf.range(target + 1) * side  # in 1/target of a pixel
+    pixel = edges // target  # the pixel that an edge lies in; for the last edge one too far
     share = (edges - pixel * target)[:, tf.newaxis]
     ratio = side // target
     weight = (2 ** (BOX_BITS + 1) + ratio) // (2 * ratio)
@@ -264,7 +236,7 @@ def _shrink(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
             total = sums * target + cut[:, 1:] - cut[:, :-1]
             return (2 * total + side) // (2 * side)
 
-        def box() -> tf.Tensor:  # at whole ratios `fit` leaves it to PIL
+        def box() -> tf.Tensor:  # for whole ratios `fit` calls PIL
             return (sums * weight + 2 ** (BOX_BITS - 1)) // 2**BOX_BITS
 
         return tf.cond(side % target == 0, box, exact)
@@ -275,7 +247,7 @@ def _shrink(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
 
 
 def _enlarge(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
-    """By PIL's bicubic (Keys' kernel, a = −1/2), rounded along rows and then along columns."""
+    """PIL's bicubic (Keys' kernel, a = −1/2); rounded along rows and then along columns."""
     new, old = tf.range(target)[:, tf.newaxis], tf.range(side)[tf.newaxis]
     distance = tf.abs((2 * old + 1) * target - (2 * new + 1) * side)  # in 1/(2 target) pixels
     x = tf.cast(distance, tf.float32) / (2.0 * target)
@@ -291,10 +263,10 @@ def _enlarge(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
 def _in_strips(
     function: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor, channels: int
 ) -> tf.Tensor:
-    """What a function makes of an image [H, W, C], some rows at a time: uint8 [H, W', channels].
+    """Applies a function to an image [H, W, C], some rows at a time: uint8 [H, W', channels].
 
     Args:
-        function: of integers [h, W, C] → whole numbers of 0 to 255, [h, W', channels].
+        function: integers [h, W, C] → whole numbers of 0 to 255, [h, W', channels].
         image: uint8 or uint16.
         channels: of the result.
     """
@@ -308,8 +280,7 @@ def _in_strips(
         part = function(image[i * rows : (i + 1) * rows])
         return i + 1, strips.write(i, tf.cast(part, tf.uint8))
 
-    loop = (0, strips)
-    _, strips = tf.while_loop(lambda i, _: i < count, step, loop, parallel_iterations=1)
+    _, strips = tf.while_loop(lambda i, _: i < count, step, (0, strips), parallel_iterations=1)
     return tf.ensure_shape(strips.concat(), shape)
 
 
@@ -319,9 +290,8 @@ def _walk(condition: Callable, step: Callable, *start) -> list[tf.Tensor]:
     end = tf.while_loop(
         condition, step, begin, maximum_iterations=MOST_STEPS, parallel_iterations=1
     )
-    done = _assert(~condition(*end), "too many parts")
-    with tf.control_dependencies([done]):
-        return [tf.identity(value) for value in end]
+    ended = (~condition(*end), "too many parts")
+    return [_checked(value, ended) for value in end]
 
 
 def _part(data: tf.Tensor, start: tf.Tensor | int, width: tf.Tensor) -> tf.Tensor:
@@ -329,13 +299,9 @@ def _part(data: tf.Tensor, start: tf.Tensor | int, width: tf.Tensor) -> tf.Tenso
     return tf.strings.substr(data, tf.cast(start, tf.int64), tf.cast(width, tf.int64))
 
 
-def _length(raw: tf.Tensor) -> tf.Tensor:
-    return tf.size(raw, tf.int64)
-
-
 def _bytes(raw: tf.Tensor, start: tf.Tensor | int, width: int) -> tf.Tensor:
     """uint8 [width] from `start` on; zeros after the end."""
-    start = tf.minimum(tf.cast(start, tf.int64), _length(raw))
+    start = tf.minimum(tf.cast(start, tf.int64), tf.size(raw, tf.int64))
     part = raw[start : start + width]
     return tf.pad(part, [[0, width - tf.size(part)]])
 
@@ -345,7 +311,7 @@ def _is(raw: tf.Tensor, start: tf.Tensor | int, expected: bytes) -> tf.Tensor:
 
 
 def _number(raw: tf.Tensor, start: tf.Tensor | int, width: int, big: bool = False) -> tf.Tensor:
-    """An unsigned number of some bytes, as int64."""
+    """An unsigned number of `width` bytes, as int64."""
     places = [256**k for k in range(width)]
     places = tf.constant(places[::-1] if big else places, tf.int64)
     return tf.reduce_sum(tf.cast(_bytes(raw, start, width), tf.int64) * places)

@@ -1,4 +1,4 @@
-"""Keras' own file, which `alae_tf.from_pretrained` reads too."""
+"""Keras' own file, which `alae_tf.from_pretrained` also reads."""
 
 from __future__ import annotations
 
@@ -16,15 +16,10 @@ NAME = "model.keras"
 
 
 class KerasFile:
-    """A .keras file, read back by Keras.
-
-    Args:
-        path: of the file.
-        threads: ignored; TensorFlow's are set once for the process.
-    """
+    """A .keras file, read by Keras. `threads` is ignored: TensorFlow sets them per process."""
 
     def __init__(self, path: Path, threads: int = 2):
-        from alae_tf.model import keras_file
+        from alae_tf.model import keras_file  # imports TensorFlow
 
         self.model = keras_file.load(path)
 

@@ -1,4 +1,4 @@
-"""LiteRT, which runs TFLite files. No TensorFlow here, so that devices need none."""
+"""Runs TFLite files with LiteRT, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from pathlib import Path
 
 import numpy as np
 
-PIXELS = 2**17  # that are computed at once, which bounds the memory: 8 images of 128 px
-MOST = 64  # small images at once; more are no faster
+PIXELS = 2**17  # in a batch, which limits the memory: 8 images of 128 px
+MOST = 64  # images in a batch; more are not faster
 
 
 def images_at_once(side: int) -> int:
-    """How many images of a side, in pixels, are computed at once, whoever asks."""
+    """The batch size for images of a side in pixels."""
     return min(MOST, max(1, PIXELS // side**2))
 
 
 class TFLite:
-    """LiteRT with its XNNPACK delegate.
+    """A TFLite file, run by LiteRT with its XNNPACK delegate.
 
     Args:
-        model: path of a .tflite file, or its bytes.
+        model: path of the file, or its bytes.
         threads: CPU threads.
 
     Call:
-        array [N, …] of the file's input type → its first output.
+        array [N, …] of the input type → the first output.
 
     Raises:
-        ValueError, RuntimeError, OSError, TypeError: no whole TFLite file with one input.
+        ValueError, RuntimeError, OSError, TypeError: it is damaged or has several inputs.
     """
 
     def __init__(self, model: Path | bytes, threads: int = 2):
         from ai_edge_litert.interpreter import Interpreter
 
         path, content = (None, model) if isinstance(model, bytes) else (str(model), None)
-        with silenced():  # it says that it made its delegate
+        with silenced():  # it logs that it creates its delegate
             self.interpreter = Interpreter(path, model_content=content, num_threads=threads)
             self.interpreter.allocate_tensors()
         (self.input,) = self.interpreter.get_input_details()
@@ -54,13 +54,13 @@ class TFLite:
         return self.interpreter.get_tensor(self.output["index"])
 
     def run(self, graph: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """The output of the file's only graph, by name."""
+        """The output of the only graph, by name."""
         (x,) = inputs.values()
         (names,) = self.interpreter.get_signature_list().values()
         return {names["outputs"][0]: self(x)}
 
     def delegated(self) -> float:
-        """Share of the file's operators that the delegate took over, after the first call."""
+        """The share of operators that the delegate runs; known after the first call."""
         nodes = operators(self.interpreter)
         delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
         nodes = [node for node in nodes if node["op_name"] != "DELEGATE"]
@@ -80,12 +80,12 @@ class TFLite:
 
 def operators(interpreter) -> list[dict]:
     """The operators as LiteRT runs them: `index`, `op_name`, tensors `inputs` and `outputs`."""
-    return interpreter._get_ops_details()  # private: nothing public tells what a delegate took
+    return interpreter._get_ops_details()  # private; no public method shows the delegate's share
 
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Keeps what C++ writes to standard output and error from the user's screen."""
+    """Discards what C++ code writes to standard output and error."""
     kept = {}
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         stream.flush()

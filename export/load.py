@@ -1,16 +1,17 @@
-"""Asks a served model by many clients at once, and tells latency, throughput and what was lost.
+"""Measures a served model under load: latency, throughput, and lost or wrong answers.
 
 alae load --url=grpc://localhost:8500 --shape=64,64,3 --clients=1,8,64 --seconds=20
 
-Each client encodes an image of its own, one a request, one after the other. An answer is wrong if
-it is not a w of finite numbers, or differs from the client's first by over 1e-4 of the largest
-number in it: a server that mixes up its requests is found out. The clients share this machine's
-cores with a server that runs here.
+Each client encodes an image of its own again and again, one image a request. An answer is wrong if
+it is not a w of finite numbers, or differs from the client's first answer by over 1e-4 of the
+largest number in it, which reveals a server that mixes up requests. A server on this machine
+shares its cores with the clients.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 import sys
@@ -18,29 +19,31 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, printable, program
+from alae_tf.system.errors import guarded, program, report
 from alae_tf.system.files import write_atomic
 
-from .servers import PATIENCE, Grpc, Rest, ServerError, WrongAnswer, checked
+from .servers import ServerError, WrongAnswer, add_flags, check_flags, checked, connect
+
+if TYPE_CHECKING:
+    from .servers import Server
 
 TOLERANCE = 1e-4
 
 
 class Load(NamedTuple):
-    """What became of some clients' requests.
+    """The outcome of all clients' requests.
 
     Attributes:
-        clients: that asked at once.
-        answered, lost, wrong: requests; an answer that is wrong counts as answered too.
+        clients: how many sent requests at once.
+        answered, lost, wrong: counts of requests; a wrong answer counts as answered too.
         per_second: answers.
-        p50, p99, longest: milliseconds from request to answer, attempts that failed included.
-        errors: the messages of lost requests, each once.
+        p50, p99, longest: milliseconds from request to answer, failed attempts included.
+        errors: the distinct messages of lost requests.
     """
 
     clients: int
@@ -54,42 +57,19 @@ class Load(NamedTuple):
     errors: list[str]
 
 
-class MLflow(Rest):
-    """MLflow's scoring server of one ONNX graph: named arrays in, named arrays out."""
-
-    def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """As `Rest.predict`; the server knows one signature."""
-        body = {"inputs": {name: value.tolist() for name, value in inputs.items()}}
-        answer = self.ask("post", "", body)
-        try:
-            return {name: np.array(value) for name, value in answer["predictions"].items()}
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise WrongAnswer(f"{self.url}: the answer has no named predictions.") from None
-
-
-def connect(args: argparse.Namespace) -> Rest | Grpc:
-    """A client's own connection."""
-    kind = Rest
-    if args.url.startswith("grpc:"):
-        kind = Grpc
-    elif urlsplit(args.url).path.endswith("/invocations"):
-        kind = MLflow
-    return kind(args.url, args.model, args.timeout, args.patience)
-
-
 def measure(
-    clients: int, seconds: float, shape: tuple[int, ...], connect: Callable[[], Rest | Grpc]
+    clients: int, seconds: float, shape: tuple[int, ...], connect: Callable[[], Server]
 ) -> Load:
-    """Lets some clients ask for a while.
+    """Sends requests from several clients for a while.
 
     Args:
-        clients: how many, a thread each.
-        seconds: after which none asks again.
-        shape: of an image, [H, W, C]; they are noise in [−1, 1].
-        connect: makes a client's connection.
+        clients: how many, each in a thread.
+        seconds: after which no request is sent.
+        shape: of the images, [H, W, C]; they are noise in [−1, 1].
+        connect: opens a client's connection.
 
     Raises:
-        ServerError: the server does not answer with a w before the load begins.
+        ServerError: the first request of a client, before the load, fails.
     """
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (clients, 1, *shape)).astype(np.float32)
@@ -98,16 +78,16 @@ def measure(
     times, wrong, errors = [], [], []
     end = time.perf_counter() + seconds
 
-    def ask(server: Rest | Grpc, image: np.ndarray, expected: np.ndarray) -> None:
+    def ask(server: Server, image: np.ndarray, expected: np.ndarray) -> None:
         while (started := time.perf_counter()) < end:
             w = None
             try:
                 w = encode(server, image)
             except WrongAnswer:
                 pass
-            except Exception as error:  # one of ours too: it must not end the thread uncounted
-                ours = "" if isinstance(error, ServerError) else f"{type(error).__name__}: "
-                errors.append(f"{ours}{error}")
+            except Exception as error:  # our own faults must be counted too
+                kind = "" if isinstance(error, ServerError) else f"{type(error).__name__}: "
+                errors.append(f"{kind}{error}")
                 continue
             times.append(time.perf_counter() - started)
             if w is None or not agree(w, expected):
@@ -115,7 +95,7 @@ def measure(
 
     started = time.perf_counter()
     threads = [
-        threading.Thread(target=ask, args=each, daemon=True)
+        threading.Thread(target=ask, args=each, daemon=True)  # Ctrl-C does not wait for them
         for each in zip(servers, images, first, strict=True)
     ]
     for thread in threads:
@@ -124,35 +104,21 @@ def measure(
         thread.join()
     took = time.perf_counter() - started
     ms = 1000 * np.array(times or [np.nan])
-    p50, p99 = np.percentile(ms, [50, 99])
-    return Load(
-        clients,
-        len(times),
-        len(errors),
-        len(wrong),
-        len(times) / took,
-        float(p50),
-        float(p99),
-        float(ms.max()),
-        sorted(set(errors)),
-    )
+    p50, p99, longest = np.percentile(ms, [50, 99, 100]).tolist()
+    counts = len(times), len(errors), len(wrong), len(times) / took
+    return Load(clients, *counts, p50, p99, longest, sorted(set(errors)))
 
 
-def encode(server: Rest | Grpc, image: np.ndarray) -> np.ndarray:
-    """w of one image: [1, latent].
-
-    Raises:
-        WrongAnswer: the answer is not a w.
-        ServerError: the server fails.
-    """
+def encode(server: Server, image: np.ndarray) -> np.ndarray:
+    """w of one image, [1, latent]; raises ServerError, or WrongAnswer if it is not a w."""
     return checked(server.predict("encode", {"images": image}), "w", 2, server.url, "encode")
 
 
 def agree(w: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether two answers are the same but for rounding."""
-    if w.shape != expected.shape:
-        return False
-    return bool(np.abs(w - expected).max() <= TOLERANCE * np.abs(expected).max())
+    """Whether two answers are equal except for rounding."""
+    return w.shape == expected.shape and bool(
+        np.abs(w - expected).max() <= TOLERANCE * np.abs(expected).max()
+    )
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -162,80 +128,64 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--url",
-        required=True,
-        help="grpc://host:8500, http[s]://host:8501, or MLflow's http://host:5000/invocations",
-    )
-    parser.add_argument("--shape", required=True, metavar="H,W,C", help="of the model's images")
-    parser.add_argument("--clients", default="1,8,64", metavar="N,…", help="default: %(default)s")
-    parser.add_argument(
-        "--seconds", type=float, default=20.0, help="with each number; default: %(default)s"
-    )
-    parser.add_argument("--model", default="alae", help="its name there; default: %(default)s")
-    parser.add_argument(
-        "--timeout", type=float, default=30.0, help="seconds an attempt; default: %(default)s"
-    )
-    parser.add_argument(
-        "--patience",
-        type=float,
-        default=PATIENCE,
-        help="seconds in which a server that is away is asked again; default: %(default)s",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    add_flags(parser)
+    add, default = parser.add_argument, "Default: %(default)s"
+    add("--shape", required=True, metavar="H,W,C", help="shape of the model's images. Required")
+    about = f"numbers of clients to try, one after another. {default}"
+    add("--clients", default="1,8,64", metavar="N,…", help=about)
+    about = f"seconds that each number of clients is measured for. {default}"
+    add("--seconds", type=float, default=20.0, help=about)
+    add("--json", type=Path, metavar="FILE", help="file for the figures, as JSON. Default: none")
     args = parser.parse_args(arguments)
-    scheme, _, rest = args.url.partition("://")
-    if scheme not in ("http", "https", "grpc") or not rest:
-        parser.error(f"--url={args.url}: must be http[s]://host:port or grpc://host:port.")
-    args.shape = whole_numbers(parser, "--shape", args.shape, 4096, "64,64,3")
-    if len(args.shape) != 3:
-        parser.error("--shape: must be three numbers, as 64,64,3.")
-    args.clients = whole_numbers(parser, "--clients", args.clients, 1024, "1,8")
-    for name in ("seconds", "timeout"):
-        if not 0 < getattr(args, name) <= 86_400:
-            parser.error(f"--{name}={getattr(args, name)}: must be over 0, to 86,400.")
-    if not 0 <= args.patience <= 86_400:
-        parser.error(f"--patience={args.patience}: must be 0 to 86,400.")
+    check_flags(parser, args, {"seconds": (1e-3, 86_400)})
+    for name, most, example in (("shape", 4096, "64,64,3"), ("clients", 1024, "1,8")):
+        parts = getattr(args, name).split(",")
+        known = all(re.fullmatch(r"\d{1,9}", part) and 1 <= int(part) <= most for part in parts)
+        if not known or (name == "shape" and len(parts) != 3):
+            parser.error(
+                f"--{name}={getattr(args, name)}: must be whole numbers of 1 to {most:,}, for "
+                f"example {example}."
+            )
+        setattr(args, name, [int(part) for part in parts])
     if args.json and not args.json.resolve().parent.is_dir():
         parser.error(f"--json={args.json}: its directory does not exist.")
     return args
 
 
-def whole_numbers(
-    parser: argparse.ArgumentParser, flag: str, text: str, most: int, example: str
-) -> list[int]:
-    """Numbers as in the example."""
-    parts = text.split(",")
-    if not all(re.fullmatch(r"\d{1,9}", part) and 1 <= int(part) <= most for part in parts):
-        parser.error(f"{flag}={text}: must be whole numbers of 1 to {most:,}, as {example}.")
-    return [int(part) for part in parts]
-
-
-def work(args: argparse.Namespace) -> int:
-    """Measures and prints a row for each number of clients."""
+def run(
+    url: str,
+    connect: Callable[[], Server],
+    shape: list[int],
+    clients: list[int],
+    seconds: float,
+    json_file: Path | None,
+) -> int:
+    """Measures each number of clients and prints a row for it; returns the exit code."""
     print("| clients | requests/s | p50, ms | p99, ms | longest, ms | answered | lost | wrong |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     rows: list[dict[str, Any]] = []
-    for clients in args.clients:
-        load = measure(clients, args.seconds, tuple(args.shape), lambda: connect(args))
+    for count in clients:
+        load = measure(count, seconds, tuple(shape), connect)
         print(
-            f"| {clients} | {load.per_second:.1f} | {load.p50:.1f} | {load.p99:.1f} "
+            f"| {count} | {load.per_second:.1f} | {load.p50:.1f} | {load.p99:.1f} "
             f"| {load.longest:.1f} | {load.answered:,} | {load.lost} | {load.wrong} |",
             flush=True,
         )
         for error in load.errors[:5]:
-            print(f"load: lost: {printable(error)}", file=sys.stderr)
+            report("load", f"lost: {error}")
         rows.append(load._asdict())
-    if args.json:
-        text = json.dumps({"url": args.url, "shape": args.shape, "loads": rows}, indent=1)
-        write_atomic(args.json, text.encode())
+    if json_file:
+        text = json.dumps({"url": url, "shape": shape, "loads": rows}, indent=1)
+        write_atomic(json_file, text.encode())
     return 1 if any(row["lost"] or row["wrong"] for row in rows) else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 no request lost, 1 some lost or wrong, 2 a wrong flag."""
     args = parse(arguments)
-    return guarded("load", lambda: work(args))
+    server = functools.partial(connect, args.url, args.model, args.timeout, args.patience)
+    rest = args.shape, args.clients, args.seconds, args.json
+    return guarded("load", lambda: run(args.url, server, *rest))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an export starts from: the model and real images."""
+"""Loads the model to export, and real images to compare it on."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from . import ExportError
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Which weights a model has.
+    """Identifies the weights of a model.
 
     Attributes:
-        trained: whether they are a run's; random otherwise.
-        images_seen: in the training of the run.
-        sha256: of the values of all variables and the blend.
+        trained: whether a run trained them; False: random.
+        images_seen: images that training has seen.
+        sha256: checksum of all variables and the blend.
     """
 
     trained: bool
@@ -37,30 +37,30 @@ class Weights:
 def load(
     run_dir: Path | None, untrained: Path | None, level: int | None
 ) -> tuple[Autoencoder, Weights]:
-    """The model to export, in float32, and which weights it has.
+    """Loads a model in float32, and identifies its weights.
 
     Args:
-        run_dir: of the run whose EMA weights are taken.
-        untrained: instead, a config with random weights.
-        level: of those that the run has reached; None: the one it is at.
+        run_dir: run whose EMA weights are taken.
+        untrained: used without `run_dir`: config of a model with random weights.
+        level: a level that the run has reached; None: the current one.
 
     Raises:
-        CheckpointError, ConfigError: no run or config, or no checkpoint.
-        ExportError: a level that the run has not reached.
+        CheckpointError, ConfigError: the run, its checkpoint or the config is missing or wrong.
+        ExportError: the run has not reached the level.
     """
-    logging.set_verbosity(logging.ERROR)  # converters warn of gradients, which are not exported
+    logging.set_verbosity(logging.ERROR)  # converters warn about gradients, which exports lack
     tf.get_logger().setLevel("ERROR")
     if run_dir:
         model = load_model(run_dir)
     else:
         assert untrained is not None
-        float32.use()  # as `load_model` does
+        float32.use()  # like `load_model`
         config = Config.load(untrained).replace(precision="float32")
         model = Autoencoder(config, build_alae(config))
     reached = model.level
     level = reached if level is None else level
     if not 0 <= level <= reached:
-        raise ExportError(f"--level={level}: must be 0 to {reached}, which the run has reached.")
+        raise ExportError(f"--level={level}: the run has reached levels 0 to {reached}.")
     config = model.config.replace(precision="float32")
     blend = model.blend if level == reached else 1.0
     model = Autoencoder(config, model.alae, level, blend, model.images_seen)
@@ -69,10 +69,12 @@ def load(
 
 
 def real_images(uri: str, resolution: int, channels: int, count: int) -> np.ndarray:
-    """Fitted images spread evenly over a source, repeated if it has fewer: uint8 [count, H, W, C].
+    """Fitted images, evenly spread over a source: uint8 [count, H, W, C].
+
+    A source with fewer images repeats some.
 
     Raises:
-        ExportError: the data cannot be read, or has other channels.
+        ExportError: the data cannot be read or has another number of channels.
     """
     flag = "--representative_data"
     try:
@@ -80,9 +82,9 @@ def real_images(uri: str, resolution: int, channels: int, count: int) -> np.ndar
         source = source.held_out or source
         if source.channels != channels:
             raise ExportError(
-                f"{flag}={uri}: images of {source.channels} channels, the model takes {channels}."
+                f"{flag}={uri}: has {source.channels} channels, the model takes {channels}."
             )
         return np.stack([source.fitted(i, resolution) for i in evenly(source, count).tolist()])
     except DataError as error:
         message = str(error).replace("--data=", f"{flag}=")
-        raise ExportError(f"{message}\nName real images for the comparison by {flag}.") from None
+        raise ExportError(f"{message}\nThe comparison needs real images: give {flag}.") from None

@@ -1,9 +1,8 @@
-"""ONNX files: written by tf2onnx, run by ONNX Runtime."""
+"""ONNX files, written by tf2onnx and run by ONNX Runtime."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -16,8 +15,6 @@ from . import ExportFailed
 from .formats import File, Format
 
 if TYPE_CHECKING:
-    import onnx
-
     from .exporter import Exporter
     from .graphs import Endpoint
 
@@ -25,14 +22,14 @@ OPSET = 18  # the newest that tf2onnx 1.17 writes
 
 
 def convert(endpoint: Endpoint) -> bytes:
-    """An endpoint as an ONNX model, its batch dimension named `batch`, checked by onnx.
+    """Converts an endpoint to an ONNX model with a batch dimension named `batch`.
 
     Args:
-        endpoint: function of one tensor that returns a dict of one tensor; the names of both
+        endpoint: function from one tensor to a dict of one tensor, and its input; their names
             become those of the model's input and output.
 
     Raises:
-        ExportFailed: tf2onnx cannot express it.
+        ExportFailed: tf2onnx cannot convert it.
     """
     import onnx
     import tensorflow as tf
@@ -41,15 +38,17 @@ def convert(endpoint: Endpoint) -> bytes:
     function, (spec,) = endpoint
     for name in ("tf2onnx", "tf2onnx.tfonnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # "large": weights stay out of the graph, of which each of some fifty passes makes a copy.
+    # "large" keeps the weights out of the graph, which some fifty passes copy.
     with product_in_numpy():
         try:
             model, weights = tf2onnx.convert.from_function(
                 tf.function(function), [spec], opset=OPSET, large_model=True
             )
-        except Exception as error:  # tf2onnx raises whatever it stumbles over
-            raise ExportFailed(f"tf2onnx cannot express it ({reason(str(error))})") from None
-    for tensor in _tensors(model.graph):
+        except Exception as error:  # tf2onnx raises errors of any type
+            raise ExportFailed(f"tf2onnx cannot convert it ({reason(str(error))})") from None
+    attributes = [attribute for node in model.graph.node for attribute in node.attribute]
+    constants = [attribute.t for attribute in attributes if attribute.HasField("t")]
+    for tensor in (*model.graph.initializer, *constants):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             (location,) = [e.value for e in tensor.external_data if e.key == "location"]
             tensor.raw_data = weights.name_to_tensor_data[location]
@@ -68,26 +67,15 @@ def convert(endpoint: Endpoint) -> bytes:
 
 
 def product_in_numpy():
-    """NumPy as tf2onnx 1.17 expects it: NumPy 2 has dropped `product`."""
+    """Gives NumPy 2 the function `product`, which tf2onnx 1.17 calls."""
     return mock.patch.object(np, "product", np.prod, create=True)
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """All constants of a graph."""
-    yield from graph.initializer
-    for node in graph.node:
-        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
-
-
 class ONNX:
-    """ONNX Runtime, on the CPU.
-
-    Args:
-        model: path of an .onnx file.
-        threads: CPU threads.
+    """An ONNX file, run by ONNX Runtime on the CPU.
 
     Call:
-        array [N, …] → the file's first output.
+        array [N, …] → the first output.
     """
 
     def __init__(self, model: Path, threads: int = 2):
@@ -105,7 +93,7 @@ class ONNX:
         return np.asarray(self.session.run(None, {self.input: x})[0])
 
     def run(self, graph: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """The output of the file's only graph, by name."""
+        """The output of the only graph, by name."""
         (x,) = inputs.values()
         return {self.session.get_outputs()[0].name: self(x)}
 

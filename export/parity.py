@@ -1,4 +1,4 @@
-"""Runs every exported file in the runtimes of its format, and compares with Keras."""
+"""Compares every exported file, in the runtimes of its format, with Keras."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from alae_tf.system.timing import median_seconds
 from .formats import File, Format, Runtime
 from .graphs import Graphs
 
-TIMES = 5  # of which the latency is the median
-SLOW = 0.1  # seconds; a call that takes longer is timed once
+TIMES = 5  # calls, of which the latency is the median
+SLOW = 0.1  # seconds; a call that takes longer is timed only once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,18 +28,17 @@ class Row:
 
     Attributes:
         file: path in the directory of the export.
-        runtime: the program that ran it.
-        graph: the graph that was run.
-        output: the output that was compared, "w" or "images".
+        runtime: program that ran the file.
+        graph, output: what was compared.
         max_error: the largest difference.
-        relative_error: max_error, divided by the largest entry.
-        spread_error: root mean square of the differences, divided by that of the values' distances
-            from their mean over images.
-        allowed: the largest error allowed; None: the error is only reported.
-        latency_ms: median of one image, or of the batch that the file takes.
-        size: bytes of the file or directory.
-        delegated: share of the operators that TFLite's XNNPACK delegate runs; else None.
-        bound: the error that `allowed` bounds, "relative_error" or "spread_error".
+        relative_error: max_error, divided by the largest expected value.
+        spread_error: root mean square of the differences, divided by that of the expected values'
+            distances from their mean over images.
+        allowed: the largest error allowed; None: any.
+        latency_ms: median for one image, or for the batch that the file takes.
+        size: of the file or directory, in bytes.
+        delegated: share of the operators that TFLite's XNNPACK delegate runs, or None.
+        bound: the error that `allowed` limits, "relative_error" or "spread_error".
     """
 
     file: str
@@ -57,23 +56,23 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """Whether the error is a number, and no larger than allowed."""
+        """Whether the error is a number and at most the allowed one."""
         return getattr(self, self.bound) <= (float("inf") if self.allowed is None else self.allowed)
 
     @property
     def fault(self) -> str:
-        """What is wrong with a file that does not hold."""
-        of, flag = "largest value", ""
+        """The reason for a rejection."""
+        scale, flag = "largest value", ""
         if self.bound == "spread_error":
-            of, flag = "spread between images", " (--max_int8_error)"
+            scale, flag = "spread between images", " (--max_int8_error)"
         return (
-            f"{self.output} of {self.graph}, run by {self.runtime}, is off by "
-            f"{getattr(self, self.bound):.2g} of the {of}; {self.allowed:g} is allowed{flag}"
+            f"in {self.runtime}, {self.output} of {self.graph} differs from Keras by "
+            f"{getattr(self, self.bound):.2g} of the {scale}; {self.allowed:g} is allowed{flag}"
         )
 
 
 class Case(NamedTuple):
-    """Inputs of a graph by name, and what Keras makes of them."""
+    """Inputs of a graph by name, and the output that Keras computes from them."""
 
     inputs: Mapping[str, np.ndarray]
     output: str
@@ -81,7 +80,7 @@ class Case(NamedTuple):
 
 
 class Reference:
-    """What Keras makes of some real images.
+    """Keras' results for real images.
 
     Args:
         graphs: of the model.
@@ -89,7 +88,7 @@ class Reference:
 
     Attributes:
         pixels, images, decoded: the images, and their reconstructions.
-        cases: of each graph, by name; three codes z for those that take them.
+        cases: by name of the graph.
     """
 
     def __init__(self, graphs: Graphs, pixels: np.ndarray):
@@ -103,6 +102,7 @@ class Reference:
         mapped = graphs.map(tf.constant(z))["w"].numpy()
         generated = graphs.generate(tf.constant(z), tf.constant(psi))["images"].numpy()
         styles = np.repeat(w[:, np.newaxis], graphs.config.styles, axis=1)
+        files = np.array([png(each) for each in pixels])
         encode = Case({"images": self.images}, "w", w)
         encode_uint8 = Case({"pixels": pixels}, "w", w)
         decode = Case({"w": w}, "images", self.decoded)
@@ -110,7 +110,7 @@ class Reference:
         self.cases = {
             "encode": [encode],
             "encode_uint8": [encode_uint8],
-            "encode_bytes": [Case({"image_bytes": np.array([png(p) for p in pixels])}, "w", w)],
+            "encode_bytes": [Case({"image_bytes": files}, "w", w)],
             "decode": [decode, decode_styles],
             "reconstruct": [Case({"images": self.images}, "images", self.decoded)],
             "generate": [Case({"z": z, "psi": psi}, "images", generated)],
@@ -125,19 +125,19 @@ class Reference:
 def in_parts(
     run: Callable[..., np.ndarray], inputs: Sequence[np.ndarray], batch: int | None = None
 ) -> np.ndarray:
-    """run(*inputs) in batches of 1, 3, 3, …, to try both sizes; or in batches of a fixed size."""
+    """run(*inputs) in batches of 1, 3, 3, …, which tries two sizes; or of a fixed size."""
     count, parts = len(inputs[0]), []
     starts = range(0, count, batch) if batch else [0, *range(1, count, 3)]
     for start, end in itertools.pairwise([*starts, count]):
         part = [x[start:end] for x in inputs]
-        if batch:  # the last one is filled up
+        if batch:  # fills up the last batch
             part = [np.resize(x, (batch, *x.shape[1:])) for x in part]
         parts.append(run(*part)[: end - start])
     return np.concatenate(parts)
 
 
 def check(format_: Format, file: File, folder: Path, reference: Reference) -> Iterator[Row]:
-    """Compares every graph of a file with Keras, in every runtime of its format."""
+    """Compares every graph of a file in every runtime of its format."""
     for part in file.parts or (file,):
         for name, open_file in format_.runtimes.items():
             model = open_file(folder / part.name, 2)
@@ -147,14 +147,14 @@ def check(format_: Format, file: File, folder: Path, reference: Reference) -> It
 
 
 def runner(model: Runtime, graph: str, case: Case) -> Callable[..., np.ndarray]:
-    """A graph as a function of arrays, in the order of the case's inputs."""
+    """A graph as a function of the case's inputs."""
     return lambda *inputs: model.run(graph, **dict(zip(case.inputs, inputs, strict=True)))[
         case.output
     ]
 
 
 def compare(folder: Path, file: File, runtime: str, model: Runtime, graph: str, case: Case) -> Row:
-    """Runs one case of a graph."""
+    """Compares one case of a graph."""
     run, inputs, expected = runner(model, graph, case), [*case.inputs.values()], case.expected
     difference = in_parts(run, inputs, file.batch) - expected
     largest = float(np.abs(difference).max())
@@ -179,18 +179,14 @@ def compare(folder: Path, file: File, runtime: str, model: Runtime, graph: str, 
 
 
 def latency(call: Callable[[], object]) -> float:
-    """Median wall time of a call that has run before, in seconds."""
+    """Median seconds of a call that was already made once."""
     once = median_seconds(call, 1)
     return once if once > SLOW else median_seconds(call, TIMES)
 
 
 def picture(folder: Path, files: Sequence[tuple[Format, File]], reference: Reference) -> np.ndarray:
-    """Rows of the same images: the originals, Keras' reconstructions, then those of each file with
-    the graph `reconstruct` and of each pair of an encoder and a decoder, in the order of `files`.
-
-    Returns:
-        uint8 [height, width, C].
-    """
+    """A picture of the originals, Keras' reconstructions, and those of each file with the graph
+    `reconstruct` and of each pair of an encoder and a decoder: uint8 [height, width, C]."""
     rows = [reference.pixels, ops.to_pixels(reference.decoded).numpy()]
     decoders = {file.name: file for _, file in files if file.name.startswith("decoder")}
     for format_, file in files:
@@ -212,7 +208,7 @@ def picture(folder: Path, files: Sequence[tuple[Format, File]], reference: Refer
 
 
 def table(rows: list[Row]) -> str:
-    """The comparisons, as a table for the screen."""
+    """The comparisons as a text table."""
     lines = [
         f"{'file':<30}{'run by':<14}{'graph':<14}{'of':<8}{'largest':>9}{'relative':>10}"
         f"{'of spread':>11}{'ms':>9}{'KiB':>9}{'delegated':>11}"

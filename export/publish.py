@@ -1,4 +1,4 @@
-"""How an export reaches its directory: written in a hidden folder beside, renamed when whole."""
+"""Publishes an export: it is written into a hidden folder and renamed when complete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,27 +16,28 @@ from typing import TYPE_CHECKING, Any
 from alae_tf.config import RENAMED
 from alae_tf.runs.directory import CHANGEABLE
 from alae_tf.system import schema
+from alae_tf.system.errors import report
 from alae_tf.system.files import Lock, check_directory, move, replacements, sweep, temporary_folder
 
 from . import ExportError, registry
 
-if TYPE_CHECKING:  # so that a wrong --out is told before TensorFlow is imported
+if TYPE_CHECKING:  # a wrong --out is reported before TensorFlow is imported
     from alae_tf.model.autoencoder import Autoencoder
 
     from .graphs import Graphs
     from .loading import Weights
 
-PATTERN = "*?[\\"
+PATTERN = "*?[\\"  # characters that TensorFlow expands in paths
 MANIFEST = "manifest.json"
-PACKAGES = ("alae-tf", "tensorflow", "keras", "numpy")  # and those of the formats
-CONTENTS = {  # of it, as far as it is read; see `alae_tf.system.schema`
+PACKAGES = ("alae-tf", "tensorflow", "keras", "numpy")  # besides those of the formats
+CONTENTS = {  # the schema of those fields of a manifest that are read
     "files": {str: {"weights?": str}},
     "config": {str: object},
     "level": int,
     "weights?": ({"trained?": bool}, str),
 }
 VALUE_RANGES = {
-    "images": "float32 in [-1, 1] (those that come out are not clipped)",
+    "images": "float32 in [-1, 1] (outputs are not clipped)",
     "pixels": "uint8 in [0, 255]",
     "image_bytes": "PNG, JPEG, BMP or GIF files",
     "w": "float32, unbounded",
@@ -47,34 +47,34 @@ VALUE_RANGES = {
 
 
 def check_out(out: Path) -> None:
-    """Tells before any work whether an export may be written here.
+    """Checks, before any work, that an export may be written to a directory.
 
     Raises:
-        AlaeError: a file, a directory that holds something else, or a path that TensorFlow, which
-            writes SavedModels, reads as a pattern.
+        AlaeError: it is a file, holds something else, or has a name that TensorFlow, which writes
+            SavedModels, expands as a pattern.
     """
     if set(PATTERN) & set(str(out)):
         raise ExportError(
-            f"--out={out}: TensorFlow reads {' '.join(PATTERN)} as a pattern; give another name."
+            f"--out={out}: TensorFlow expands {' '.join(PATTERN)} in paths; give another name."
         )
     check_directory("--out", out, "an export", MANIFEST, lambda name: name.startswith("."))
 
 
 @contextlib.contextmanager
 def hidden_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder inside `out`, which is created if missing and locked meanwhile.
+    """A temporary folder inside `out`, which is created if missing, and locked.
 
-    If nothing is published, the directories that were created for it are deleted again.
+    If nothing is published, the directories that were created are deleted.
 
     Raises:
-        ExportError: another export is writing there.
+        ExportError: another export is writing to `out`.
     """
     made = [path for path in (out, *out.parents) if not path.exists()]
     out.mkdir(parents=True, exist_ok=True)
     try:
         lock = Lock(out / ".lock")
     except BlockingIOError:
-        raise ExportError(f"--out={out}: another export is writing there.") from None
+        raise ExportError(f"--out={out}: another export is writing to it.") from None
     with lock:
         sweep(out)
         try:
@@ -84,21 +84,18 @@ def hidden_folder(out: Path) -> Iterator[Path]:
             if lock.holds:
                 (out / ".lock").unlink()
             else:
-                print(
-                    f"--out={out}: .lock was deleted during the work; make sure that no other "
-                    "export wrote there.",
-                    file=sys.stderr,
-                )
+                problem = "its .lock was deleted; make sure that no other export wrote to it."
+                report(f"--out={out}", problem)
             for path in made:
-                with contextlib.suppress(OSError):  # it holds something
+                with contextlib.suppress(OSError):  # not empty
                     path.rmdir()
 
 
 def read_manifest(out: Path) -> dict[str, Any] | None:
-    """The manifest of the export that is there; None if there is none.
+    """The manifest of the export in a directory; None if it has none.
 
     Raises:
-        ExportError: it is damaged.
+        ExportError: the manifest is damaged.
     """
     try:
         return schema.load(out / MANIFEST, CONTENTS)
@@ -106,36 +103,35 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise ExportError(
-            f"--out={out}: {MANIFEST} is damaged ({error}), and the model in this directory "
-            "unknown; give another directory."
+            f"--out={out}: {MANIFEST} is damaged ({error}); give another directory."
         ) from None
 
 
 def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
-    """Tells before any work whether what is exported there is another model.
+    """Checks, before any work, that a directory holds no export of another model.
 
-    An export directory holds one model, since its files are used together and a server takes the
-    newest SavedModel as the same model, only better. So a later checkpoint of the same run at the
-    same level is welcome, and nothing else.
+    Its files are used together, and a server takes the newest SavedModel as a better version of
+    the same model. So only a later checkpoint of the same run and level may follow.
 
     Raises:
-        ExportError: it is of another run or level.
+        ExportError: it holds an export of another run or level.
     """
-    there = read_manifest(out)
-    if there is None:
+    old = read_manifest(out)
+    if old is None:
         return
-    config = {RENAMED.get(name, name): value for name, value in there["config"].items()}
+    config = {RENAMED.get(name, name): value for name, value in old["config"].items()}
     ours = json.loads(json.dumps(dataclasses.asdict(model.config)))  # tuples become lists
-    differ = [
-        f"{name}: {config[name]} there, {value} here"
-        for name, value in ours.items()
-        if name in config and name not in CHANGEABLE and config[name] != value
+    kinds = {True: "trained", False: "random"}
+    compared = [
+        *((name, config[name], ours[name]) for name in ours if name in config.keys() - CHANGEABLE),
+        ("level", old["level"], model.level),
+        ("weights", kinds[trained(old)], kinds[weights.trained]),
     ]
-    if there["level"] != model.level:
-        differ.append(f"level: {there['level']} there, {model.level} here")
-    if trained(there) != weights.trained:
-        kinds = {True: "of a run", False: "random"}
-        differ.append(f"weights: {kinds[trained(there)]} there, {kinds[weights.trained]} here")
+    differ = [
+        f"{name}: {theirs} in the directory, {value} in this model"
+        for name, theirs, value in compared
+        if theirs != value
+    ]
     if differ:
         raise ExportError(
             f"--out={out}: holds another model; give another directory.\n  " + "\n  ".join(differ)
@@ -143,13 +139,13 @@ def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
 
 
 def trained(manifest: dict) -> bool:
-    """Whether the weights of an export are a run's; the first version wrote a word."""
+    """Whether the weights of an export were trained; the first version recorded a word."""
     kind = manifest.get("weights")
     return kind.get("trained", True) if isinstance(kind, dict) else kind != "random"
 
 
 def next_version(out: Path) -> int:
-    """The version of the next SavedModel: 1, or one more than the newest."""
+    """The version of the next SavedModel, counted from 1."""
     versions = [int(p.name) for p in out.glob("saved_model/*") if p.name.isdecimal()]
     return max(versions, default=0) + 1
 
@@ -162,22 +158,20 @@ def manifest(
     folder: Path,
     names: list[str],
 ) -> dict[str, object]:
-    """What is in an export's directory, once this export is published too.
+    """Describes an export's directory as it will be after publishing.
 
     Args:
-        out: where it is to be.
-        model: what is exported.
-        weights: which it has.
+        out: the directory.
+        model: the exported model.
+        weights: its weights.
         graphs: its graphs.
-        folder: where the files are still.
-        names: of files and directories in it.
+        folder: the folder that holds the new files.
+        names: of files and directories in `folder`.
     """
     new = describe_files(folder, names)
     files = kept(out, weights)
     files |= {name: file | {"weights": weights.sha256} for name, file in new.items()}
-    signatures = {}
-    for each in registry.found(files):
-        signatures |= each.graphs(graphs)
+    signatures = [item for each in registry.found(files) for item in each.graphs(graphs).items()]
     packages = (*PACKAGES, *(name for each in registry.FORMATS for name in each.packages))
     return {
         "complete": True,
@@ -193,7 +187,7 @@ def manifest(
                 "inputs": {spec.name: _describe(spec) for spec in inputs},
                 "outputs": _outputs(name, graphs),
             }
-            for name, (_, inputs) in signatures.items()
+            for name, (_, inputs) in signatures
         },
         "versions": {
             name: importlib.metadata.version(name) for name in packages if registry.installed(name)
@@ -203,7 +197,7 @@ def manifest(
 
 
 def kept(out: Path, weights: Weights) -> dict[str, Any]:
-    """The files of the export before that stay: all but those that belong to other weights."""
+    """The files of the earlier export that stay: those not bound to other weights."""
     before = (read_manifest(out) or {"files": {}})["files"]
     return {
         name: file
@@ -213,16 +207,17 @@ def kept(out: Path, weights: Weights) -> dict[str, Any]:
 
 
 def _of_weights(name: str) -> bool:
-    """Whether a file goes when an export of other weights comes."""
+    """Whether a file is deleted when other weights are exported."""
     return "/" not in name and any(not each.lasting for each in registry.found([name]))
 
 
-def _outputs(graph: str, graphs) -> dict[str, Any]:
+def _outputs(graph: str, graphs: Graphs) -> dict[str, Any]:
     """Names, types and shapes of a graph's outputs."""
     if graph.startswith("enc"):
         return {"w": {"dtype": "float32", "shape": [None, graphs.config.latent_size]}}
-    images = {"images": {"dtype": "float32", "shape": list(graphs.shape)}}
-    return images if graph == "decoder" else images | {"pixels": _describe(graphs.pixels_spec)}
+    shape = [None, *graphs.shape]
+    images = {"images": {"dtype": "float32", "shape": shape}}
+    return images if graph == "decoder" else images | {"pixels": {"dtype": "uint8", "shape": shape}}
 
 
 def _describe(spec) -> dict[str, object]:
@@ -232,13 +227,13 @@ def _describe(spec) -> dict[str, object]:
 
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object]]:
     """Size and sha256 of files, and of all files in directories, by path relative to `folder`."""
-    paths = [path for name in names for path in _all_files(folder / name)]
     return {
         str(path.relative_to(folder)): {
             "size": path.stat().st_size,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
-        for path in paths
+        for name in names
+        for path in _all_files(folder / name)
     }
 
 
@@ -247,20 +242,20 @@ def _all_files(path: Path) -> list[Path]:
 
 
 def publish(folder: Path, names: list[str], out: Path) -> None:
-    """Renames files and directories of `folder` into place, its manifest last.
+    """Renames files and directories of `folder` into place, the manifest last.
 
-    SavedModel versions never replace one another. Files that the manifest there lists are replaced,
-    and TFLite and ONNX files deleted if the new manifest does not list them.
+    Files that the old manifest lists are replaced, or deleted if they depend on other weights;
+    versions of the SavedModel stay.
 
     Raises:
-        AlaeError: something else has the name of a file; nothing was renamed.
+        AlaeError: another file has the name of a new one; nothing was renamed.
         OSError: a file cannot be renamed; all are as they were.
     """
     before = (read_manifest(out) or {"files": {}})["files"]
     after = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     new = [unit for name in names for unit in _units(folder, name)]
     gone = before.keys() - after["files"].keys()
-    # No manifest can ask for more to be deleted.
+    # A manifest cannot cause other files to be deleted.
     old = {name for name in before if name in new or (name in gone and _of_weights(name))}
     moves = replacements(folder, new, out, old, folder / "old")
     begun = after | {"complete": False, "files": before | after["files"]}
@@ -271,11 +266,11 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
 
 
 def _units(folder: Path, name: str) -> list[str]:
-    """What is renamed as a whole: files, and each version of the SavedModel."""
+    """The paths to rename: files, and each version of the SavedModel as a whole."""
     paths = (folder / name).iterdir() if name == "saved_model" else _all_files(folder / name)
     return [str(path.relative_to(folder)) for path in paths]
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes a JSON file for people to read too, into a folder that is not published yet."""
+    """Writes an indented JSON file into a folder that is not published yet."""
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

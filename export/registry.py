@@ -19,17 +19,17 @@ FORMATS: list[Format] = [
 
 
 def chosen(names: Sequence[str]) -> list[Format]:
-    """The formats with these names."""
+    """The formats of these names."""
     return [each for each in FORMATS if each.name in names]
 
 
 def steps(options: Options) -> list[tuple[Format, File]]:
-    """All files that are asked for, each with its format."""
+    """All files to write, each with its format."""
     return [(each, file) for each in chosen(options.formats) for file in each.files(options)]
 
 
 def found(names: Iterable[str]) -> list[Format]:
-    """The formats that some files are of."""
+    """The formats that files belong to, by their paths."""
     names = list(names)
     return [
         each for each in FORMATS if any(fnmatch.filter(names, pattern) for pattern in each.patterns)
@@ -38,11 +38,7 @@ def found(names: Iterable[str]) -> list[Format]:
 
 def installed(package: str) -> bool:
     """Whether a distribution is installed."""
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    return any(importlib.metadata.distributions(name=package))
 
 
 def check_packages(formats: Iterable[Format]) -> None:

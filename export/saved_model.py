@@ -1,4 +1,4 @@
-"""SavedModel directories: written by Keras' ExportArchive, run by TensorFlow 2 and TF Serving."""
+"""SavedModel directories, written by Keras' ExportArchive and run by TensorFlow or TF Serving."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
 def write(model: keras.Model, signatures: dict[str, Endpoint], path: Path) -> None:
-    """Writes a SavedModel with the given signatures.
+    """Writes a SavedModel.
 
     Args:
-        model: whose variables the signatures use.
+        model: owner of the variables that the signatures use.
         signatures: (function returning a dict of tensors, its inputs) by name.
         path: directory, which must not exist.
     """
@@ -38,41 +38,35 @@ def write(model: keras.Model, signatures: dict[str, Endpoint], path: Path) -> No
 
 
 def _plain(function, inputs: int):
-    """ExportArchive takes no bound methods."""
+    """A plain function for ExportArchive, which accepts no bound methods."""
     return (lambda a: function(a)) if inputs == 1 else (lambda a, b: function(a, b))
 
 
 def write_warm_up(path: Path, requests: dict[str, dict[str, np.ndarray]], model_name: str) -> None:
-    """Adds the requests that TF Serving runs through a model before it takes the first real one.
+    """Adds requests that TF Serving runs before it accepts real ones.
 
     Args:
         path: SavedModel directory.
         requests: inputs by signature.
-        model_name: as in models.config.
+        model_name: the name in models.config.
     """
     import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+    from tensorflow_serving.apis import prediction_log_pb2
 
     (path / WARM_UP).parent.mkdir()
     with tf.io.TFRecordWriter(str(path / WARM_UP)) as writer:
         for signature, inputs in requests.items():
-            request = predict_pb2.PredictRequest()
+            record = prediction_log_pb2.PredictionLog()
+            request = record.predict_log.request
             request.model_spec.name = model_name
             request.model_spec.signature_name = signature
             for name, value in inputs.items():
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-            log = prediction_log_pb2.PredictLog(request=request)
-            record = prediction_log_pb2.PredictionLog(predict_log=log)
             writer.write(record.SerializeToString())
 
 
 class SavedModel:
-    """A SavedModel loaded as TensorFlow 2 does.
-
-    Args:
-        path: its directory.
-        threads: ignored; TensorFlow's are set once for the process.
-    """
+    """A SavedModel, loaded by TensorFlow 2. `threads` is ignored: they are set per process."""
 
     def __init__(self, path: Path, threads: int = 2):
         import tensorflow as tf
@@ -89,11 +83,7 @@ class SavedModel:
 
 
 class ServedModel:
-    """A SavedModel loaded and run as TF Serving does: TensorFlow 1's loader and a session.
-
-    Args:
-        path: its directory.
-        threads: ignored, as by `SavedModel`.
+    """A SavedModel, run like in TF Serving: by TensorFlow 1's loader and a session.
 
     Attributes:
         signatures: signature definitions by name.
@@ -120,13 +110,13 @@ class ServedModel:
 
 
 def files(options: Options) -> list[File]:
-    """A new version, and the files that TF Serving starts from."""
+    """A new version of the SavedModel, and TF Serving's configuration."""
     part = File(f"{NAME}/{options.version}", SIGNATURES)
     return [File(NAME, parts=(part,), beside=("serving",))]
 
 
 def write_version(work: Exporter, file: File) -> None:
-    """Writes the SavedModel with its warm-up requests, and TF Serving's files."""
+    """Writes the SavedModel with its warm-up requests, and TF Serving's configuration."""
     from . import serving
 
     (part,) = file.parts

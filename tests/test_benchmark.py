@@ -34,7 +34,7 @@ def test_keys_and_consistency_at_every_level(tmp_path):
     assert all(value > 0 for name, value in result.items() if name != "page_faults")
 
 
-def test_a_level_that_is_not_there():
+def test_a_level_that_does_not_exist():
     done = benchmark("--level=2")
     assert done.returncode == 2
-    assert "--level=2: must be 0 to 1, or all." in done.stderr
+    assert "--level=2" in done.stderr

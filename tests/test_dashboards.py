@@ -36,24 +36,24 @@ def test_callbacks_are_called_with_rows_and_grids(config, tmp_path, capsys, one_
         grids.append(grid)
 
     def fails(row, grid):
-        raise ConnectionError("the service is away")
+        raise ConnectionError("unreachable")
 
     assert loop.train(config, RunDirectory(tmp_path), callbacks=[fails, listen]) == 0
     assert [row["images_seen"] for row in rows if row] == [24, 48, 72, 96]
     assert np.isfinite([row["loss_d"] for row in rows if row]).all()
     assert [grid.dtype for grid in grids if grid is not None] == [np.uint8] * 2
-    assert "a callback failed (ConnectionError: the service is away)" in capsys.readouterr().err
+    assert "ConnectionError" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_both_services(dashboards, config, tmp_path, monkeypatch, one_device):
-    told = []
+    logged = []
     wandb = types.SimpleNamespace(run=None, Image=lambda grid: grid.shape)
     wandb.init = lambda project: setattr(wandb, "run", project)
-    wandb.log = lambda values, step=None: told.append(("wandb", step, sorted(values)[-1]))
+    wandb.log = lambda values, step=None: logged.append(("wandb", step, sorted(values)[-1]))
     mlflow = types.SimpleNamespace(
-        log_metrics=lambda row, step: told.append(("mlflow", step, sorted(row)[0])),
-        log_image=lambda grid, key: told.append(("mlflow", None, key)),
+        log_metrics=lambda row, step: logged.append(("mlflow", step, sorted(row)[0])),
+        log_image=lambda grid, key: logged.append(("mlflow", None, key)),
     )
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
@@ -61,17 +61,17 @@ def test_both_services(dashboards, config, tmp_path, monkeypatch, one_device):
     flagfile.write_text(config.to_flagfile())
     for service in ("wandb", "mlflow"):
         assert dashboards.main(service, str(flagfile), str(tmp_path / service)) == 0
-    assert told[:2] == [("wandb", 24, "loss_latent"), ("wandb", None, "samples")]
-    assert [each for each in told if each[0] == "mlflow"][:2] == [
+    assert logged[:2] == [("wandb", 24, "loss_latent"), ("wandb", None, "samples")]
+    assert [each for each in logged if each[0] == "mlflow"][:2] == [
         ("mlflow", 24, "blend"),
         ("mlflow", None, "samples"),
     ]
 
 
-def test_wrong_flags_are_told_before_any_work(tmp_path):
+def test_wrong_flags_are_reported_before_any_work(tmp_path):
     script = str(ROOT / "examples/dashboards.py")
     for flags, code, message in (
-        (["--help"], 0, "Training that a dashboard watches"),
+        (["--help"], 0, "--flagfile"),
         (["tensorboard", "--flagfile=a", "--run_dir=b"], 2, "invalid choice"),
         (["wandb", "--run_dir=b"], 2, "--flagfile"),
     ):

@@ -53,9 +53,9 @@ def test_values_on_the_screen_and_in_the_run(run_dir, capsys):
         ("latent_cycle", 256),
     ]
     assert evaluate.main([*flags, "--json", "--checkpoints=256"]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [each["value"] for each in told] == [r.value for r in kept[2:]]  # the same every time
-    assert told[0]["model"]["weights"] == "ema" and told[0]["protocol"]["noise"] == "random"
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["value"] for each in printed] == [r.value for r in kept[2:]]  # the same every time
+    assert printed[0]["model"]["weights"] == "ema" and printed[0]["protocol"]["noise"] == "random"
 
 
 def test_a_file_of_results_that_fails_loses_no_value(run_dir, monkeypatch, capsys):
@@ -67,19 +67,17 @@ def test_a_file_of_results_that_fails_loses_no_value(run_dir, monkeypatch, capsy
     assert evaluate.main(flags) == 1
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in out.splitlines()[1:]] == ["psnr", "latent_cycle"]
-    assert f"{run_dir}/results.jsonl: No space left on device" in err
+    assert f"{run_dir}/results.jsonl" in err
 
 
-def test_fewer_images_than_asked_are_told(run_dir, capsys):
+def test_fewer_images_than_asked_for_are_reported(run_dir, capsys):
     flags = [f"--run_dir={run_dir}", "--metrics=psnr", "--images=100000"]
     assert evaluate.main(flags) == 0
-    assert "--images=100000: used all 500." in capsys.readouterr().err
+    assert "--images=100000" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("is_shipped", [True, False])
-def test_results_of_a_run_that_is_not_to_be_written_to_are_shown_alone(
-    run_dir, monkeypatch, capsys, is_shipped
-):
+def test_results_of_a_read_only_run_are_only_printed(run_dir, monkeypatch, capsys, is_shipped):
     before = results.read(run_dir / "results.jsonl")
     if is_shipped:
         monkeypatch.setattr(shipped, "folder", lambda name: run_dir.parent)
@@ -88,28 +86,30 @@ def test_results_of_a_run_that_is_not_to_be_written_to_are_shown_alone(
     assert evaluate.main([f"--run_dir={run_dir}", "--metrics=psnr", "--images=20"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[1].startswith("psnr")
-    why = "is a shipped model" if is_shipped else "cannot be written to"
-    assert f"evaluate: {run_dir}: {why}; the results are shown alone." in err
+    assert f"--run_dir={run_dir}" in err
     assert results.read(run_dir / "results.jsonl") == before
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("flags", "named"),
     [
-        (["--metrics=psnr,beauty"], "'beauty' is none of representation, fid"),
-        (["--metrics="], "--metrics: name some of"),
-        (["--metrics=fid"], "pt_inception-2015-12-05-6726825d.pth: not there"),
-        (["--metrics=fid", "--inception=setup.cfg"], "setup.cfg: not there"),
-        (["--data=folder:/nowhere"], "/nowhere is not a directory"),
-        (["--checkpoints=77"], "say newest, all, or some of 128, 256"),
-        (["--checkpoints=last"], "say newest, all, or some of 128, 256"),
-        (["--images=3", "--metrics=precision"], "precision needs 4 at least"),
-        (["--run_dir=/nowhere"], "--run_dir=/nowhere: no run directory"),
-        (["--metrics=psnr", "--data=folder:COLOUR"], "images of 3 channels, the model takes 1"),
-        (["--metrics=representation", "--data=folder:GREY?channels=1"], "needs labelled images"),
+        (["--metrics=psnr,beauty"], "--metrics=psnr,beauty: 'beauty'"),
+        (["--metrics="], "--metrics: "),
+        (["--metrics=fid"], "pt_inception-2015-12-05-6726825d.pth: "),
+        (["--metrics=fid", "--inception=setup.cfg"], "setup.cfg: "),
+        (["--data=folder:/nowhere"], "--data=folder:/nowhere"),
+        (["--checkpoints=77"], "--checkpoints=77: "),
+        (["--checkpoints=last"], "--checkpoints=last: "),
+        (["--images=3", "--metrics=precision"], "--images: precision"),
+        (["--run_dir=/nowhere"], "--run_dir=/nowhere"),
+        (["--metrics=psnr", "--data=folder:COLOUR"], "--image_channels=3"),
+        (
+            ["--metrics=representation", "--data=folder:GREY?channels=1"],
+            "--metrics=representation: ",
+        ),
     ],
 )
-def test_bad_input_is_told(run_dir, tmp_path, monkeypatch, capsys, flags, message):
+def test_errors_name_the_flag(run_dir, tmp_path, monkeypatch, capsys, flags, named):
     monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path / "cache"))
     for name, channels in (("COLOUR", 3), ("GREY", 1)):
         (tmp_path / name).mkdir()
@@ -119,20 +119,20 @@ def test_bad_input_is_told(run_dir, tmp_path, monkeypatch, capsys, flags, messag
     flags = [flag.replace("folder:", f"folder:{tmp_path}/") for flag in flags]
     flags = [flag.replace(f"{tmp_path}//", "/") for flag in flags]
     assert evaluate.main([f"--run_dir={run_dir}", *flags]) == 2
-    assert message in capsys.readouterr().err
+    assert named in capsys.readouterr().err
 
 
 def test_a_run_without_checkpoints(tmp_path, capsys):
     (tmp_path / "config.cfg").write_text(Config().to_flagfile())
     assert evaluate.main([f"--run_dir={tmp_path}"]) == 2
-    assert "it has no checkpoint yet" in capsys.readouterr().err
+    assert f"--run_dir={tmp_path}" in capsys.readouterr().err
 
 
-def test_wrong_flags_are_told_before_tensorflow_is_imported(run_dir):
+def test_wrong_flags_are_reported_before_tensorflow_is_imported(run_dir):
     code = (
         "import sys; from alae_tf import evaluate; "
         f"code = evaluate.main(['--run_dir={run_dir}', '--metrics=beauty']); "
         "assert 'tensorflow' not in sys.modules; sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and "'beauty' is none of" in done.stderr
+    assert done.returncode == 2 and "'beauty'" in done.stderr

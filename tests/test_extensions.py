@@ -37,7 +37,7 @@ ARCHITECTURES["small"] = dataclasses.replace(MLP, name="small", title="Small ALA
 
 METRICS["brightness"] = Metric("higher", "mean of generated images", "more_alae:brightness")
 def brightness(samples):
-    return float(np.mean(samples.generated()))
+    return float(np.mean([part.mean() for part in samples.generated()]))
 
 KINDS["row"] = Kind("images in a row", lambda figure: np.tile(figure.images()[0], (1, 2, 3)), 1)
 
@@ -45,13 +45,17 @@ registry = importlib.import_module(locate("alae_tf.export.registry"))
 formats = importlib.import_module(locate("alae_tf.export.formats"))
 class Archive:
     def __init__(self, path, threads):
-        self.w = np.load(path)["w"]
-    def run(self, graph, **inputs):
-        return {"w": self.w[: len(inputs["images"])]}
+        self.known = np.load(path)
+    def run(self, graph, images):
+        x, w = self.known["x"], self.known["w"]
+        return {"w": w[[np.abs(x - image).sum((1, 2, 3)).argmin() for image in images]]}
+def write(work, file):
+    inputs, _, w = work.reference.cases["encode"][0]
+    np.savez(work.folder / file.name, x=inputs["images"], w=w)
 registry.FORMATS.append(formats.Format(
     "codes", "codes of the reference images", patterns=("codes.npz",),
     files=lambda options: [formats.File("codes.npz", ("encoder",))],
-    write=lambda work, file: np.savez(work.folder / file.name, w=work.reference.w),
+    write=write,
     runtimes={"NumPy": Archive},
 ))
 """
@@ -83,7 +87,6 @@ train --data=stripes:16 --architecture=small --levels=1 --image_size=8 --hidden_
 evaluate --run_dir=run --metrics=brightness --images=4
 figures row --run_dir=run --out=row.png
 export --run_dir=run --out=out --formats=codes --representative_data=stripes:16
-train --data=stripes:0x --run_dir=other
 """
 
 

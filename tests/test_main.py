@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 
@@ -31,16 +32,16 @@ def test_version(monkeypatch, capsys):
     assert capsys.readouterr().out == f"alae {alae_tf.__version__}\n"
 
 
-@pytest.mark.parametrize(("arguments", "message"), [(["trian"], "Did you mean train?"), ([], "")])
-def test_no_such_command(monkeypatch, capsys, arguments, message):
+@pytest.mark.parametrize(("arguments", "named"), [(["trian"], "'trian'"), ([], "")])
+def test_no_such_command(monkeypatch, capsys, arguments, named):
     assert alae(monkeypatch, *arguments) == 2
     error = capsys.readouterr().err
-    assert message in error
+    assert named in error
     assert "usage: alae COMMAND" in error
 
 
-def test_every_command_is_there_and_has_help():
-    """In a process of its own, without the installed package: as in a bare clone."""
+def test_every_command_exists_and_its_help_shows_every_default():
+    """In a new process and without the installed package, as in a bare clone."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     names = sorted(COMMANDS)
     code = "\n".join(
@@ -57,15 +58,20 @@ def test_every_command_is_there_and_has_help():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    for name in names:
-        assert f"usage: alae {name} " in done.stdout or f"usage: alae {name}\n" in done.stdout, name
+    helps = dict(re.findall(r"usage: alae (\S+)(.*?)(?=\nusage: |\Z)", done.stdout, re.S))
+    assert set(helps) == set(names)
+    for name in ("train", "prepare", "evaluate", "align", "directions", "benchmark", "memory"):
+        flags = re.findall(r"^  (--.*?)(?=^  -|^\S|^$)", helps[name], re.M | re.S)
+        assert len(flags) > 4
+        for flag in flags:
+            assert "Default:" in " ".join(flag.split()) or "Required" in flag, (name, flag)
 
 
 def test_exit_codes_are_the_commands():
     command = [sys.executable, "-m", "alae_tf", "train", "--levels=x"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "--levels=x: must be a whole number" in done.stderr
+    assert "--levels=x" in done.stderr
 
 
 def test_export_is_found_in_a_bare_clone_too(monkeypatch):

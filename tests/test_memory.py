@@ -34,7 +34,7 @@ def test_peak_of_graphs_counted_by_hand():
     assert memory.peak_bytes(graph_of(freed, side)) == 2 * MIB
 
 
-def test_unknown_shapes_are_told():
+def test_unknown_shapes_are_refused():
     with pytest.raises(ValueError, match="shape"):
         memory.peak_bytes(graph_of(tf.square, [None, 4]))
 

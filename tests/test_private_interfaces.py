@@ -98,7 +98,6 @@ def test_the_quantizer_knows_operators_by_their_names():
     assert {"CONV_2D", "FULLY_CONNECTED"} == set(tflite.KERNELS)
     names = set(litert_quantizer.qtyping.TFLOperationName)
     assert names.issuperset(tflite.KERNELS)  # an enum of strings
-    assert tflite.FLOAT_CASTING == "float_casting"
 
 
 @pytest.mark.parametrize("package", ["tf2onnx", "ai-edge-litert", "litert-quantizer", "keras"])

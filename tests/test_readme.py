@@ -14,6 +14,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from alae_tf.config import Config
+from alae_tf.figures import KINDS
 from tests.paths import GOLDENS, ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -46,11 +47,11 @@ def test_what_readme_names_is_there():
 def test_flags_that_pages_name_exist(page):
     sources = [path.read_text() for name in ("alae_tf", "export") for path in files(name)]
     known = {field.name for field in dataclasses.fields(Config)} | {"flagfile", "help"}
+    known |= {flag for kind in KINDS.values() for flag in kind.flags}
     for source in sources:
         known |= set(re.findall(r'"--(\w+)"', source))
-        known |= set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source))
     for line in page.read_text().replace("\\\n", " ").splitlines():
-        if re.search(r"python -m (alae_tf|export)|\balae (train|export)\b", line):
+        if re.search(r"python -m (alae_tf|export)|\balae [a-z]", line):
             flags = {flag.removeprefix("no") for flag in re.findall(r"--(\w+)", line)}
             assert flags <= known | {name.removeprefix("no") for name in known}, line
 

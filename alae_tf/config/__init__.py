@@ -1,4 +1,4 @@
-"""What a run is: its record of settings, and how settings are read. No TensorFlow."""
+"""The settings of a run, and how they are read and checked. No TensorFlow."""
 
 from alae_tf.config.record import GROUPS, RENAMED, Config, by_level, by_name, field_type
 from alae_tf.system.errors import ConfigError

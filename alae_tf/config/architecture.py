@@ -1,8 +1,7 @@
-"""What a kind of model is: one record, from which all else derives.
+"""The kinds of model, a record each.
 
-No TensorFlow here, so that a config is checked in a moment. To add a kind, write its networks in a
-file of their own and put its record into `ARCHITECTURES`; settings of its own are fields of
-`Config`.
+To add a kind, write its networks in a new file, add its record to `ARCHITECTURES`, and add its own
+settings to `Config`. No TensorFlow, which makes checking a config fast.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alae_tf.config import Config
 
-# Whether a setting is right, its name, and what would be right.
+# Whether a setting is valid, its name, and a description of valid values.
 Check = tuple[bool, str, str]
 
 
@@ -24,18 +23,19 @@ class Architecture:
     """A kind of model.
 
     Args:
-        name: in --architecture.
-        title: for people.
-        build: "module:function" of a function (config, dtype) → its networks, a dict with the keys
-            G, E, F and D.
-        settings: names of the settings that no other kind reads.
-        ignored: names of settings that it does not read and that may stand in its configs.
-        check: config → what must hold of its settings.
+        name: its name in --architecture.
+        title: its name in text for people.
+        build: "module:function", the function that builds the networks: (config, dtype) → dict
+            with the keys G, E, F and D.
+        settings: names of the settings that only this kind reads.
+        ignored: names of settings that it allows in its configs and does not read.
+        check: config → checks of its settings.
         styles: config → number of style vectors that G takes.
         resolution: (config, level) → side of the images, in pixels.
-        widest: (config, level) → numbers in the largest feature map of one image, in E or G.
-        style_kernels: G, level → kernels of the dense layers that make the styles of that level
-            from w, [latent, n] each; none where G has no style layers.
+        widest: (config, level) → size of the largest feature map of one image in E or G, in
+            numbers.
+        style_kernels: (G, level) → kernels [latent, n] of the dense layers that compute the styles
+            of a level from w; an empty list if G has no style layers.
         int8: TFLite's name of the operator that full int8 computes in 8 bits.
     """
 
@@ -52,13 +52,12 @@ class Architecture:
     int8: str
 
     def networks(self, config: Config, dtype: str = "float32") -> dict[str, Any]:
-        """New networks of a config, by letter; see `build_alae`."""
+        """New networks by letter; see `build_alae`."""
         return pkgutil.resolve_name(self.build)(config, dtype)
 
 
 def width(start_channels: int, max_channels: int, halvings: int) -> int:
-    """Channels of a StyleALAE's feature maps whose side is 2^halvings times smaller than the
-    image's."""
+    """Channels of StyleALAE's feature maps at 1 / 2^halvings of the full resolution."""
     return min(max_channels, start_channels * 2**halvings)
 
 

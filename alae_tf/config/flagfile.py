@@ -1,12 +1,10 @@
-"""Flagfiles: one dialect, for the command line and for `Config.load`.
+"""Flagfiles, for the command line and for `Config.load`.
 
-A line is an argument as on the command line: `--name=value`; `--name` or `--noname` for what is
-true or false; `--flagfile=OTHER`, in whose place the lines of OTHER stand; `--name` with its value
-on the next line. Blank lines are passed over, so are blanks around a line and lines that begin
-with # or //. All this absl reads too. One thing is added: a value that begins with a double quote
-is a JSON string, so that every value can be written, also one that ends in a blank.
-
-Nothing here imports absl or TensorFlow.
+Each line is an argument, written as on the command line: `--name=value`; `--name` or `--noname` for
+a switch; `--flagfile=OTHER`, which inserts the lines of OTHER; or `--name` with its value on the
+next line. Empty lines, spaces around a line, and lines that begin with # or // are ignored. This is
+absl's syntax, with one extension: a value that begins with a double quote is a JSON string, which
+can express every value, for example one that ends in a space. No absl, no TensorFlow.
 """
 
 from __future__ import annotations
@@ -20,15 +18,15 @@ from alae_tf.system import shipped
 from alae_tf.system.errors import ConfigError
 
 SHIPPED = shipped.folder("configs")
-DEEPEST = 16  # flagfiles within flagfiles
+DEEPEST = 16  # nested flagfiles
 
 
 def find(name: str) -> Path:
-    """The file that --flagfile names: a path, or one of the shipped configs as `smoke`,
+    """The file that --flagfile names: a path, or a shipped config, for example `smoke`,
     `smoke.cfg` or `configs/smoke.cfg`.
 
     Raises:
-        ConfigError: there is neither; lists the shipped ones.
+        ConfigError: no such file; lists the shipped configs.
     """
     path = Path(os.path.expanduser(name))
     if path.exists() and not path.is_dir():
@@ -39,32 +37,32 @@ def find(name: str) -> Path:
     if shipped.is_file():
         return shipped
     known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.cfg")))
-    raise ConfigError(f"{name}: no such file, and none of the shipped configs: {known}.")
+    raise ConfigError(f"{name}: no such file; the shipped configs are {known}.")
 
 
 def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
     """The arguments in a flagfile.
 
     Args:
-        name: as `find` takes it.
-        above: the flagfiles that led to this one.
+        name: see `find`.
+        above: the flagfiles that include this one.
 
     Raises:
-        ConfigError: it cannot be read, is no text, names itself, or has a line that is no argument.
+        ConfigError: it cannot be read, is not text, includes itself, or has an invalid line.
     """
     try:
         path = find(name).resolve()
         if path in above or len(above) == DEEPEST:
-            raise ConfigError(f"{name}: names itself by --flagfile, or the nest is too deep.")
-        if not path.is_file():  # a pipe would wait for ever
-            raise ConfigError(f"{name}: is no regular file.")
+            raise ConfigError(f"{name}: includes itself by --flagfile, or is nested too deeply.")
+        if not path.is_file():  # reading a pipe could block
+            raise ConfigError(f"{name}: is not a regular file.")
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise ConfigError(f"{name}: cannot be read as a flagfile ({error.strerror}).") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{name}: is no text file.") from None
+        raise ConfigError(f"{name}: is not a text file.") from None
     arguments: list[str] = []
-    wants_value = False  # the line before is a name alone, of which this one may be the value
+    wants_value = False  # the previous line is a name alone, and this line may be its value
     for number, line in enumerate(lines, start=1):
         line = line.strip()
         if not line or line.startswith(("#", "//")):
@@ -74,7 +72,7 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
         flag, equals, value = line.partition("=") if line.startswith("-") else ("", "", line)
         if any(blank.isspace() for blank in flag):
             raise ConfigError(
-                f"{name}, line {number}: {line!r}: an equals sign, no blank, parts name and value."
+                f"{name}, line {number}: {line!r}: write --name=value, with an equals sign."
             )
         try:
             arguments.append(flag + equals + unquote(value))
@@ -91,10 +89,10 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
 
 
 def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
-    """Arguments, with those of each --flagfile in its place.
+    """Arguments in which each --flagfile is replaced by the arguments in the file.
 
     Raises:
-        ConfigError: as of `read`; the message begins with the flag.
+        ConfigError: see `read`; the message begins with the flag.
     """
     left, expanded = list(arguments), []
     while left:
@@ -109,7 +107,7 @@ def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
             name = value_of(flag, left)
             left.pop(0)
         if not name:
-            raise ConfigError(f"{flag}=: name a file, as --flagfile=configs/smoke.cfg.")
+            raise ConfigError(f"{flag}=: name a file, for example --flagfile=configs/smoke.cfg.")
         try:
             expanded += read(name, above)
         except ConfigError as error:
@@ -118,15 +116,15 @@ def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
 
 
 def is_flag(argument: str) -> bool:
-    """Whether an argument is a flag: it begins with a dash and is no negative number."""
+    """Whether an argument is a flag: it begins with a dash and is not a negative number."""
     return argument.startswith("-") and not argument[1:2].isdigit()
 
 
 def value_of(flag: str, following: list[str]) -> str:
-    """The value of a flag that stands without one: the argument after it.
+    """The value of a flag written without an equals sign: the next argument.
 
     Raises:
-        ConfigError: there is none, or it is a flag itself.
+        ConfigError: there is no next argument, or it is a flag.
     """
     if not following or is_flag(following[0]):
         raise ConfigError(f"{flag}: has no value; write {flag}=VALUE.")
@@ -134,15 +132,15 @@ def value_of(flag: str, following: list[str]) -> str:
 
 
 def quote(value: str) -> str:
-    """A value as a flagfile has it; `unquote` gives it back."""
+    """A value as written in a flagfile; the inverse of `unquote`."""
     plain = value.isprintable() and value == value.strip() and not value.startswith('"')
     return value if plain else json.dumps(value)
 
 
 def unquote(text: str) -> str:
-    """The value that a flagfile means.
+    """A value as read from a flagfile.
 
     Raises:
-        ValueError: it begins with a double quote and is no JSON string.
+        ValueError: it begins with a double quote and is not a JSON string.
     """
     return json.loads(text, strict=False) if text.startswith('"') else text

@@ -1,6 +1,6 @@
-"""The command line of the commands that take a config: argparse, and a flag for each setting.
+"""The command line of commands that take a config: argparse, with a flag for each setting.
 
-No TensorFlow here, which lets --help and a wrong flag answer in a moment.
+No TensorFlow, which makes --help and error messages appear at once.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 
 from alae_tf.config import GROUPS, RENAMED, Config, ConfigError, by_name, field_type, flagfile
 from alae_tf.config.settings import is_list, to_text
-from alae_tf.system.errors import program
+from alae_tf.system.errors import program, report
 
-# What --help shows first, below the command's own flags.
+# The settings that --help shows first, below the command's own flags.
 FIRST = ("data", "levels", "epochs", "batch_by_level")
 EPILOG = """\
-Flags are written --name=value; switches, --name or --noname. A later flag
-overrides an earlier one: write changes after --flagfile. Names in [brackets]
-are the keys of the authors' own config files.
+Write a flag as --name=value, a switch as --name or --noname. A later flag overrides
+an earlier one, therefore write changes after --flagfile. Capitals in [brackets] are the
+names of the same settings in the config files of the authors' code.
 """
 METAVARS = {str: "TEXT", int: "N", float: "X"}
 
@@ -29,8 +29,8 @@ def parser(module: str, about: str | None) -> argparse.ArgumentParser:
     """The parser of a command that takes a config; the command adds its own flags.
 
     Args:
-        module: the command's, as "alae_tf.train".
-        about: the docstring of the module.
+        module: the command's module, for example "alae_tf.train".
+        about: the module's docstring.
     """
     made = argparse.ArgumentParser(
         prog=program(module),
@@ -43,8 +43,8 @@ def parser(module: str, about: str | None) -> argparse.ArgumentParser:
     made.add_argument(
         "--flagfile",
         metavar="FILE",
-        help="a file of flags, read as if they stood in its place: a path, or the name of a "
-        "shipped config, as smoke or quickstart",
+        help="file of flags, inserted at this place: a path, or the name of a shipped config such "
+        "as smoke or quickstart. Default: none",
     )
     return made
 
@@ -52,16 +52,16 @@ def parser(module: str, about: str | None) -> argparse.ArgumentParser:
 def parse(
     parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
 ) -> tuple[argparse.Namespace, Config]:
-    """The command's own flags, and the config that all others describe.
+    """The command's own flags, and the config that the other flags describe.
 
-    Settings that its architecture does not read are named on stderr.
+    Reports settings that the architecture ignores.
 
     Args:
         parser: from `parser`.
-        arguments: default: the process's.
+        arguments: the command line; default: that of the process.
 
     Raises:
-        ConfigError: a flag is unknown, or a setting wrong.
+        ConfigError: a flag is unknown, or a setting is wrong.
     """
     given = flagfile.expand(sys.argv[1:] if arguments is None else arguments)
     own, rest = parser.parse_known_args(given)
@@ -69,19 +69,19 @@ def parse(
     known = [field.name for field in dataclasses.fields(Config)]
     for name in texts:
         if name in RENAMED:
-            raise ConfigError(f"--{name}: is called --{RENAMED[name]} now.")
+            raise ConfigError(f"--{name}: is now called --{RENAMED[name]}.")
         if name not in known:
             near = difflib.get_close_matches(name, [*known, *vars(own)], 1)
             meant = f" Did you mean --{near[0]}?" if near else ""
             raise ConfigError(f"--{name}: is unknown.{meant} --help lists all flags.")
     config = Config.from_text(texts)
     for name in config.ignored:
-        print(f"--{name}: ignored with --architecture={config.architecture}.", file=sys.stderr)
+        report(f"--{name}", f"ignored with --architecture={config.architecture}.")
     return own, config
 
 
 def settings_help() -> str:
-    """The settings by group, as argparse shows flags, the most important ones first."""
+    """The help of all settings by group, the most important ones first."""
     shown = argparse.ArgumentParser(usage=argparse.SUPPRESS, add_help=False)
     fields = {field.name: field for field in dataclasses.fields(Config)}
     first = shown.add_argument_group("the settings that matter most")
@@ -96,7 +96,6 @@ def settings_help() -> str:
 
 
 def _add(group: argparse._ArgumentGroup, field: dataclasses.Field) -> None:
-    """One setting, with its default."""
     text, choices, kind = field.metadata["help"], field.metadata["choices"], field_type(field)
     text = f"{text} Default: {to_text(field.default) or 'none'}".replace("%", "%%")
     if kind is bool:

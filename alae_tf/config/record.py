@@ -1,7 +1,4 @@
-"""What a run is: one frozen record, checked when it is made, written as a flagfile.
-
-No TensorFlow here: a config is read and checked in a few milliseconds.
-"""
+"""The settings of a run: a frozen, checked record that is stored as a flagfile."""
 
 from __future__ import annotations
 
@@ -14,39 +11,41 @@ from alae_tf.config.architecture import ARCHITECTURES, Architecture
 from alae_tf.config.settings import check, from_text, setting, to_text
 from alae_tf.system.errors import ConfigError
 
-# What the first version called a setting → its name now. Runs of it still load.
+# A setting's name in the first version → its name now; runs of the first version still load.
 RENAMED = {"slow_copy_images": "ema_images"}
-# The settings' groups, in this order in the record and in --help.
+# The groups of settings, in the order of the record and of --help.
 GROUPS = {
     "data": "the images",
     "model": "the networks and their sizes",
-    "schedule": "how long, how many images at a time, how fast",
-    "optimisation": "the losses and how the weights follow them",
-    "run": "on what it runs, what it saves and shows",
+    "schedule": "length of training, batch and learning rate",
+    "optimisation": "losses, optimizers and precision",
+    "run": "hardware, checkpoints, logs and measurements",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The record of a run: what is built, on what it is trained, for how long, and how.
+    """The settings of a run: data, networks, schedule and training.
 
-    Every field is a flag of the same name (`alae_tf.config.flags`). Lists "by level" give one
-    entry for each level; the last one serves all further levels. Names in brackets are the
-    authors'.
+    Every field is a flag of the same name (`alae_tf.config.flags`). Fields named `…_by_level` have
+    one entry a level; the last entry also applies to all higher levels. Names in brackets are those
+    of the authors' code.
 
     Raises:
-        ConfigError: a value is out of range, or two values do not go together.
+        ConfigError: a value is out of range, or two values conflict.
     """
 
     data: str = setting(
         "data",
         "mnist5k:",
         "The images: mnist5k: (5,000 digits, no download), idx:DIR (files in MNIST's format), "
-        "folder:DIR (image files), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (what "
-        "alae_tf.prepare or StyleGAN's tool wrote).",
+        "folder:DIR (image files), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (files written by "
+        "alae_tf.prepare or StyleGAN's tool). Options of folder:DIR, joined by &: ?channels=1 "
+        "reads grey images, ?test=DIR holds out the images of another folder, ?labels=folders "
+        "makes each subfolder a class.",
     )
     image_channels: int = setting("data", 1, "Channels of the images: 1 (grey) or 3 (RGB).")
-    flip: bool = setting("data", True, "Mirror images left-right at random; switch off for digits.")
+    flip: bool = setting("data", True, "Mirror images left-right at random. Switch off for digits.")
 
     architecture: str = setting(
         "model",
@@ -58,7 +57,7 @@ class Config:
     levels: int = setting(
         "model",
         4,
-        "style: number of resolutions, 4 to 2^(levels+1) pixels [LAYER_COUNT]. mlp: 1.",
+        "style: number of resolutions, from 4 to 2^(levels+1) pixels [LAYER_COUNT]. mlp: 1.",
         within="[1, 9]",
     )
     start_channels: int = setting(
@@ -68,7 +67,10 @@ class Config:
         within="[1, 16384]",
     )
     max_channels: int = setting(
-        "model", 256, "style: most channels of any layer [MAX_CHANNEL_COUNT].", within="[1, 16384]"
+        "model",
+        256,
+        "style: most channels in a layer [MAX_CHANNEL_COUNT].",
+        within="[1, 16384]",
     )
     image_size: int = setting(
         "model", 28, "mlp: side of the square images, in pixels.", within="[1, 1024]"
@@ -79,8 +81,8 @@ class Config:
     output_slope: float = setting(
         "model",
         0.2,
-        "mlp: slope of leaky ReLU in G and after E's last layer. 0.2 as in the released "
-        "defaults; the authors' own MNIST run used 0.01.",
+        "mlp: negative slope of leaky ReLU in G and after E's last layer. 0.2 is the authors' "
+        "default; their MNIST run used 0.01.",
         within="[0, 1)",
     )
     latent_size: int = setting(
@@ -92,15 +94,15 @@ class Config:
     discriminator: str = setting(
         "model",
         "joint",
-        "What tells real images from generated ones. joint: D(E(x)), as in the paper. separate: an "
-        "image discriminator of E's shape without styles; E is trained by update 3 alone.",
+        "The discriminator of real and generated images. joint: D(E(x)), as in the paper. "
+        "separate: a network of its own, shaped like E without styles; only update 3 trains E.",
         choices=("joint", "separate"),
     )
     encoder_head: str = setting(
         "model",
         "styles",
-        "style: how E ends. styles: w is the sum of projected styles, as in the paper. dense: w is "
-        "a dense layer of the last feature map, without styles (an ablation).",
+        "style: how E computes w. styles: the sum of projected styles, as in the paper. dense: a "
+        "dense layer on the last feature map, without styles (an ablation).",
         choices=("styles", "dense"),
     )
 
@@ -113,14 +115,14 @@ class Config:
     epochs_by_level: tuple[float, ...] = setting(
         "schedule",
         (10.0,),
-        "style: passes over the images at each level; the last level goes on until --epochs. "
-        "From level 1 on, its first half fades in [EPOCHS_PER_LOD].",
+        "style: passes over the training images at each level; the last level continues until "
+        "--epochs. From level 1 on, the first half blends the level in [EPOCHS_PER_LOD].",
         within="(0, 1e9]",
     )
     batch_by_level: tuple[int, ...] = setting(
         "schedule",
         (128,),
-        "Images an iteration, over all replicas, by level [LOD_2_BATCH_8GPU].",
+        "Images an iteration, on all replicas together, by level [LOD_2_BATCH_8GPU].",
         within="[1, 1048576]",
     )
     learning_rate_by_level: tuple[float, ...] = setting(
@@ -130,47 +132,47 @@ class Config:
     adam_beta_2: float = setting(
         "optimisation",
         0.99,
-        "Decay of the mean squared gradient; there is no first moment (beta 1 is 0).",
+        "Decay of the mean squared gradient in Adam; beta 1 is 0.",
         within="[0, 1)",
     )
     updates: tuple[str, ...] = setting(
         "optimisation",
         ("d", "g", "latent"),
-        "Updates of an iteration, in order: the three of the paper's Algorithm 1, or others that a "
-        "package adds (alae_tf.training.algorithm).",
+        "Updates of an iteration, in order. d, g, latent: those of the paper's Algorithm 1; "
+        "plug-ins can add others (see alae_tf.training.algorithm).",
     )
     latent_update: str = setting(
         "optimisation",
         "EG",
-        "Networks that move in update 3, the latent reconstruction. EG as in the paper's "
-        "Algorithm 1; EFG as in the released code, where F moves too, through G's input.",
+        "Networks that update 3, the latent reconstruction, trains. EG: as in the paper. EFG: as "
+        "in the authors' code, which also trains F through G's input.",
         choices=("EG", "EFG"),
     )
     latent_regression: str = setting(
         "optimisation",
         "w",
-        "What E is to find in update 3. w, as in the paper; z: E gives z, and w is F(E(x)) (an "
-        "ablation).",
+        "The code that E reconstructs in update 3. w: as in the paper. z: E estimates z, and w is "
+        "F(E(x)) (an ablation).",
         choices=("w", "z"),
     )
     r1_gamma: float = setting(
         "optimisation",
         10.0,
-        "Weight of the gradient penalty R1 on real images; 0: none.",
+        "Weight of R1, the gradient penalty on real images. 0: no penalty.",
         within="[0, 1e30]",
     )
     r1_every: int = setting(
         "optimisation",
         1,
-        "R1 in every k-th iteration only, k times as strong (lazy regularisation of StyleGAN2): "
-        "about a quarter less work at k = 4 or more; 1 is the paper.",
+        "Compute R1 in every k-th iteration only, k times as strong (StyleGAN2's lazy "
+        "regularisation). 1: as in the paper; 4 or more saves about a quarter of the work.",
         within="[1, 1e6]",
     )
     style_mixing: float = setting(
         "optimisation",
         0.9,
-        "style: probability that the later styles of a whole batch come from a second z, from a "
-        "random layer on, in updates 1 and 2.",
+        "style: probability that, in updates 1 and 2, a batch takes its styles after a random "
+        "layer from a second z.",
         within="[0, 1]",
     )
     w_avg_decay: float = setting(
@@ -179,75 +181,76 @@ class Config:
     ema_images: float = setting(
         "optimisation",
         10000.0,
-        "Half-life of the EMA of the weights, in images [0.5^(batch/10000)].",
+        "Half-life of the EMA of the weights, in images; its decay is 0.5^(batch / ema_images).",
         within="(0, 1e12]",
     )
     precision: str = setting(
         "optimisation",
         "float32",
-        "bfloat16, float16: convolutions and activations in it, all else (weights, statistics, "
-        "styles, w, losses) in float32; for hardware with units for it. float16 scales the losses "
-        "and skips updates whose gradients overflow.",
+        "Type of convolutions and activations; weights, statistics, styles, w and losses stay "
+        "float32. bfloat16 or float16 is faster on hardware that supports it. float16 scales the "
+        "losses and skips updates whose gradients overflow.",
         choices=("float32", "bfloat16", "float16"),
     )
     tf32: bool = setting(
         "optimisation",
         True,
-        "Let NVIDIA GPUs from Ampere on round the factors of float32 products to 10 bits "
-        "(TensorFloat-32), which is faster and TensorFlow's own default. Try false if training "
-        "diverges on such a GPU alone. Evaluation, loaded models and export always compute in true "
-        "float32.",
+        "Let NVIDIA GPUs since Ampere round the factors of float32 products to 10 bits "
+        "(TensorFloat-32): faster, and TensorFlow's default. Switch off if training diverges only "
+        "on these GPUs. Evaluation, loaded models and export always compute in true float32.",
     )
 
     seed: int = setting(
         "run",
         0,
-        "The same seed gives the same run, to the bit, on one machine.",
+        "Seed of all random numbers. On one machine, the same seed gives the same run, bit by bit.",
         within="[0, 2147483647]",
     )
     init_from: str = setting(
         "run",
         "",
-        "Begin a new run with the weights of another: its directory, or a shipped model's name. "
-        "The networks must be the same, as --flagfile=THERE/config.cfg has them; the run goes on "
-        "where the level that they stand at is faded in, with new optimizers.",
+        "Start a new run from the weights of another run: its directory, or the name of a shipped "
+        "model. The networks must be the same, as set by --flagfile=OTHER/config.cfg. The run "
+        "starts with new optimizers at the level of these weights, fully blended in.",
     )
     strategy: str = setting(
         "run",
         "auto",
-        "mirrored: all GPUs of this machine (or its CPU); multi_worker: several machines, each "
-        "running this command, found by TF_CONFIG, Slurm or Kubernetes; one_device: the first "
-        "GPU or the CPU; auto: multi_worker if TF_CONFIG names several workers, else mirrored.",
+        "mirrored: all GPUs of this machine, or its CPU; multi_worker: several machines that each "
+        "run this command and find each other by TF_CONFIG, Slurm or Kubernetes; one_device: the "
+        "first GPU, or the CPU; auto: multi_worker if TF_CONFIG names several workers, else "
+        "mirrored.",
         choices=("auto", "mirrored", "multi_worker", "one_device"),
     )
     accumulate: int = setting(
         "run",
         1,
-        "Parts into which each replica's share of the batch is cut, to need that much less "
-        "memory; the gradients are added up, so the result is that of the whole batch.",
+        "Number of parts into which to split each replica's batch. Gradients accumulate over the "
+        "parts; the result is that of the whole batch. Increase it when memory runs out.",
         within="[1, 1048576]",
     )
     xla: bool = setting(
         "run",
         False,
-        "Compile the forward and backward passes with XLA. Measure first: on CPUs it helps "
-        "the MLP and hurts the convolutions.",
+        "Compile the forward and backward passes with XLA. Measure first: on CPUs it speeds up "
+        "mlp and slows down style.",
     )
     max_hours: float = setting(
         "run",
         0.0,
-        "Hours after which this process saves and stops with exit code 75, for schedulers with a "
-        "time limit; the same command again goes on. 0: no limit.",
+        "Hours after which to save and stop with exit code 75, for schedulers with a time limit; "
+        "the same command continues the run. 0: no limit.",
         within="[0, 1e6]",
     )
     checkpoint_minutes: float = setting(
         "run",
         10.0,
-        "Minutes between checkpoints; also written at each level's start and at the end.",
+        "Minutes between checkpoints, which are also written at the start of each level and at "
+        "the end.",
         within="(0, 1e8]",
     )
     keep_checkpoints: int = setting(
-        "run", 3, "Checkpoints kept; older ones are deleted.", within="[1, 1e6]"
+        "run", 3, "Number of checkpoints to keep; older ones are deleted.", within="[1, 1e6]"
     )
     sample_images: int = setting(
         "run", 100_000, "Images between two sample grids.", within="[1, 1e12]"
@@ -261,26 +264,26 @@ class Config:
     evaluate_images: int = setting(
         "run",
         0,
-        "Images between two measurements by `evaluate_metrics`; 0: none.",
+        "Images between two measurements of --evaluate_metrics. 0: no measurements.",
         within="[0, 1e12]",
     )
     evaluate_metrics: str = setting(
         "run",
         "latent_cycle,psnr",
-        "What is measured on the way, as `alae_tf.evaluate --metrics`; values go to metrics.csv, "
-        "TensorBoard and results.jsonl.",
+        "Metrics to measure during training (see alae_tf.evaluate --help); values go to "
+        "metrics.csv, TensorBoard and results.jsonl.",
     )
     evaluate_count: int = setting(
-        "run", 1_000, "Images of each kind that are measured on the way.", within="[4, 1e9]"
+        "run", 1_000, "Images to measure, real and generated each.", within="[4, 1e9]"
     )
     truncation_psi: float = setting(
         "run",
         0.7,
-        "Truncation in samples: w_avg + psi (w - w_avg); 1: none.",
+        "Truncation in sample grids: w_avg + psi (w - w_avg). 1: no truncation.",
         within="[0, 2]",
     )
     truncation_cutoff: int = setting(
-        "run", 8, "Styles from this one on are never truncated.", within="[0, 1e6]"
+        "run", 8, "The first style that is not truncated in sample grids.", within="[0, 1e6]"
     )
 
     def __post_init__(self):
@@ -292,16 +295,12 @@ class Config:
             need(holds, name, right)
         for other in ARCHITECTURES.values():
             for name in set(other.settings) - set(self.kind.settings):
-                right = f"left out with --architecture={self.architecture}, which has no use for it"
+                right = f"omitted with --architecture={self.architecture}, which does not use it"
                 need(self._is_default(name), name, right)
         for name in ("epochs_by_level", "batch_by_level", "learning_rate_by_level"):
             values = getattr(self, name)
-            need(len(values) >= 1, name, "one number for each level, or one for all")
-            need(
-                len(values) <= self.levels,
-                name,
-                f"at most {self.levels} numbers with --levels={self.levels}",
-            )
+            right = f"1 to {self.levels} numbers with --levels={self.levels}"
+            need(1 <= len(values) <= self.levels, name, right)
 
     def _need(self, holds: bool, name: str, right: str) -> None:
         if not holds:
@@ -312,7 +311,7 @@ class Config:
 
     @property
     def kind(self) -> Architecture:
-        """The record of its architecture."""
+        """The record of the architecture."""
         return ARCHITECTURES[self.architecture]
 
     @property
@@ -343,43 +342,44 @@ class Config:
 
     @property
     def ignored(self) -> list[str]:
-        """Settings other than their defaults that this architecture does not read."""
+        """Settings that are not at their defaults and that the architecture ignores."""
         return [name for name in self.kind.ignored if not self._is_default(name)]
 
     def to_flagfile(self) -> str:
-        """The config as the text of a flagfile, every field in it."""
+        """The config as the text of a flagfile, with every field."""
         return "".join(
             f"--{field.name}={flagfile.quote(to_text(getattr(self, field.name)))}\n"
             for field in dataclasses.fields(self)
         )
 
     @classmethod
-    def from_text(cls, values: typing.Mapping[str, str], base: Config | None = None) -> Config:
-        """A config from texts by field name, over `base` (default: the defaults).
+    def from_text(cls, values: typing.Mapping[str, str]) -> Config:
+        """A config from texts by field name.
 
         Raises:
-            ConfigError: an unknown name, or a text that is no value of the field's type.
+            ConfigError: a name is unknown, or a text is not a valid value.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         for name in values:
             if name not in fields:
                 raise ConfigError(f"--{name}: no such setting; `--help` lists them all.")
-        parsed = {
-            name: from_text(fields[name], field_type(fields[name]), text)
-            for name, text in values.items()
-        }
-        return dataclasses.replace(base or cls(), **parsed)
+        return cls(
+            **{
+                name: from_text(fields[name], field_type(fields[name]), text)
+                for name, text in values.items()
+            }
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
-        """Reads a flagfile (`alae_tf.config.flagfile`), also one of the first version.
+        """Reads a flagfile (`alae_tf.config.flagfile`), also one of the project's first version.
 
         Raises:
-            ConfigError: it cannot be read, or a setting in it is wrong.
+            ConfigError: it cannot be read, or a setting is wrong.
         """
         arguments = flagfile.read(str(path))
         if not arguments:
-            raise ConfigError(f"{path}: is empty; it should hold settings, as --levels=4.")
+            raise ConfigError(f"{path}: is empty; write settings, for example --levels=4.")
         try:
             values = by_name(arguments)
             return cls.from_text({RENAMED.get(name, name): text for name, text in values.items()})
@@ -388,7 +388,7 @@ class Config:
 
 
 def by_level(values: tuple, level: int):
-    """The entry of `level`; the last one serves all further levels."""
+    """The entry of a level; the last entry also applies to all higher levels."""
     return values[min(level, len(values) - 1)]
 
 
@@ -399,10 +399,10 @@ def field_type(field: dataclasses.Field) -> type:
 
 
 def by_name(arguments: list[str]) -> dict[str, str]:
-    """Texts of settings by name, from arguments read as absl reads them.
+    """Texts of settings by name, from arguments in absl's syntax.
 
     Raises:
-        ConfigError: one is not of the form --name=value.
+        ConfigError: an argument is not of the form --name=value.
     """
     booleans = [field.name for field in dataclasses.fields(Config) if field_type(field) is bool]
     left, values = list(arguments), {}

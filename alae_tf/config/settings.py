@@ -1,4 +1,4 @@
-"""A setting: a field of a record that knows its flag, its text, and which values it may have."""
+"""Settings: dataclass fields with help, a text form and valid values."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ def setting(
     within: str = "",
     choices: Collection[str] = (),
 ) -> typing.Any:
-    """A dataclass field that knows its flag.
+    """A dataclass field that is also a flag.
 
     Args:
         group: one of `alae_tf.config.GROUPS`.
-        default: its value if none is given.
-        help: what it means.
-        within: the interval of its numbers, as "(0, 1e9]": more than 0, at most 10^9.
-        choices: all its values.
+        default: its default; a tuple for a setting with one value a level.
+        help: the flag's help.
+        within: the interval of valid numbers; "(0, 1e9]" means more than 0, at most 10^9.
+        choices: the valid values; empty for any.
     """
     metadata = {"group": group, "help": help, "within": within, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def is_list(field: dataclasses.Field) -> bool:
-    """Whether the field holds one entry a level."""
+    """Whether a field holds several values."""
     return isinstance(field.default, tuple)
 
 
 def to_text(value: object) -> str:
-    """A value as a flag has it."""
+    """A value as the text of a flag."""
     if isinstance(value, tuple):
         return ",".join(to_text(entry) for entry in value)
     if isinstance(value, bool):
@@ -44,11 +44,11 @@ def to_text(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def from_text(field: dataclasses.Field, kind: type, text: str) -> object:
-    """A value, or a tuple of them, from a text.
+def from_text(field: dataclasses.Field, kind: type, text: str) -> typing.Any:
+    """Parses a value of type `kind`, or a tuple of such values.
 
     Raises:
-        ConfigError: it is no text of a `kind`.
+        ConfigError: the text does not parse.
     """
     try:
         if is_list(field):
@@ -61,17 +61,16 @@ def from_text(field: dataclasses.Field, kind: type, text: str) -> object:
     except (ValueError, KeyError):
         wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
         if is_list(field):
-            wanted = f"{wanted}, or several with commas between, one a level"
+            wanted = f"{wanted}, or several separated by commas"
         raise ConfigError(f"--{field.name}={text}: must be {wanted}.") from None
 
 
 def check(field: dataclasses.Field, kind: type, value: object) -> None:
-    """Raises ConfigError if a value is of another kind, out of range or no choice."""
+    """Raises ConfigError if a value has the wrong type, is out of range or not a choice."""
     entries = value if is_list(field) else (value,)
     if not isinstance(entries, tuple):
         raise ConfigError(f"--{field.name}={value!r}: must be a tuple of {kind.__name__}.")
     flag = f"--{field.name}={to_text(value)}"
-    each = " throughout" if is_list(field) else ""
     within, choices = field.metadata["within"], field.metadata["choices"]
     for entry in entries:
         fits = isinstance(entry, int | float) if kind is float else isinstance(entry, kind)
@@ -80,7 +79,7 @@ def check(field: dataclasses.Field, kind: type, value: object) -> None:
         if isinstance(entry, float) and not math.isfinite(entry):
             raise ConfigError(f"{flag}: must be a finite number.")
         if within and not _inside(entry, within):
-            raise ConfigError(f"{flag}: must be {_in_words(within)}{each}.")
+            raise ConfigError(f"{flag}: must be {_in_words(within)}.")
     if choices and value not in choices:
         raise ConfigError(f"{flag}: must be one of {', '.join(choices)}.")
 

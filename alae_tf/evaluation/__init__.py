@@ -1,1 +1,1 @@
-"""How good a model is: a file a metric, feature networks, and the registry that joins them."""
+"""Metrics of a model, one file each, and the registry that lists them."""

@@ -1,4 +1,4 @@
-"""What an encoder must beat: principal components, measured as a model is."""
+"""The baseline that an encoder must beat: principal components, measured like a model."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from sklearn.decomposition import PCA
 
 from alae_tf.data import Source, evenly
 
-MOST_BYTES = 2**32  # of pixels, floats, and the floats that PCA makes of them
-MOST_IMAGES = 10_000  # that the components are fitted to; they are held in memory
+MOST_BYTES = 2**32  # of uint8 pixels, their floats and PCA's copy of these
+MOST_IMAGES = 10_000  # in memory
 
 
 class PrincipalComponents:
-    """A linear autoencoder of the same latent size, with what `Samples` asks of a model.
+    """A linear autoencoder with the methods of a model that `Samples` calls.
 
     Args:
-        source: the images that the model was trained on; 10,000 at most are taken, evenly spread.
-        resolution: of the images.
-        latent_size: components.
+        source: the model's training images; at most 10,000 are used, evenly spread.
+        resolution: of the images, in pixels.
+        latent_size: number of components; fewer if the images have fewer.
 
     Attributes:
-        fitted_to: images.
+        fitted_to: number of images used.
 
-    Codes are drawn from a Gaussian with the components' variances. Noise and its seed are passed
-    over.
+    Codes are drawn from a Gaussian with the components' variances. Noise and its seed are ignored.
     """
 
     def __init__(self, source: Source, resolution: int, latent_size: int):
@@ -46,7 +45,7 @@ class PrincipalComponents:
         return f"<PrincipalComponents: {self.config.latent_size}, images {list(self._shape)}>"
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """uint8, or float in [−1, 1]: [N, H, W, C] → codes, float32 [N, latent]."""
+        """Images [N, H, W, C], uint8 or float in [−1, 1] → codes, float32 [N, latent]."""
         x = images.astype(np.float32)
         x = x / 127.5 - 1.0 if images.dtype == np.uint8 else x
         return self._pca.transform(x.reshape(len(x), -1)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""How well E finds the w that G drew from."""
+"""The latent cycle w → G → E → w."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from alae_tf.evaluation.samples import PART, Samples
 
 
 def latent_cycle(samples: Samples) -> float:
-    """√(Σ|E(G(w)) − w|² / Σ|w − mean w|²), w = F(z): 0 is exact, 1 as bad as always the mean w."""
+    """√(Σ|E(G(w)) − w|² / Σ|w − mean w|²), w = F(z): 0 is exact, the constant mean w gives 1."""
     w = samples.model.sample_w(samples.count, samples.protocol.seed)
     samples.counts["generated"] = len(w)
     wrong = 0.0

@@ -12,11 +12,11 @@ ROWS = 1000  # compared at once
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
     """Fréchet distance of the Gaussians with the sets' means and covariances.
 
-    |μa − μb|² + tr(Ca + Cb − 2 (Ca Cb)^½), as in Heusel et al. 2017. The root's trace is taken of
+    |μa − μb|² + tr(Ca + Cb − 2 (Ca Cb)^½), see Heusel et al. 2017. The trace of the root is that of
     the symmetric (Ca^½ Cb Ca^½)^½, whose eigenvalues are real and not negative.
 
     Args:
-        a, b: features [n, d], [m, d], two rows at least.
+        a, b: features [n, d], [m, d], at least two rows each.
     """
     means, covariances = zip(*(moments(x) for x in (a, b)), strict=True)
     return frechet_of_moments(means[0], covariances[0], means[1], covariances[1])
@@ -29,7 +29,7 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def frechet_of_moments(mean_a, cov_a, mean_b, cov_b) -> float:
-    """As `frechet`, of means [d] and covariances [d, d]."""
+    """Fréchet distance of Gaussians with means [d] and covariances [d, d]."""
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     inner = np.linalg.eigvalsh(root @ cov_b @ root)
@@ -40,7 +40,7 @@ def frechet_of_moments(mean_a, cov_a, mean_b, cov_b) -> float:
 def kernel(a: np.ndarray, b: np.ndarray, seed: int = 0) -> float:
     """Kernel distance (Bińkowski et al. 2018): unbiased squared MMD, kernel (x·y/d + 1)³.
 
-    The mean over `SUBSETS` subsets of `SUBSET` rows, or of all rows where there are fewer.
+    The mean over `SUBSETS` random subsets of `SUBSET` rows; of all rows if there are fewer.
 
     Args:
         a, b: features [n, d], [m, d].
@@ -62,8 +62,9 @@ def kernel(a: np.ndarray, b: np.ndarray, seed: int = 0) -> float:
 def covered(x: np.ndarray, manifold: np.ndarray) -> float:
     """Share of x within the manifold of other vectors, in [0, 1] (Kynkäänniemi et al. 2019).
 
-    That is: nearer to one of them than its `NEIGHBOURS`th neighbour among them is. Of made images
-    in the real ones' manifold it is the improved precision, the other way round the recall.
+    A vector is within the manifold if it is as near to one of its vectors as that vector's
+    `NEIGHBOURS`th neighbour. The share of generated images within the manifold of real ones is the
+    improved precision, the reverse the recall.
 
     Args:
         x: features [n, d].

@@ -1,4 +1,4 @@
-"""Distances between real and made images by their features: fid, kid, fd_*, kd_*, precision …"""
+"""Comparisons of the features of real and made images: fid, kid, fd_*, kd_*, precision, recall."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from alae_tf.evaluation.samples import Samples
 
 
 def frechet(samples: Samples, kind: str, network: str) -> float:
-    """Fréchet distance of the images of a kind from the real ones; 0 is best."""
+    """Fréchet distance from the real images to those of a kind; 0 is best."""
     return distances.frechet(samples.features("real", network), samples.features(kind, network))
 
 
 def kernel(samples: Samples, kind: str, network: str) -> float:
-    """Kernel distance of the images of a kind from the real ones; 0 is best, below it is chance."""
+    """Kernel distance from the real images to those of a kind; 0 is best, less is chance."""
     real, made = samples.features("real", network), samples.features(kind, network)
     return distances.kernel(real, made, samples.protocol.seed)
 

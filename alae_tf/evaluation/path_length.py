@@ -1,4 +1,4 @@
-"""Perceptual path length (Karras et al. 2019; the paper's Table 6): how smoothly images follow
+"""Perceptual path length (Karras et al. 2019; the paper's Table 6): how smoothly images change with
 their codes."""
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from alae_tf.evaluation.samples import PART, Samples
 from alae_tf.latents.codes import slerp
 
 EPSILON = 1e-4
-KEPT = (1, 99)  # percentiles; distances beyond them are left out
+KEPT = (1, 99)  # percentiles between which distances count
 PAIRS = 10_000  # at most; published figures have 100,000
-LARGEST = 256  # pixels a side that LPIPS looks at, as published
+LARGEST = 256  # pixels a side that LPIPS sees, as published
 
 
 def path_length(samples: Samples, space: str, where: str) -> float:
     """Mean LPIPS between images of two codes ε apart, divided by ε².
 
-    As published but for the number of pairs: codes are mixed linearly in w and spherically in z;
-    both images of a pair have the same noise; images of over 256 pixels a side are shrunk by
-    means; the lowest and the highest hundredth of the distances are left out.
+    As published, except for the number of pairs: paths are straight in w and arcs in z, both images
+    of a pair have the same noise, images of more than 256 px are averaged down, and the lowest and
+    the highest 1 % of the distances are left out.
 
     Args:
-        samples: what is measured; its `count` pairs, 10,000 at most.
+        samples: of the model; `count` pairs are measured, at most 10,000.
         space: "w" or "z".
-        where: "full": anywhere between the two codes; "end": at the first.
+        where: "full", anywhere between two codes; or "end", at the first one.
     """
     network, model, protocol = samples.network("lpips"), samples.model, samples.protocol
     count = min(samples.count, PAIRS)
@@ -53,16 +53,17 @@ def path_length(samples: Samples, space: str, where: str) -> float:
 
 
 def arcs(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Each pair of z [N, d], brought to the length √d that z has on average, at its own t [N].
+    """Points on the arcs from a to b [N, d], at one t [N] each.
 
-    F normalises z; other maps must get vectors of its length.
+    They are scaled to √d, the average length of z: F ignores the length, but principal components
+    do not.
     """
     a, b = (x * (x.shape[1] ** 0.5 / np.linalg.norm(x, axis=1, keepdims=True)) for x in (a, b))
     return np.stack([slerp(*each) for each in zip(a, b, t, strict=True)])
 
 
 def shrunk(images: np.ndarray) -> np.ndarray:
-    """Images of at most 256 pixels a side; larger ones by means over squares of pixels."""
+    """Images of at most 256 px; larger ones are averaged over squares of pixels."""
     factor = max(images.shape[1] // LARGEST, 1)
     if factor == 1:
         return images
@@ -71,6 +72,6 @@ def shrunk(images: np.ndarray) -> np.ndarray:
 
 
 def middle(images: np.ndarray) -> np.ndarray:
-    """StyleGAN's crop of aligned faces: rows from 3/8 to 7/8, columns from 1/4 to 3/4."""
+    """StyleGAN's crop of aligned faces: rows 3/8 to 7/8, columns 1/4 to 3/4."""
     side = images.shape[1]
     return images[:, side * 3 // 8 : side * 7 // 8, side // 4 : side * 3 // 4]

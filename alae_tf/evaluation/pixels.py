@@ -1,4 +1,4 @@
-"""How near reconstructions are to their images: PSNR, SSIM, LPIPS. ALAE keeps style, not pixels."""
+"""PSNR, SSIM and LPIPS of reconstructions. ALAE keeps the style of an image, not its pixels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from alae_tf.evaluation.samples import Samples
 
-WINDOW = 11  # pixels, of SSIM; less in smaller images
-MOST_PSNR = 100.0  # dB, of images that are the same
+WINDOW = 11  # pixels, of SSIM; the side of smaller images
+MOST_PSNR = 100.0  # dB, for equal images
 
 
 def psnr(samples: Samples) -> float:
-    """Mean peak signal-to-noise ratio in dB, 100 at most."""
+    """Mean peak signal-to-noise ratio in dB, at most 100."""
 
     def measure(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.minimum(tf.image.psnr(a, b, 255).numpy(), MOST_PSNR)

@@ -1,4 +1,4 @@
-"""How much nearer than G(E(x)) the generator comes to an image, when its codes are refined."""
+"""How much nearer to an image than G(E(x)) the generator comes with refined codes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from alae_tf.model.projection import project
 def projection(samples: Samples) -> dict[str, float]:
     """Mean LPIPS and mean squared error in [−1, 1] of G(E(x)) and of G's image after projection.
 
-    `alae_tf.model.projection` does the work, with its own settings and G's constant noise,
-    whatever noise the protocol names. Principal components give their nearest image at once: for
-    them nothing is told.
+    Uses the default settings of `alae_tf.model.projection` and constant noise, whatever the
+    protocol's noise. Returns no values for principal components, which give their nearest image
+    without projection.
     """
     if not isinstance(samples.model, Autoencoder):
         return {}

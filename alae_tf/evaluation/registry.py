@@ -1,4 +1,4 @@
-"""The metrics by name, and `evaluate`, which training, the command and Python share."""
+"""The metrics by name, and `evaluate`, which training, the command and the Python API share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ if typing.TYPE_CHECKING:  # names are checked before TensorFlow is imported
     from alae_tf.model.autoencoder import Autoencoder
 
 LOWER, HIGHER = "lower", "higher"
-FEWEST = {"precision": 4, "recall": 4}  # images; others need 2
 
 
 class Metric(typing.NamedTuple):
@@ -29,14 +28,15 @@ class Metric(typing.NamedTuple):
 
     Attributes:
         better: "lower" or "higher" values.
-        about: what it tells, in a line.
+        about: one line on its meaning.
         function: "module:name" of a function, called with `Samples` and `arguments`; it returns a
             number, or a dict of numbers by name.
-        arguments: further ones.
-        network: feature network that it needs.
+        arguments: of the function, after `Samples`.
+        network: name of the feature network that it needs.
         labels: whether it needs labels and held-out images.
         parts: names of its values, if it has several.
-        fixed: of the protocol, (name, value): what it does whatever is asked for.
+        fixed: settings (name, value) that it uses in place of the protocol's.
+        fewest: images that it needs.
     """
 
     better: str
@@ -47,6 +47,7 @@ class Metric(typing.NamedTuple):
     labels: bool = False
     parts: tuple[str, ...] = ()
     fixed: tuple[tuple[str, typing.Any], ...] = ()
+    fewest: int = 2
 
 
 def _distances() -> dict[str, Metric]:
@@ -87,12 +88,14 @@ METRICS: dict[str, Metric] = {
         "share of generated images within the real ones' manifold, LPIPS features",
         "alae_tf.evaluation.fidelity:precision",
         network="lpips",
+        fewest=4,
     ),
     "recall": Metric(
         HIGHER,
         "share of real images within the generated ones' manifold, LPIPS features",
         "alae_tf.evaluation.fidelity:recall",
         network="lpips",
+        fewest=4,
     ),
     **{
         f"ppl_{space}_{where}": Metric(
@@ -121,7 +124,7 @@ METRICS: dict[str, Metric] = {
     ),
     "projection": Metric(
         LOWER,
-        "LPIPS and squared error before and after refining E(x); half a minute an image",
+        "LPIPS and squared error before and after refining E(x); takes half a minute per image",
         "alae_tf.evaluation.projection:projection",
         network="lpips",
         parts=("lpips_before", "lpips_after", "mse_before", "mse_after"),
@@ -135,7 +138,7 @@ METRICS: dict[str, Metric] = {
     ),
     "same_digit": Metric(
         HIGHER,
-        "share of reconstructions that a classifier reads as their class",
+        "share of reconstructions that a classifier assigns to the right class",
         "alae_tf.evaluation.same_digit:same_digit",
         network="digits",
         labels=True,
@@ -144,28 +147,27 @@ METRICS: dict[str, Metric] = {
 
 
 def check_names(names: Iterable[str], flag: str = "--metrics") -> list[str]:
-    """The names, each once.
+    """Names of metrics, without blanks and repetitions.
 
     Args:
-        names: of metrics.
-        flag: by which they were given.
+        flag: the flag that they come from, for messages.
 
     Raises:
-        EvaluationError: one is not known; lists those that are.
+        EvaluationError: a name is unknown, or there are none; the message lists the known ones.
     """
     names = list(dict.fromkeys(name.strip() for name in names))
     for name in names:
         if name not in METRICS:
             raise EvaluationError(
-                f"{flag}={','.join(names)}: {name!r} is none of {', '.join(METRICS)}."
+                f"{flag}={','.join(names)}: {name!r} is not one of {', '.join(METRICS)}."
             )
     if not names:
-        raise EvaluationError(f"{flag}: name some of {', '.join(METRICS)}.")
+        raise EvaluationError(f"{flag}: expected at least one of {', '.join(METRICS)}.")
     return names
 
 
 def value_names(names: Iterable[str]) -> list[str]:
-    """Names of the values that metrics tell: "psnr", "representation/1nn_short"."""
+    """Names of the values of metrics, for example "psnr" and "representation/1nn_short"."""
     return [
         f"{name}/{part}" if part else name
         for name in names
@@ -181,19 +183,19 @@ def open_networks(
     resolution: int,
     given: dict[str, typing.Any] | None = None,
 ) -> dict[str, typing.Any]:
-    """Tells before long work whether all can be measured.
+    """Checks that metrics can be measured, and loads their feature networks.
 
     Args:
         names: of metrics.
-        source, protocol: as of `Samples`.
+        source, protocol: see `Samples`.
         resolution: of the model's top level; smaller images are enlarged.
-        given: networks that there are already.
+        given: networks that are already loaded.
 
     Returns:
-        The feature networks that the metrics need, by name.
+        The feature networks by name.
 
     Raises:
-        EvaluationError: no labels, too few images, or a file of weights is not there.
+        EvaluationError: labels, enough images or a file of weights are missing.
     """
     from alae_tf.evaluation import samples
 
@@ -203,12 +205,12 @@ def open_networks(
         metric = METRICS[name]
         if metric.labels and (source.labels is None or test is None or test.labels is None):
             raise EvaluationError(
-                f"--metrics={name}: needs labelled images, some of them held out, which "
-                f"--data={source.uri} has not."
+                f"--metrics={name}: needs labels and held-out images, which --data={source.uri} "
+                "lacks."
             )
-        if count < FEWEST.get(name, 2):
+        if count < metric.fewest:
             raise EvaluationError(
-                f"--images: {name} needs {FEWEST.get(name, 2)} at least, and gets {count}."
+                f"--images: {name} needs at least {metric.fewest} images, got {count}."
             )
     for network in dict.fromkeys(METRICS[name].network for name in names):
         if network and network not in networks:
@@ -231,15 +233,15 @@ def evaluate(
     """Measures a model, in true float32 (`alae_tf.system.float32`).
 
     Args:
-        model, source, protocol, networks, progress: as of `Samples`.
+        model, source, protocol, networks, progress: see `Samples`.
         names: of metrics, see `METRICS`.
-        about: the run and its weights, for the results.
+        about: the run and its weights, to be recorded in the results.
         tell: called with each result as soon as it is known.
-        failed: called with the name of a metric that raises an exception, and with the exception;
-            the other metrics are still measured. Default: the exception is raised.
+        failed: called with the name and the exception of each metric that fails; the others are
+            still measured. Default: the exception is raised.
 
     Raises:
-        EvaluationError: a name is not known, or what it needs is not there; before long work.
+        EvaluationError: a metric is unknown or cannot be measured; raised before long work.
         DataError: an image cannot be read.
     """
     from alae_tf.evaluation.samples import Protocol, Samples
@@ -254,7 +256,7 @@ def evaluate(
         samples.counts.clear()
         try:
             found = measure(samples, *metric.arguments)
-        except Exception as error:  # as a matrix without eigenvalues
+        except Exception as error:  # for example LinAlgError
             if failed is None:
                 raise
             failed(name, error)
@@ -287,6 +289,6 @@ def evaluate(
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that a value depends on."""
+    """Versions of the packages that values depend on."""
     packages = ("tensorflow", "keras", "numpy", "scikit-learn")
     return {"alae-tf": __version__, **{p: importlib.metadata.version(p) for p in packages}}

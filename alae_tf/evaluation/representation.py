@@ -14,21 +14,21 @@ from alae_tf.evaluation.samples import Samples
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.system import float32
 
-MOST_NEIGHBOURS = 100_000  # images that are compared with; they are held in memory
-SVM_C = 0.02  # of the authors
+MOST_NEIGHBOURS = 100_000  # training images of `summary`, all in memory
+SVM_C = 0.02  # the authors'
 
 
 def representation(samples: Samples) -> dict[str, float]:
-    """Accuracies in [0, 1] of 1-NN and of a linear SVM, trained on all training images' features
-    and tested on all held-out ones; of sets that are too large for memory on as many of each as
-    fit, evenly spread, which the counts tell.
+    """Accuracies in [0, 1] of 1-NN and of a linear SVM on several features.
 
-    Features: *short*, E(x) = w; *long*, E's second hidden layer (MLP-ALAE) or the styles that E
-    takes out of every layer (StyleALAE); and for comparison raw pixels in [−1, 1] and their
-    principal components, as many as w has numbers.
+    They are trained on all training images and tested on all held-out ones, or on as many evenly
+    spread ones as fit into memory; the counts record how many.
+
+    Features: *short*, w = E(x); *long*, see `Autoencoder.long_features`; for comparison *pixels* in
+    [−1, 1] and *pca*, as many of their principal components as w has numbers.
     """
     model, train, test = samples.model, samples.train, samples.test
-    assert test is not None  # the registry has looked
+    assert test is not None  # checked by the registry
     train, test = (within_memory(source, model.resolution) for source in (train, test))
     assert train.labels is not None and test.labels is not None
     samples.counts.update(train=len(train), test=len(test))
@@ -66,11 +66,11 @@ def nearest_neighbour_accuracy(
 def svm_accuracy(
     train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
 ) -> float:
-    """Accuracy in [0, 1] of a linear SVM (one against the rest, squared hinge, C 0.02, features as
-    they are); arguments as above.
+    """Accuracy in [0, 1] of a linear SVM: one against the rest, squared hinge loss, C 0.02,
+    features not scaled. For the arguments, see `nearest_neighbour_accuracy`.
 
-    The primal problem is solved, which has the same solution as the authors' dual and is faster
-    where there are more images than features.
+    Solves the primal problem, which has the same solution as the authors' dual and is faster for
+    more images than features.
     """
     classifier = LinearSVC(C=SVM_C, dual=False, max_iter=5000)  # pyright: ignore[reportArgumentType]
     return float(classifier.fit(train, train_labels).score(test, test_labels))
@@ -78,21 +78,21 @@ def svm_accuracy(
 
 @float32.used()
 def summary(model: Autoencoder, source: Source) -> str | None:
-    """1-NN accuracy on E(x) of a source's held-out images, in a line for people.
+    """A sentence with the 1-NN accuracy on E(x) of a source's held-out images.
 
     Args:
-        model: gives E(x).
-        source: the images that were trained on, in memory for this.
+        model: its E is used.
+        source: the training images, all of which are held in memory.
 
     Returns:
-        The line, which tells of too many images too; None where there are no labels or no
-        held-out images.
+        The sentence, which for too many images says that there is no accuracy; None without labels
+        or held-out images.
     """
     held_out = source.held_out
     if source.labels is None or held_out is None or held_out.labels is None:
         return None
     if len(source) > MOST_NEIGHBOURS:
-        return f"no 1-nearest-neighbour accuracy with over {MOST_NEIGHBOURS:,} images."
+        return f"no 1-nearest-neighbour accuracy with more than {MOST_NEIGHBOURS:,} images."
     known, unknown = (
         model.encode(data.all_images(part, model.resolution)) for part in (source, held_out)
     )

@@ -1,4 +1,4 @@
-"""Whether a reconstruction is still the same digit."""
+"""Whether reconstructions keep the class of their images."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from alae_tf.evaluation.samples import Samples
 
 
 def same_digit(samples: Samples) -> float:
-    """Share of reconstructions that the classifier reads as the class of their image, in [0, 1].
+    """Share of reconstructions that the classifier assigns to the class of their image, in [0, 1].
 
-    Its accuracy on the images themselves, which bounds this, is in the result.
+    The result includes the classifier's accuracy on the images themselves, a bound of this share.
     """
     network = samples.network("digits")
     read = np.concatenate([network.classify(images) for images in samples.reconstructed()])

@@ -1,4 +1,4 @@
-"""What is measured: real, generated and reconstructed images, and their features, in parts."""
+"""Real, generated and reconstructed images and their features, which the metrics measure."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from alae_tf.features.weights import EvaluationError
 from alae_tf.model.autoencoder import Autoencoder
 
 PART = 64  # images at once
-MOST_IMAGES = 50_000  # by default, as published figures of FID have
+MOST_IMAGES = 50_000  # by default, as for published FIDs
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """Everything that a value depends on besides model and data.
+    """Everything besides model and data that a value depends on.
 
     Attributes:
-        split: real images to compare with: "test" (those held out) or "train".
-        images: real, reconstructed and generated ones, each; 0: all of the split, 50,000 at most.
-        noise: of G: "random", as the paper measures, "const" or "none".
+        split: real images to compare with: "test" (held out) or "train".
+        images: number of images of each kind; 0: all of the split, at most 50,000.
+        noise: of G: "random" (as in the paper), "const" or "none".
         psi: truncation of generated images; 1: none.
-        seed: of z, the noise and the choices that a metric makes.
-        crop: whether the path length looks at the middle of faces alone, as StyleGAN's did.
+        seed: of z, the noise and the random choices of a metric.
+        crop: whether the path length uses only the middle of faces, as StyleGAN's does.
     """
 
     split: str = "test"
@@ -42,25 +42,25 @@ class Protocol:
 
 
 class Samples:
-    """The images of one model's evaluation; each kind is made part by part, whenever asked for.
+    """The images of one model's evaluation, computed in parts at each request.
 
     Args:
-        model: what is measured.
-        source: the images that it was trained on, with those held out.
-        protocol: how.
-        networks: feature networks by name. Called with uint8 images [N, H, W, C] they return
-            float32 [N, d]; they have the attributes name and sha256.
-        progress: whether to show bars.
+        model: the model to measure.
+        source: its training images, with those held out.
+        protocol: how to measure.
+        networks: feature networks by name: functions of uint8 images [N, H, W, C] that return
+            float32 [N, d], with the attributes name and sha256.
+        progress: whether to show progress bars.
 
     Attributes:
-        model, protocol: as given.
-        train, test: the sources; test is None if there are no held-out images.
+        model, protocol: the arguments.
+        train, test: the sources; test is None without held-out images.
         real_source: the protocol's split.
-        count: images of each kind.
-        counts: images by kind that have been asked for since it was cleared.
+        count: number of images of each kind.
+        counts: number of images by kind, of the kinds requested since it was cleared.
 
     Raises:
-        EvaluationError: the split is not there.
+        EvaluationError: the source does not have the split.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Samples:
         self._features: dict[tuple[str, str], np.ndarray] = {}
 
     def real(self, about: str = "real images") -> Iterator[np.ndarray]:
-        """Real images, evenly spread over the split: uint8 [n, H, W, C], some at a time."""
+        """Real images, evenly spread over the split: parts, uint8 [n, H, W, C]."""
         indices = self.indices()
         self.counts["real"] = self.count
         for part in self._parts(about):
@@ -90,15 +90,15 @@ class Samples:
 
     def labels(self) -> np.ndarray:
         """Classes of the real images [count]."""
-        assert self.real_source.labels is not None  # the registry has looked
+        assert self.real_source.labels is not None  # checked by the registry
         return self.real_source.labels[self.indices()]
 
     def indices(self) -> np.ndarray:
-        """Places of the real images in their source, evenly spread."""
+        """Indices of the real images in their source, evenly spread."""
         return evenly(self.real_source, self.count)
 
     def generated(self, about: str = "generated images") -> Iterator[np.ndarray]:
-        """Generated images: uint8 [n, H, W, C], some at a time."""
+        """Generated images: parts, uint8 [n, H, W, C]."""
         w = self.model.sample_w(self.count, self.protocol.seed)
         self.counts["generated"] = self.count
         for part in self._parts(about):
@@ -106,17 +106,17 @@ class Samples:
             yield self.decode(styles, part.start)
 
     def pairs(self, about: str = "reconstructions") -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Real images and their reconstructions: uint8 [n, H, W, C] each, some at a time."""
+        """Real images and their reconstructions: parts, uint8 [n, H, W, C] each."""
         self.counts["reconstructed"] = self.count
         for i, real in enumerate(self.real(about)):
             yield real, self.decode(self.model.encode(real), i * PART)
 
     def reconstructed(self, about: str = "reconstructions") -> Iterator[np.ndarray]:
-        """The second of `pairs`."""
+        """The reconstructions of `pairs`."""
         return (reconstruction for _, reconstruction in self.pairs(about))
 
     def decode(self, w: np.ndarray, start: int = 0, floats: bool = False) -> np.ndarray:
-        """G with the protocol's noise; `start` is the first image's number, so that all differ."""
+        """G with the protocol's noise; `start`, the number of the first image, varies it."""
         seed = self.protocol.seed * 2**20 + 1 + start
         return self.model.decode(w, self.protocol.noise, seed, floats)
 
@@ -125,7 +125,7 @@ class Samples:
         return self._networks[name]
 
     def about(self, name: str | None) -> dict[str, typing.Any]:
-        """A feature network in results: its checksum, and accuracy if it has one."""
+        """A feature network as results record it: its checksum, and its accuracy if known."""
         if name is None:
             return {}
         network = self.network(name)
@@ -134,11 +134,11 @@ class Samples:
         return {name: {"sha256": network.sha256, **known}}
 
     def features(self, kind: str, network: str) -> np.ndarray:
-        """Features of all images of a kind, computed once; those of real images once for ever.
+        """Features of all images of a kind, computed once; those of real images are cached on disk.
 
         Args:
             kind: "real", "generated" or "reconstructed".
-            network: its name.
+            network: name of the feature network.
 
         Returns:
             float32 [count, d].
@@ -156,7 +156,7 @@ class Samples:
         return self._features[key]
 
     def _real_features(self, net: Callable, about: str) -> np.ndarray:
-        """From the cache if it has them of these very pixels by this network."""
+        """Features of the real images, cached by their pixels and the network."""
         digest = hashlib.sha256(f"{net.name} {net.sha256}".encode())
         for images in self.real("real images"):
             digest.update(repr(images.shape).encode() + images.tobytes())
@@ -171,7 +171,7 @@ class Samples:
         return features
 
     def _parts(self, about: str) -> Iterator[slice]:
-        """The slices of `count` images, with a bar."""
+        """Slices of `count` images, with a progress bar."""
         with tqdm(
             total=self.count, desc=about, unit="image", leave=False, disable=not self._progress
         ) as bar:
@@ -196,20 +196,20 @@ def real_images(source: Source, protocol: Protocol) -> Source:
 
 
 def count_images(source: Source, protocol: Protocol) -> int:
-    """Images of each kind: what the protocol asks for, or what there is if that is less."""
+    """Number of images of each kind: the protocol's, or fewer if the split is smaller."""
     return min(protocol.images or MOST_IMAGES, len(real_images(source, protocol)))
 
 
 def load_network(name: str, source: Source, resolution: int) -> typing.Any:
-    """A published feature network, or the classifier of digits, which is trained if it must.
+    """A published feature network, or the classifier of digits, trained if it is not cached.
 
     Args:
         name: "lpips", "inception" or "digits".
-        source: images that the classifier learns from.
-        resolution: at which.
+        source: training images of the classifier.
+        resolution: of the classifier.
 
     Raises:
-        EvaluationError: its weights are not there, or it cannot be trained on this data.
+        EvaluationError: the weights are missing, or the data has no labels to train with.
     """
     if name == "lpips":
         from alae_tf.features.lpips import Lpips

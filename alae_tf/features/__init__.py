@@ -1,1 +1,1 @@
-"""Networks whose features are compared, and their weights."""
+"""Feature networks that compare images, and their weights."""

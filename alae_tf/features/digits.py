@@ -1,10 +1,9 @@
-"""A small classifier of labelled images, as digits are: its features, and what it reads."""
+"""A small classifier of labelled images such as digits; its features and its classes."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import sys
 import typing
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from alae_tf.data import Source
 from alae_tf.data.source import within_memory
 from alae_tf.features import weights
 from alae_tf.features.weights import EvaluationError
+from alae_tf.system.errors import report
 
 STEPS, BATCH, RATE = 1500, 128, 2e-3
 FEATURES = 128
@@ -24,10 +24,15 @@ FEATURES = 128
 class Classifier:
     """Two convolutions and two dense layers, trained on a source's images.
 
+    Args:
+        arrays: its weights, as `fit` returns them.
+        resolution, channels: of the images it was trained on.
+
     Attributes:
-        name: "digits"; sha256: of its weights.
-        size: length of a feature vector, the last hidden layer.
-        accuracy: share of held-out images that it reads right; None before it is measured.
+        name: "digits".
+        sha256: checksum of the weights.
+        size: length of a feature vector, the output of the last hidden layer.
+        accuracy: on held-out images, in [0, 1]; None until it has been measured.
     """
 
     name, size = "digits", FEATURES
@@ -42,7 +47,7 @@ class Classifier:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """uint8 [N, H, W, C] → features, float32 [N, size].
 
-        Images of a lower level are enlarged pixel by pixel.
+        Images of a lower level are enlarged by repeating pixels.
         """
         return self._hidden(self._prepare(images), training=False).numpy()
 
@@ -51,7 +56,7 @@ class Classifier:
         return self._whole(self._prepare(images), training=False).numpy().argmax(axis=1)
 
     def save(self, path: Path) -> None:
-        """Keeps the weights for the next time, where that is possible."""
+        """Writes the weights to the cache if that is possible."""
         buffer = io.BytesIO()
         np.savez(buffer, *self._whole.get_weights())
         weights.keep(path, buffer.getvalue())
@@ -62,25 +67,26 @@ class Classifier:
 
 
 def classifier(train: Source, test: Source | None, resolution: int) -> Classifier:
-    """The classifier of a source's images: from the cache, else trained and put there. Of sets
-    too large for memory as many images as fit are taken, evenly spread.
+    """The classifier of a source's images, from the cache or newly trained.
+
+    A source too large for memory is represented by as many evenly spread images as fit.
 
     Raises:
-        EvaluationError: the images have no labels, or none are held out.
+        EvaluationError: labels or held-out images are missing.
     """
     if train.labels is None or test is None or test.labels is None:
         raise EvaluationError(
             f"--data={train.uri}: fd_digits and same_digit need labels and held-out images."
         )
     train, test = within_memory(train, resolution), within_memory(test, resolution)
-    assert train.labels is not None  # as before
+    assert train.labels is not None  # within_memory keeps them
     images = data.all_images(train, resolution)
     digest = hashlib.sha256(images.data)
     digest.update(np.ascontiguousarray(train.labels).data)
     path = weights.cache() / f"digits-{digest.hexdigest()[:32]}.npz"
     kept = weights.kept(path)
     if kept is None:
-        print(f"evaluate: trains a classifier of {train.uri} once, into {path}", file=sys.stderr)
+        report("evaluate", f"training a classifier of {train.uri}, which is kept in {path}.")
         found = Classifier(fit(images, train.labels), resolution, train.channels)
         found.save(path)
     else:
@@ -93,7 +99,7 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
 
 
 def build(resolution: int, channels: int, classes: int) -> tuple[keras.Model, keras.Model]:
-    """The classifier (images → probabilities), and the same up to its features."""
+    """Two models of the same layers: images → probabilities, and images → features."""
     layers = keras.layers
 
     def seeded(seed: int) -> typing.Any:

@@ -1,17 +1,15 @@
-"""The Inception network of published FIDs: the one of 2015, by its own weights alone.
+"""The Inception network of published FIDs, with its weights of 2015.
 
-Keras' InceptionV3 has other weights and another preprocessing; values got with it are no FID.
+Keras' InceptionV3 has other weights and preprocessing, so distances computed with it are not FIDs.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from alae_tf.features import weights
-from alae_tf.features.pytorch_file import PytorchFileError, read_pytorch
+from alae_tf.features.pytorch_file import read_pytorch
 from alae_tf.features.weights import EvaluationError
 
 SIDE = 299
@@ -20,30 +18,34 @@ EPSILON = 1e-3  # of its batch normalisation
 
 
 class Inception:
-    """Images → the 2048 numbers before its last layer ("pool3").
+    """Images → the 2048 features before the last layer ("pool3").
 
     Args:
         path: the file of weights; default: in the cache.
-        arrays: instead of a file, its arrays; for tests.
+        arrays: the arrays of such a file instead, for tests.
 
     Attributes:
-        name: "inception"; sha256: of the file; size: 2048.
+        name: "inception".
+        sha256: checksum of the file.
+        size: 2048.
 
-    Images are resized to 299 px as TensorFlow 1 did (bilinear, corner to corner of the first
-    pixel, no antialiasing), as the published values were.
+    Images are resized to 299 px as for published values, with the bilinear resizing of TensorFlow
+    1: pixel corners aligned at the top left, no antialiasing.
 
     Raises:
-        EvaluationError: the file is not there, or is another one.
+        EvaluationError: the file is missing, or a different one.
+        PytorchFileError: the file cannot be read.
     """
 
     name, size = "inception", 2048
 
     def __init__(self, path: str | None = None, arrays: dict[str, np.ndarray] | None = None):
-        self.sha256 = "given"
         if arrays is None:
             file, self.sha256 = weights.find(weights.INCEPTION, path)
-            arrays = read(file)
-        self._layers = folded(arrays)
+            contents: dict[str, np.ndarray] = read_pytorch(file).data
+        else:
+            contents, self.sha256 = arrays, "given"
+        self._layers = folded(contents)
         self._graph = tf.function(
             self.graph, input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3])], autograph=False
         )
@@ -81,7 +83,7 @@ class Inception:
         return tf.nn.relu(tf.nn.conv2d(x, kernel, stride, padding) + bias)
 
     def chain(self, x: tf.Tensor, block: str, branch: str, *steps: str) -> tf.Tensor:
-        """Convolutions after one another: block.branch_step for each step."""
+        """Successive convolutions, named block.branch_step for each step."""
         for step in steps:
             x = self.conv(x, f"{block}.{branch}_{step}")
         return x
@@ -136,20 +138,20 @@ class Inception:
 
 
 def max_pool(x: tf.Tensor) -> tf.Tensor:
-    """3×3, to half the size."""
+    """3×3, stride 2."""
     return tf.nn.max_pool2d(x, 3, 2, "VALID")
 
 
 def average_pool(x: tf.Tensor) -> tf.Tensor:
-    """3×3, of the pixels that are there."""
+    """3×3, over the pixels inside the image."""
     return tf.nn.avg_pool2d(x, 3, 1, "SAME")
 
 
 def folded(arrays: dict[str, np.ndarray]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-    """PyTorch's arrays → (kernel [h, w, in, out], bias) of each convolution with its normalisation.
+    """PyTorch's arrays → (kernel [h, w, in, out], bias) of each convolution and normalisation.
 
     Raises:
-        EvaluationError: they are not those of the network.
+        EvaluationError: the arrays are not those of this network.
     """
     layers = {}
     try:
@@ -165,17 +167,5 @@ def folded(arrays: dict[str, np.ndarray]) -> dict[str, tuple[tf.Tensor, tf.Tenso
                 bias = shift - mean * scale
                 layers[name] = (tf.constant(kernel, tf.float32), tf.constant(bias, tf.float32))
     except (KeyError, ValueError, AttributeError) as error:
-        raise EvaluationError(f"{weights.INCEPTION}: not the network of FID ({error}).") from None
+        raise EvaluationError(f"{weights.INCEPTION}: not FID's network ({error}).") from None
     return layers
-
-
-def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of PyTorch's file by name.
-
-    Raises:
-        EvaluationError: it cannot be read.
-    """
-    try:
-        return read_pytorch(path).data
-    except PytorchFileError as error:
-        raise EvaluationError(str(error)) from None

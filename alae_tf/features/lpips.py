@@ -9,17 +9,19 @@ import tensorflow as tf
 
 from alae_tf.features import weights
 
-SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of the authors, for [−1, 1]
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # the authors', for [−1, 1]
 
 
 class Net(typing.NamedTuple):
     """A network up to its last convolution.
 
     Attributes:
-        file: of its weights; prefix: of its arrays' names there.
-        widths: channels of its convolutions.
-        pooled: convolutions with max pooling before them; window: of the pooling, stride 2.
-        taken: convolutions whose maps are compared.
+        file: name of the file of weights.
+        prefix: of the network's arrays in it.
+        widths: channels of the convolutions.
+        pooled: indices of convolutions that follow a max pooling.
+        window: of the poolings; their stride is 2.
+        taken: indices of convolutions whose maps are compared.
         first: stride and padding of the first convolution; the others keep the size.
     """
 
@@ -52,23 +54,24 @@ NETS = {
         (4, 2),
     ),
 }
-LEAST = 32  # pixels; smaller images are enlarged to it, or pooling would leave nothing
-PIXELS = 2**19  # of images computed at once, which bounds the memory
+LEAST = 32  # pixels a side; smaller images are enlarged, since pooling would leave nothing
+PIXELS = 2**19  # computed at once, which bounds the memory
 
 
 class Lpips:
-    """A network up to its last convolution, and LPIPS' weights of its channels.
+    """A network up to its last convolution, with LPIPS' weights of its channels.
 
     Args:
-        net: "vgg", VGG16, by which all metrics here are measured; or "alex".
-        path: file of weights; default: where `weights.find` finds it.
+        net: "vgg" (VGG16, used by all metrics) or "alex".
+        path: the file of weights; default: see `weights.find`.
 
     Attributes:
-        name: "lpips"; sha256: of the file.
+        name: "lpips".
+        sha256: checksum of the file.
         size: length of a feature vector.
 
     Raises:
-        EvaluationError: the file is not there, or is another one.
+        EvaluationError: the file is missing, or a different one.
     """
 
     name = "lpips"
@@ -94,7 +97,7 @@ class Lpips:
         """LPIPS of pairs.
 
         Args:
-            a, b: uint8, or float in [−1, 1]: [N, H, W, 1 or 3]. Grey is taken as RGB.
+            a, b: uint8, or float in [−1, 1]: [N, H, W, 1 or 3]. Grey images become RGB.
 
         Returns:
             float32 [N], 0 for equal images.
@@ -103,29 +106,29 @@ class Lpips:
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Features of images as `distance` takes them: float32 [N, size].
+        """Features of images (see `distance`): float32 [N, size].
 
-        The unit vectors that LPIPS compares, averaged over each of the five maps and scaled so that
-        a map without any variation gives entries of mean square 1: comparable in size to
-        Inception's, as the kernel distance's polynomial wants them.
+        They are the unit vectors that LPIPS compares, averaged over each of the five maps. They are
+        scaled to a mean square of 1 for a constant map, about the size of Inception's features, for
+        which the polynomial of the kernel distance was chosen.
         """
         parts = [self._features(prepare(images[p])).numpy() for p in _parts(images)]
         return np.concatenate(parts) if parts else np.zeros((0, self.size), np.float32)
 
     def distance_graph(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        """LPIPS of float images [N, H, W, 3] in [−1, 1] → [N]; it has a gradient."""
+        """LPIPS of float images [N, H, W, 3] in [−1, 1] → [N]; differentiable."""
         pairs = zip(self.maps(a), self.maps(b), self._heads, strict=True)
         return tf.add_n(
             [tf.reduce_mean(tf.linalg.matvec((x - y) ** 2, head), [1, 2]) for x, y, head in pairs]
         )
 
     def features_graph(self, x: tf.Tensor) -> tf.Tensor:
-        """As `__call__`, of float images [N, H, W, 3] in [−1, 1]."""
+        """Features of float images [N, H, W, 3] in [−1, 1]; see `__call__`."""
         means = [tf.reduce_mean(each, [1, 2]) for each in self.maps(x)]
         return tf.concat(means, axis=1) * (self.size / len(self._net.taken)) ** 0.5
 
     def maps(self, x: tf.Tensor) -> list[tf.Tensor]:
-        """The five maps of unit vectors."""
+        """Five maps of unit vectors, each [N, h, w, channels]."""
         net, x, maps = self._net, (x - SHIFT) / SCALE, []
         for i, (kernel, bias) in enumerate(self._convolutions):
             if i in net.pooled:
@@ -140,7 +143,7 @@ class Lpips:
 
 
 def prepare(images: np.ndarray | tf.Tensor | tf.Variable) -> tf.Tensor:
-    """Images as `Lpips.distance` takes them → float RGB in [−1, 1], of LEAST pixels at least."""
+    """Images (see `Lpips.distance`) → float RGB in [−1, 1], at least `LEAST` pixels a side."""
     x = tf.cast(images, tf.float32)
     x = x / 127.5 - 1.0 if images.dtype == np.uint8 else x
     x = tf.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x
@@ -151,6 +154,6 @@ def prepare(images: np.ndarray | tf.Tensor | tf.Variable) -> tf.Tensor:
 
 
 def _parts(images: np.ndarray) -> list[slice]:
-    """What is computed at once."""
+    """Slices of images that are computed at once."""
     size = max(1, PIXELS // max(LEAST**2, images.shape[1] * images.shape[2]))
     return [slice(start, start + size) for start in range(0, len(images), size)]

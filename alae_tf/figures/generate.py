@@ -1,4 +1,4 @@
-"""New images, and how truncation changes them."""
+"""Generated images, and how truncation changes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLUMNS = 8  # images a row, of several psi
 
 
 def draw(figure: Figure, psi: Sequence[float] | None, noise: str) -> np.ndarray:
-    """For one psi a grid; for several a row for each psi, with the same z down a column."""
+    """A grid for one psi; a row for each of several, with the same z in each column."""
     model, seed = figure.model, figure.seed
     if psi and len(psi) > 1:
         count = figure.asked or COLUMNS

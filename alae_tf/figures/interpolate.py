@@ -12,9 +12,9 @@ from alae_tf.latents.codes import lerp, slerp
 
 
 def check(figure: Figure, random: bool, space: str, psi: float | None, steps: int | None) -> None:
-    """Raises FigureError for flags that exclude one another."""
+    """Raises FigureError for flags that exclude each other."""
     if random and figure.named:
-        raise FigureError("--random: draws random codes; leave --images out.")
+        raise FigureError("--random: draws random codes; omit --images.")
     if not random and psi is not None:
         raise FigureError(f"--psi={psi:g}: applies to random codes; add --random.")
     if not random and space == "z":
@@ -22,7 +22,7 @@ def check(figure: Figure, random: bool, space: str, psi: float | None, steps: in
 
 
 def draw(figure: Figure, random: bool, space: str, psi: float | None, steps: int | None) -> Drawing:
-    """A row for each path, or the frames of one path through all, which ends where it began."""
+    """A row for each path, or the frames of one closed path through all images or codes."""
     steps = steps or (24 if figure.moving else 7)
     images = None if random else figure.images()
     if (figure.count if images is None else len(images)) < 2:
@@ -34,7 +34,7 @@ def draw(figure: Figure, random: bool, space: str, psi: float | None, steps: int
 
 
 def between_images(figure: Figure, images: np.ndarray, steps: int) -> Drawing:
-    """From each image to the next one: x, the path in w from E(x) to E(y), y."""
+    """From each image x to the next, y: x, the path in w from E(x) to E(y), y."""
     w = figure.model.encode(images)
     if figure.moving:
         t, following = np.arange(steps) / steps, np.roll(w, -1, axis=0)
@@ -47,7 +47,7 @@ def between_images(figure: Figure, images: np.ndarray, steps: int) -> Drawing:
 
 
 def between_codes(figure: Figure, space: str, psi: float | None, steps: int) -> Drawing:
-    """From each random code to the next one."""
+    """From each random code to the next."""
     model = figure.model
     psi = model.config.truncation_psi if psi is None else psi
     if figure.moving:
@@ -58,19 +58,19 @@ def between_codes(figure: Figure, space: str, psi: float | None, steps: int) -> 
 
 
 def frames(figure: Figure, found: list[np.ndarray]) -> list[np.ndarray]:
-    """A frame for each code of some paths."""
+    """A frame for each code of the paths."""
     return [canvas.table([[image]]) for image in figure.model.decode(np.concatenate(found))]
 
 
 def paths(figure: Figure, steps: int, space: str, closed: bool = False) -> list[np.ndarray]:
-    """w [steps, latent] from each random code to the next one.
+    """w [steps, latent] from each random code to the next.
 
     Args:
         space: "w": straight lines between F(z); "z": arcs between the z.
-        closed: whether the last one leads back to the first.
+        closed: whether a path leads from the last code to the first.
     """
     z = figure.model.sample_z(figure.count, figure.seed)
-    ends = list(range(len(z))) + [0] * closed
+    ends = [*range(len(z)), *[0] * closed]
     t = np.linspace(0, 1, steps)
     if space == "z":
         arcs = [slerp(z[a], z[b], t) for a, b in itertools.pairwise(ends)]
@@ -89,8 +89,8 @@ KIND = Kind(
         "random": switch("draw paths between random codes instead of images"),
         "space": choice(
             ("w", "z"),
-            "space of the paths between random codes: w, lines; z, arcs, on which all codes are as "
-            "likely as random ones",
+            "space of the paths between random codes: w, straight lines; z, arcs, on which all "
+            "codes are as likely as random ones",
         ),
         "psi": number(
             (-100.0, 100.0),

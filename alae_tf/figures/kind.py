@@ -1,11 +1,10 @@
-"""What a kind of figure is, and what it is given to draw. No TensorFlow until a model is loaded."""
+"""The record of a kind of figure, and its inputs. Imports TensorFlow only to load a model."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +14,19 @@ import numpy as np
 from alae_tf import data
 from alae_tf.images import alignment, canvas, files
 from alae_tf.runs.directory import existing_run, images_of
-from alae_tf.system.errors import AlaeError
+from alae_tf.system.errors import AlaeError, report
 
 if TYPE_CHECKING:
     from alae_tf.model.autoencoder import Autoencoder
 
-FILES, SET = "files", "set"  # what --images takes
+FILES, SET = "files", "set"  # values of `Kind.images`
 MOST_FILES = 48  # drawn without --count
 Flag = dict[str, Any]  # keyword arguments of argparse's `add_argument`
 Drawing = np.ndarray | list[np.ndarray] | bytes  # uint8 [H, W, 3]; frames of it; a whole file
 
 
 class FigureError(AlaeError):
-    """A figure cannot be drawn from what was given; the message says what would be right."""
+    """A figure cannot be drawn from the given flags; the message says what would be right."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +34,16 @@ class Kind:
     """One kind of figure.
 
     Attributes:
-        about: what it draws, in a line.
+        about: one line on the picture.
         draw: called with a `Figure` and the kind's own flags by name.
-        count: images, unless --count says otherwise.
-        images: what --images takes: FILES: files, folders or one data set; SET: one data set;
-            None: the kind has no such flag.
-        flags: its own flags by name, as `number`, `choice`, `names` and `switch` describe them.
-        check: called as `draw` is, before TensorFlow is imported; raises FigureError.
-        seconds: that a frame is shown in GIF and WebP files; 0: the kind does not move.
-        formats: of the file.
-        one_checkpoint: whether it draws one checkpoint, which --checkpoint chooses.
+        count: default of --count, the number of images.
+        images: values that --images accepts. FILES: files, folders or one data set; SET: one data
+            set; None: the kind has no --images.
+        flags: the kind's own flags by name; see `number`, `choice`, `names` and `switch`.
+        check: called like `draw` before TensorFlow is imported; raises FigureError.
+        seconds: duration of a frame in GIF and WebP files; 0: the kind is not animated.
+        formats: accepted file formats.
+        one_checkpoint: whether the kind draws a single checkpoint and has --checkpoint.
     """
 
     about: str
@@ -60,17 +59,17 @@ class Kind:
 
 @dataclasses.dataclass
 class Figure:
-    """What a kind draws from; model and images are loaded when they are first asked for.
+    """The inputs of a figure; model and images are loaded at their first use.
 
     Attributes:
         kind: of the figure.
         run_dir: run directory or shipped model.
         format: of the file, one of `kind.formats`.
-        asked: images, if --count was given.
-        seed: of everything random.
+        asked: the value of --count, if given.
+        seed: of all random numbers.
         named: image files and folders, or the URI of one data set; empty: the run's own data.
-        align: crop of the faces in image files, of `alae_tf.images.alignment.CROPS`.
-        checkpoint: by images seen; None: the newest.
+        align: crop of faces in image files, a key of `alae_tf.images.alignment.CROPS`.
+        checkpoint: images seen at the checkpoint; None: the newest.
         weights: "ema" or "raw".
     """
 
@@ -86,7 +85,7 @@ class Figure:
 
     @property
     def count(self) -> int:
-        """Images to draw."""
+        """Number of images to draw."""
         return self.asked or self.kind.count
 
     @property
@@ -96,16 +95,16 @@ class Figure:
 
     @property
     def of_files(self) -> bool:
-        """Whether --images names files and folders, not a data set."""
+        """Whether --images names files and folders rather than a data set."""
         return bool(self.named) and not data.is_uri(self.named[0])
 
     @functools.cached_property
     def model(self) -> Autoencoder:
-        """The run's model."""
+        """The run's model at `checkpoint`."""
         return self.model_at(self.checkpoint)
 
     def model_at(self, checkpoint: int | None) -> Autoencoder:
-        """The run's model at one of its checkpoints; None: the newest."""
+        """The run's model at a checkpoint; None: the newest."""
         from alae_tf.model.autoencoder import load_model
 
         return load_model(self.run_dir, checkpoint, self.weights)
@@ -114,11 +113,13 @@ class Figure:
         """The data set that --images names, or the run's own.
 
         Raises:
-            FigureError: --images names files, or the data set cannot be opened.
-            DataError: its images have other channels than the model.
+            FigureError: --images names files or several sets, or the set cannot be opened.
+            DataError: its images do not have the model's number of channels.
         """
         if len(self.named) > 1 or self.of_files:
-            raise FigureError(f"--images={' '.join(self.named)}: expected one set, as folder:DIR.")
+            raise FigureError(
+                f"--images={' '.join(self.named)}: expected one data set such as folder:DIR."
+            )
         own = images_of(existing_run(self.run_dir), self.model.config.data)
         uri = self.named[0] if self.named else own
         try:
@@ -132,36 +133,36 @@ class Figure:
         return source
 
     def held_out(self) -> data.Source:
-        """The held-out part of `source`, or all of it if it holds no images out."""
+        """The held-out images of `source`, or all images if none are held out."""
         source = self.source()
         return source if source.held_out is None else source.held_out
 
     def images(self, count: int | None = None) -> np.ndarray:
-        """The files that --images names, or held-out images, spread evenly: uint8 [N, H, W, C].
+        """The files that --images names, or evenly spread held-out images: uint8 [N, H, W, C].
 
         Args:
-            count: N, or more than N if there are fewer images; default: the figure's count.
+            count: the largest N; default: the figure's count.
         """
         count = count or self.count
         if self.of_files:
             return self.from_files(self.named, count if self.asked else None)
         source = self.held_out()
         if len(source) < count:
-            print(f"figures: --count={count}: there are {len(source)} images.", file=sys.stderr)
+            report("figures", f"--count={count}: drawing all {len(source)} images.")
         return fitted(source, data.evenly(source, min(count, len(source))), self.model.resolution)
 
     def from_files(self, named: Sequence[str], count: int | None = None) -> np.ndarray:
-        """Images from files and folders: uint8 [N, H, W, C]; `count` of them at most, or 48."""
+        """Images from files and folders: uint8 [N, H, W, C], at most `count` (default: 48)."""
         found, side = files.find(named), self.model.resolution
         channels = self.model.config.image_channels
         if count is None and len(found) > MOST_FILES:
-            many = f"the first {MOST_FILES} of {len(found):,} files"
-            print(f"figures: drawing {many}; --count=N draws N.", file=sys.stderr)
+            first = f"the first {MOST_FILES} of {len(found):,} files"
+            report("figures", f"drawing {first}; --count=N draws N.")
         found = found[: count or MOST_FILES]
         if not self.align:
             return files.read_images(found, side, channels, leave_out=True)
         if channels == 1:
-            raise FigureError(f"--align={self.align}: the model takes grey images.")
+            raise FigureError(f"--align={self.align}: needs a model of colour images.")
         return alignment.read_faces(found, self.align, side)
 
 
@@ -171,13 +172,13 @@ def fitted(source: data.Source, indices: np.ndarray, resolution: int) -> np.ndar
 
 
 def number(limits: tuple[float, float], default: Any, about: str, many: bool = False) -> Flag:
-    """A flag that takes a number, or several: a whole one if its limits are ints.
+    """A flag with a number, whole if the limits are ints.
 
     Args:
-        limits: the smallest and the largest one.
-        default: a number; or words for the help, if the default is None.
-        about: its help.
-        many: whether it takes several numbers, as a list.
+        limits: the smallest and the largest value.
+        default: a number; or a text for the help, if the default is None.
+        about: help.
+        many: whether the value is a list of numbers, separated by commas.
     """
     low, high = limits
 
@@ -202,18 +203,18 @@ def number(limits: tuple[float, float], default: Any, about: str, many: bool = F
 
 
 def choice(choices: Sequence[str], about: str) -> Flag:
-    """A flag that takes one of some words; by default the first."""
+    """A flag with one of some words, by default the first."""
     help = f"{about}. Default: {choices[0]}"
     return {"choices": choices, "default": choices[0], "help": help}
 
 
 def names(metavar: str, default: str, about: str) -> Flag:
-    """A flag that takes a list of words; `default` says in the help what None means."""
+    """A flag with a list of words, by default None, which `default` describes in the help."""
     return {"type": _split, "metavar": metavar, "help": f"{about}. Default: {default}"}
 
 
 def switch(about: str) -> Flag:
-    """A flag that is on or, by default, off."""
+    """A flag without a value, by default off."""
     return {"action": "store_true", "help": about}
 
 

@@ -1,4 +1,4 @@
-"""The paper's table of style mixing."""
+"""Style mixing, the paper's Fig. 9."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ def check(figure: Figure, sources: list[str] | None, levels: list[str] | None) -
 
 
 def draw(figure: Figure, sources: list[str] | None, levels: list[str] | None) -> np.ndarray:
-    """Sources across, destinations down, once for each range of levels, at which the destination
-    takes the source's styles. Each image is shown as G(E(x)).
+    """Sources across, destinations down, a block of rows for each range of levels.
 
-    Reference: the paper's Fig. 9.
+    At these levels the destination takes the source's styles. Each image is shown as G(E(x)).
     """
     model = figure.model
     if model.config.styles == 1:
-        raise FigureError("mix: an MLP-ALAE has one style; it takes a StyleALAE")
+        raise FigureError("--run_dir: mix needs a StyleALAE; an MLP-ALAE has only one style.")
     reached = model.level + 1
     levels = levels or list(levels_.named(reached)) or ["all"]
     rows = [levels_.rows(levels_.parse(text, reached)) for text in levels]
@@ -35,7 +34,7 @@ def draw(figure: Figure, sources: list[str] | None, levels: list[str] | None) ->
         images = figure.images(2 * figure.count)
         across, down = images[1::2], images[::2]
     if not len(across):
-        raise FigureError("--images: mixing needs at least two images.")
+        raise FigureError("--images: mix needs at least two images.")
     source, destination = (
         to_styles(model.encode(images), model.config.styles) for images in (across, down)
     )

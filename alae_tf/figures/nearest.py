@@ -1,4 +1,4 @@
-"""Generated images beside their nearest training images: is it memorising?"""
+"""Generated images beside their nearest training images, which show memorisation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ NEIGHBOURS = 5
 
 
 def draw(figure: Figure, among: int) -> np.ndarray:
-    """A row for each generated image: itself, then the training images whose LPIPS features are
-    nearest to its own, the nearest first."""
+    """A row for each generated image: the image, then the training images with the nearest LPIPS
+    features, the nearest first."""
     from alae_tf.evaluation.samples import Protocol, Samples
     from alae_tf.features.lpips import Lpips
 

@@ -1,4 +1,4 @@
-"""Reconstructions before and after projection, and how the errors fell."""
+"""Reconstructions before and after projection, and curves of the errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alae_tf.images.plots import curve_plot
 def draw(
     figure: Figure, space: str, steps: int, pixels: float, pull: float, move_noise: bool
 ) -> np.ndarray:
-    """Rows of images, G(E(x)) and projections; below them the mean errors by iteration."""
+    """Rows of images, G(E(x)) and projections, above curves of the mean errors."""
     from alae_tf.features.lpips import Lpips
     from alae_tf.model.projection import project
 

@@ -13,7 +13,7 @@ MOSAIC = (1, 4, 16)  # pairs at full, half and quarter size
 
 
 def draw(figure: Figure, mosaic: bool) -> np.ndarray:
-    """Rows of images, each above a row of G(E(x)), or a mosaic."""
+    """Rows of images, each above a row of their G(E(x)); or a mosaic."""
     images = figure.images(figure.asked or sum(MOSAIC) if mosaic else figure.count)
     again = figure.model.reconstruct(images)
     if mosaic:
@@ -27,10 +27,10 @@ def draw(figure: Figure, mosaic: bool) -> np.ndarray:
 def in_sizes(images: np.ndarray, again: np.ndarray) -> np.ndarray:
     """Pairs at full, half and quarter size, originals left of reconstructions.
 
-    Reference: the layout of the paper's Fig. 5, where many reconstructions fit into one picture.
+    Reference: the layout of the paper's Fig. 5.
     """
     side, blocks, start = images.shape[1], [], 0
-    factor = max(1, canvas.SMALLEST * 4 // side)  # the smallest are of 64 px at least
+    factor = max(1, canvas.SMALLEST * 4 // side)  # the smallest are at least 64 px
     for k, count in enumerate(MOSAIC):
         for which in (images, again):
             cells = np.full((count, side, side, which.shape[-1]), 255, np.uint8)

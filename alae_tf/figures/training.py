@@ -1,8 +1,6 @@
-"""The same images over a run's checkpoints."""
+"""The same images at each checkpoint of a run."""
 
 from __future__ import annotations
-
-import sys
 
 import numpy as np
 from tqdm import tqdm
@@ -11,22 +9,22 @@ from alae_tf.data import evenly
 from alae_tf.figures.kind import SET, Drawing, Figure, Kind, fitted
 from alae_tf.images import canvas
 from alae_tf.runs.directory import checkpoint_numbers, existing_run
+from alae_tf.system.errors import report
 
 MOST_ROWS = 10  # checkpoints in a picture
 
 
 def draw(figure: Figure) -> Drawing:
-    """A row of reconstructions and one of generated images for each checkpoint, the oldest first,
-    below originals wherever the resolution grows; or a frame of all three for each checkpoint."""
+    """A row of reconstructions and a row of generated images for each checkpoint, oldest first,
+    with a row of originals for each resolution; or a frame for each checkpoint."""
     source = figure.held_out()
     places = evenly(source, min(figure.count, len(source)))
     numbers = checkpoint_numbers(existing_run(figure.run_dir))
-    if len(numbers) > MOST_ROWS and not figure.moving:  # the first and the last among them
+    if len(numbers) > MOST_ROWS and not figure.moving:  # including the first and the last
         chosen = np.linspace(0, len(numbers) - 1, MOST_ROWS).round().astype(int)
         numbers = [numbers[i] for i in chosen]
     if len(numbers) == 1:
-        advice = "to keep more, train with --keep_checkpoints=N"
-        print(f"figures: the run has one checkpoint; {advice}.", file=sys.stderr)
+        report("figures", "the run has one checkpoint; --keep_checkpoints=N of alae train keeps N.")
     seen, stages = [], []
     for number in tqdm(numbers, "checkpoints", leave=False, disable=len(numbers) < 3):
         model = figure.model_at(number)
@@ -63,7 +61,7 @@ def animation(seen: list[str], stages: list[tuple[np.ndarray, ...]], side: int) 
 
 
 def enlarge(images: np.ndarray, side: int) -> list[np.ndarray]:
-    """Images [N, H, W, C] with each pixel repeated: N times [side, side, C]."""
+    """Images [N, H, W, C] → N images [side, side, C], by repeating pixels."""
     factor = side // images.shape[1]
     return list(images.repeat(factor, axis=1).repeat(factor, axis=2))
 

@@ -12,7 +12,7 @@ from alae_tf.latents import directions as directions_
 from alae_tf.latents import levels as levels_
 from alae_tf.latents.codes import move, to_styles
 
-REACH = 3.0  # of unit length, along a direction without a span
+REACH = 3.0  # distance along a direction without a span
 
 
 def draw(
@@ -24,7 +24,7 @@ def draw(
     steps: int | None,
 ) -> Drawing:
     """A row for each image and direction: x, then G of E(x) moved along it; or frames in which all
-    images move along each direction, there and back."""
+    images move along each direction and back."""
     model, steps = figure.model, steps or (24 if figure.moving else 7)
     rows = levels_.rows(levels_.parse(levels, model.level + 1))
     chosen = directions_.read(directions, model.config.latent_size, model.fingerprint)
@@ -40,8 +40,8 @@ def draw(
         far = amounts(direction, w, steps, strength)
         if figure.moving:
             moved = [move(styles, direction.vector, far[:, k], rows) for k in range(steps)]
-            there = [canvas.table([list(model.decode(codes))]) for codes in moved]
-            frames += [*there, *there[-2:0:-1]]
+            pictures = [canvas.table([list(model.decode(codes))]) for codes in moved]
+            frames += [*pictures, *pictures[-2:0:-1]]
             continue
         for i, image in enumerate(images):
             codes = np.repeat(styles[i : i + 1], steps, axis=0)
@@ -53,10 +53,10 @@ def draw(
 def amounts(
     direction: directions_.Direction, w: np.ndarray, steps: int, strength: float
 ) -> np.ndarray:
-    """How far each code goes in each step [N, steps]: from one end of the span to the other.
+    """Movement of each code in each step [N, steps], from one end of the span to the other.
 
-    The span is where the data lie; `strength` stretches it about its middle. Without a span the
-    codes go equally far in both directions from where they are.
+    `strength` stretches the span, the range of the data, about its middle. Without a span, each
+    code moves equally far both ways.
     """
     t = np.linspace(-1, 1, steps) * strength
     if direction.span is None:

@@ -1,4 +1,4 @@
-"""What can be done with codes: mixing, paths, directions, projection. NumPy in, NumPy out.
+"""Operations on codes: mixing, paths and directions. NumPy in, NumPy out.
 
 Codes are w [N, latent] or styles [N, styles, latent], two styles a level, the coarsest first.
 """
@@ -7,4 +7,4 @@ from alae_tf.system.errors import AlaeError
 
 
 class LatentError(AlaeError):
-    """A range of levels, a direction or a code does not go with the model."""
+    """A range of levels, a direction or a code does not fit the model."""

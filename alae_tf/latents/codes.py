@@ -1,4 +1,4 @@
-"""Codes between codes, mixed codes, codes moved along directions."""
+"""Interpolation and mixing of codes, and movement along directions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from alae_tf.latents import LatentError
 
 
 def lerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
-    """The straight path, for w: a + t·(b − a).
+    """Straight path between codes w: a + t·(b − a).
 
     Args:
         a, b: codes of one shape [...].
-        t: a number, or several [n]; 0 gives a, 1 gives b.
+        t: a number or several [n]; 0 gives a, 1 gives b.
 
     Returns:
-        [...], or of several t [n, ...].
+        [...], or [n, ...] for several t.
     """
     a, b, t = (np.asarray(each, np.float32) for each in (a, b, t))
     t = t.reshape(*t.shape, *[1] * a.ndim) if t.ndim else t
@@ -23,10 +23,10 @@ def lerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
-    """The path of constant angular speed between directions, for z, whose length F does not see.
+    """Arc of constant angular speed between codes z, whose length F ignores.
 
-    The length goes from |a| to |b| evenly. Opposite vectors have no such path; they are joined
-    straight. Arguments and result as of `lerp`, vectors along the last axis.
+    The length changes linearly from |a| to |b|. Opposite vectors, which no single arc connects, are
+    joined by a straight line. For arguments and result, see `lerp`; vectors lie on the last axis.
 
     Reference: Shoemake, Animating rotation with quaternion curves, SIGGRAPH 1985.
     """
@@ -43,7 +43,7 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
 
 
 def to_styles(codes: np.ndarray, styles: int) -> np.ndarray:
-    """w [N, latent] → styles [N, styles, latent], all alike; styles are left as they are."""
+    """w [N, latent] → styles [N, styles, latent], all equal; returns styles unchanged."""
     codes = np.asarray(codes, np.float32)
     if codes.ndim == 3:
         return codes
@@ -51,11 +51,11 @@ def to_styles(codes: np.ndarray, styles: int) -> np.ndarray:
 
 
 def mix(styles: np.ndarray, other: np.ndarray, rows: slice) -> np.ndarray:
-    """Style mixing: `styles` with the rows of `other`.
+    """Style mixing: `styles` with some rows of `other`.
 
     Args:
-        styles, other: [N, styles, latent]; one of them may be a single one, N = 1.
-        rows: of the second axis, as `levels.rows` gives them.
+        styles, other: [N, styles, latent]; either may have N = 1.
+        rows: of the second axis, see `levels.rows`.
 
     Reference: the paper's Fig. 9; Karras et al., StyleGAN, CVPR 2019, section 3.1.
     """
@@ -72,12 +72,12 @@ def move(
 
     Args:
         styles: w [N, latent] or styles [N, styles, latent].
-        direction: of unit length, [latent].
+        direction: unit vector [latent].
         amount: a number, or one for each code [N].
-        rows: the styles that move; of w, which is all of them alike, all must.
+        rows: the styles that move; ignored for w, which stands for all styles.
 
     Raises:
-        LatentError: the direction is of another length.
+        LatentError: the direction has another size than w.
     """
     styles, direction = np.asarray(styles, np.float32), np.asarray(direction, np.float32)
     if direction.shape != styles.shape[-1:]:

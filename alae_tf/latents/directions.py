@@ -1,4 +1,4 @@
-"""Named directions in w, and the file that keeps them."""
+"""Named directions in w, and their file format."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ CONTENTS = {  # see `schema`
 
 @dataclasses.dataclass(frozen=True)
 class Direction:
-    """A direction in w along which one thing changes.
+    """A direction in w along which one property of images changes.
 
     Attributes:
-        name: for people and for flags, as "smile".
-        vector: of unit length, float32 [latent].
-        source: how it was found, in words.
-        measure: what was measured of it, by name, as {"held-out accuracy": 0.97}.
-        span: w·vector of the images that it was found on, from the 2nd to the 98th percentile.
-        model: checksum of the weights that it was found with, or "" if it is not known.
+        name: for example "smile".
+        vector: unit vector, float32 [latent].
+        source: a description of how it was found.
+        measure: measured values by name, for example {"held-out accuracy": 0.97}.
+        span: 2nd and 98th percentile of w·vector over the images it was found with.
+        model: checksum of the weights it was found with, "" if unknown.
     """
 
     name: str
@@ -51,16 +51,15 @@ class Direction:
     model: str = ""
 
     def position(self, w: np.ndarray) -> np.ndarray:
-        """Where codes stand along it: w [N, latent] → w·vector [N]."""
+        """Position of codes along the direction: w [N, latent] → w·vector [N]."""
         return np.asarray(w, np.float32) @ self.vector
 
 
 def orthogonal(vector: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
-    """A direction without what it has in common with others: of unit length, at right angles to
-    all of them.
+    """The part of a direction that is orthogonal to others, as a unit vector.
 
     Raises:
-        LatentError: nothing is left of it.
+        LatentError: the direction lies in the span of the others.
     """
     left = np.asarray(vector, np.float64)
     if others:
@@ -68,22 +67,22 @@ def orthogonal(vector: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
         left = left - basis @ (basis.T @ left)
     length = np.linalg.norm(left)
     if length < 1e-4 * np.linalg.norm(vector) or not length:
-        raise LatentError("the direction lies within those that it is to be made orthogonal to")
+        raise LatentError("the direction lies in the span of those that it should be orthogonal to")
     return (left / length).astype(np.float32)
 
 
 def write(path: Path, directions: Sequence[Direction]) -> None:
-    """Writes a file of directions, which people can read.
+    """Writes directions to a readable JSON file.
 
     Raises:
-        LatentError: numbers that are not finite.
-        OSError: it cannot be written; what was there is untouched.
+        LatentError: a number is not finite.
+        OSError: the file cannot be written; an existing one is unchanged.
     """
     records = []
     for each in directions:
         numbers = [*each.measure.values(), *(each.span or ()), *each.vector]
         if not np.isfinite(numbers).all():
-            raise LatentError(f"{each.name}: has numbers that are not finite; labels so large?")
+            raise LatentError(f"{each.name}: not finite; its labels may be too large")
         record = {
             "name": each.name,
             "source": each.source,
@@ -99,15 +98,15 @@ def write(path: Path, directions: Sequence[Direction]) -> None:
 
 
 def read(path: str | Path, latent_size: int, model: str = "") -> list[Direction]:
-    """Reads a file of directions, or one direction of the authors (`direction_N.npy`).
+    """Reads a file of directions, or one direction of ALAE's authors (`direction_N.npy`).
 
     Args:
-        path: .json as `write` wrote it, or .npy: an array of `latent_size` numbers.
-        latent_size: of the model that they are for.
-        model: checksum of its weights; "" takes directions of any.
+        path: a .json file written by `write`, or a .npy array of `latent_size` floats.
+        latent_size: of the model.
+        model: checksum of the model's weights; "" accepts directions of any model.
 
     Raises:
-        LatentError: it cannot be read, or holds directions of another length or model.
+        LatentError: the file cannot be read, or a direction has another size or model.
     """
     path = Path(path)
     try:
@@ -115,20 +114,20 @@ def read(path: str | Path, latent_size: int, model: str = "") -> list[Direction]
             raise ValueError("no such file")
         found = _read_array(path) if path.suffix == ".npy" else _read_json(path)
     except (ValueError, TypeError, KeyError, EOFError) as error:
-        raise LatentError(f"{path}: no file of directions ({printable(str(error))})") from None
+        raise LatentError(f"{path}: not a file of directions ({printable(str(error))})") from None
     except OSError as error:
         raise LatentError(f"{path}: {error.strerror or error}") from None
     for each in found:
         if each.vector.shape != (latent_size,):
             raise LatentError(
-                f"{path}: direction {each.name!r} has {each.vector.size} numbers, and w of this "
-                f"model {latent_size}; it is of another model"
+                f"{path}: direction {each.name!r} has {each.vector.size} numbers, but w of this "
+                f"model has {latent_size}; it belongs to another model"
             )
         if model and each.model and each.model != model:
             raise LatentError(
                 f"{path}: direction {each.name!r} was found with other weights (checksum "
-                f"{each.model}, here {model}), where it means something else; find it anew with "
-                "alae_tf.directions"
+                f"{each.model}, this model's is {model}) and means something else; find it again "
+                "with alae directions"
             )
     return found
 
@@ -136,10 +135,10 @@ def read(path: str | Path, latent_size: int, model: str = "") -> list[Direction]
 def choose(
     directions: Sequence[Direction], names: Sequence[str], path: str | Path = "directions"
 ) -> list[Direction]:
-    """The directions with these names, in this order.
+    """The directions with the given names, in this order.
 
     Raises:
-        LatentError: there is none of a name; lists them.
+        LatentError: a name is unknown; the message lists the known ones.
     """
     known = {each.name: each for each in directions}
     for name in names:
@@ -153,7 +152,7 @@ def _read_array(path: Path) -> list[Direction]:
         raise ValueError("not a regular file")
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size > 2**20:
-        raise ValueError("no array of numbers, or a very large one")
+        raise ValueError("not an array of floats, or too large")
     return [Direction(path.stem, _unit(array.reshape(-1)), f"file {path.name}")]
 
 
@@ -166,9 +165,9 @@ def _read_json(path: Path) -> list[Direction]:
     for record in contents["directions"]:
         name, span = record["name"], record["span"]
         if not name or name in found:
-            raise ValueError(f"name {name!r} is empty, or there twice")
+            raise ValueError(f"name {name!r} is empty or repeated")
         if span is not None and not (len(span) == 2 and -LARGEST <= span[0] < span[1] <= LARGEST):
-            raise ValueError(f"{name}: its span is not two float32 numbers, the smaller one first")
+            raise ValueError(f"{name}: its span must be two float32 numbers in ascending order")
         vector = _unit(np.array(record["vector"], np.float64))
         span = span and (float(span[0]), float(span[1]))
         found[name] = Direction(
@@ -181,5 +180,5 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     vector = np.asarray(vector, np.float64)
     length = np.linalg.norm(vector)
     if not (np.isfinite(length) and length > 0):
-        raise ValueError("a direction of length 0, or one that is not finite")
+        raise ValueError("a vector is zero or not finite")
     return (vector / length).astype(np.float32)

@@ -1,9 +1,9 @@
-"""How directions in w are found: from labels, from measured values, without either.
+"""Finds directions in w from labels, from measured values, or without either.
 
-With labels a plane is found that parts w, or a linear function of w. The direction is not its
-normal n but Σn, Σ being the covariance of w: the shortest way across the plane in standard
-deviations of the data. The normal itself leads where no data are whenever w varies much more one
-way than another (on digits nothing was to be seen of it).
+Labels give a plane that separates classes of w, values give a linear function of w. The direction
+is not the normal n but Σn, with the covariance Σ of w: the shortest way across the plane, measured
+in standard deviations of the data. If w varies much more in some directions than in others, the
+normal leads away from the data; on digits, moving along it changed nothing visible.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import numpy as np
 
 from alae_tf.latents import LatentError
 
-HELD_OUT = 0.2  # of the codes, on which a direction is measured
-LEAST = 10  # codes of a class, or values, that it takes
-SVM_C = 1.0  # of standardised codes
+HELD_OUT = 0.2  # share of the codes on which a direction is measured
+LEAST = 10  # codes of a class, or values
+SVM_C = 1.0  # for standardised codes
 
 
 def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
-    """The way across the plane by which a linear SVM parts codes of a class from the others.
+    """The direction from the other codes to a class, across the plane of a linear SVM.
 
     Args:
         w: codes [N, latent].
-        positive: which are of the class, bool [N].
-        seed: of the choice of those held out.
+        positive: bool [N], true for codes of the class.
+        seed: of the choice of held-out codes.
 
     Returns:
-        (unit vector [latent], pointing to the class; balanced accuracy on a fifth held out, in
-        [0, 1], where 0.5 is chance).
+        (unit vector [latent] towards the class; balanced accuracy on a held-out fifth, in [0, 1],
+        where 0.5 is chance).
 
     Raises:
-        LatentError: there are fewer than 10 of the class, or of the others.
+        LatentError: the class or its complement has fewer than 10 codes.
 
     Reference: Shen et al., InterFaceGAN, CVPR 2020, who take the normal.
     """
@@ -42,8 +42,8 @@ def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> tuple[np
     positive = np.asarray(positive, bool)
     if min(positive.sum(), (~positive).sum()) < LEAST:
         raise LatentError(
-            f"{positive.sum():,} images are of the class and {(~positive).sum():,} are not; it "
-            f"takes {LEAST} of each at least"
+            f"{positive.sum():,} images belong to the class and {(~positive).sum():,} do not; "
+            f"expected at least {LEAST} of each"
         )
     mean, scale = w.mean(axis=0), w.std(axis=0).mean()
     known, unknown = _split(positive, seed)
@@ -54,28 +54,26 @@ def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> tuple[np
 
 
 def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
-    """The way along which the linear function of w grows that comes nearest to measured values.
+    """The direction in which a linear function of w, fitted to measured values, grows.
 
     Args:
         w: codes [N, latent].
         values: [N].
-        seed: of the choice of those held out.
+        seed: of the choice of held-out codes.
 
     Returns:
-        (unit vector [latent], pointing to larger values; correlation on a fifth held out).
+        (unit vector [latent] towards larger values; correlation on a held-out fifth).
 
     Raises:
-        LatentError: there are fewer than 10 values, or all are alike.
+        LatentError: there are fewer than 10 values, or all are equal.
     """
     from sklearn.linear_model import RidgeCV
 
     values = np.asarray(values, np.float64)
-    if len(values) < LEAST or not np.ptp(values):
+    if len(values) < LEAST or np.ptp(values) == 0:
         raise LatentError(
-            f"{len(values):,} values from {values.min():g} to {values.max():g}; it takes {LEAST} "
-            "at least, which differ"
-            if len(values)
-            else "no values"
+            f"{len(values):,} values, {len(np.unique(values)):,} of them different; expected at "
+            f"least {LEAST} values that differ"
         )
     mean, scale = w.mean(axis=0), w.std(axis=0).mean()
     known, unknown = _split(np.zeros(len(values), bool), seed)
@@ -91,30 +89,30 @@ def principal(w: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Principal components of codes.
 
     Returns:
-        (unit vectors [count, latent], the largest variance first; their shares of the variance).
+        (unit vectors [count, latent] by decreasing variance; their shares of the variance).
 
     Raises:
-        LatentError: the codes do not differ.
+        LatentError: all codes are equal.
 
     Reference: Härkönen et al., GANSpace, NeurIPS 2020.
     """
     centred = np.asarray(w, np.float64) - np.mean(w, axis=0)
     _, lengths, vectors = np.linalg.svd(centred, full_matrices=False)
     if not lengths.any():
-        raise LatentError("components: the images' codes are all alike; it takes two that differ")
+        raise LatentError("components: all codes are equal; expected at least two that differ")
     shares = lengths**2 / (lengths**2).sum()
     return _upright(vectors[:count]), shares[:count]
 
 
 def factorised(kernels: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The directions that move G's styles most, in closed form from its weights alone.
+    """The directions that change G's styles most, in closed form from its weights.
 
     Args:
-        kernels: of the dense layers that make styles of w, [latent, 2·channels] each.
-        count: how many.
+        kernels: of the dense layers that compute styles from w, [latent, 2·channels] each.
+        count: number of directions.
 
     Returns:
-        (unit vectors [count, latent], the strongest first; their shares of the whole effect).
+        (unit vectors [count, latent] by decreasing effect; their shares of the whole effect).
 
     Reference: Shen and Zhou, Closed-form factorization of latent semantics (SeFa), CVPR 2021.
     """
@@ -125,26 +123,26 @@ def factorised(kernels: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, n
 
 
 def span(w: np.ndarray, vector: np.ndarray) -> tuple[float, float]:
-    """Where codes lie along a direction: the 2nd and the 98th percentile of w·vector."""
+    """Range of codes along a direction: the 2nd and the 98th percentile of w·vector."""
     low, high = np.percentile(np.asarray(w, np.float64) @ vector, [2, 98])
     return float(low), float(high)
 
 
 def _along(w: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Σ·normal of unit length, Σ being the covariance of w."""
+    """Σ·normal as a unit vector, with the covariance Σ of w."""
     centred = np.asarray(w, np.float64) - np.mean(w, axis=0)
     way = centred.T @ (centred @ normal)
     return (way / np.linalg.norm(way)).astype(np.float32)
 
 
 def _upright(vectors: np.ndarray) -> np.ndarray:
-    """A direction and its opposite are alike: the largest entry is made positive."""
+    """Directions with a positive largest entry; their sign has no meaning."""
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, np.newaxis], axis=1)
     return (vectors * np.sign(largest)).astype(np.float32)
 
 
 def _split(positive: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices to learn from and to measure on, with the same share of both classes."""
+    """Indices to fit to and to measure on, with equal shares of both classes."""
     random = np.random.default_rng(seed)
     unknown = np.zeros(len(positive), bool)
     for part in (np.flatnonzero(positive), np.flatnonzero(~positive)):

@@ -1,4 +1,4 @@
-"""What is known of images, by name: a column of numbers each."""
+"""Labels of images, a column of numbers for each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import math
 import mimetypes
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,40 +16,41 @@ import numpy as np
 from alae_tf.data import Source
 from alae_tf.data.folder import FolderSource
 from alae_tf.latents import LatentError
-from alae_tf.system.errors import printable
+from alae_tf.system.errors import printable, report
 
-LARGEST_FILE = 2**28  # bytes of a table that are read
-LARGEST = 1e30  # of a value; what is beyond has no square
+LARGEST_FILE = 2**28  # bytes of a table
+LARGEST = 1e30  # of a value; the squares of larger ones overflow
 NAMES_SHOWN, LONGEST_SHOWN = 3, 60  # names in a message, characters of each
 MOST_CLASSES = 20  # of a column of texts
 
 
 def of(source: Source, labels: str) -> dict[str, np.ndarray]:
-    """The columns that --labels names: name → float64 [len(source)], NaN where nothing is known.
+    """The columns that --labels names: name → float64 [len(source)], NaN where unknown.
 
     Args:
         source: the images.
-        labels: "classes": the source's own, a column each; "folders": the first folder of each
-            file likewise; "attribute:NAME,…" of a TFDS set; or a table, see `read_csv`.
+        labels: "classes", a column for each class of the source; "folders", a column for each top
+            folder; "attribute:NAME,…", attributes of a TFDS set; or a table, see `read_csv`.
 
     Raises:
-        LatentError, DataError: the source has no such labels, or the file cannot be read.
+        LatentError, DataError: the source does not have these labels, or the file cannot be read.
     """
     if labels == "classes":
         if source.labels is None:
             raise LatentError(f"--labels=classes: {source.uri} has no classes.")
         return columns(source.class_names, np.asarray(source.labels))
-    if labels == "folders":
-        return columns(*folder_source(source, labels).classes())
     if labels.startswith("attribute:"):
         from alae_tf.data.tfds_source import TfdsSource
 
         if not isinstance(source, TfdsSource):
-            raise LatentError(f"--labels={labels}: {source.uri} is no set of TFDS.")
+            raise LatentError(f"--labels={labels}: {source.uri} is not a TFDS set.")
         names = labels.removeprefix("attribute:").split(",")
         return {name.rpartition("/")[2]: source.values(name) for name in names}
-    images = folder_source(source, labels).files
-    return read_csv(Path(os.path.expanduser(labels)), images)
+    if not isinstance(source, FolderSource):
+        raise LatentError(f"--labels={labels}: needs --data=folder:DIR, not {source.uri}.")
+    if labels == "folders":
+        return columns(*source.classes())
+    return read_csv(Path(os.path.expanduser(labels)), source.files)
 
 
 def columns(names: Sequence[str] | None, classes: np.ndarray) -> dict[str, np.ndarray]:
@@ -58,54 +58,43 @@ def columns(names: Sequence[str] | None, classes: np.ndarray) -> dict[str, np.nd
 
     Args:
         names: of the classes; default: their numbers.
-        classes: of each image, [n].
+        classes: the class of each image [n].
     """
     kinds = np.unique(classes)
     return {str(names[int(k)]) if names else str(k): (classes == k).astype(float) for k in kinds}
-
-
-def folder_source(source: Source, labels: str) -> FolderSource:
-    """The source, if its images are files of a folder.
-
-    Raises:
-        LatentError: they are not.
-    """
-    if not isinstance(source, FolderSource):
-        raise LatentError(f"--labels={labels}: goes with --data=folder:DIR, not {source.uri}.")
-    return source
 
 
 def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
     """The columns of a table with a header, in the order of `images`.
 
     A column of texts becomes a column for each of its values, named COLUMN=VALUE: 1 for its images,
-    0 for others. What is left out is reported on stderr: columns that hold neither numbers nor
-    classes, texts among numbers, rows without an image and images without a row.
+    0 for others. Reported on stderr: ignored columns, which hold neither numbers nor classes,
+    ignored texts in columns of numbers, rows without an image, and images without a row.
 
     Args:
-        path: a CSV file with commas, tabs or semicolons (then perhaps with decimal commas), or a
-            table with blanks like CelebA's list_attr_celeba.txt. Its first column names images as
-            `images` does; folder and extension may be missing where that leaves no choice.
-        images: paths, relative to the images' folder.
+        path: a CSV file with commas, tabs or semicolons (these allow decimal commas), or a table
+            with blanks such as CelebA's list_attr_celeba.txt. The first column names images as
+            `images` does, without folder or extension if the name remains unique.
+        images: paths relative to the images' folder.
 
     Returns:
-        name → float64 [len(images)], NaN where nothing is known.
+        name → float64 [len(images)], NaN where unknown.
 
     Raises:
-        LatentError: it cannot be read as a table, or none of its rows names an image.
+        LatentError: the file is not a table, or none of its rows names an image.
     """
     where = f"--labels={path}"
     try:
         header, *rows = _read_rows(path)
     except OSError as error:
         raise LatentError(
-            f"{where}: {error.strerror}; say classes, folders, attribute:NAME or a CSV file."
+            f"{where}: {error.strerror}; expected classes, folders, attribute:NAME or a CSV file."
         ) from None
     except (csv.Error, ValueError) as error:
-        raise LatentError(f"{where}: no CSV file ({printable(str(error))}).") from None
+        raise LatentError(f"{where}: not a CSV file ({printable(str(error))}).") from None
     if len(header) < 2 or len(set(header)) < len(header) or not rows:
         raise LatentError(
-            f"{where}: expected a header with different names, the first for image files, "
+            f"{where}: expected a header with different names, the first one for image files, "
             "and a row for each image."
         )
     places = _places(images)
@@ -114,7 +103,7 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise LatentError(
-                f"{where}, row {number}: {len(row)} cells, the header has {len(header)}."
+                f"{where}, row {number}: {len(row)} cells, but the header has {len(header)}."
             )
         place = places.get(row[0], places.get(_stem(row[0])))
         if place is None:
@@ -123,9 +112,9 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             cells[place] = row[1:]
             named.add(place)
     if not named:
-        raise LatentError(f"{where}: none of its rows names a single image: {_few(missing)}.")
-    report = [
-        (missing, "rows without an image, or with a name that several have"),
+        raise LatentError(f"{where}: none of its rows names one image: {_few(missing)}.")
+    ignored = [
+        (missing, "rows whose name fits no image, or several"),
         ([name for i, name in enumerate(images) if i not in named], "images without a row"),
     ]
     found, texts, left_out = {}, [], []
@@ -140,15 +129,15 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
                 found[f"{name}={each}"] = np.where(filled, column == each, np.nan)
         else:
             left_out.append(name)
-    report += [
-        (texts, "cells among numbers that are none, ignored"),
-        (left_out, f"columns of neither numbers nor 2 to {MOST_CLASSES} classes, left out"),
+    ignored += [
+        (texts, "ignored texts in columns of numbers"),
+        (left_out, f"ignored columns without numbers and without 2 to {MOST_CLASSES} classes"),
     ]
-    for names, what in report:
+    for names, what in ignored:
         if names:
-            print(f"directions: {where}: {what}: {len(names):,} ({_few(names)}).", file=sys.stderr)
+            report("directions", f"{where}: {what}: {len(names):,} ({_few(names)}).")
     if not found:
-        raise LatentError(f"{where}: none of its columns holds numbers or classes.")
+        raise LatentError(f"{where}: no column holds numbers or classes.")
     return found
 
 
@@ -157,10 +146,10 @@ def _read_rows(path: Path) -> list[list[str]]:
     if path.exists() and not path.is_file():
         raise ValueError("not a regular file")
     if path.stat().st_size > LARGEST_FILE:
-        raise ValueError("larger than any table of labels")
+        raise ValueError(f"larger than {LARGEST_FILE:,} bytes")
     text = path.read_text(encoding="utf-8-sig").lstrip()
     first, _, rest = text.partition("\n")
-    if first.strip().isdecimal():  # CelebA's tables begin with the number of their rows
+    if first.strip().isdecimal():  # CelebA's tables begin with the number of rows
         text, first = rest, rest.partition("\n")[0]
     mark = max(",;\t", key=first.count)
     if mark in first:
@@ -168,7 +157,7 @@ def _read_rows(path: Path) -> list[list[str]]:
         rows = [[cell.strip() for cell in row] for row in table if row]
     else:
         rows = [line.split() for line in text.split("\n") if line.strip()]
-        if len(rows) > 1 and len(rows[1]) == len(rows[0]) + 1:  # CelebA's files have no heading
+        if len(rows) > 1 and len(rows[1]) == len(rows[0]) + 1:  # CelebA's files lack it
             rows[0].insert(0, "")
     if not rows:
         raise ValueError("it is empty")
@@ -176,8 +165,8 @@ def _read_rows(path: Path) -> list[list[str]]:
 
 
 def _classes(texts: np.ndarray) -> list[str]:
-    """The different texts of a column, in order; none if they rather name or describe each image:
-    more than `MOST_CLASSES` of them, all different, or names of image files."""
+    """The different texts of a column, sorted; none if they seem to describe single images: more
+    than `MOST_CLASSES`, all different, or names of image files."""
     classes = sorted(set(texts))
     files = any((mimetypes.guess_type(each)[0] or "").startswith("image/") for each in classes)
     few = 2 <= len(classes) <= min(MOST_CLASSES, len(texts) - 1)
@@ -185,8 +174,8 @@ def _classes(texts: np.ndarray) -> list[str]:
 
 
 def _places(images: Sequence[str]) -> dict[str, int]:
-    """Indices of images by their paths, and by paths without folder, extension or both where only
-    one image has such a name."""
+    """Indices of images by path, and by the path without folder, extension or both if that is
+    unique."""
     places = {name: i for i, name in enumerate(images)}
     for short in (os.path.basename, _stem, lambda name: os.path.basename(_stem(name))):
         alike = Counter(map(short, images))
@@ -207,7 +196,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _number(text: str) -> float:
-    """A cell, perhaps with a decimal comma; NaN if it is empty or no finite number."""
+    """A cell, with decimal point or comma; NaN if it is empty, not a number, or too large."""
     try:
         value = float(text.replace(",", "."))
     except ValueError:

@@ -10,11 +10,11 @@ NAMES = ("coarse", "middle", "fine")
 
 
 def named(levels: int) -> dict[str, range]:
-    """The levels that the names mean in a model of so many.
+    """The levels that each name means in a model with `levels` levels.
 
-    From 64 px on as in StyleGAN: coarse 4 and 8 px, middle 16 and 32, fine from 64 on. Smaller
-    models have one level less in each, the coarse one first: 4–8, 16 and 32 px at 32 px; 4, 8
-    and 16 at 16. At 8 px and below there is nothing to name.
+    From 64 px on as in StyleGAN: coarse is 4 and 8 px, middle 16 and 32 px, fine 64 px and more.
+    Smaller models have fewer: coarse 4–8, middle 16, fine 32 px in a model of 32 px; 4, 8 and 16 px
+    in one of 16 px; no names at 8 px and below.
     """
     fine = min(4, levels - 1)
     middle = min(2, fine - 1)
@@ -25,14 +25,14 @@ def named(levels: int) -> dict[str, range]:
 
 
 def parse(text: str, levels: int) -> range:
-    """A range of levels as people write it.
+    """A range of levels from a flag or an argument.
 
     Args:
-        text: "all", a name ("coarse"), a level ("2") or several ("2-4"), level 0 being 4 px.
-        levels: how many the model has.
+        text: "all", a name ("coarse"), a level ("2") or several ("2-4"); level 0 is 4 px.
+        levels: number of the model's levels.
 
     Raises:
-        LatentError: there are no such levels.
+        LatentError: the model does not have these levels.
     """
     names = {"all": range(levels), **named(levels)}
     text = str(text)
@@ -45,10 +45,10 @@ def parse(text: str, levels: int) -> range:
             return range(first, last + 1)
     raise LatentError(
         f"levels {text!r}: expected {', '.join(names)}, a level from 0 (4 px) to {levels - 1} "
-        f"({4 * 2 ** (levels - 1)} px), or several as 0-{levels - 1}"
+        f"({4 * 2 ** (levels - 1)} px), or several such as 0-{levels - 1}"
     )
 
 
 def rows(levels: range) -> slice:
-    """The styles of a range of levels: two a level."""
+    """The styles of a range of levels, two per level."""
     return slice(2 * levels.start, 2 * levels.stop)

@@ -1,4 +1,4 @@
-"""Checks of what the Python API is given."""
+"""Checks of the arguments of the Python API."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def array(name: str, values) -> np.ndarray:
-    """An argument as an array of whatever type.
+    """An argument as an array of any type.
 
     Raises:
-        ValueError: its rows are of several lengths.
+        ValueError: its rows differ in length.
     """
     try:
         return np.asarray(values)
@@ -17,24 +17,34 @@ def array(name: str, values) -> np.ndarray:
         raise ValueError(f"{name}: got rows of several lengths, expected one array") from None
 
 
-def numbers(name: str, values) -> np.ndarray:
-    """An argument as float32; what is too large for it becomes infinite.
+def numbers(name: str, values, *shapes: tuple[int | str, ...]) -> np.ndarray:
+    """An argument as finite float32.
+
+    Args:
+        shapes: the accepted shapes; a text such as "N" stands for any size.
 
     Raises:
-        ValueError: it holds something else than real numbers.
+        ValueError: it holds something other than real numbers, has another shape, or has entries
+            that are not finite in float32.
     """
     values = array(name, values)
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{name}: got {values.dtype}, expected real numbers")
+    if not any(_fits(values.shape, shape) for shape in shapes):
+        expected = " or ".join(f"[{', '.join(map(str, shape))}]" for shape in shapes)
+        raise ValueError(f"{name}: got shape {list(values.shape)}, expected {expected}")
     with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+        values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name}: got NaN, infinity or numbers too large for float32")
+    return values
 
 
 def whole(name: str, value, low: int, high: int) -> int:
-    """An argument as a whole number from low to high.
+    """An argument as an integer from low to high.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     if (
         isinstance(value, bool)
@@ -43,3 +53,9 @@ def whole(name: str, value, low: int, high: int) -> int:
     ):
         raise ValueError(f"{name}: got {value!r}, expected a whole number from {low} to {high:,}")
     return int(value)
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int | str, ...]) -> bool:
+    return len(shape) == len(expected) and all(
+        isinstance(size, str) or size == given for given, size in zip(shape, expected, strict=True)
+    )

@@ -1,4 +1,4 @@
-"""The page that goes with a trained model: what it is, of which data, how good, for what."""
+"""Model cards: a page about a trained model, its data, quality and purpose."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if typing.TYPE_CHECKING:
     from alae_tf.model.autoencoder import Autoencoder
     from alae_tf.runs.results import Result
 
-UNTOLD = "Not told by the author."
+UNKNOWN = "Not stated by the author."
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What only the author knows; Markdown, a paragraph each.
+    """The parts of a model card that only the author knows, each as Markdown.
 
     Attributes:
-        data: what the model was trained on, and what was held out.
-        licence: of the weights, as "apache-2.0", and what is known of the data's.
+        data: the training data, and which images were held out.
+        licence: of the weights, for example "apache-2.0", and of the data if known.
         use: what the model is for, and what it must not be used for.
         limits: where it fails.
     """
@@ -36,57 +36,46 @@ class Card:
     limits: str = ""
 
     def text(self, name: str, model: Autoencoder, results: Sequence[Result] = ()) -> str:
-        """The card, Markdown.
+        """The whole card as Markdown.
 
         Args:
             name: of the model.
-            model: what it is, its config and its images seen are told.
-            results: of any checkpoints; those of this model and of the baseline are shown.
+            model: described by its config, resolution and images seen.
+            results: of any checkpoints; only those of this model and of the baseline are shown.
 
         Raises:
-            AlaeError: a part is no text.
+            AlaeError: a part is not a text.
         """
         for field in dataclasses.fields(self):
             if not isinstance(getattr(self, field.name), str):
-                raise AlaeError(f"card: {field.name} is no text.")
+                raise AlaeError(f"card: {field.name} must be a text.")
         config, side = model.config, model.resolution
         name = printable(name.replace("\n", " "))
         typed = shlex.quote(name)
         seen = f"{model.images_seen:,}" if model.images_seen else "unknown"
         colour = "in colour" if config.image_channels == 3 else "in grey"
-        return "\n".join(
-            [
-                f"# {_escaped(name)}",
-                "",
-                f"{config.kind.title}, {side} px, {colour}; w has {config.latent_size} numbers; "
-                f"the EMA of {model.alae.count_params():,} weights. Images seen: {seen}. "
-                "Its settings: `config.cfg`.",
-                "",
-                f"    alae_tf.from_pretrained({json.dumps(name, ensure_ascii=False)})",
-                f"    python -m alae_tf.figures generate --run_dir={typed} --out={typed}.png",
-                "",
-                "## Data",
-                self.data or f"{_code(config.data)}. {UNTOLD}",
-                "",
-                "## Licence",
-                self.licence or UNTOLD,
-                "",
-                "## Figures",
-                *_figures(model, results),
-                "",
-                "## Use",
-                self.use or UNTOLD,
-                "",
-                "## Limits",
-                self.limits or UNTOLD,
-                "",
-            ]
-        )
+        sections = {
+            "Data": self.data or f"{_code(config.data)}. {UNKNOWN}",
+            "Licence": self.licence or UNKNOWN,
+            "Figures": "\n".join(_figures(model, results)),
+            "Use": self.use or UNKNOWN,
+            "Limits": self.limits or UNKNOWN,
+        }
+        blocks = [
+            f"# {_escaped(name)}",
+            f"{config.kind.title}, {side} px, {colour}; w has {config.latent_size} numbers; "
+            f"the EMA of {model.alae.count_params():,} weights. Images seen: {seen}. "
+            "Its settings: `config.cfg`.",
+            f"    alae_tf.from_pretrained({json.dumps(name, ensure_ascii=False)})\n"
+            f"    python -m alae_tf.figures generate --run_dir={typed} --out={typed}.png",
+            *(f"## {head}\n{text}" for head, text in sections.items()),
+        ]
+        return "\n\n".join(blocks) + "\n"
 
 
 def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:
-    """A table of the newest values, on held-out images, of this checkpoint's EMA weights; beside
-    them the baseline's."""
+    """A table of the newest values of this checkpoint's EMA weights on held-out images, beside the
+    baseline's."""
     ours = {
         r.metric: r
         for r in results
@@ -97,7 +86,7 @@ def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:
     }
     theirs = {r.metric: r for r in results if r.model.get("baseline")}
     if not ours:
-        return ["None measured: `python -m alae_tf.evaluate` writes `results.jsonl`."]
+        return ["None were measured; `python -m alae_tf.evaluate` writes `results.jsonl`."]
     heads = ["", "model", *(["PCA"] if theirs else []), "better", "measured on"]
     rows = [heads, ["---"] * len(heads)]
     for name, result in ours.items():
@@ -106,15 +95,15 @@ def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:
         rows.append(
             [_code(name), cell(result), *beside, _escaped(result.better), _escaped(counted)]
         )
-    note = "The lines, with all that each value depends on, stand in `results.jsonl`."
+    note = "`results.jsonl` holds these values, with everything that each depends on."
     return [*(f"| {' | '.join(row)} |" for row in rows), "", note]
 
 
 def _escaped(text: str) -> str:
-    """Text as Markdown that shows it as it is, in one line."""
+    """Text as Markdown that shows it literally, in one line."""
     return re.sub(r"([\\`*_\[\]<>&|~#])", r"\\\1", printable(" ".join(text.split())))
 
 
 def _code(text: str) -> str:
-    """Text as code in Markdown, in one line; as plain text where code could not show it."""
+    """Text as Markdown code, in one line; escaped text where code could not show it."""
     return _escaped(text) if re.search(r"[`|\s\\]|^$", text) else f"`{printable(text)}`"

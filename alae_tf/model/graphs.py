@@ -1,4 +1,4 @@
-"""E, G and F of a model as graphs that are traced once, when they are first asked for."""
+"""E, G and F of a model as graphs, each traced once, at its first use."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from alae_tf.networks.alae import ALAE
 class Graphs:
     """The networks at one level, for any number of images.
 
-    The blend is an argument, so that a training run may move it without tracing again.
+    The blend is an argument, so that it can change during training without another trace.
 
     Args:
         alae: the networks.
         level: int.
-        shape: of an image, (H, W, C).
+        shape: (H, W, C) of an image.
 
     Attributes:
         encode: (x [N, H, W, C], blend) → w [N, latent].
-        long_features: likewise → [N, d].
-        score: likewise → D's logits [N, 1].
+        long_features: (x, blend) → [N, d].
+        score: (x, blend) → D's logits [N, 1].
         map: z [N, latent] → w [N, latent].
         decode_plain, decode_noisy: (styles [N, styles, latent], noise maps, blend) → (images,
-            pixels, whether all of them are finite); plain takes no maps.
+            pixels, whether all values are finite); decode_plain takes an empty list of maps.
     """
 
     def __init__(self, alae: ALAE, level: int, shape: tuple[int, int, int]):
@@ -42,23 +42,15 @@ class Graphs:
 
     @functools.cached_property
     def encode(self) -> typing.Any:
-        return self._traced(
-            lambda x, blend: self._alae.encode(x, self._level, blend), self._images, BLEND
-        )
+        return self._of_images(self._alae.encode)
 
     @functools.cached_property
     def long_features(self) -> typing.Any:
-        return self._traced(
-            lambda x, blend: self._alae.E.long_features(x, self._level, blend), self._images, BLEND
-        )
+        return self._of_images(self._alae.E.long_features)
 
     @functools.cached_property
     def score(self) -> typing.Any:
-        return self._traced(
-            lambda x, blend: self._alae.logits(x, self._level, blend)[:, tf.newaxis],
-            self._images,
-            BLEND,
-        )
+        return self._of_images(lambda *x: self._alae.logits(*x)[:, tf.newaxis])
 
     @functools.cached_property
     def map(self) -> typing.Any:
@@ -72,6 +64,9 @@ class Graphs:
     def decode_noisy(self) -> typing.Any:
         return self._decoder(self._alae.G.noise_shapes(1, self._level))
 
+    def _of_images(self, function: Callable) -> typing.Any:
+        return self._traced(lambda x, blend: function(x, self._level, blend), self._images, BLEND)
+
     def _decoder(self, noise_shapes) -> typing.Any:
         def draw(styles, noise, blend):
             images = self._alae.decode(styles, self._level, blend, noise)
@@ -82,8 +77,8 @@ class Graphs:
         return self._traced(draw, styles, maps, BLEND)
 
     def _traced(self, function: Callable, *specs: typing.Any) -> typing.Any:
-        """One graph of a function. (A `tf.function` itself warns of retracing when several models
-        are loaded, each of which has its own.)"""
+        """A function's graph. (A `tf.function` would warn of retracing once several models, which
+        have a graph each, are loaded.)"""
         before = set(gradient_registry.list())
         graph = tf.function(function, input_signature=list(specs)).get_concrete_function()
         self._gradients.update(set(gradient_registry.list()) - before)
@@ -94,7 +89,7 @@ BLEND = tf.TensorSpec([])
 
 
 def _forget(gradients: set[str]) -> None:
-    """Takes custom gradients of graphs that are gone out of TensorFlow's registry, which would keep
-    the graphs."""
+    """Removes the custom gradients of deleted graphs from TensorFlow's registry, which would keep
+    these graphs in memory."""
     for name in gradients:
         gradient_registry._registry.pop(name, None)

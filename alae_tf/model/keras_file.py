@@ -1,7 +1,7 @@
-"""A trained model as Keras' own file, or on the Hugging Face Hub: `.keras` and `hf://`.
+"""Trained models as `.keras` files or on the Hugging Face Hub (`hf://`).
 
 import keras
-import alae_tf.model.keras_file  # Keras must know the class
+import alae_tf.model.keras_file  # registers the class
 
 model = keras.saving.load_model("model.keras")
 """
@@ -35,13 +35,13 @@ FIELDS = {  # of the model in the file; see `schema`
 
 @keras.saving.register_keras_serializable("alae_tf")
 class TrainedALAE(keras.Model):
-    """An ALAE with what a file of weights lacks: its config, and where the growing stands.
+    """An ALAE with its config and the progress of its growing, which a file of weights lacks.
 
     Args:
-        config: the run's, a text for each field, as in its flagfile.
+        config: the run's config, a text for each field as in its flagfile.
         level, blend, images_seen: see `alae_tf.model.autoencoder.Autoencoder`.
 
-    Call: images [N, H, W, C] in [−1, 1] → their reconstructions G(E(x)), the same noise each time.
+    Call: images [N, H, W, C] in [−1, 1] → reconstructions G(E(x)) with constant noise.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class TrainedALAE(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TrainedALAE:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The model that a file describes, computing in true float32 (`alae_tf.system.float32`).
+        """The model that a file describes; it computes in true float32 (`alae_tf.system.float32`).
 
         Raises:
-            CheckpointError: a setting, the level, the blend or the number of images is wrong.
+            CheckpointError: a setting, the level, the blend or `images_seen` is wrong.
         """
         try:
             schema.check(config, FIELDS)
@@ -71,7 +71,7 @@ class TrainedALAE(keras.Model):
 
     @classmethod
     def of(cls, model: Autoencoder) -> TrainedALAE:
-        """The same model, with its weights copied."""
+        """A copy of a model."""
         config = _texts(model.config.replace(init_from=""))
         made = cls(config, model.level, float(model.blend), model.images_seen, name="alae_tf")
         for ours, theirs in zip(made.alae.variables, model.alae.variables, strict=True):
@@ -92,20 +92,20 @@ class TrainedALAE(keras.Model):
         return self.alae.decode(w, self.level, self.blend, noise)
 
     def fit(self, *args, **kwargs):
-        """As of `alae_tf.networks.alae.ALAE`: refused, and told what to use instead."""
+        """Raises TypeError, see `alae_tf.networks.alae.ALAE.fit`."""
         return self.alae.fit(*args, **kwargs)
 
     def export(self, *args, **kwargs):
-        """Likewise."""
+        """Raises TypeError, see `alae_tf.networks.alae.ALAE.export`."""
         return self.alae.export(*args, **kwargs)
 
     def autoencoder(self) -> Autoencoder:
-        """The same weights behind `Autoencoder`'s methods."""
+        """The Python API of this model, which shares its weights."""
         return Autoencoder(self.settings, self.alae, self.level, self.blend, self.images_seen)
 
 
 def _texts(config: Config) -> dict[str, str]:
-    """The settings, each as text."""
+    """The settings as texts."""
     return {
         field.name: to_text(getattr(config, field.name)) for field in dataclasses.fields(config)
     }
@@ -118,22 +118,23 @@ def load(path: str | Path) -> Autoencoder:
         path: a file, or "hf://NAMESPACE/NAME", which Keras fetches (package huggingface_hub).
 
     Raises:
-        CheckpointError: it is not there, damaged, or no ALAE of this project.
+        CheckpointError: it is missing, damaged, or not an ALAE of this project.
     """
-    if not str(path).startswith(HUB) and not Path(path).is_file():
-        raise CheckpointError(f"{path}: no such file.")
-    if not str(path).startswith(HUB) and not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: is no whole .keras file.")
+    if not str(path).startswith(HUB):
+        if not Path(path).is_file():
+            raise CheckpointError(f"{path}: no such file.")
+        if not zipfile.is_zipfile(path):
+            raise CheckpointError(f"{path}: not a .keras file, or cut short.")
     try:
         model = keras.saving.load_model(str(path))
-    except Exception as error:  # Keras' readers raise whatever they stumble over
+    except Exception as error:  # Keras raises exceptions of many classes
         why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: cannot be read as a Keras model ({why}).") from None
     if not isinstance(model, TrainedALAE):
-        raise CheckpointError(f"{path}: is a {type(model).__name__}, no ALAE of this project.")
+        raise CheckpointError(f"{path}: is a {type(model).__name__}, not an ALAE of this project.")
     return model.autoencoder()
 
 
 def save(model: Autoencoder, path: str | Path) -> None:
-    """Writes a model as a `.keras` file, or to the Hub as "hf://NAMESPACE/NAME"."""
+    """Writes a model to a `.keras` file, or to the Hub at "hf://NAMESPACE/NAME"."""
     TrainedALAE.of(model).save(str(path))

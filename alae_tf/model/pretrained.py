@@ -1,7 +1,6 @@
-"""Trained models to be shipped: a folder with config, EMA weights, and a model card.
+"""Trained models for sharing: a folder with the config, the EMA weights and a model card.
 
-Such a folder is a run directory without what training needs, so that every command's --run_dir
-takes it.
+It is a run directory without the state of training; every command accepts it as --run_dir.
 """
 
 from __future__ import annotations
@@ -26,15 +25,14 @@ RESULTS = "results.jsonl"
 
 
 def from_pretrained(name: str | Path) -> Autoencoder:
-    """A trained model.
+    """Loads a trained model.
 
     Args:
-        name: of a model that the project ships ("digits"), a path to a folder that
-            `save_pretrained` or training made, a `.keras` file, or "hf://NAMESPACE/NAME" on the
-            Hugging Face Hub.
+        name: a shipped model ("digits"), a folder written by `save_pretrained` or by training, a
+            `.keras` file, or "hf://NAMESPACE/NAME" on the Hugging Face Hub.
 
     Raises:
-        CheckpointError: there is none; lists the shipped ones.
+        CheckpointError: there is no such model; the message lists the shipped ones.
     """
     if str(name).startswith("hf://") or str(name).endswith(".keras"):
         from alae_tf.model import keras_file
@@ -50,30 +48,30 @@ def save_pretrained(
     half: bool = False,
     results: str | os.PathLike | None = None,
 ) -> None:
-    """Writes a model as a folder that `from_pretrained` takes.
+    """Writes a model to a folder that `from_pretrained` reads.
 
     Args:
-        model: its networks, level and blend are kept.
-        path: a folder that is not there or empty.
-        card: what the author tells of data, licence, use and limits; the model card is made of
-            it, of the config and of `results`. Or the whole text of the card.
-        half: store the weights in float16: half the size, relative error up to 5e-4.
-        results: the run's results.jsonl, to go with it.
+        model: its networks, level, blend and images seen are written.
+        path: a folder; it must be new or empty.
+        card: data, licence, use and limits, which are joined with the config and `results` into
+            the model card; or the whole text of the card.
+        half: store the weights as float16: half the size, relative error up to 5e-4.
+        results: the run's results.jsonl; a copy is put into the folder.
 
     Raises:
-        AlaeError: the folder holds something, or there are no such results.
-        OSError: it cannot be written.
+        AlaeError: the folder is not empty, or `results` is missing or holds no results.
+        OSError: the folder cannot be written.
     """
     path = Path(path)
     if check_directory("save_pretrained", path, "a model", CONFIG):
-        raise AlaeError(f"{path}: holds a model already; give a new or empty folder.")
+        raise AlaeError(f"{path}: already holds a model; give a new or empty folder.")
     if results is not None and not Path(results).is_file():
-        raise AlaeError(f"results={results}: no such file; `alae_tf.evaluate` writes one.")
+        raise AlaeError(f"results={results}: no such file; `alae evaluate` writes it.")
     if not isinstance(card, str | Card | None):
-        raise AlaeError(f"card: got {type(card).__name__}, expected a Card, or a text.")
+        raise AlaeError(f"card: got {type(card).__name__}, expected a Card or a text.")
     measured = [] if results is None else read(Path(results))
     if results is not None and not measured:
-        raise AlaeError(f"results={results}: holds no line of `alae_tf.evaluate`.")
+        raise AlaeError(f"results={results}: holds no results of `alae evaluate`.")
     if not isinstance(card, str):
         card = (card or Card()).text(path.name, model, measured)
     path.mkdir(parents=True, exist_ok=True)
@@ -90,6 +88,5 @@ def save_pretrained(
     (path / CARD).write_text(card, encoding="utf-8")
     if results is not None:
         shutil.copy(results, path / RESULTS)
-    (path / CONFIG).write_text(
-        model.config.to_flagfile(), encoding="utf-8"
-    )  # last: it marks a whole model
+    # Last, because it marks the model as complete.
+    (path / CONFIG).write_text(model.config.to_flagfile(), encoding="utf-8")

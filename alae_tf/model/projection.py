@@ -1,4 +1,4 @@
-"""Codes that draw an image more exactly than E(x): found by descent from there."""
+"""Codes that reproduce an image more exactly than E(x), found by gradient descent from E(x)."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ NOISE_RATE = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Projection:
-    """What became of some images.
+    """The result for some images.
 
     Attributes:
-        before: codes that E gives, w [N, latent].
-        after: codes that were found, w [N, latent] or styles [N, styles, latent].
-        noise: the noise maps that were found, or None where they were left alone.
-        reconstructed, projected: images of both, uint8 [N, H, W, C].
-        perceptual: LPIPS of each image after each iteration, [N, steps + 1]; the first is E(x)'s.
-        squared: mean squared error in [−1, 1] likewise.
+        before: E(x), w [N, latent].
+        after: the codes found, w [N, latent] or styles [N, styles, latent].
+        noise: the noise maps found, or None if they did not move.
+        reconstructed, projected: G's images of `before` and `after`, uint8 [N, H, W, C].
+        perceptual: LPIPS of each image after each iteration, [N, steps + 1], beginning with E(x).
+        squared: mean squared error of images in [−1, 1], of the same shape.
     """
 
     before: np.ndarray
@@ -61,21 +61,21 @@ def project(
 ) -> Projection:
     """Refines E(x) of each image by Adam on LPIPS + pixels·MSE + pull·(distance from E(x))².
 
-    The distance is counted in standard deviations of w. The pull keeps codes where G draws images
-    of its kind; without it edits of the result work less well.
+    The distance is measured in standard deviations of w. The pull keeps the codes where G was
+    trained; without it, edits of the result work less well.
 
     Args:
-        model: draws, with its constant noise.
-        images: uint8 [N, H, W, C] of the model's resolution.
-        lpips: the network, `alae_tf.features.lpips.Lpips`.
-        space: "w": one code for all levels; "styles": one for each, which comes nearer.
-        steps: iterations.
-        pixels, pull: weights; LPIPS has 1.
-        noise: whether the noise maps move too, an image its own.
-        progress: whether to show a bar.
+        model: its G draws with constant noise.
+        images: uint8 [N, H, W, C] at the model's resolution.
+        lpips: an `alae_tf.features.lpips.Lpips`.
+        space: "w", one code for all layers; or "styles", a code for each, which comes nearer.
+        steps: iterations, 1 to 100,000.
+        pixels, pull: weights of these terms, 0 or more; LPIPS has weight 1.
+        noise: whether each image's noise maps move too.
+        progress: whether to show a progress bar.
 
     Raises:
-        LatentError: no such space, steps or weights.
+        LatentError: an option is out of range, or there are no images.
 
     Reference: Karras et al., StyleGAN2, CVPR 2020, appendix D; Abdal et al., Image2StyleGAN, ICCV
     2019. Starting from an encoder: Zhu et al., ECCV 2016.
@@ -88,7 +88,7 @@ def project(
         if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
             raise LatentError(f"{name}: got {weight!r}, expected a finite number, 0 or more")
     if not len(images):
-        raise LatentError("images: none to project")
+        raise LatentError("images: got none, expected at least one")
     before = model.encode(images)
     scale = float(max(model.sample_w(256).std(axis=0).mean(), 1e-6))
     found, descents = [], {}
@@ -110,9 +110,12 @@ def project(
 
 
 class Descent:
-    """Some images' descent; the same one serves for as many others.
+    """The descent of a fixed number of images; each call of `run` takes that many.
 
-    Args: as of `project`; count: images; scale: standard deviation of w.
+    Args:
+        count: number of images.
+        scale: standard deviation of w.
+        model, lpips, space, pixels, pull, noise: see `project`.
     """
 
     def __init__(
@@ -145,9 +148,13 @@ class Descent:
         self._step = tf.function(self._one_step)
 
     def run(
-        self, images: np.ndarray, before: np.ndarray, steps: int, tell: Callable[[int], object]
+        self, images: np.ndarray, before: np.ndarray, steps: int, advance: Callable[[int], object]
     ) -> dict[str, np.ndarray]:
-        """What `Projection` has, by name, of images [count, H, W, C] and their codes by E."""
+        """Projects images [count, H, W, C] with E(x) = before.
+
+        Returns:
+            Arrays by the names of `Projection`'s attributes, a noise map each as "noise NN".
+        """
         styles = self._model.config.styles
         self._target.assign(ops.to_unit(images))
         self._start.assign(before if self._space == "w" else to_styles(before, styles))
@@ -161,7 +168,7 @@ class Descent:
             self._adam.learning_rate = RATE * fall
             self._adam_noise.learning_rate = NOISE_RATE * fall
             curves.append(self._step())
-            tell(len(images))
+            advance(len(images))
         drawn = self._draw()
         curves.append(self._errors(drawn))
         perceptual, squared = (np.stack(each, axis=1) for each in zip(*curves, strict=True))
@@ -179,12 +186,12 @@ class Descent:
         return model.alae.decode(codes, model.level, model.blend, noise)
 
     def _errors(self, drawn: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """LPIPS and mean squared error, [count] each."""
+        """LPIPS [count] and mean squared error [count]."""
         perceptual = self._lpips.distance_graph(prepare(drawn), prepare(self._target))
         return perceptual, tf.reduce_mean((drawn - self._target) ** 2, [1, 2, 3])
 
     def _one_step(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """One iteration; the errors before it."""
+        """One iteration; returns the errors before it."""
         variables = [self._moved, *self._maps]
         with tf.GradientTape() as tape:
             perceptual, squared = self._errors(self._draw())
@@ -192,7 +199,7 @@ class Descent:
             maps = [tf.reduce_mean(each**2, [1, 2, 3]) for each in self._maps]
             pull = self._pull * tf.add_n([strayed, *maps])
             loss = perceptual + self._pixels * squared + pull
-        gradients = tape.gradient(loss, variables)  # of the sum, in which each image has its own
+        gradients = tape.gradient(loss, variables)  # of the sum; no image affects another's
         self._adam.apply([gradients[0]])
         if self._maps:
             self._adam_noise.apply(gradients[1:])

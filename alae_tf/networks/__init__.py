@@ -1,4 +1,4 @@
-"""F, G, E and D, what they are made of, and `alae.py`, which joins them."""
+"""The networks F, G, E and D, their layers, and `alae.py`, which joins them."""
 
 import os
 import sys
@@ -7,10 +7,10 @@ from alae_tf.system.errors import AlaeError
 
 
 def check_keras() -> None:
-    """Imports Keras, in the user's own process: nothing in the environment is changed.
+    """Imports Keras and checks its settings; changes nothing in the environment.
 
     Raises:
-        AlaeError: Keras runs on another backend or in another precision, or cannot be imported.
+        AlaeError: Keras has another backend or default precision, or cannot be imported.
     """
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow" and "keras" not in sys.modules:
@@ -20,8 +20,8 @@ def check_keras() -> None:
     except (ImportError, ValueError) as error:
         home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
         raise AlaeError(
-            f"Keras cannot be imported ({error}). Check the backends that MPLBACKEND and "
-            f"{os.path.join(home, 'keras.json')} name."
+            f"Keras cannot be imported ({error}). Check the backends in MPLBACKEND and "
+            f"{os.path.join(home, 'keras.json')}."
         ) from error
     if keras.config.backend() != "tensorflow":
         raise AlaeError(

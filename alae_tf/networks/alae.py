@@ -27,9 +27,9 @@ class ALAE(keras.Model):
 
     Args:
         F, G, E, D: the networks.
-        styles: int. Style vectors that G takes.
+        styles: int. Number of style vectors of G.
         discriminator: "joint": D∘E; "separate": D alone, a network that takes images.
-        latent_regression: "w": E gives w; "z": E gives z, and w is F∘E (an ablation).
+        latent_regression: "w": E gives w; "z": E gives z, and w = F(E(x)) (an ablation).
 
     Generator = G∘F, discriminator = D∘E, autoencoder = E∘G in latent space.
     """
@@ -69,37 +69,37 @@ class ALAE(keras.Model):
         return self.decode(self.encode(x, level, blend), level, blend)
 
     def fit(self, *args, **kwargs):
-        """Is not how an ALAE is trained: its three updates have a loss each."""
+        """Raises TypeError: each of the three updates of an ALAE has its own loss."""
         raise TypeError("an ALAE is trained by python -m alae_tf.train, or alae_tf.training.loop")
 
     def export(self, *args, **kwargs):
-        """Is not how an ALAE is exported: its graphs need a level and a blend."""
+        """Raises TypeError: the graphs of an ALAE need a level and a blend."""
         raise TypeError("an ALAE is exported by alae export --run_dir=RUN --out=DIR")
 
     def map(self, z: tf.Tensor) -> tf.Tensor:
-        """F: z [N, latent] → styles [N, styles, latent], all alike."""
+        """F: z [N, latent] → styles [N, styles, latent], all equal."""
         return self.broadcast(self.F(z))
 
     def broadcast(self, w: tf.Tensor) -> tf.Tensor:
-        """w [N, latent] → styles [N, styles, latent]; styles are left as they are."""
+        """w [N, latent] → styles [N, styles, latent]; styles are returned unchanged."""
         if len(w.shape) == 3:
             return w
         # An addition, unlike tiling, runs on TFLite's delegates.
         return tf.reshape(w, [-1, 1, w.shape[-1]]) + tf.zeros([self.styles, 1], w.dtype)
 
     def mix(self, styles: tf.Tensor, other: tf.Tensor, cutoff: int | tf.Tensor) -> tf.Tensor:
-        """Style mixing: `styles` below the cutoff, `other` from it on. Both [N, styles, latent]."""
+        """Style mixing: `styles` below the cutoff, else `other`. Both [N, styles, latent]."""
         index = tf.range(self.styles)[tf.newaxis, :, tf.newaxis]
         return tf.where(index < cutoff, styles, other)
 
     def truncate(self, styles: tf.Tensor, psi: float | tf.Tensor, cutoff: int) -> tf.Tensor:
-        """The truncation trick: styles below the cutoff go to w_avg + psi·(w − w_avg)."""
+        """The truncation trick: styles below the cutoff become w_avg + psi·(w − w_avg)."""
         return self.mix(ops.lerp(tf.convert_to_tensor(self.w_avg), styles, psi), styles, cutoff)
 
     def encode(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
-        """E: x [N, H, W, C] in [−1, 1] → w [N, latent]; with z regression F∘E, w all the same."""
+        """E: x [N, H, W, C] in [−1, 1] → w [N, latent]; with z regression by F∘E."""
         found = self.E(x, level=level, blend=blend)
         return found if self.latent_regression == "w" else self.F(found)
 
@@ -118,7 +118,7 @@ class ALAE(keras.Model):
     ) -> tf.Tensor:
         """D∘E: x [N, H, W, C] in [−1, 1] → logits [N], positive for real; a separate D takes x.
 
-        D takes what E gives: with z regression E's z, so that F has no part in the discriminator.
+        With z regression D takes E's z, so that F is not part of the discriminator.
         """
         if self.discriminator == "separate":
             return self.D(x, level=level, blend=blend)
@@ -132,7 +132,7 @@ class ALAE(keras.Model):
         Args:
             mode: "random" (new for every image, from `seed`), "const" (the same for every image
                 and every call) or "none".
-            batch: int or scalar tensor. Images.
+            batch: int or scalar tensor. Number of images.
             level: int; default: full resolution.
             seed: int32 or int64 [2], or an integer.
 
@@ -164,7 +164,7 @@ def build_alae(
 
     Args:
         config: architecture, sizes and precision are read.
-        seed: of the new weights; default: the config's.
+        seed: of the weights; default: the config's.
         winograd: see `EqualizedConv2D`.
         dtype: of the weights, and of everything that the config's precision does not lower;
             "float64" for checks that must not depend on rounding.
@@ -187,7 +187,7 @@ def build_alae(
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seeds Python's generator, from which Keras' initialisers draw seeds; then puts it back."""
+    """Seeds Python's generator, from which Keras' initialisers draw seeds; then restores it."""
     before = random.getstate()
     random.seed(seed)
     try:
@@ -198,9 +198,9 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def named_afresh() -> Iterator[None]:
-    """Counts Keras' automatic names from zero, then continues the count that was.
+    """Counts Keras' automatic names from zero; restores the count afterwards.
 
-    For each new name of a variable TensorFlow keeps a kernel forever.
+    TensorFlow keeps a kernel forever for each new name of a variable.
     """
     before = global_state.get_global_attribute("object_name_uids")
     global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))

@@ -1,4 +1,4 @@
-"""D: w → logit; or, apart from E, image → logit."""
+"""D: w → logit, or, as a separate network, image → logit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alae_tf.networks.layers import EqualizedDense
 
 @keras.saving.register_keras_serializable("alae_tf")
 class Discriminator(keras.Model):
-    """D, which with E before it tells real images from generated ones.
+    """D, which after E distinguishes real images from generated ones.
 
     Args:
         latent_size: int. Length of w.
@@ -21,8 +21,8 @@ class Discriminator(keras.Model):
         w: float32 [N, latent_size].
         Returns logits: float32 [N]; positive means real.
 
-    Reference: D of Fig. 1. The released model's last layer has 2·latent outputs, of which one is
-    the logit; this one has that output alone.
+    Reference: D of Fig. 1. The last layer of the released model has 2·latent outputs, of which one
+    is the logit; this one has only that output.
     """
 
     def __init__(self, latent_size: int, layers: int = 3, **kwargs):
@@ -41,17 +41,15 @@ class Discriminator(keras.Model):
         return w[:, 0]
 
     def get_config(self):
-        return super().get_config() | {
-            "latent_size": self.latent_size,
-            "layers": self.layer_count,
-        }
+        sizes = {"latent_size": self.latent_size, "layers": self.layer_count}
+        return super().get_config() | sizes
 
 
 @keras.saving.register_keras_serializable("alae_tf")
 class ImageDiscriminator(DenseEncoder):
-    """D of a StyleALAE whose E is no part of the discriminator, `--discriminator=separate`.
+    """D of a StyleALAE whose E is not part of the discriminator, `--discriminator=separate`.
 
-    Args: as in `Encoder`, by name; of latent_size, there is one logit whatever it is.
+    Args: as in `Encoder`, by name; latent_size is ignored.
 
     Call:
         x, level, blend: as in `Encoder`.
@@ -59,9 +57,9 @@ class ImageDiscriminator(DenseEncoder):
 
     Raises: as in `Encoder`.
 
-    E's shape without styles, one logit in place of w, and before the last block (4×4 pixels) the
-    minibatch standard deviation, by which D sees whether a group of images is as various as real
-    ones are. Reference: the discriminators of ProGAN and StyleGAN; no part of the paper.
+    The shape of E without styles, with one logit in place of w. Before the last block (4×4 pixels)
+    the minibatch standard deviation shows D whether a group of images is as varied as real ones.
+    Reference: the discriminators of ProGAN and StyleGAN; not in the paper.
     """
 
     def __init__(self, **sizes):

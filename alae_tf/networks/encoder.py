@@ -18,13 +18,13 @@ from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 @keras.saving.register_keras_serializable("alae_tf")
 class PlainBlock(keras.layers.Layer):
     """One resolution of an image network without styles: two convolutions, the second of which
-    halves the size. Nothing is normalised, since there is no style to be taken out.
+    halves the size. Nothing is normalised, since there is no style to take out.
 
     Args:
         inputs: int. Channels in.
         channels: int. Channels out.
-        minibatch_std: bool. Whether a channel more tells how much the images of a group differ
-            (`ops.minibatch_std`).
+        minibatch_std: bool. Whether to append a channel that measures how much the images of a
+            group differ (`ops.minibatch_std`).
 
     Call:
         x: [N, H, W, inputs].
@@ -61,11 +61,8 @@ class PlainBlock(keras.layers.Layer):
         return ops.leaky_relu(x + tf.cast(self.bias_2, x.dtype))
 
     def get_config(self):
-        return super().get_config() | {
-            "inputs": self.inputs,
-            "channels": self.channels,
-            "minibatch_std": self.minibatch_std,
-        }
+        names = ("inputs", "channels", "minibatch_std")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -96,8 +93,8 @@ class EncoderBlock(PlainBlock):
         return x, self.to_w_1(style_1) + self.to_w_2(style_2)
 
     def styled(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Features out, and the styles taken out of them: [N, 2·inputs] and [N, 2·channels], mean
-        and deviation per channel."""
+        """Features out, and the two styles taken out of them, means and deviations per channel:
+        [N, 2·inputs] and [N, 2·channels]."""
         x, style_1 = ops.split_style(self.convolve(x))
         x, style_2 = ops.split_style(self.halve(x))  # [N, H/2, W/2, channels]
         return x, style_1, style_2
@@ -169,14 +166,14 @@ class Encoder(keras.Model):
         blend: float | tf.Tensor,
         visit: Callable[..., Sequence[tf.Tensor]],
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Sends images through the blocks, from the one at which `level` enters to the last.
+        """Sends images through the blocks, from the one of `level` to the last.
 
         Args:
             x, level, blend: as in `call`.
-            visit: (block, features) → (features out, further tensors that the block gives).
+            visit: (block, features) → (features out, *further outputs of the block).
 
         Returns:
-            (the last features, all further tensors in order); what the first block gives is faded
+            (the last features, all further outputs in order), with those of the first block faded
             in by `blend`.
         """
         first = self.first_block(x, level)
@@ -190,7 +187,7 @@ class Encoder(keras.Model):
         return features, given
 
     def first_block(self, x: tf.Tensor, level: int | None) -> int:
-        """Checks the arguments of `call`; returns the index of the block that `level` starts at."""
+        """Checks the arguments of `call`; returns the index of the first block of `level`."""
         level = self.levels - 1 if level is None else level
         ops.check_level(level, self.levels)
         ops.check_shape("x", x, 4 * 2**level, 4 * 2**level, self.image_channels)
@@ -199,22 +196,17 @@ class Encoder(keras.Model):
     def long_features(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
-        """All styles that `call` sums into w, side by side: [N, Σ 2C]; arguments as there."""
+        """The styles from which `call` computes w, concatenated: [N, Σ 2C]. Args: as in `call`."""
         _, styles = self.walk(x, level, blend, EncoderBlock.styled)
         return tf.concat(styles, axis=1)
 
     def features(self, x: tf.Tensor, block: int) -> tf.Tensor:
-        """Image → the features that `block` takes. The released model has leaky ReLU twice."""
+        """Image → the input of `block`. The released model applies leaky ReLU twice."""
         return ops.leaky_relu(ops.leaky_relu(self.from_rgb[block](x)))
 
     def get_config(self):
-        return super().get_config() | {
-            "levels": self.levels,
-            "start_channels": self.start_channels,
-            "max_channels": self.max_channels,
-            "latent_size": self.latent_size,
-            "image_channels": self.image_channels,
-        }
+        names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -224,7 +216,7 @@ class DenseEncoder(Encoder):
     Args, by name, Call, Raises: as in `Encoder`.
 
     The ablation *no style*, `--encoder_head=dense`: the same convolutions, blur, activation and
-    growing, in blocks that neither give a style nor normalise it away.
+    growing, in blocks that neither output a style nor normalise it away.
     """
 
     def __init__(self, **sizes):
@@ -243,6 +235,6 @@ class DenseEncoder(Encoder):
     def long_features(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
-        """The last feature map, which `call` makes w of: [N, 4C]; arguments as there."""
+        """The last feature map, from which `call` computes w: [N, 4C]. Args: as in `call`."""
         features, _ = self.walk(x, level, blend, lambda block, features: [block(features)])
         return tf.reshape(features, [-1, self.to_w.inputs])

@@ -14,7 +14,7 @@ from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 
 @keras.saving.register_keras_serializable("alae_tf")
 class GeneratorBlock(keras.layers.Layer):
-    """One resolution of G: twice noise, bias, leaky ReLU and a new style (AdaIN).
+    """One resolution of G: noise, bias, leaky ReLU and a new style (AdaIN), twice.
 
     Args:
         inputs: int. Channels in; None for the first block, which starts from the constant.
@@ -61,17 +61,14 @@ class GeneratorBlock(keras.layers.Layer):
         return ops.modulate(ops.instance_norm(x), self.style_2(styles[1]))
 
     def get_config(self):
-        return super().get_config() | {
-            "inputs": self.inputs,
-            "channels": self.channels,
-            "latent_size": self.latent_size,
-        }
+        names = ("inputs", "channels", "latent_size")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 def activate(
     x: tf.Tensor, strength: tf.Tensor, noise: tf.Tensor | None, bias: tf.Tensor
 ) -> tf.Tensor:
-    """leaky ReLU(x + strength·noise + bias): one noise map, its strength learned per channel."""
+    """leaky ReLU(x + strength·noise + bias): one noise map, with a learned strength per channel."""
     strength, bias = tf.cast(strength, x.dtype), tf.cast(bias, x.dtype)
     if noise is not None:
         x = x + strength * tf.cast(noise, x.dtype)
@@ -80,7 +77,7 @@ def activate(
 
 @keras.saving.register_keras_serializable("alae_tf")
 class Generator(keras.Model):
-    """G of StyleALAE: draws an image from coarse to fine, one block a resolution.
+    """G of StyleALAE: draws an image from coarse to fine, one block per resolution.
 
     Args:
         levels: int. Blocks; the full resolution is 2^(levels+1).
@@ -90,12 +87,12 @@ class Generator(keras.Model):
         image_channels: int. Channels of the image.
 
     Call:
-        styles: float32 [N, 2·levels, latent_size], two a block, the coarsest first.
-        level: int. The image has 4·2^level pixels a side; default: full resolution.
+        styles: float32 [N, 2·levels, latent_size], two per block, the coarsest first.
+        level: int. The side of the image is 4·2^level pixels; default: full resolution.
         blend: float or scalar tensor in [0, 1]: how much of the level's own block is faded in.
         noise: a list of 2·(level+1) maps [N, H, W, 1] (the first may be [1, 4, 4, 1]: the
             released model draws one for the whole batch), or None for no noise.
-        Returns the image: float32 [N, H, W, image_channels], around [−1, 1], not clipped.
+        Returns the image: float32 [N, H, W, image_channels], about [−1, 1], not clipped.
 
     Raises:
         ValueError: styles or noise of another shape or number, or no such level.
@@ -143,8 +140,8 @@ class Generator(keras.Model):
         ops.check_level(level, self.levels)
         ops.check_shape("styles", styles, 2 * self.levels, self.latent_size)
         self.check_noise(noise, level)
-        x = self.constant[tf.newaxis]  # [1, 4, 4, C] until the first style meets it
-        if level < self.levels - 1:  # of unused outputs of a split LiteRT keeps no values
+        x = self.constant[tf.newaxis]  # [1, 4, 4, C]; the first style brings in N
+        if level < self.levels - 1:  # LiteRT does not compute unused outputs of a split
             styles = styles[:, : 2 * (level + 1)]
         # Split and reshape, unlike slices, run on TFLite's delegates.
         styles = tf.split(styles, styles.shape[1], axis=1)
@@ -159,7 +156,7 @@ class Generator(keras.Model):
         return ops.lerp(ops.upsample2(self.to_rgb[level - 1](coarser)), image, blend)
 
     def check_noise(self, noise: list[tf.Tensor] | None, level: int) -> None:
-        """Checks the maps of `call`, if there are any."""
+        """Checks the noise of `call`."""
         shapes = self.noise_shapes(1, level)
         if noise and len(noise) != len(shapes):
             raise ValueError(f"noise: got {len(noise)} maps, expected {len(shapes)}")
@@ -176,10 +173,5 @@ class Generator(keras.Model):
         return [(n, side, side, 1) for n, side in zip(batches, sides, strict=True)]
 
     def get_config(self):
-        return super().get_config() | {
-            "levels": self.levels,
-            "start_channels": self.start_channels,
-            "max_channels": self.max_channels,
-            "latent_size": self.latent_size,
-            "image_channels": self.image_channels,
-        }
+        names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
+        return super().get_config() | {name: getattr(self, name) for name in names}

@@ -1,23 +1,23 @@
 """Convolutions with fewer multiplications, for training on CPUs.
 
-On a CPU a training step is bound by the multiplications of its 3×3 convolutions. Each can be
+On a CPU, a training step is bound by the multiplications of its 3×3 convolutions. Each can be
 computed as y = S(T(x) · R(k)): fixed linear maps T of the image, R of the kernel and S of the
-product, and between them plain matrix products over the channels, which run at the machine's
-full rate.
+product, with plain matrix products over the channels between them, which run at the machine's full
+rate.
 
 - A 3×3 convolution by Winograd's F(4×4, 3×3): 36 products for 16 pixels instead of 144.
-- Convolution and 2×2 mean pooling: the means commute with the convolution, so that it need only
-  be taken at every second pixel of the 2×2 means: 9 products a pixel instead of 36.
+- Convolution and 2×2 mean pooling: the means commute with the convolution, which is therefore
+  needed only at every second pixel of the 2×2 means: 9 products per pixel instead of 36.
 - Nearest-neighbour doubling and convolution: the transpose of the former.
 
-T and S go through memory once: XLA compiles each as one loop. The gradient of each is its
-transpose, which is written here too, so that derivatives of every order are made of the same maps
+T and S need one pass through memory: XLA compiles each into one loop. The gradient of each is its
+transpose, also defined in this module, so that derivatives of every order consist of the same maps
 and of matrix products.
 
-Exact in real numbers; in float32 Winograd's form has some four times the rounding error of a
-plain convolution (1.4e-6 of the result's size), far below TF32's on GPUs. GPUs choose such
-algorithms by themselves, and exported graphs must hold plain convolutions. Training on CPUs chooses
-these (`winograd` of `EqualizedConv2D`); all else computes with `ops`.
+Exact in real numbers; in float32 Winograd's form has about four times the rounding error of a
+plain convolution (1.4e-6 of the result's size), far below that of TF32 on GPUs. Only training on
+CPUs uses these kernels (`winograd` of `EqualizedConv2D`); everything else uses `ops`. GPU libraries
+choose such algorithms on their own, and exported graphs need plain convolutions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-MIN_CHANNELS = 64  # with fewer, memory passes cost more than multiplications save
+MIN_CHANNELS = 64  # with fewer, the memory passes cost more than is saved
 MIN_SIZE = 4
 
 
@@ -47,14 +47,14 @@ def _linear(forward, transpose):
     transpose = tf.function(transpose, jit_compile=True, autograph=False)
 
     @tf.custom_gradient
-    def there(x):
+    def apply(x):
         return forward(x), back
 
     @tf.custom_gradient
     def back(y):
-        return transpose(y), there
+        return transpose(y), apply
 
-    return there, back
+    return apply, back
 
 
 def _combine(matrix: np.ndarray, parts: list[tf.Tensor]) -> list[tf.Tensor]:
@@ -71,8 +71,8 @@ def _pad(x: tf.Tensor, axis: int, before: int, after: int) -> tf.Tensor:
     return tf.pad(x, paddings)
 
 
-# Winograd's F(4, 3) along one axis, from interpolation at 0, ±p, ±q and infinity; these points
-# have the least rounding error that was found (0, ±1, ±2 have twice as much).
+# Winograd's F(4, 3) along one axis, from interpolation at 0, ±p, ±q and infinity. These points gave
+# the least rounding error of those tried (0, ±1, ±2 give twice as much).
 
 
 def _winograd() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -112,7 +112,7 @@ def _tiles_transposed(y: tf.Tensor, axis: int) -> tf.Tensor:
 
 
 def _pixels(m: tf.Tensor, axis: int) -> tf.Tensor:
-    """[6, ..., n, ...] → [..., 4n, ...]: what the products are in pixels."""
+    """[6, ..., n, ...] → [..., 4n, ...]: products to pixels."""
     return _merge(tf.stack(_combine(_PRODUCT, tf.unstack(m)), axis + 1), axis)
 
 
@@ -159,8 +159,8 @@ def conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return _product_pixels(tf.reshape(products, [6, 6, -1, height // 4, width // 4, filters]))
 
 
-# Convolution and pooling: along one axis, the means of neighbours that the three taps of every
-# second pixel meet.
+# Convolution and pooling: along one axis, the means of neighbours under the three taps of every
+# second pixel.
 
 
 def _means(x: tf.Tensor, axis: int) -> tf.Tensor:
@@ -188,7 +188,7 @@ _neighbour_means, _neighbour_means_transposed = _linear(
 
 
 def downsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """`ops.downsample_conv` with 9 products a pixel instead of 16."""
+    """`ops.downsample_conv` with 9 products per pixel instead of 16."""
     _, height, width, channels = x.shape
     means = tf.reshape(_neighbour_means(x), [-1, 9 * channels])
     y = means @ tf.reshape(kernel, [9 * channels, -1])
@@ -196,7 +196,7 @@ def downsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """`ops.upsample_conv` with 9 products a pixel instead of 16."""
+    """`ops.upsample_conv` with 9 products per pixel instead of 16."""
     _, height, width, channels = x.shape
     filters = kernel.shape[-1]
     turned = tf.reshape(tf.transpose(kernel[::-1, ::-1], [2, 0, 1, 3]), [channels, -1])

@@ -1,9 +1,9 @@
 """Layers that StyleALAE and MLP-ALAE share: equalised dense and convolution.
 
-Equalised learning rate ("LREQ"): with c = gain / √fan_in · lr_multiplier, a kernel starts from
-N(0, (c / lr_multiplier)²) and the optimizer multiplies its steps by c, and those of the layer's
-bias by lr_multiplier. Both factors are written on the variables as `step_factor`, which
-`alae_tf.training.optimizer.LREQAdam` reads; a variable without one has factor 1.
+Equalised learning rate ("LREQ"): with c = gain / √fan_in · lr_multiplier, a kernel is initialised
+from N(0, (c / lr_multiplier)²); the optimizer multiplies its steps by c, and those of the layer's
+bias by lr_multiplier. Both factors are stored on the variables as `step_factor` for
+`alae_tf.training.optimizer.LREQAdam`; the default is 1.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SQRT_2 = math.sqrt(2.0)
 
 
 class Equalized(keras.layers.Layer):
-    """What the equalised layers share: a kernel, and a bias or none.
+    """The base of the equalised layers: a kernel and an optional bias.
 
     Args:
-        shape: shape of the kernel, the channels out last.
-        fan_in: inputs of one output.
+        shape: shape of the kernel, with the channels out last.
+        fan_in: number of inputs of one output.
         gain: float. Gain of the initialisation.
-        lr_multiplier: float. Slows the layer's learning.
+        lr_multiplier: float. Factor of the layer's learning rate.
         use_bias: bool.
     """
 
@@ -49,11 +49,8 @@ class Equalized(keras.layers.Layer):
         self.built = True
 
     def get_config(self):
-        return super().get_config() | {
-            "gain": self.gain,
-            "lr_multiplier": self.lr_multiplier,
-            "use_bias": self.use_bias,
-        }
+        names = ("gain", "lr_multiplier", "use_bias")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -63,7 +60,7 @@ class EqualizedDense(Equalized):
     Args:
         inputs: int. Length of the input.
         units: int. Length of the output.
-        gain: float. √2 suits a leaky ReLU behind it.
+        gain: float. √2 suits a following leaky ReLU.
         lr_multiplier: float. 0.1 in F and D.
         use_bias: bool.
 
@@ -140,9 +137,5 @@ class EqualizedConv2D(Equalized):
         return x if self.bias is None else x + tf.cast(self.bias, dtype)
 
     def get_config(self):
-        return super().get_config() | {
-            "inputs": self.inputs,
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "sampling": self.sampling,
-        }
+        names = ("inputs", "filters", "kernel_size", "sampling")
+        return super().get_config() | {name: getattr(self, name) for name in names}

@@ -40,7 +40,5 @@ class MappingNetwork(keras.Model):
         return w
 
     def get_config(self):
-        return super().get_config() | {
-            "latent_size": self.latent_size,
-            "layers": self.layer_count,
-        }
+        sizes = {"latent_size": self.latent_size, "layers": self.layer_count}
+        return super().get_config() | sizes

@@ -15,7 +15,7 @@ from alae_tf.networks.mapping import MappingNetwork
 
 
 class MLPBody(keras.Model):
-    """The two hidden layers of E and of a separate discriminator: dense, leaky ReLU 0.2.
+    """The two hidden layers of E and of a separate discriminator: dense, with leaky ReLU 0.2.
 
     Args:
         image_size: int. Side of the image, in pixels.
@@ -51,7 +51,7 @@ class MLPBody(keras.Model):
 
 @keras.saving.register_keras_serializable("alae_tf")
 class MLPEncoder(MLPBody):
-    """E of MLP-ALAE: three dense layers, each followed by a leaky ReLU, the last included.
+    """E of MLP-ALAE: three dense layers, each followed by a leaky ReLU.
 
     Args:
         image_size: int. Side of the image, in pixels.
@@ -91,7 +91,7 @@ class MLPEncoder(MLPBody):
 
 @keras.saving.register_keras_serializable("alae_tf")
 class MLPDiscriminator(MLPBody):
-    """D of an MLP-ALAE whose E is no part of the discriminator, `--discriminator=separate`.
+    """D of an MLP-ALAE whose E is not part of the discriminator, `--discriminator=separate`.
 
     Args, Raises: as in `MLPBody`.
 
@@ -99,8 +99,8 @@ class MLPDiscriminator(MLPBody):
         x, level, blend: as in `MLPEncoder`.
         Returns logits: float32 [N]; positive means real.
 
-    An MLP of E's shape; its last layer, which has one output and no activation, sees the minibatch
-    standard deviation beside the hidden layer, as `ImageDiscriminator` does. No part of the paper.
+    An MLP of the shape of E; its last layer, with one output and no activation, also takes the
+    minibatch standard deviation, as in `ImageDiscriminator`. Not in the paper.
     """
 
     def __init__(self, **sizes):
@@ -118,10 +118,10 @@ class MLPDiscriminator(MLPBody):
 class MLPGenerator(keras.Model):
     """G of MLP-ALAE: three dense layers with leaky ReLU between them and a linear output.
 
-    Args, Raises: as in `MLPEncoder`; output_slope is the slope of both leaky ReLUs.
+    Args, Raises: as in `MLPEncoder`; output_slope applies to both leaky ReLUs.
 
     Call:
-        styles: float32 [N, 1, latent_size]: w, as the only style.
+        styles: float32 [N, 1, latent_size], w as the only style.
         level, blend, noise: as in `Generator`; an MLP has one level and takes no noise.
         Returns the image: float32 [N, image_size, image_size, image_channels].
     """

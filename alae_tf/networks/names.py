@@ -1,4 +1,4 @@
-"""Variables by name: the names of the code are the names in checkpoints."""
+"""Variables by name: names in checkpoints are the names in the code."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _parts(layer: keras.Layer, prefix: str) -> Iterator[tuple[str, object]]:
 
 
 def checksum(layer: keras.Layer, blend: float | None = None) -> str:
-    """The SHA-256 of a model's weights and their names, in hexadecimal digits.
+    """The SHA-256 of a model's weights and their names, as hexadecimal digits.
 
     Args:
         layer: the ALAE.
-        blend: None gives the checksum in files of directions; a number, which is then covered too,
-            that in manifests of exports. (The forms differ so that older files stay recognised.)
+        blend: None for the checksum in files of directions; a number, which is then included, for
+            that in manifests of exports. (They differ so that older files stay valid.)
     """
     variables = dict(named_variables(layer, "alae"))
     digest = hashlib.sha256(b"" if blend is None else repr(float(blend)).encode())

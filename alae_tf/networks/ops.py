@@ -13,18 +13,14 @@ GROUP = 4  # images over which `minibatch_std` is taken
 
 
 def check_shape(name: str, x: tf.Tensor, *expected: int) -> None:
-    """Checks all of a shape but the batch, N.
-
-    Raises:
-        ValueError: it is another; names `name`, what it got and what it expected.
-    """
+    """Raises ValueError, with `name`, unless x has the expected shape after the batch, N."""
     if tuple(x.shape[1:]) != expected:
         want = ", ".join(map(str, ("N", *expected)))
         raise ValueError(f"{name}: got shape {list(x.shape)}, expected [{want}]")
 
 
 def check_level(level: int, levels: int) -> None:
-    """Raises ValueError if there is no such level."""
+    """Raises ValueError unless the level exists."""
     if not 0 <= level < levels:
         raise ValueError(f"level: got {level}, expected 0 to {levels - 1}")
 
@@ -35,7 +31,7 @@ def to_unit(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def to_pixels(x: tf.Tensor) -> tf.Tensor:
-    """Float [−1, 1] → uint8 pixels [0, 255], rounded; values beyond the range are clipped."""
+    """Float [−1, 1] → uint8 pixels [0, 255], rounded and clipped."""
     x = tf.cast(x, tf.float32) * 127.5 + 127.5
     return tf.cast(tf.round(tf.clip_by_value(x, 0.0, 255.0)), tf.uint8)
 
@@ -51,7 +47,7 @@ def leaky_relu(x: tf.Tensor, slope: float = 0.2) -> tf.Tensor:
 
 
 def at_least_float32(x: tf.Tensor) -> tf.Tensor:
-    """float16 and bfloat16 → float32; other dtypes as they are."""
+    """float16 and bfloat16 → float32; other dtypes unchanged."""
     x = tf.convert_to_tensor(x)
     return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
 
@@ -64,8 +60,8 @@ def pixel_norm(z: tf.Tensor) -> tf.Tensor:
 def instance_norm(x: tf.Tensor, epsilon: float = EPSILON_STYLE) -> tf.Tensor:
     """Each channel of each sample to mean 0 and biased variance 1. [N, H, W, C] → the same.
 
-    Statistics in float32 or better. In this form TFLite's XNNPACK runs it whole, and no precision
-    is lost as in E[x²] − mean².
+    Statistics in float32 or better. TFLite's XNNPACK supports this form entirely, and it does not
+    lose precision, as E[x²] − mean² would.
     """
     return _normalise(*_moments(x), epsilon, x.dtype)
 
@@ -95,8 +91,8 @@ def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def _mean(x: tf.Tensor) -> tf.Tensor:
-    """Mean over H and W. In two steps: runtimes that add a million numbers one after another
-    would lose the fifth digit (ONNX Runtime at 1024 px)."""
+    """Mean over H and W, in two steps: runtimes that add a million numbers one by one would lose
+    the fifth digit (ONNX Runtime at 1024 px)."""
     return tf.reduce_mean(tf.reduce_mean(x, axis=2, keepdims=True), axis=1, keepdims=True)
 
 
@@ -105,12 +101,12 @@ def _normalise(mean, centred, variance, epsilon, dtype) -> tf.Tensor:
 
 
 def minibatch_std(x: tf.Tensor) -> tf.Tensor:
-    """Adds a channel that tells how much the images of a group differ. [N, …, C] → [N, …, C + 1].
+    """Appends a channel: how much the images of a group differ. [N, …, C] → [N, …, C + 1].
 
-    The channel is one number a group: the standard deviation over its images (biased), averaged
-    over all else. A group is four consecutive images; where N is no multiple of four, all N. So a
-    replica or an --accumulate part that has a multiple of four images finds what the whole batch
-    would. Statistics in float32 or better; N must be known when this is traced, as in training.
+    The channel is constant in a group: the (biased) standard deviation over its images, averaged
+    over everything else. A group is four consecutive images, or all N if N is not a multiple of
+    four. Replicas and --accumulate parts with a multiple of four images therefore give the same
+    result as the whole batch. Statistics in float32 or better; N must be known when tracing.
 
     Reference: ProGAN, section 3; StyleGAN, whose groups of four are strided.
     """
@@ -140,7 +136,7 @@ def downsample2(x: tf.Tensor) -> tf.Tensor:
 def upsample2(x: tf.Tensor) -> tf.Tensor:
     """Nearest-neighbour doubling. [N, H, W, C] → [N, 2H, 2W, C].
 
-    By concatenation and reshape, which TFLite's delegates run whole (resizing they do not).
+    By concatenation and reshape, which TFLite's delegates support, unlike resizing.
     """
     _, height, width, channels = x.shape
     x = tf.reshape(tf.concat([x, x], axis=-1), [-1, height, 2 * width, channels])
@@ -176,9 +172,9 @@ def downsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Nearest-neighbour doubling and 3×3 convolution in one 2×2 convolution of the small image.
 
-    Exactly `conv(upsample2(x), kernel)` with 16/36 of the multiplications: of the doubled image's
-    3×3 pixels only 2×2 differ, so each of the four pixels that one becomes has a 2×2 kernel of
-    sums. A plain convolution, which TFLite's delegates run whole.
+    Exactly `conv(upsample2(x), kernel)` with 16/36 of the multiplications: any 3×3 pixels of the
+    doubled image have only 2×2 distinct values, so each of the four pixels made from one has a 2×2
+    kernel of sums. TFLite's delegates support this plain convolution.
     x [N, H, W, C], kernel [3, 3, C, K] → [N, 2H, 2W, K].
     """
     return _upsample_conv(x, kernel)
@@ -186,12 +182,12 @@ def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def _upsample_conv(x: tf.Tensor, kernel: tf.Tensor):
-    def gradient(dy):  # dy → dx is a stride-2 convolution with the kernel turned and transposed
+    def gradient(dy):  # dx is a stride-2 convolution of dy with the kernel turned and transposed
         dkernel = _four_shifts_transposed(_stride2_kernel(dy, x))
         return _stride2(dy, _four_shifts(_turn(kernel))), _turn(dkernel)
 
     _, _, inputs, filters = kernel.shape
-    # Along one axis, rows (pixel of the pair, phase): odd phase of the pixel before, even phase.
+    # Along one axis, rows (pixel of the pair, phase): odd phase of the previous pixel, even phase.
     sums = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 1]])
     folded = _mix_taps(np.kron(sums, sums), kernel)
     folded = tf.reshape(folded, [2, 2, 2, 2, inputs, filters])
@@ -212,7 +208,7 @@ SHIFTS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])  # [4, 3], along
 def _four_shifts(kernel: tf.Tensor) -> tf.Tensor:
     """The sum of the four shifted copies of a 3×3 kernel, zero-padded to 4×4.
 
-    As one matrix product, whose gradient is one too; slices have slow gradients.
+    As one matrix product, whose gradient is also a matrix product; slices have slow gradients.
     """
     return tf.reshape(_mix_taps(np.kron(SHIFTS, SHIFTS), kernel), [4, 4, *kernel.shape[2:]])
 
@@ -228,10 +224,10 @@ def _mix_taps(matrix: np.ndarray, kernel: tf.Tensor) -> tf.Tensor:
 
 
 # The stride-2 convolution y = S(x, k) is linear in x and in k, so its derivatives of every order
-# are made of three maps: S, its transpose in x, and its transpose in k. Each is written here in
-# the form that measured fastest on CPUs (docs/measurements/speed.md): both transposes as
-# unit-stride 2×2 convolutions between half-size images with four times the channels, which run at
-# nearly twice the rate of TensorFlow's strided gradients.
+# consist of three maps: S, its transpose in x, and its transpose in k. Each has the form that
+# measured fastest on CPUs (docs/measurements/speed.md): both transposes are unit-stride 2×2
+# convolutions between half-size images with four times the channels, which run at nearly twice the
+# rate of TensorFlow's strided gradients.
 
 
 @tf.custom_gradient

@@ -1,1 +1,1 @@
-"""The authors' weights and numbers ↔ ours."""
+"""The authors' weights and reference numbers, compared with ours and imported."""

@@ -1,4 +1,4 @@
-"""Numbers that the authors' model produced, computed again with ours."""
+"""Recomputes, with our model, numbers that the authors' model produced."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from alae_tf.official.weights import (
 )
 from alae_tf.runs.checkpoint import load_networks
 from alae_tf.system import float32
+from alae_tf.system.errors import CheckpointError
 from alae_tf.training.algorithm import Iteration
 from alae_tf.training.draws import Draw
 from alae_tf.training.trainer import Trainer
 
-ZERO_GRADIENT = "G/decode_block.0.bias_1"  # its step is the sign of rounding noise (see `verify`)
+ZERO_GRADIENT = "G/decode_block.0.bias_1"  # its step is the sign of rounding noise; see `verify`
 
 
 def read_config(meta: Mapping[str, Any], **changes) -> Config:
-    """The authors' settings, as a golden file names them → a Config."""
+    """The authors' settings in a golden file → a Config."""
     return Config(
         levels=meta["layer_count"],
         start_channels=meta["startf"],
@@ -45,24 +46,24 @@ def read_config(meta: Mapping[str, Any], **changes) -> Config:
 
 
 def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tuple[str, float]]:
-    """Computes every quantity in a golden file again.
+    """Recomputes every quantity in a golden file.
 
     Args:
         path: an `.npz` of numbers from the authors' model: a forward file (`weights/…`) or one
             of two training iterations (`before/…`, `after_0/…`, `after_1/…`).
-        run_dir: take the weights from this run's EMA weights, not from the file; for forward files.
+        run_dir: use the EMA weights of this run instead of those in the file, a forward file.
 
     Yields:
         (name of the quantity, largest absolute error over the largest entry). Training files are
         computed in float64, the losses of their first iteration again in float32, as
-        `float32/loss_…`. They leave out `G/decode_block.0.bias_1`: while the constant is uniform
-        the instance norm removes that bias, so its true gradient is zero and its step is the sign
-        of rounding noise.
+        `float32/loss_…`. `G/decode_block.0.bias_1` is omitted: while the constant is uniform the
+        instance norm removes that bias, so its true gradient is zero and its step is the sign of
+        rounding noise.
 
     Raises:
-        OfficialError: no such file, not of this form, or its tensors do not fit its config; or
-            the run is of another config, or the file one of training iterations.
-        CheckpointError: `run_dir` holds no run.
+        OfficialError: the file does not exist or is not of this form, or its tensors do not match
+            its config; with `run_dir`, the run has another config or the file is of training.
+        CheckpointError: `run_dir` is not a run.
     """
     float32.use()
     file = read_npz(path)
@@ -70,18 +71,20 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
         meta = json.loads(bytes(file["meta/config"]))
         if "in/x_0" in file:
             if run_dir is not None:
-                raise OfficialError("training iterations; --run_dir needs a forward file")
+                raise OfficialError("holds training iterations; --run_dir needs a forward file")
             yield from verify_training(file, meta)
         else:
             yield from verify_forward(file, meta, run_dir)
     except KeyError as error:
         raise OfficialError(f"{path}: no entry {error}") from None
+    except CheckpointError:  # of the run, not of the file
+        raise
     except (OfficialError, ConfigError, json.JSONDecodeError) as error:
         raise OfficialError(f"{path}: {error}") from None
     except (TypeError, ValueError, AttributeError, tf.errors.InvalidArgumentError) as error:
-        text = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras adds a line before, and bold type
+        text = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras adds a first line, and bold type
         lines = [line for line in text.splitlines() if line and "encountered when" not in line]
-        raise OfficialError(f"{path}: its entries do not go together ({lines[0]})") from None
+        raise OfficialError(f"{path}: its entries do not match each other ({lines[0]})") from None
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -96,7 +99,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
             raise OfficialError(f"{path}: {error.strerror}") from None
         raise OfficialError(
             f"{path}: not a whole NumPy .npz archive of arrays; give a file of numbers from the "
-            "authors' model, as tests/goldens/style32_forward.npz"
+            "authors' model, for example tests/goldens/style32_forward.npz"
         ) from None
 
 
@@ -106,7 +109,7 @@ def subset(file: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]
 
 
 def noise_maps(file: Mapping[str, np.ndarray], prefix: str) -> list[np.ndarray]:
-    """The noise maps `prefix`0, `prefix`1, … in the order of use."""
+    """The noise maps `prefix`0, `prefix`1, … in order."""
     maps = subset(file, prefix)
     return [maps[str(k)] for k in range(sum(name.isdigit() for name in maps))]
 
@@ -157,22 +160,22 @@ def verify_forward(
         elif name == "generate_truncated":
             psi, cutoff = file["meta/truncation_psi"], int(file["meta/truncation_cutoff"])
             styles = alae.map(file["in/z"])
-            # The released model moves w_avg whenever it generates, before it truncates.
+            # The released model updates w_avg whenever it generates, before it truncates.
             mean = tf.reduce_mean(styles, axis=0)
             w_avg = tf.convert_to_tensor(alae.w_avg)
             alae.w_avg.assign(ops.lerp(mean, w_avg, meta["dlatent_avg_beta"]))
             styles = alae.truncate(styles, psi, cutoff)
             ours = alae.decode(styles, noise=noise_maps(file, "in/noise_truncated_"))
         else:
-            raise OfficialError(f"out/{name}: a quantity that is not known here")
+            raise OfficialError(f"out/{name}: is not a known quantity")
         yield name, relative_error(ours, theirs)
 
 
 def verify_training(file: Mapping[str, np.ndarray], meta: Mapping) -> Iterator[tuple[str, float]]:
     """Losses and every tensor after each iteration, in float64; the first losses also in float32.
 
-    In float32 the rest depends on the CPU: rounding can move a value across the kink of a leaky
-    ReLU or change the sign of a gradient near zero, either of which shows in whole tensors.
+    In float32 the other quantities depend on the CPU: rounding can move a value across the kink of
+    a leaky ReLU or change the sign of a gradient near zero, and either affects whole tensors.
     """
     yield from iterate(file, meta, "float64")
     losses = itertools.takewhile(
@@ -187,8 +190,8 @@ def iterate(
 ) -> Iterator[tuple[str, float]]:
     """Computes the iterations of a training file in `dtype`, and yields as `verify` does.
 
-    They run eagerly, which takes a quarter of the time of tracing them. F moves in update 3, as in
-    the authors' model.
+    Eager execution takes a quarter of the time of tracing. F moves in update 3, as in the authors'
+    model.
     """
     level, blend = int(file["meta/level"]), float(file["meta/blend"])
     batch = len(file["in/x_0"])

@@ -1,4 +1,4 @@
-"""A checkpoint of the authors' training → a run directory, as if that run had been ours."""
+"""Converts a checkpoint of the authors' training into a run directory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from alae_tf.system.files import PARTIAL, sweep
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
 
-# The authors' names of the networks → ours. Their EMA weights have `_s` behind the name.
+# The authors' names of the networks → ours. The names of their EMA weights end in `_s`.
 NETWORKS = {
     "discriminator": "E",
     "generator": "G",
@@ -32,18 +32,18 @@ NETWORKS = {
 }
 WHICH = {"ema": "_s", "raw": ""}
 D_LAYERS = 3
-MARK = f"import{PARTIAL}"  # is in the run directory while it is written
+MARK = f"import{PARTIAL}"  # exists in the run directory while it is being written
 LOCK = ".lock"
 
 
 class Imported(NamedTuple):
-    """What became of a file.
+    """The result of an import.
 
     Attributes:
         config: of the new run.
-        read: the authors' names of the networks that were taken.
-        tensors: how many these hold.
-        left: what else the file holds: other networks, optimizers, names of skipped classes.
+        read: the authors' names of the imported networks.
+        tensors: number of imported tensors.
+        left: other contents of the file: networks, optimizers, names of skipped classes.
     """
 
     config: Config
@@ -55,18 +55,18 @@ class Imported(NamedTuple):
 def import_run(
     path: str | Path, run_dir: str | Path, config_path: str | Path | None, which: str = "ema"
 ) -> Imported:
-    """Makes a run directory of a checkpoint, at its top level, with new optimizers.
+    """Creates a run directory from a checkpoint, at its top level, with new optimizers.
 
     Args:
         path: a `.pth` file of the authors' layout.
         run_dir: new or empty; nothing is overwritten.
-        config_path: a flagfile; default: sizes as the tensors have them, all else as `Config`.
+        config_path: a flagfile; default: the sizes of the tensors, and the defaults of `Config`.
         which: "ema" for the EMA weights, "raw" for the weights that training moves.
 
     Raises:
         PytorchFileError: the file cannot be read or is refused.
-        OfficialError: its tensors are not those of a StyleALAE, or not of the config.
-        ConfigError: `run_dir` holds something, or the flagfile is wrong.
+        OfficialError: its tensors are not those of a StyleALAE, or do not match the config.
+        ConfigError: `run_dir` is not empty, or the flagfile is wrong.
         OSError: the run directory cannot be written.
     """
     directory = RunDirectory(run_dir)
@@ -102,30 +102,30 @@ def import_run(
 
 
 def in_their_names(message: str, names: Mapping[str, str]) -> str:
-    """A message on `G/const` → one on `generator_s.const`, as the file has it."""
+    """A message that names `G/const` → one that names `generator_s.const`, as in the file."""
     return re.sub(
         r"(?<!\S)(E|G|D|F|w_avg)/", lambda match: names.get(match[1], match[1]) + ".", message
     )
 
 
 def choose(data: object, which: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """One set of networks.
+    """Selects the EMA or the raw networks.
 
     Returns:
-        ({our letter: the authors' name}, {name as in `official_weights.table`: tensor}).
+        ({our letter: the authors' name}, {name as in `weights.table`: tensor}).
 
     Raises:
-        OfficialError: a network is missing, not known, or holds something that is no tensor.
+        OfficialError: a network is missing, unknown, or holds something other than tensors.
     """
     models = data.get("models") if isinstance(data, dict) else None
     if not isinstance(models, dict):
         raise OfficialError("no entry `models`, which the authors' checkpoints have")
     unknown = [n for n in models if not isinstance(n, str) or n.removesuffix("_s") not in NETWORKS]
-    names, tensors, wrong = {}, {}, [f"not known: {name!a}" for name in unknown]
+    names, tensors, wrong = {}, {}, [f"unknown: {name!a}" for name in unknown]
     for network, prefix in NETWORKS.items():
         name = network + WHICH[which]
         if network == "dlatent_avg" and name not in models:
-            name = network  # a running mean already, of which the authors keep one
+            name = network  # a running mean, of which the authors store only one
         state = models.get(name)
         if not isinstance(state, dict):
             wrong.append(f"missing: {name}")
@@ -135,32 +135,34 @@ def choose(data: object, which: str) -> tuple[dict[str, str], dict[str, np.ndarr
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 tensors[f"{prefix}/{key}"] = value
             else:
-                wrong.append(f"no tensor of floats: {name}.{key}")
+                wrong.append(f"not a tensor of floats: {name}.{key}")
     if wrong:
         other = next(other for other in WHICH if other != which)
         hint = f"\n--which={other} takes the other set of networks." if not unknown else ""
-        raise OfficialError("its networks are others:\n  " + "\n  ".join(wrong) + hint)
+        raise OfficialError(
+            "its networks are not those of a StyleALAE:\n  " + "\n  ".join(wrong) + hint
+        )
     return names, tensors
 
 
 def read_sizes(tensors: Mapping[str, np.ndarray]) -> Config:
-    """The config whose networks have these tensors; what shapes do not tell is left as default.
+    """A config with the sizes of these tensors, and defaults for everything else.
 
     Raises:
-        OfficialError: a tensor that tells a size is missing, or the sizes cannot be built here.
+        OfficialError: a tensor that determines a size is missing, or D has another depth.
         ConfigError: a size is out of range.
     """
 
     def shape(name: str, rank: int) -> tuple[int, ...]:
         if name not in tensors or tensors[name].ndim != rank:
-            raise OfficialError(f"no tensor {name} of rank {rank}: no StyleALAE")
+            raise OfficialError(f"no tensor {name} of rank {rank}: not a StyleALAE")
         return tensors[name].shape
 
     def count(name: str) -> int:
         return next(i for i in itertools.count() if name.format(i) not in tensors)
 
     if (layers := count("D/map_blocks.{}.weight")) != D_LAYERS:
-        raise OfficialError(f"D/map_blocks has {layers} layers; D has {D_LAYERS} here")
+        raise OfficialError(f"D/map_blocks has {layers} layers, expected {D_LAYERS}")
     levels = count("E/encode_block.{}.conv_1.weight")
     start_channels, image_channels, *_ = shape("E/from_rgb.0.from_rgb.weight", 4)
     return Config(
@@ -174,21 +176,21 @@ def read_sizes(tensors: Mapping[str, np.ndarray]) -> Config:
 
 
 def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -> None:
-    """Checks, before networks are built, that a file has the numbers that these would take.
+    """Checks, before networks are built, that a file really holds as many numbers as they need.
 
     Args:
         tensors: of the networks.
-        sizes: as the tensors have them.
+        sizes: of the tensors.
         size: bytes of the file.
 
     Raises:
-        OfficialError: the tensors are fewer numbers than the networks, or more than the file can
-            hold (a view may repeat its numbers, and two may share them); some are not finite.
+        OfficialError: the tensors have fewer numbers than the networks, or more than the file can
+            hold (views may repeat or share numbers), or some are not finite.
     """
     start, most = sizes.start_channels, sizes.max_channels
     widths = [width(start, most, i) for i in range(sizes.levels + 1)]
     latent = sizes.latent_size
-    # Kernels alone: of F, of D (whose last layer is twice as large there), then of E and G.
+    # Kernels only: of F, of D (whose last layer has 2·latent outputs), then of E and G.
     least = (sizes.mapping_layers + D_LAYERS + 1) * latent**2
     for inner, outer in itertools.pairwise(widths):
         least += (9 * inner + 2 * latent) * (inner + outer)
@@ -196,12 +198,12 @@ def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -
     held = sum(tensor.size for tensor in tensors.values())
     if held < least:
         raise OfficialError(
-            f"its tensors are {held:,} numbers, and networks of such shapes have more than "
-            f"{least:,}: no StyleALAE"
+            f"its tensors have {held:,} numbers, but networks of their shapes have more than "
+            f"{least:,}: not a StyleALAE"
         )
     if sum(tensor.nbytes for tensor in tensors.values()) > size:
-        raise OfficialError("its tensors repeat or share their numbers: no trained StyleALAE")
-    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is told
+        raise OfficialError("its tensors repeat or share their numbers: not a trained StyleALAE")
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is reported
         wrong = [
             f"not finite: {name}"
             for name, tensor in tensors.items()
@@ -212,11 +214,11 @@ def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -
 
 
 def clear(directory: RunDirectory) -> None:
-    """Deletes what an import that failed or was killed has left, and nothing else."""
+    """Deletes the files of an import that failed or was killed, and nothing else."""
     mark = directory.path / MARK
     if directory.config_path.exists() or not mark.exists():
         return
-    directory.open()  # or another import is at work there
+    directory.open()  # fails while another import is at work in it
     folder = directory.path / checkpoint.FOLDER
     sweep(folder)
     sweep(directory.path)
@@ -229,12 +231,12 @@ def clear(directory: RunDirectory) -> None:
 
 
 def write(trainer: Trainer, directory: RunDirectory) -> None:
-    """Writes the run; its config last, without which it is none, should this be broken off."""
+    """Writes the run; its config comes last, so that an interrupted import is not a run."""
     state = {
         "images_seen": 0,
         "level": trainer.config.levels - 1,
         "blend": 1.0,
-        "dataset_size": None,  # `Saver.restore` sets it once it knows the images
+        "dataset_size": None,  # set by the first checkpoint, when the images are known
         "sums": [0.0] * len(trainer.updates),
         "summed": 0,
     }

@@ -1,4 +1,4 @@
-"""The authors' tensors ↔ ours: a table of names, and what is done to each on the way."""
+"""The authors' tensors ↔ ours: a table of names and translations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FUSED_FROM = 128  # output pixels from which the authors store G's upsampling ke
 
 
 class OfficialError(AlaeError):
-    """A file is not of the authors' form; the message names the file and the tensors."""
+    """A file does not have the authors' layout; the message names the file and the tensors."""
 
 
 class Entry(NamedTuple):
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 
 
 def same(name: str, variable, shape: tuple[int, ...] | None = None) -> Entry:
-    """A tensor stored alike on both sides, but for axes of length 1 if theirs has a `shape`."""
+    """A tensor stored alike on both sides; if theirs has a `shape`, up to axes of length 1."""
     ours, shape = tuple(variable.shape), shape or tuple(variable.shape)
     return Entry(
         name,
@@ -62,12 +62,12 @@ def same(name: str, variable, shape: tuple[int, ...] | None = None) -> Entry:
 
 
 def per_channel(name: str, variable) -> Entry:
-    """A number a channel; PyTorch stores [1, channels, 1, 1]."""
+    """One number per channel; PyTorch stores [1, channels, 1, 1]."""
     return same(name, variable, (1, *variable.shape, 1, 1))
 
 
 def transposed(name: str, variable, axes: tuple[int, ...], flip: bool = False) -> Entry:
-    """A kernel: ours is theirs with its axes in this order, and turned by 180° for `flip`."""
+    """A kernel: ours is theirs with its axes in this order and, for `flip`, turned by 180°."""
     back = tuple(np.argsort(axes).tolist())
     turn = (slice(None, None, -1),) * 2 if flip else ()
     return Entry(
@@ -93,7 +93,7 @@ def convolution(name: str, layer) -> Iterator[Entry]:
 
 
 def logit_layer(name: str, layer) -> Iterator[Entry]:
-    """D's last layer: of their 2·latent outputs only number `latent` is used."""
+    """D's last layer: only output number `latent` of their 2·latent outputs is used."""
     latent = layer.inputs
     used = slice(latent, latent + 1)
 
@@ -125,7 +125,7 @@ def constant(name: str, variable) -> Entry:
 
 
 def blur_kernel(name: str, channels: int) -> Entry:
-    """The blur, which the authors keep among the weights: ours is a constant, so it must fit."""
+    """The blur, which the authors store as a weight. Ours is a constant; theirs must equal it."""
     kernel = np.outer([1, 2, 1], [1, 2, 1]) / 16
 
     def check(theirs):
@@ -137,7 +137,7 @@ def blur_kernel(name: str, channels: int) -> Entry:
 
 
 def table(alae: ALAE) -> list[Entry]:
-    """Every tensor of the authors' StyleALAE, in their naming, and where it goes in ours."""
+    """Every tensor of the authors' StyleALAE, by their names, with our variable."""
     entries = [same("w_avg/buff", alae.w_avg)]
     for i, layer in enumerate(alae.F.dense):
         entries += dense(f"F/map_blocks.{i}.fc", layer)
@@ -161,7 +161,7 @@ def table(alae: ALAE) -> list[Entry]:
         entries += convolution(f"G/to_rgb.{i}.to_rgb", layer)
         if block.conv_1 is not None and 4 * 2**i < FUSED_FROM:
             entries += convolution(f"{name}.conv_1", block.conv_1)
-        elif block.conv_1 is not None:  # [in, out, h, w], to be run backwards
+        elif block.conv_1 is not None:  # [in, out, h, w], of a transposed convolution
             kernel = block.conv_1.kernel
             entries.append(transposed(f"{name}.conv_1.weight", kernel, (2, 3, 0, 1), flip=True))
         entries += convolution(f"{name}.conv_2", block.conv_2)
@@ -174,14 +174,14 @@ def table(alae: ALAE) -> list[Entry]:
 
 
 def load_weights(alae: ALAE, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes the authors' tensors, by name, into our variables.
+    """Assigns the authors' tensors, by name, to our variables.
 
     Raises:
         OfficialError: a tensor is missing, left over, or of another shape; lists them all.
     """
     entries = table(alae)
     wrong = [f"missing: {entry.name}" for entry in entries if entry.name not in tensors]
-    wrong += [f"not known: {name}" for name in tensors.keys() - {entry.name for entry in entries}]
+    wrong += [f"unknown: {name}" for name in tensors.keys() - {entry.name for entry in entries}]
     values = {}
     for entry in entries:
         if entry.name not in tensors:
@@ -204,7 +204,7 @@ def load_weights(alae: ALAE, tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def read_weights(alae: ALAE, before: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Our variables in the authors' layout; `before` fills what only the authors keep."""
+    """Our variables in the authors' layout; `before` supplies the numbers that we do not store."""
     return {
         entry.name: entry.to_theirs(
             None if entry.variable is None else entry.variable.numpy(), before[entry.name]
@@ -214,7 +214,7 @@ def read_weights(alae: ALAE, before: Mapping[str, np.ndarray]) -> dict[str, np.n
 
 
 def differences(ours: Config, theirs: Config, of_ours: str, of_theirs: str) -> list[str]:
-    """Says in what two configs describe other networks: "levels: 9 in A, 4 in B"."""
+    """Differences between the networks of two configs, as "levels: 9 in A, 4 in B"."""
     return [
         f"{name}: {getattr(ours, name)} in {of_ours}, {getattr(theirs, name)} in {of_theirs}"
         for name in ARCHITECTURE
@@ -223,7 +223,7 @@ def differences(ours: Config, theirs: Config, of_ours: str, of_theirs: str) -> l
 
 
 def networks(config: Config) -> dict[str, Any]:
-    """What of a config decides the shapes; a `max_channels` that no layer reaches does not."""
+    """The settings that determine shapes; `max_channels` up to the widest layer that exists."""
     values = {name: getattr(config, name) for name in ARCHITECTURE}
     reached = width(config.start_channels, config.max_channels, config.levels)
     return values | {"max_channels": reached}

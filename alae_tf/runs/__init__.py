@@ -1,1 +1,1 @@
-"""The directory of a run and the checkpoints in it; variables are known by name."""
+"""The directory of a run, its checkpoints and its records."""

@@ -1,8 +1,8 @@
-"""Checkpoints: the whole training state in one `.npz` file, written beside and renamed.
+"""Checkpoints: the whole training state in one `.npz` file, written atomically.
 
-Every variable stands under the name that it has in the code (`alae/E/blocks.0/conv_1/kernel`).
-Reading is strict: a variable without an entry, an entry without a variable and a wrong shape are
-errors. Nothing is unpickled, and the zip format's checksums show a torn file.
+Every variable is saved under its name in the code (`alae/E/blocks.0/conv_1/kernel`). Reading is
+strict: a variable without an entry, an entry without a variable and a wrong shape are errors.
+Nothing is unpickled, and the zip format's checksums reveal a torn file.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import errno
 import json
 import math
 import re
-import sys
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import keras
@@ -30,29 +29,21 @@ from alae_tf.runs.directory import (
     list_checkpoints,
 )
 from alae_tf.runs.npz import read_npz
-from alae_tf.system import float32
-from alae_tf.system.errors import CheckpointError, printable
+from alae_tf.system import float32, schema
+from alae_tf.system.errors import CheckpointError, report
 from alae_tf.system.files import write_atomic
 
-# What a state must hold: a test of the value, and what is right.
-STATE: dict[str, tuple[Callable[[typing.Any], bool], str]] = {
-    "images_seen": (lambda v: type(v) is int and v >= 0, "a number of images"),
-    "level": (lambda v: type(v) is int and 0 <= v < 9, "a level"),
-    "blend": (lambda v: isinstance(v, int | float) and 0 <= v <= 1, "a number in [0, 1]"),
-    "dataset_size": (
-        lambda v: v is None or (type(v) is int and v > 0),
-        "a number of images or null",
-    ),
-    "sums": (
-        lambda v: (
-            isinstance(v, list) and all(isinstance(x, int | float) and math.isfinite(x) for x in v)
-        ),
-        "a list of numbers",
-    ),
-    "summed": (lambda v: type(v) is int and v >= 0, "a number of iterations"),
+STATE = {  # see `schema`
+    "images_seen": int,
+    "level": int,
+    "blend": float,
+    "dataset_size": (int, None),  # null in an imported run, whose images are not known yet
+    "sums": [float],
+    "summed": int,
 }
-LOADED = ("images_seen", "level", "blend")  # without them a model cannot be loaded
-WEIGHTS = {"ema": "ema", "raw": "alae"}  # how names of variables begin
+LEVELS = 9  # of the largest model, 1024 px
+LOADED = ("images_seen", "level", "blend")  # needed to load a model
+WEIGHTS = {"ema": "ema", "raw": "alae"}  # choice of weights → prefix of the names of variables
 
 
 class NonFiniteError(ArithmeticError):
@@ -68,13 +59,13 @@ def save(
     """Writes a checkpoint, then deletes all but the newest `keep`.
 
     Args:
-        variables: what is saved, by name.
+        variables: by name.
         run_dir: the run's directory.
         state: JSON values beside the variables; `images_seen` names the file.
-        keep: checkpoints to keep.
+        keep: number of checkpoints to keep.
 
     Raises:
-        OSError: the disk is full or away; the checkpoints that were there are untouched.
+        OSError: the disk is full or unreachable; earlier checkpoints are untouched.
         NonFiniteError: a weight is not finite; nothing is written.
     """
     folder = Path(run_dir) / FOLDER
@@ -94,11 +85,11 @@ def save(
 def read(
     path: Path, needs: Collection[str] = LOADED
 ) -> tuple[dict[str, np.ndarray], dict[str, typing.Any]]:
-    """A checkpoint file: (entries by name, state); the state has the keys that it `needs`.
+    """A checkpoint file: (entries by name, state). `needs`: the keys that the state must have.
 
     Raises:
-        CheckpointError: the file is torn, no checkpoint, or holds numbers that are not finite.
-        OSError, MemoryError: it could not be read just now; that says nothing of the file.
+        CheckpointError: the file is torn, not a checkpoint, or holds numbers that are not finite.
+        OSError, MemoryError: it cannot be read at present; the file itself may be whole.
     """
     try:
         # `slow/` is what the first version called the EMA.
@@ -111,11 +102,11 @@ def read(
                 raise ValueError(f"{name} is not finite")
         return entries, state
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
-        # Damaged bytes make zipfile seek wrongly; a directory of that name is no disk fault either.
+        # Damaged bytes make zipfile seek wrongly; a directory of that name is no disk error either.
         of_file = isinstance(error, OSError) and error.errno in (None, errno.EINVAL, errno.EISDIR)
         if isinstance(error, OSError | MemoryError) and not of_file:
             if isinstance(error, OSError):
-                error.filename = str(path)  # which only a failing `open` tells
+                error.filename = str(path)  # set only if `open` failed
             raise
         why = "it has no state" if isinstance(error, KeyError) else error
         why = "it is a directory" if isinstance(error, IsADirectoryError) else why
@@ -123,31 +114,29 @@ def read(
 
 
 def check_state(
-    state: Mapping[str, typing.Any], needs: Collection[str] = LOADED, levels: int | None = None
+    state: Mapping[str, typing.Any], needs: Collection[str] = LOADED, levels: int = LEVELS
 ) -> None:
-    """Raises ValueError if a state lacks a key that it `needs`, or holds a value that cannot be;
-    `levels`: those of the model, where they are known."""
+    """Raises ValueError unless a state has all the keys in `needs`, with values that a model of
+    `levels` levels can have."""
+    schema.check(state, {name: STATE[name] for name in needs}, "state")
+    most = {"level": levels - 1, "blend": 1}
     for name in needs:
-        fits, right = STATE[name]
-        if not (name in state and fits(state[name])):
-            raise ValueError(f"`{name}` of its state is not {right}")
-    if levels is not None and state["level"] >= levels:
-        raise ValueError(
-            f"`level` of its state is {state['level']}, but levels are 0 to {levels - 1}"
-        )
+        value, largest = state[name], most.get(name, math.inf)
+        if isinstance(value, int | float) and not 0 <= value <= largest:
+            raise ValueError(f"state/{name} is {value}, expected 0 to {largest}")
 
 
 def read_newest(
     run_dir: str | Path, needs: Collection[str] = LOADED
 ) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]] | None:
-    """The newest checkpoint that is whole; says on stderr which ones were passed over.
+    """The newest whole checkpoint; newer ones, which are damaged, are reported.
 
     Args:
         run_dir: the run's directory.
-        needs: keys that a state must have.
+        needs: keys that the state must have.
 
     Returns:
-        (path, entries, state), or None where there is no checkpoint at all.
+        (path, entries, state), or None if there is no checkpoint.
 
     Raises:
         CheckpointError: there are checkpoints and none can be read.
@@ -157,8 +146,8 @@ def read_newest(
         try:
             return path, *read(path, needs)
         except CheckpointError as error:
-            then = "." if path == paths[0] else "; the one before it is used."
-            print(f"{printable(str(error))}{then}", file=sys.stderr)
+            then = "" if path == paths[0] else " The previous one is used."
+            report("checkpoint", f"{error}.{then}")
     if paths:
         raise CheckpointError(f"{run_dir}: none of its {len(paths)} checkpoints can be read.")
     return None
@@ -170,25 +159,26 @@ def read_one(
     """The checkpoint at a number of images: (path, entries, state).
 
     Raises:
-        CheckpointError: it is not there, or cannot be read.
+        CheckpointError: it does not exist or cannot be read.
     """
-    paths = dict(zip(checkpoint_numbers(run_dir), list_checkpoints(run_dir), strict=True))
-    if images_seen not in paths:
+    numbers = checkpoint_numbers(run_dir)
+    if images_seen not in numbers:
         raise CheckpointError(
             f"--run_dir={run_dir}: no checkpoint at {images_seen} images; it has "
-            f"{', '.join(map(str, paths)) or 'none'}."
+            f"{', '.join(map(str, numbers)) or 'none'}."
         )
-    return paths[images_seen], *read(paths[images_seen])
+    path = list_checkpoints(run_dir)[numbers.index(images_seen)]
+    return path, *read(path)
 
 
 def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.ndarray]) -> None:
-    """Writes the entries into the variables, all or none.
+    """Assigns the entries to the variables, all or none.
 
     Raises:
         CheckpointError: names or shapes do not match; lists them.
     """
     wrong = [f"missing: {name}" for name in variables.keys() - entries.keys()]
-    wrong += [f"not known: {name}" for name in entries.keys() - variables.keys()]
+    wrong += [f"unknown: {name}" for name in entries.keys() - variables.keys()]
     for name in variables.keys() & entries.keys():
         got, expected = entries[name].shape, tuple(variables[name].shape)
         if got != expected:
@@ -202,9 +192,9 @@ def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.nda
 def restore(
     variables: Mapping[str, keras.Variable], run_dir: str | Path, chief: bool = True
 ) -> dict[str, typing.Any] | None:
-    """Restores the newest whole checkpoint; returns its state, or None where there is none.
+    """Restores the newest whole checkpoint; returns its state, or None if there is no checkpoint.
 
-    Torn ones that are newer are renamed, by the chief of several workers alone.
+    The chief renames newer, torn ones.
     """
     found = read_newest(run_dir, STATE)
     if found is None:
@@ -220,17 +210,17 @@ def restore(
 def take_over(
     variables: Mapping[str, keras.Variable], run_dir: str | Path
 ) -> dict[str, typing.Any]:
-    """Writes the weights and the EMA of another run's newest checkpoint into a run's variables;
+    """Copies the weights and the EMA of another run's newest checkpoint into a run's variables;
     returns that checkpoint's state.
 
-    Where it holds the EMA alone, as a shipped model does, the weights begin with that.
+    If it has only the EMA, as in a shipped model, the weights begin with the EMA.
 
     Args:
-        variables: of the run, by name; those of the optimizers are left alone.
+        variables: of the run, by name; those of the optimizers do not change.
         run_dir: the other run's.
 
     Raises:
-        CheckpointError: it has none that can be read, or of other networks.
+        CheckpointError: the other run has no readable checkpoint, or other networks.
     """
     found = read_newest(run_dir)
     if found is None:
@@ -249,23 +239,23 @@ def load_networks(
     checkpoint: int | None = None,
     weights: str = "ema",
 ) -> tuple[Config, ALAE, dict[str, typing.Any]]:
-    """The networks of a run, computing in float32 whatever it was trained in.
+    """The networks of a run, in float32 whatever precision it was trained in.
 
-    In bfloat16 rounding moves single pixels by several grey levels, and images whose codes are
-    near by more than the codes do. For the same reason TensorFloat-32 is switched off for this
+    Rounding in bfloat16 changes single pixels by several grey levels, and can differ more between
+    two images than their codes do. For the same reason TensorFloat-32 is switched off for this
     process (`alae_tf.system.float32`).
 
     Args:
         run_dir: the run's directory.
-        checkpoint: images seen at the checkpoint to take; default: the newest one that is whole.
-        weights: "ema", or "raw": as the last step left them.
+        checkpoint: images seen at the checkpoint; default: the newest whole one.
+        weights: "ema" or "raw", the weights that training moves.
 
     Returns:
         (config, networks, state); the state has `level`, `blend` and `images_seen`.
 
     Raises:
-        CheckpointError: `run_dir` is no run directory, or has no such checkpoint that can be read.
-        ValueError: other weights.
+        CheckpointError: `run_dir` is not a run directory, or has no such readable checkpoint.
+        ValueError: `weights` is neither.
     """
     if not isinstance(weights, str) or weights not in WEIGHTS:
         raise ValueError(f"weights: got {weights!r}, expected {' or '.join(WEIGHTS)}")

@@ -1,13 +1,13 @@
-"""A run directory: everything about one run, so that other commands need only `--run_dir`.
+"""A run directory: everything about one run, which is all that other commands need.
 
 config.cfg        the resolved flagfile; `--flagfile=config.cfg` repeats the run
-config-until-NNN.cfg  what it was up to NNN images, where a resumed run was given other settings
+config-until-NNN.cfg  the settings up to NNN images of a run that continued with others
 checkpoints/      images-NNNNNNNNNNNN.npz, the newest few
-metrics.csv       losses and speed against images seen
-losses.png        metrics.csv as a plot
-results.jsonl     what was measured, a line a figure
+metrics.csv       losses and speed by images seen
+losses.png        a plot of metrics.csv
+results.jsonl     measured values, one a line
 samples/          grids: originals over reconstructions, then generated images
-tensorboard/      the same for TensorBoard
+tensorboard/      losses and grids for TensorBoard
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from alae_tf.system import shipped
 from alae_tf.system.errors import AlaeError, CheckpointError
 from alae_tf.system.files import Lock, check_directory, sweep, write_atomic
 
-# What may differ when a run goes on.
+# Settings that may change when a run continues.
 CHANGEABLE = (
     "epochs",
-    "epochs_by_level",  # of levels not reached yet, which is looked at when the images are known
+    "epochs_by_level",  # of levels that it has not reached; checked once the images are known
     "checkpoint_minutes",
     "keep_checkpoints",
     "sample_images",
@@ -38,16 +38,15 @@ CHANGEABLE = (
     "evaluate_images",
     "evaluate_metrics",
     "evaluate_count",
-    "init_from",  # which is looked at once, at the beginning
-    "data",  # the set may have moved; its number of images must be the same
+    "init_from",  # read only at the beginning
+    "data",  # the images may have moved; their number must be the same
     "batch_by_level",  # after running out of memory
     "accumulate",
     "learning_rate_by_level",  # after diverging
-    "strategy",  # the next machine may be another
+    "strategy",  # the machine may be another
     "tf32",  # likewise
     "max_hours",
 )
-
 
 CONFIG = "config.cfg"
 FOLDER = "checkpoints"
@@ -56,15 +55,15 @@ PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
 def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
-    """The directory of a run: a path, which may begin with ~, or a shipped model as `digits` or
-    `models/digits`.
+    """The directory of a run.
 
     Args:
-        run_dir: the path or name.
-        flag: that gave it, for the message.
+        run_dir: a path, which may begin with ~, or a shipped model, for example `digits` or
+            `models/digits`.
+        flag: its flag, for the message.
 
     Raises:
-        CheckpointError: it is none; lists the shipped models.
+        CheckpointError: it is not a run; lists the shipped models.
     """
     if not isinstance(run_dir, str | os.PathLike):
         raise CheckpointError(f"{flag}: got {run_dir!r}, expected a path.")
@@ -72,18 +71,18 @@ def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
     try:
         if (path / CONFIG).is_file():
             return path
-    except OSError as error:  # as of a name that is too long
+    except OSError as error:  # for example a name that is too long
         raise CheckpointError(f"{flag}={run_dir}: {error.strerror}.") from None
     models = shipped.folder("models")
     if str(path.parent) in (".", "models") and (models / path.name / CONFIG).is_file():
         return models / path.name
     known = ", ".join(sorted(file.parent.name for file in models.glob(f"*/{CONFIG}")))
-    there = f", and none of the shipped models: {known}" if known else ""
-    raise CheckpointError(f"{flag}={run_dir}: no run directory (it has no {CONFIG}){there}.")
+    hint = f"; shipped models: {known}" if known else ""
+    raise CheckpointError(f"{flag}={run_dir}: not a run directory (it has no {CONFIG}){hint}.")
 
 
 def started_in(run_dir: Path) -> Path | None:
-    """Where a run was started or last continued; None where that was not recorded."""
+    """The working directory in which a run was last started; None if it was not recorded."""
     with open(run_dir / CONFIG, encoding="utf-8", errors="replace") as file:
         first = file.readline()
     try:
@@ -93,32 +92,28 @@ def started_in(run_dir: Path) -> Path | None:
 
 
 def images_of(run_dir: Path, uri: str) -> str:
-    """The URI of a run's own images, for use in any working directory.
-
-    Args:
-        run_dir: the run.
-        uri: its --data; relative paths in it are relative to where the run was started.
-    """
-    from alae_tf import data  # which loading a model does not need
+    """A run's --data for use in any working directory: its relative paths start where the run was
+    started."""
+    from alae_tf import data  # loading a model does not need it
 
     start = started_in(run_dir)
     return data.absolute(uri, start) if start and start != Path.cwd() else uri
 
 
-def differences(there: Config, asked: Config) -> dict[str, str]:
-    """What differs between two configs: name → a line for people."""
+def differences(before: Config, asked: Config) -> dict[str, str]:
+    """The settings in which two configs differ: name → a line for the user."""
     lines = {}
     for field in dataclasses.fields(Config):
-        old, new = getattr(there, field.name), getattr(asked, field.name)
+        old, new = getattr(before, field.name), getattr(asked, field.name)
         if old != new:
             old, new = ("none" if value == "" else value for value in (old, new))
-            lines[field.name] = f"{field.name}: {old} there, {new} asked for"
+            lines[field.name] = f"{field.name}: {old} before, {new} now"
     return lines
 
 
 def check_init_from(config: Config) -> None:
-    """Raises an AlaeError unless the run that --init_from names, if it does, has networks of the
-    same sizes, and a checkpoint."""
+    """Raises an AlaeError unless the run of --init_from, if given, has a checkpoint and networks of
+    the same sizes."""
     if not config.init_from:
         return
     path = existing_run(config.init_from, "--init_from")
@@ -151,7 +146,7 @@ def checkpoint_numbers(run_dir: str | Path) -> list[int]:
 
 
 class RunTakenError(AlaeError):
-    """Another run stands where this one stood."""
+    """Another run has taken the directory of this one."""
 
     exit_code = 1
 
@@ -160,7 +155,7 @@ class RunDirectory:
     """The files of one run.
 
     Args:
-        path: the directory; made by `open`.
+        path: the directory, created by `open`.
     """
 
     def __init__(self, path: str | Path):
@@ -175,15 +170,15 @@ class RunDirectory:
         self._mark = f"{platform.node()} {os.getpid()} {secrets.token_hex(8)}\n"
 
     def check(self, config: Config, resume: str) -> None:
-        """Tells, before any work and without writing, whether a run may start or go on here.
+        """Checks, before any work and without writing, that a run may start or continue.
 
         Args:
-            config: of the run to be.
-            resume: "auto" (go on if there is a run, else start), "never" or "must".
+            config: the run's.
+            resume: "auto" (continue a run that exists, else start one), "never" or "must".
 
         Raises:
-            ConfigError: the directory holds something else, or the run of another config, or
-                does not hold what `resume` asks for.
+            ConfigError: the directory holds something other than a run or the run of another
+                config, or `resume` does not allow it.
         """
         where = f"--run_dir={self.path}"
         held = check_directory(
@@ -191,7 +186,7 @@ class RunDirectory:
         )
         saved = self.checkpoints.is_dir() and any(self.checkpoints.glob("images-*.npz"))
         if resume == "must" and not saved:
-            raise ConfigError(f"{where}: has no checkpoint to go on from (--resume=must).")
+            raise ConfigError(f"{where}: has no checkpoint to continue (--resume=must).")
         if not held:
             return
         if resume == "never":
@@ -216,11 +211,11 @@ class RunDirectory:
             raise ConfigError(
                 f"{where}: holds a run that has seen {max(seen):,} images, but "
                 "none of its checkpoints. Put them back into checkpoints/, or give another "
-                "directory to start anew."
+                "directory."
             )
 
     def _check_images(self, uri: str) -> None:
-        """Raises a ConfigError if a relative path in --data named another folder at the start."""
+        """Raises ConfigError if a relative path in --data named another folder at the start."""
         from alae_tf import data
 
         start = started_in(self.path)
@@ -234,12 +229,12 @@ class RunDirectory:
         except AlaeError:  # it has been moved
             return
         raise ConfigError(
-            f"--data={uri}: the run was started in {start}, where this names "
-            f"{before}; continue it from there, or give an absolute path."
+            f"--data={uri}: the run was started in {start}, where this path is {before}; continue "
+            "the run in that directory, or give an absolute path."
         )
 
     def config(self) -> Config | None:
-        """The config of the run that is here, if there is one.
+        """The config of the run, or None without one.
 
         Raises:
             ConfigError: it cannot be read.
@@ -247,11 +242,11 @@ class RunDirectory:
         return Config.load(self.config_path) if self.there else None
 
     def changes(self, config: Config) -> dict[str, str]:
-        """What differs from the config of the run that is here: name → a line for people."""
+        """The settings in which the run differs from `config`: name → a line for the user."""
         return differences(self.config() or config, config)
 
     def open(self) -> None:
-        """Makes the directory and takes it for this process.
+        """Creates the directory and locks it for this process.
 
         Raises:
             ConfigError: another process trains in it, or it cannot be written.
@@ -269,16 +264,16 @@ class RunDirectory:
             ) from None
 
     def write_config(self, config: Config, images_seen: int = 0) -> None:
-        """Writes the config; one of other settings that is there is kept under another name.
+        """Writes the config; an earlier one with other settings is kept under another name.
 
         Args:
-            config: that the run goes on with.
-            images_seen: up to which the other one was in force.
+            config: the settings from now on.
+            images_seen: images seen with the earlier settings.
         """
         started = f"{STARTED}{json.dumps(os.getcwd())}\n"
         text = (started + config.to_flagfile()).encode()
         before = self.config_path.with_name(f"config-until-{images_seen}.cfg")
-        # One that is there already is the true one: what came after it saved nothing.
+        # An existing one is right: the settings after it saved no checkpoint.
         if images_seen and self.config_path.exists() and not before.exists():
             old = self.config_path.read_bytes()
             if not old.endswith(config.to_flagfile().encode()):
@@ -286,43 +281,43 @@ class RunDirectory:
         write_atomic(self.config_path, text)
 
     def close(self) -> None:
-        """Leaves the directory to other processes."""
+        """Unlocks the directory."""
         if self._lock is not None:
             self._lock.release()
 
     @property
     def there(self) -> bool:
-        """Whether the run can be reached; a network disk may be away."""
+        """Whether the run exists; a network disk may be unreachable."""
         return self.config_path.is_file()
 
     def require(self) -> None:
-        """Looks whether the run is still there, so that nothing is written in its place.
+        """Checks that the directory still holds this run, before something is written to it.
 
         Raises:
-            FileNotFoundError: it is not; a network disk may be away.
-            RunTakenError: it was made anew, and another process trains there.
+            FileNotFoundError: it does not exist; a network disk may be unreachable.
+            RunTakenError: it was recreated, and another process trains there.
         """
         if not self.there:
-            raise FileNotFoundError(errno.ENOENT, "is away", str(self.path))
+            raise FileNotFoundError(errno.ENOENT, "is unreachable", str(self.path))
         if self._lock is None:
             return
         try:
-            if not self.lock_path.exists():  # a copy was put back without it
+            if not self.lock_path.exists():  # the directory was restored without it
                 self._take()
             if self.lock_path.read_text(encoding="utf-8") == self._mark:
                 return
         except BlockingIOError:
             pass
         raise RunTakenError(
-            f"--run_dir={self.path}: was made anew, and another process has taken it; nothing more "
-            "is written there."
+            f"--run_dir={self.path}: was recreated, and another process trains there; this run "
+            "stops and writes nothing more to it."
         )
 
     def _take(self) -> None:
-        """Locks the directory, and marks the lock as this process'.
+        """Locks the directory, with a mark of this process in the lock file.
 
         Raises:
-            BlockingIOError: another process holds it.
+            BlockingIOError: another process holds the lock.
         """
         self.close()
         self._lock = Lock(self.lock_path)

@@ -1,17 +1,17 @@
-"""metrics.csv: a row of losses and speed at intervals, against images seen; and what the run
-measured of itself since the row before, in further columns."""
+"""metrics.csv: rows of losses and speed by images seen, with the metrics measured since the last
+row in further columns."""
 
 from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from alae_tf.system.errors import report
 from alae_tf.system.files import write_atomic
 
-FIRST = ("images_seen", "level", "blend")  # by which a file is recognised
+FIRST = ("images_seen", "level", "blend")  # the columns that identify the file
 SPEED = ("learning_rate", "images_per_second", "data_wait")
 
 
@@ -23,7 +23,7 @@ class Metrics:
 
     Attributes:
         path: as given.
-        columns: of the next row. A cell may be empty where a value was not measured.
+        columns: of the next row. Cells of values that were not measured are empty.
     """
 
     def __init__(self, path: Path):
@@ -31,18 +31,18 @@ class Metrics:
         self._unwritten: list[Mapping[str, object]] = []  # while the directory is unreachable
 
     def rows(self) -> list[dict[str, str]]:
-        """The whole rows of the file; lines that are damaged or cut short by a kill are ignored."""
+        """The whole rows of the file; damaged and truncated lines are ignored."""
         return self._read()[1]
 
     def rewind(self, images_seen: int, losses: Sequence[str], added: Sequence[str] = ()) -> None:
-        """Drops rows later than a checkpoint, which the resumed run will write again.
+        """Drops rows after a checkpoint, which the resumed run will write again.
 
-        A damaged file is kept beside under another name, which is reported.
+        A copy of a damaged file is kept under another name, which is reported.
 
         Args:
             images_seen: at the checkpoint.
             losses: columns of the losses.
-            added: columns that the run adds from now on; those of earlier rows are kept.
+            added: further columns from now on; columns of earlier rows are kept.
         """
         columns, rows, damaged = self._read()
         columns = columns or [*FIRST, *losses, *SPEED]
@@ -50,22 +50,22 @@ class Metrics:
         if damaged:
             aside = self.path.with_name(f"metrics-damaged-{images_seen}.csv")
             write_atomic(aside, self.path.read_bytes())
-            print(
-                f"{self.path}: {damaged} of its lines are damaged; {len(rows)} rows are kept, and "
-                f"the file as it was is now {aside.name}.",
-                file=sys.stderr,
+            report(
+                str(self.path),
+                f"{damaged} of its lines are damaged; {len(rows)} rows are kept. A copy of the "
+                f"damaged file is {aside.name}.",
             )
         rows = [row for row in rows if int(row["images_seen"]) <= images_seen]
         write_atomic(self.path, self._text(rows, header=True).encode())
 
     def add(self, row: Mapping[str, object]) -> None:
-        """Takes a row, numbers to six digits, for the next `write`."""
+        """Keeps a row, with numbers to six digits, for the next `write`."""
         self._unwritten.append(
             {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()}
         )
 
     def write(self) -> None:
-        """Appends the rows that are not written yet."""
+        """Appends the rows since the last `write`."""
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(self._text(self._unwritten))
         self._unwritten.clear()
@@ -81,8 +81,8 @@ class Metrics:
         return file.getvalue()
 
     def _read(self) -> tuple[list[str], list[dict[str, str]], int]:
-        """Columns, whole rows, and the number of damaged lines. Without a sound first line there
-        are neither columns nor rows."""
+        """Columns, whole rows, and the number of damaged lines. With a damaged first line there are
+        neither columns nor rows."""
         if not self.path.exists():
             return [], [], 0
         *lines, last = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -90,13 +90,13 @@ class Metrics:
         if tuple(columns[: len(FIRST)]) != FIRST:
             return [], [], max(1, len(lines))
         rows = [dict(zip(columns, row, strict=False)) for row in texts if _is_row(row, columns)]
-        # The last line has an end, and then nothing follows it, or was cut short by a kill.
+        # The last text is empty, or a line cut short by a kill.
         damaged = sum(not _is_row(row, columns) for row in texts[:-1])
         return columns, rows, damaged
 
 
 def _is_row(texts: Sequence[str], columns: Sequence[str]) -> bool:
-    """Whether a line has a number in each column; values measured now and then may be missing."""
+    """Whether a line has a number in each column; measured values may be missing."""
     try:
         [int(text) for text in texts[:2]]
         [float(text) for text in texts[2:] if text]

@@ -1,4 +1,4 @@
-"""Reads the `.npz` files that `np.savez` writes, and trusts nothing that they declare."""
+"""Reads the `.npz` files that `np.savez` writes, without trusting their headers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of numbers in a file, by name; read-only.
 
-    `np.load` allocates what an entry declares before it reads it, which may be terabytes.
+    Unlike `np.load`, it does not allocate the size that an entry declares before reading it.
 
     Raises:
-        OSError, ValueError, zipfile.BadZipFile …: it cannot be read, is another thing, or damaged
-            (then nearly anything is raised).
+        OSError, ValueError, zipfile.BadZipFile and others: the file cannot be read, is not an
+            `.npz`, or is damaged (zipfile and zlib then raise nearly anything).
     """
     with open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
         size = stream.seek(0, os.SEEK_END)
@@ -28,7 +28,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> np.ndarray:
-    """An entry, no larger than the file that it is in."""
+    """An entry, which cannot be larger than its file."""
     if info.compress_type != zipfile.ZIP_STORED or not 0 < info.file_size < size:
         raise ValueError(f"{info.filename} declares {info.file_size:,} bytes of {size:,}")
     with archive.open(info) as file:
@@ -36,8 +36,8 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> np.nda
         if version != (1, 0):
             raise ValueError(f"{info.filename} is of version {version}")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        data = file.read()  # checks the sum
-    # By Python's own numbers: what an entry declares may be beyond 64 bits.
+        data = file.read()  # checks the CRC
+    # In Python's integers: declared sizes may exceed 64 bits.
     declared = math.prod(shape) * dtype.itemsize
     if dtype.kind not in "fiu" or fortran and len(shape) > 1 or declared != len(data):
         raise ValueError(

@@ -1,16 +1,16 @@
-"""results.jsonl: a line a value, and the table that people read."""
+"""results.jsonl, one measured value a line; and its table."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-import sys
 import typing
 from collections.abc import Sequence
 from pathlib import Path
 
 from alae_tf.system import schema
+from alae_tf.system.errors import report
 
 FILE = "results.jsonl"
 LINE = {  # see `schema`; the fields of a Result
@@ -26,23 +26,23 @@ LINE = {  # see `schema`; the fields of a Result
     "versions": {str: str},
     "date": str,
 }
-SHARES = ("representation/", "precision", "recall", "same_digit")  # told in per cent
+SHARES = ("representation/", "precision", "recall", "same_digit")  # shown in per cent
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One value, with all that it depends on.
+    """One value, with everything that it depends on.
 
     Attributes:
-        metric: its name; of several together "representation/1nn_short".
+        metric: its name; "METRIC/VALUE" for a metric of several values.
         value: the number.
         better: "lower" or "higher".
-        protocol: as `Protocol`, a dict; with what the metric does whatever is asked for.
+        protocol: the fields of `Protocol`, and settings fixed by the metric.
         data: URI of the images.
         counts: images by kind.
         networks: feature networks, name → SHA-256 of the weights, and the classifier's accuracy.
-        model: what was measured: run directory, images_seen, level, blend, weights.
-        seconds: that it took, what others had computed before it not counted.
+        model: run directory, images_seen, level, blend, weights.
+        seconds: duration, without work shared with metrics before it.
         versions: of packages.
         date: UTC.
     """
@@ -61,10 +61,10 @@ class Result:
 
 
 def append(path: Path, result: Result) -> None:
-    """Adds a line; one that a kill cut short stays alone on its own.
+    """Appends a line, on a new line even after one cut short by a kill.
 
     Raises:
-        OSError: the disk is full, away or write-protected.
+        OSError: the disk is full, unreachable or write-protected.
     """
     with open(path, "a+b") as file:
         file.seek(0, 2)
@@ -76,14 +76,14 @@ def append(path: Path, result: Result) -> None:
 
 
 def line(result: Result) -> str:
-    """A result as JSON, which has no NaN and no infinity: null stands for a value of these."""
+    """A result as JSON, with null for NaN and infinity, which JSON lacks."""
     values = dataclasses.asdict(result)
     return json.dumps(values | {"value": result.value if math.isfinite(result.value) else None})
 
 
 def read(path: Path) -> list[Result]:
-    """The results in a file; none if it is missing. Lines that are no results, cut short or of
-    another version, are ignored, and their number is reported on stderr."""
+    """The results in a file; none if it is missing. Other lines, for example truncated ones, are
+    ignored, and their number is reported."""
     if not path.is_file():
         return []
     results, ignored = [], 0
@@ -99,12 +99,12 @@ def read(path: Path) -> list[Result]:
             values["value"] = math.nan
         results.append(Result(**{name: values[name] for name in LINE}))
     if ignored:
-        print(f"{path}: lines that are not results, ignored: {ignored:,}.", file=sys.stderr)
+        report(str(path), f"{ignored:,} lines that are not results are ignored.")
     return results
 
 
 def table(results: Sequence[Result]) -> str:
-    """The values, a row a metric, and a column for each checkpoint and for the baseline."""
+    """The values: one row per metric, one column per checkpoint and for the baseline."""
     heads = list(dict.fromkeys(_head(result) for result in results))
     metrics = list(dict.fromkeys(result.metric for result in results))
     values = {(result.metric, _head(result)): result for result in results}
@@ -126,13 +126,13 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _head(result: Result) -> str:
-    """What was measured, over its column."""
+    """The heading of a result's column."""
     seen = result.model["images_seen"]
     return result.model.get("baseline") or ("value" if seen is None else f"{seen:,} images")
 
 
 def cell(result: Result | None) -> str:
-    """One value as people read it."""
+    """One value as text."""
     if result is None:
         return "–"
     if result.metric.startswith(SHARES):

@@ -1,1 +1,1 @@
-"""Errors, files and the process: what every room needs."""
+"""Errors, files and the process: the basis of all other packages."""

@@ -1,4 +1,4 @@
-"""What a process inherits, made sound before Keras or matplotlib is imported. No TensorFlow."""
+"""A command's process: its environment, made safe before Keras and matplotlib are imported."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from alae_tf.system.errors import report, told
 
 
 def start(main: Callable[[], int | None]) -> int | None:
-    """Runs a command in a process of its own; returns its exit code.
+    """Runs a command as the main program; returns its exit code.
 
-    The process belongs to the command, which replaces settings for other programs: the backends
-    that a notebook or a user's keras.json chooses for matplotlib and Keras. Characters that the
-    terminal's encoding lacks are printed as escapes. Plug-ins are imported. A path on the command
-    line that the system refuses to look at, for instance one that is too long, is reported.
+    Overrides the backends that a notebook or the user's keras.json sets for matplotlib and Keras,
+    escapes characters that the terminal's encoding lacks, imports plug-ins, and reports paths
+    that the system refuses, for example because they are too long.
     """
     os.environ["MPLBACKEND"] = "Agg"
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -39,8 +38,8 @@ def start(main: Callable[[], int | None]) -> int | None:
 
 
 def cache() -> Path:
-    """Where results that take long are kept: $ALAE_TF_CACHE, else ~/.cache/alae_tf, else, for a
-    user without a home directory, a temporary folder of this process."""
+    """The folder that keeps slow results: $ALAE_TF_CACHE, else ~/.cache/alae_tf, else, for a user
+    without a home directory, a temporary folder of this process."""
     if given := os.environ.get("ALAE_TF_CACHE"):
         return Path(given)
     try:
@@ -51,9 +50,6 @@ def cache() -> Path:
 
 @functools.cache
 def _temporary() -> Path:
-    """The folder, announced on stderr when it is made."""
     folder = Path(tempfile.mkdtemp(prefix="alae_tf-"))
-    print(
-        f"No home directory: the cache is {folder}; ALAE_TF_CACHE names another.", file=sys.stderr
-    )
+    report("cache", f"no home directory; using {folder}. Set ALAE_TF_CACHE to choose another.")
     return folder

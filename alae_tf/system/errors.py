@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how a command tells them. No TensorFlow here."""
+"""Errors that a user can fix, and how a command reports them. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from tqdm import tqdm
 
 
 class AlaeError(ValueError):
-    """Something that the user can mend.
+    """An error that the user can fix.
 
     The message names the flag or file at fault, what was wrong and what would be right.
 
     Attributes:
-        exit_code: of a command that ends with it. 2: a wrong flag, file or setting, told before
-            any work; 1: the work failed on the way.
+        exit_code: of a command that ends with it. 2: a wrong flag, file or setting, found before
+            any work; 1: the work failed.
     """
 
     exit_code = 2
 
 
 class ConfigError(AlaeError):
-    """A setting is wrong; the message names the flag, what it was and what would be right."""
+    """A setting is wrong."""
 
 
 class CheckpointError(AlaeError):
-    """A run or a checkpoint cannot be read; the message names it and what is wrong with it."""
+    """A run or a checkpoint cannot be read."""
 
 
 def report(who: str, message: str) -> None:
-    """Prints a line for the user on stderr, above a progress bar if one is shown.
+    """Prints a message on stderr, above a progress bar if one is shown.
 
     Args:
-        who: the command or flag that it is about.
-        message: what is to be known.
+        who: the command, flag or file that the message is about.
+        message: may hold any characters; control characters are escaped.
     """
     tqdm.write(printable(f"{who}: {message}"), file=sys.stderr)
 
 
 class WarnOnce:
-    """Reports failures that need not end the work, the first time that each thing fails.
+    """Reports failures that need not end the work, each kind once.
 
     Args:
         who: the command.
-        then: what happens all the same.
+        then: how the command proceeds, for example "training continues".
 
     Call:
-        what: failed.
-        error: why.
+        what: the step that failed.
+        error: its exception.
     """
 
     def __init__(self, who: str, then: str):
@@ -66,7 +66,7 @@ class WarnOnce:
 
     @contextlib.contextmanager
     def on_failure(self, what: str) -> Iterator[None]:
-        """Within it, an error is reported and ends what is within."""
+        """Leaves the block at the first exception and reports it."""
         try:
             yield
         except Exception as error:
@@ -74,35 +74,35 @@ class WarnOnce:
 
 
 def guarded(command: str, work: Callable[[], int | None]) -> int:
-    """Runs a command's work; what users can mend is printed on stderr as one message.
+    """Runs a command's work and reports errors that the user can fix in one message each.
 
     Returns:
-        The exit code: 0 (or what `work` returns) done; an error's own; 130 stopped by Ctrl-C.
+        The exit code: the result of `work`, or 0; that of an `AlaeError`; 130 after Ctrl-C.
     """
     try:
         for argument in sys.argv[1:]:
             if not is_utf8(argument):
                 raise ConfigError(
-                    f"{argument}: is not UTF-8, which TensorFlow wants of names; "
-                    "rename the file or directory, or name it by a link."
+                    f"{argument}: is not UTF-8, which TensorFlow requires of names; "
+                    "rename the file or directory, or make a link to it."
                 )
         return work() or 0
     except AlaeError as error:
-        print(f"{command}: {printable(str(error))}", file=sys.stderr)
+        report(command, str(error))
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output has gone
+    except BrokenPipeError:  # the program that read the output has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print(f"{command}: stopped.", file=sys.stderr)
+        report(command, "stopped.")
         return 130
-    except OSError as error:  # a file that was there when it was looked for
-        print(f"{command}: {printable(told(error))}.", file=sys.stderr)
+    except OSError as error:  # for example a file deleted after it was checked
+        report(command, f"{told(error)}.")
         return 1
 
 
 def told(error: OSError) -> str:
-    """What the system reports, with the file it concerns where that is known."""
+    """The system's message, preceded by the name of the file if it is known."""
     if isinstance(error, FileNotFoundError):
         try:
             os.getcwd()
@@ -112,34 +112,24 @@ def told(error: OSError) -> str:
     return f"{file}{error.strerror or error}"
 
 
-def described(error: Exception) -> str:
-    """An exception of other people's code as printable text: its class, and its message if it has
-    one that can be read."""
-    try:
-        message = str(error)
-    except Exception:
-        message = "its message cannot be read"
-    return printable(f"{type(error).__name__}: {message}")
-
-
 def is_utf8(text: str) -> bool:
-    """Whether a text from the command line was UTF-8 there; other bytes have become surrogates."""
+    """Whether a text from the system was valid UTF-8; Python decodes other bytes to surrogates."""
     return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def program(module: str) -> str:
-    """What a user types to run a command: `alae train` if that was typed, else `python -m …`.
+    """How the user typed a command: `alae train`, or `python -m alae_tf.train`.
 
     Args:
-        module: the command's, as "alae_tf.train".
+        module: the command's, for example "alae_tf.train".
     """
-    typed = sys.argv[0]  # `alae_tf.__main__` puts the whole command there
+    typed = sys.argv[0]  # set to the whole command by `alae_tf.__main__`
     return typed if typed.startswith(("alae ", "python -m alae_tf ")) else f"python -m {module}"
 
 
 def reason(message: str) -> str:
-    """The line of TensorFlow's message that says why, without the stack around it."""
-    for mark in ("DataError: ", "assertion failed: "):  # of a source inside tf.data; of tf.Assert
+    """The line of a TensorFlow error message that gives the reason, without the stack."""
+    for mark in ("DataError: ", "assertion failed: "):  # from a source in tf.data; from tf.Assert
         own = message.rpartition(mark)[2]
         if own != message:
             return own.splitlines()[0].rstrip(". ")
@@ -149,7 +139,7 @@ def reason(message: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without control characters, which could drive the terminal; line ends stay."""
+    """Text with control characters escaped, which could drive the terminal; newlines stay."""
     return "".join(
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
     )

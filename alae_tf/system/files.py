@@ -1,7 +1,4 @@
-"""Files and folders that commands write: whole, locked, and never mistaken for the user's own.
-
-No TensorFlow.
-"""
+"""Safe output: files written whole, locks, and checks that protect the user's own files."""
 
 from __future__ import annotations
 
@@ -26,29 +23,29 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None
 
-PARTIAL = ".partial"  # ends the name of a file that is being written
-TEMPORARY = re.compile(r"\.alae-[0-9a-f]{16}\.partial")  # the names that this module gives
-# What file systems without locks report, as some network disks.
+PARTIAL = ".partial"  # suffix of a file that is being written
+TEMPORARY = re.compile(r"\.alae-[0-9a-f]{16}\.partial")  # this module's temporary names
+# Errors of file systems without locks, for example some network disks.
 NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
-    """Writes a file whole or not at all: under a temporary name, then renamed.
+    """Writes a file completely or not at all: under a temporary name, then renamed.
 
-    A link of that name is replaced, not followed.
+    If the path is a symbolic link, the link itself is replaced.
 
     Args:
         path: the file.
-        data: what to write, or a function that writes it into the open file.
+        data: its content, or a function that writes the content into the open file.
 
     Raises:
-        OSError: the disk is full, unreachable or write-protected; the file is as it was.
+        OSError: the disk is full, unreachable or write-protected; the old file is unchanged.
     """
     with temporary_file(path.parent) as file:
         data(file) if callable(data) else file.write(data)
         file.flush()
         os.fsync(file.fileno())
-        if fcntl is None:  # Windows renames no open file
+        if fcntl is None:  # Windows cannot rename open files
             file.close()
         os.replace(file.name, path)
 
@@ -61,10 +58,10 @@ def temporary_file(folder: Path) -> Iterator[BinaryIO]:
         OSError: it cannot be created.
     """
     path = _temporary(folder)
-    file = open(path, "xb")  # follows no link; permissions as the umask says
+    file = open(path, "xb")  # does not follow links; respects the umask
     try:
         with file:
-            _lock(file.fileno())  # so that `sweep` leaves it alone
+            _lock(file.fileno())  # protects it from `sweep`
             yield file
     finally:
         path.unlink(missing_ok=True)
@@ -72,7 +69,7 @@ def temporary_file(folder: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`; deleted at the end, after SIGTERM too.
+    """A new folder in `parent`; deleted at the end, also on SIGTERM.
 
     Raises:
         OSError: it cannot be created.
@@ -82,7 +79,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
         path.mkdir(0o700)
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            _lock(descriptor)  # so that `sweep` leaves it alone
+            _lock(descriptor)  # protects it from `sweep`
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
@@ -92,8 +89,8 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Deletes the temporary files and folders that killed processes left in a folder.
 
-    Only what bears a name of this module, and is locked by no process. Empty ones stay: they may
-    have been created a moment ago and not be locked yet. Where locks do not work, all stay.
+    Deletes only this module's own, by name, and only if no process locks them. Empty ones stay,
+    because they may be new and not locked yet. On file systems without locks, all stay.
     """
     for path in folder.glob(f"*{PARTIAL}"):
         if not TEMPORARY.fullmatch(path.name):
@@ -116,10 +113,10 @@ def _temporary(folder: Path) -> Path:
 
 
 def _lock(descriptor: int) -> bool:
-    """Locks an open file or folder; False where the system or the disk has no locks.
+    """Locks an open file or folder; False if the system or the disk has no locks.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process holds the lock.
     """
     if fcntl is None:
         return False
@@ -134,16 +131,12 @@ def _lock(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """Lets SIGTERM, if it would kill, end the process by an exception: exit code 143."""
-
-    def stop(number: int, frame: object) -> None:
-        sys.exit(128 + number)
-
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    """Turns SIGTERM into SystemExit with code 143, unless the program handles the signal."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield
     finally:
@@ -151,15 +144,15 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 class Lock:
-    """A file that one process at a time holds; the system frees it when that process ends.
+    """A lock file that one process at a time holds; the system releases it when that process ends.
 
     Args:
         path: the file, created if missing; not a link.
 
     Raises:
-        BlockingIOError: another process holds it.
-        OSError: it cannot be created.
-        AlaeError: the system has no such locks.
+        BlockingIOError: another process holds the lock.
+        OSError: the file cannot be created.
+        AlaeError: the operating system has no file locks.
     """
 
     def __init__(self, path: Path):
@@ -170,7 +163,7 @@ class Lock:
             )
         self._path = path
         while True:
-            # What the holder wrote into it stays.
+            # "a" keeps what the holder wrote into the file.
             self._file = open(path, "a", opener=_open_no_link)
             try:
                 _lock(self._file.fileno())
@@ -179,18 +172,18 @@ class Lock:
                 raise
             if self.holds:
                 return
-            self._file.close()  # the last holder deleted it after it was opened here
+            self._file.close()  # the previous holder has just deleted the file: try again
 
     @property
     def holds(self) -> bool:
-        """Whether the file is still at its path; without it, another process may lock a new one."""
+        """Whether the file is still at its path. If not, another process can lock a new file."""
         try:
             return os.path.samestat(os.fstat(self._file.fileno()), os.lstat(self._path))
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        """Leaves the lock to others."""
+        """Releases the lock."""
         self._file.close()
 
     def __enter__(self) -> Lock:
@@ -205,16 +198,16 @@ def _open_no_link(path: str, flags: int) -> int:
 
 
 def member(folder: Path, name: str, follow: bool = True) -> Path:
-    """The path of a file that a table or manifest names, relative to a folder.
+    """The path of a file that a table or manifest names.
 
     Args:
-        folder: it must lie in.
-        name: as the table has it.
-        follow: whether a file that is a link stands for its target, as in reading; False for
-            what is renamed or deleted.
+        folder: the folder that must contain the file.
+        name: the file's name in the table, relative to the folder.
+        follow: whether to follow the file if it is a link: True for reading; False for renaming
+            and deleting.
 
     Raises:
-        ValueError: the name is absolute, or leads out of the folder by itself or through a link.
+        ValueError: the name is absolute, or leads out of the folder, perhaps through a link.
     """
     path, whole = folder / name, os.path.realpath(folder)
     if follow:
@@ -223,25 +216,25 @@ def member(folder: Path, name: str, follow: bool = True) -> Path:
         inside = os.path.normpath(os.path.join(os.path.realpath(path.parent), path.name))
     within = inside != whole and os.path.commonpath([inside, whole]) == whole
     if os.path.isabs(name) or "\0" in name or not within:
-        raise ValueError(f"{name!r} is outside of {folder}")
+        raise ValueError(f"{name!r} is outside {folder}")
     return path
 
 
 def replacements(
     source: Path, names: Collection[str], folder: Path, old: Collection[str], aside: Path
 ) -> list[tuple[Path, Path]]:
-    """Plans, for `move`, how new files or whole folders take the place of old files.
+    """Plans the moves by which new files or folders replace old files; see `move`.
 
     Args:
-        source: has the new ones, on the same disk.
-        names: theirs, relative to `source` and to `folder`.
-        folder: where they go.
-        old: files that are to leave `folder`; those not there are ignored.
-        aside: where the old ones go, on the same disk.
+        source: contains the new files, on the same disk as `folder`.
+        names: names of the new files, relative to `source` and to `folder`.
+        folder: the destination.
+        old: names of files to remove from `folder`; missing ones are ignored.
+        aside: receives the old files, on the same disk.
 
     Raises:
-        AlaeError: something that is not in `old` has the name of a new one, or a name leads out of
-            the folder.
+        AlaeError: a new file would replace something that `old` does not list, or a name leads
+            out of the folder.
     """
     try:
         targets = {name: member(folder, name, follow=False) for name in (*names, *old)}
@@ -253,16 +246,16 @@ def replacements(
         if os.path.lexists(target) and (name not in old or target.is_dir()):
             blocked.append(target)
         if blocked:
-            raise AlaeError(f"{blocked[0]}: not a file that an earlier run wrote; move it away.")
+            raise AlaeError(f"{blocked[0]}: was not written by an earlier run; move it away.")
     leaving = [(targets[name], aside / name) for name in old if os.path.lexists(targets[name])]
     return leaving + [(source / name, targets[name]) for name in names]
 
 
 def move(moves: Sequence[tuple[Path, Path]]) -> None:
-    """Renames files in turn, creating folders and deleting those left empty; all or none.
+    """Renames all files or none; creates missing folders and deletes those left empty.
 
     Raises:
-        OSError: one cannot be renamed; those before it are back.
+        OSError: a file cannot be renamed; the renames before it are undone.
     """
     done: list[tuple[Path, Path]] = []
     try:
@@ -275,7 +268,7 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
             os.rename(after, before)
         raise
     for before, _ in moves:
-        with contextlib.suppress(OSError):  # the first that holds something ends it
+        with contextlib.suppress(OSError):  # ends at the first folder that is not empty
             for parent in before.parents:
                 parent.rmdir()
 
@@ -287,20 +280,20 @@ def check_directory(
     mark: str,
     ignored: Callable[[str], bool] = lambda name: False,
 ) -> bool:
-    """Checks, before any work and without writing, that a command may write into a directory.
+    """Checks, without writing, that a command may write into a directory.
 
     Args:
-        flag: that names it, as "--out".
+        flag: the flag that names it, for example "--out".
         path: the directory; need not exist.
-        what: it may hold already, as "an export".
-        mark: path in it that only such a thing has.
-        ignored: names that count as nothing.
+        what: the content that it may already have, for example "an export".
+        mark: a path inside that identifies this content.
+        ignored: whether to ignore a name inside.
 
     Returns:
-        Whether it holds `what`.
+        Whether the directory has this content.
 
     Raises:
-        AlaeError: it is a file, cannot be reached, or holds something else.
+        AlaeError: it is a file, is unreachable, or has other content.
     """
     where = f"{flag}={path}"
     try:
@@ -318,15 +311,15 @@ def check_directory(
 
 
 def check_output(flag: str, path: Path, overwrite: bool) -> None:
-    """Tells, before any work, whether a file can be written.
+    """Checks, before any work, that a file can be written.
 
     Args:
-        flag: that names it, as "--out".
+        flag: the flag that names it, for example "--out".
         path: the file.
-        overwrite: whether one that is there may be replaced.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
-        AlaeError: it is a directory, its directory is not there or closed, or it is there.
+        AlaeError: it is a directory, it exists, or its directory is missing or read-only.
     """
     where = f"{flag}={path}"
     if path.is_dir():
@@ -334,6 +327,6 @@ def check_output(flag: str, path: Path, overwrite: bool) -> None:
     if not path.resolve().parent.is_dir():
         raise AlaeError(f"{where}: its directory does not exist.")
     if not os.access(path.resolve().parent, os.W_OK):
-        raise AlaeError(f"{where}: its directory cannot be written to.")
+        raise AlaeError(f"{where}: its directory is read-only.")
     if path.exists() and not overwrite:
-        raise AlaeError(f"{where}: is there already; --overwrite replaces it.")
+        raise AlaeError(f"{where}: exists; --overwrite replaces it.")

@@ -1,8 +1,8 @@
-"""True float32, which TensorFlow does not compute in by default.
+"""True float32 arithmetic, which is not TensorFlow's default.
 
-On NVIDIA GPUs from Ampere on it rounds the factors of float32 matrix products and convolutions to
-10 bits (TensorFloat-32): relative errors of 5e-4, which add up to another path length, other codes
-and other pixels. Whether it does is a switch of the whole process.
+On NVIDIA GPUs since Ampere, TensorFlow rounds the factors of float32 matrix products and
+convolutions to 10 bits (TensorFloat-32). The relative error of 5e-4 accumulates and changes path
+lengths, codes and pixels. The setting applies to the whole process.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 def use() -> None:
-    """Computes in true float32 from now on."""
+    """Switches to true float32."""
     import tensorflow as tf
 
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -18,8 +18,8 @@ def use() -> None:
 
 @contextlib.contextmanager
 def used() -> Iterator[None]:
-    """Computes in true float32 while this lasts, as a training run does when it measures itself.
-    Also a decorator."""
+    """Context manager and decorator: true float32 within, for example for measurements during
+    training."""
     import tensorflow as tf
 
     before = tf.config.experimental.tensor_float_32_execution_enabled()

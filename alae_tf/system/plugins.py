@@ -6,9 +6,9 @@ A package names the module that registers its records in the entry-point group `
     contact-sheet = "contact_sheet.figure"
 
 The module registers them when it is imported, for example by
-`alae_tf.figures.KINDS["sheet"] = Kind(…)`. It is imported whenever a command starts, before
-TensorFlow, which it must not import. Updates of Algorithm 1 are tensor code: their module stands
-in the group `alae_tf.training`, which is imported when training starts.
+`alae_tf.figures.KINDS["sheet"] = Kind(…)`. Every command imports it at the start; the module must
+not import TensorFlow. Updates of Algorithm 1 are tensor code: their module belongs in the group
+`alae_tf.training`, which is imported when training starts.
 
 | registry | holds |
 |---|---|
@@ -28,21 +28,21 @@ from alae_tf.system.errors import AlaeError
 
 
 class PluginError(AlaeError):
-    """A plug-in cannot be imported; the message names it and its module."""
+    """A plug-in cannot be imported."""
 
 
 def load(group: str = "alae_tf.plugins") -> None:
     """Imports the plug-ins of all installed packages.
 
     Args:
-        group: of entry points.
+        group: the group of entry points.
 
     Raises:
-        PluginError: a plug-in cannot be imported.
+        PluginError: importing a plug-in failed.
     """
     for entry in importlib.metadata.entry_points(group=group):
         try:
             entry.load()
-        except Exception as error:  # whatever the code of others raises
+        except Exception as error:  # plug-ins may raise anything
             why = f"{type(error).__name__}: {error}"
             raise PluginError(f"plug-in {entry.name} ({entry.value}): {why}") from error

@@ -1,7 +1,7 @@
-"""TensorFlow's import without the lines that it prints at every start. No TensorFlow until asked.
+"""Imports TensorFlow without the log lines that it prints at every start.
 
-Its C++ prints them before it looks at TF_CPP_MIN_LOG_LEVEL, so standard error itself is filtered
-while the import lasts.
+Its C++ code prints them before it reads TF_CPP_MIN_LOG_LEVEL; therefore standard error itself is
+filtered during the import.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import threading
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-# A line of absl's log (I0000 …) that only informs, its second line, and the warning above it.
+# An INFO line of absl's log (I0000 …), its continuation, and the warning printed before it.
 NOISE = re.compile(
     rb"I\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w.]+:\d+\] "
     rb"|WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR"
@@ -22,15 +22,15 @@ NOISE = re.compile(
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow; of what it says meanwhile only warnings and errors reach the screen.
+    """Imports TensorFlow and hides its INFO lines.
 
-    To be called by a command before anything that imports TensorFlow. With TF_CPP_MIN_LOG_LEVEL=0
-    in the environment everything is shown.
+    Commands call it before any module that imports TensorFlow. TF_CPP_MIN_LOG_LEVEL=0 in the
+    environment shows everything.
     """
-    # TensorFlow tells of missing GPUs and failed graph rewrites as errors.
+    # 3, because TensorFlow logs missing GPUs and failed graph rewrites as errors.
     os.environ.setdefault(LEVEL, "3")
-    threads = threading.active_count() > 1  # as in a notebook, which is not to be forked
-    loud = os.environ[LEVEL] == "0" or not hasattr(os, "fork")  # as on Windows
+    threads = threading.active_count() > 1  # for example in a notebook: forking would be unsafe
+    loud = os.environ[LEVEL] == "0" or not hasattr(os, "fork")  # Windows has no fork
     if loud or "tensorflow" in sys.modules or threads:
         import tensorflow  # noqa: F401
 
@@ -38,7 +38,7 @@ def import_tensorflow() -> None:
     sys.stderr.flush()
     screen = os.dup(2)
     reader, writer = os.pipe()
-    # A process of its own passes on what an import that crashes has said last.
+    # The filter is a separate process, which outlives an import that crashes.
     child = os.fork()
     if child == 0:
         os.close(writer)
@@ -56,9 +56,9 @@ def import_tensorflow() -> None:
 
 
 def _filter(reader: int, screen: int) -> None:
-    """Copies lines that are no noise until the other end closes; ends the process."""
+    """Copies all lines but noise until the other end closes, then ends the process."""
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to tell
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
         with open(reader, "rb") as lines, open(screen, "wb", buffering=0) as out:
             for line in lines:
                 if not NOISE.match(line):

@@ -1,13 +1,14 @@
-"""JSON that users or other programs may have written, checked before anything uses it.
+"""Checks JSON that users or other programs may have written.
 
-A pattern is written like the value that it describes:
+A pattern looks like the value that it describes:
 
-    str, int, float, bool, None   a value of this type; numbers are finite, and a float may be whole
+    str, int, float, bool, None   a value of this type; numbers are finite; an int is also a float
     object                        any JSON value
     [pattern]                     a list of any length
     {str: pattern}                an object with any names
-    {"name": pattern}             an object with this name, perhaps with others; "name?": optional
-    (pattern, pattern)            either
+    {"name": pattern}             an object that has this name and may have others
+    {"name?": pattern}            an object in which this name is optional
+    (pattern, pattern)            a value that matches either
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ import typing
 from pathlib import Path
 
 LARGEST_FILE = 2**28  # bytes
-LONGEST = 4096  # characters of a text
-DEEPEST = 16  # lists and objects inside one another
+LONGEST = 4096  # characters in a string
+DEEPEST = 16  # nested lists and objects
 
 
 def load(path: Path, pattern: object) -> typing.Any:
     """The contents of a JSON file.
 
     Raises:
-        ValueError: it is no regular file, too large, no JSON, or does not match the pattern; the
-            message names the field.
+        ValueError: it is not a regular file, too large, not JSON, or does not match the pattern;
+            the message names the field.
         OSError: it cannot be read.
     """
     if path.stat().st_size > LARGEST_FILE:
@@ -41,7 +42,7 @@ def parse(text: str | bytes, pattern: object) -> typing.Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, or does not match the pattern; the message names the field.
+        ValueError: it is not JSON, or does not match the pattern; the message names the field.
     """
     try:
         value = json.loads(text, parse_int=_whole)
@@ -52,7 +53,7 @@ def parse(text: str | bytes, pattern: object) -> typing.Any:
 
 
 def check(value: object, pattern: object, where: str = "", depth: int = 0) -> None:
-    """Raises ValueError if a value does not match a pattern; the message names the field."""
+    """Raises ValueError, naming the field, if a value does not match a pattern."""
     if depth > DEEPEST:
         raise ValueError(f"{where} is nested too deeply")
     kinds = pattern if isinstance(pattern, tuple) else (pattern,)
@@ -79,7 +80,7 @@ def check(value: object, pattern: object, where: str = "", depth: int = 0) -> No
 
 
 def _whole(digits: str) -> float:
-    """A whole number; infinite beyond the range of floats, where `int` may refuse the text."""
+    """An integer, or infinity beyond the range of floats, where `int` may refuse the digits."""
     return int(digits) if len(digits) < 400 else float(digits)
 
 
@@ -96,16 +97,16 @@ def _fits(value: object, kind: object) -> bool:
 
 
 def _described(kind: object) -> str:
-    """The outermost type of a pattern, in words."""
+    """The outermost type of a pattern, in words, for messages."""
     if isinstance(kind, dict | list):
         return "an object" if isinstance(kind, dict) else "a list"
-    finite = f"finite, and texts of at most {LONGEST:,} characters"
-    words = {str: f"a text of at most {LONGEST:,} characters", int: "a whole number", None: "null"}
-    return (words | {float: "a finite number", bool: "true or false", object: finite})[kind]
+    string = f"a string of at most {LONGEST:,} characters"
+    words = {str: string, int: "a whole number", float: "a finite number", bool: "true or false"}
+    return (words | {None: "null", object: f"a finite number or {string}"})[kind]
 
 
 def _shown(value: object) -> str:
-    """A value in a message, cut short."""
+    """A value for a message, shortened."""
     if isinstance(value, dict | list):
         return _described(value)
     text = str(value)

@@ -1,13 +1,13 @@
-"""What the project carries with it: configs and trained models. No TensorFlow here."""
+"""The configs and trained models that ship with the project. No TensorFlow."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]  # the package
 
 
 def folder(name: str) -> Path:
-    """`configs` or `models`: in the package if it was installed from a wheel, beside it in a
-    clone."""
+    """The folder `configs` or `models`: in the package if it was installed from a wheel, beside it
+    in a clone."""
     return HERE / name if (HERE / name).is_dir() else HERE.parent / name

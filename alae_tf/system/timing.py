@@ -1,4 +1,4 @@
-"""How long calls take, and how fast this machine multiplies. TensorFlow only when asked."""
+"""Measures how long calls take and how fast this machine multiplies matrices."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from collections.abc import Callable
 
 
 def median_seconds(call: Callable[[], object], times: int = 5) -> float:
-    """Median wall time of a call that returns when its work is done.
-
-    Args:
-        call: what is timed; what it returns is dropped.
-        times: how often it is called, 1 or more.
-    """
+    """Median wall time of a function, called `times` (at least once)."""
 
     def once() -> float:
         start = time.perf_counter()
@@ -24,12 +19,9 @@ def median_seconds(call: Callable[[], object], times: int = 5) -> float:
 
 
 def matmul_gflops(size: int = 3000) -> float:
-    """Rate of a float32 matrix product in TensorFlow, in GFLOP/s, on this process' threads.
+    """Rate of a float32 product of two [size, size] matrices in TensorFlow, in GFLOP/s.
 
-    Against it other figures are to be read, since machines differ and share their cores.
-
-    Args:
-        size: side of the square matrices.
+    A yardstick for other timings, because machines differ and share their cores.
     """
     import tensorflow as tf
 

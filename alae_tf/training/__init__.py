@@ -1,1 +1,1 @@
-"""Algorithm 1 (`step.py`), and the loop that calls it."""
+"""Training: Algorithm 1 (`algorithm.py`), its traced step (`trainer.py`), the loop (`loop.py`)."""

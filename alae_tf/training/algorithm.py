@@ -1,7 +1,11 @@
-"""Algorithm 1 of the paper: an iteration is a few updates, each a loss and the networks it moves.
+"""Algorithm 1 of the paper. One iteration is three updates, each a loss and the networks it moves:
 
-To add an update, write its loss in a file of its own and put its `Update` into `UPDATES`;
-`--updates` then selects it. Another package adds its own as a plug-in (`alae_tf.system.plugins`).
+    1. E, D:  softplus(D(E(G(F(z))))) + softplus(−D(E(x))) + γ/2 · ‖∂D(E(x))/∂x‖²
+    2. F, G:  softplus(−D(E(G(F(z)))))
+    3. E, G:  mean (E(G(w)) − w)², where w = F(z)
+
+Each update draws its own z and noise. To add an update, write its loss and append an `Update` to
+`UPDATES`, below or from a plug-in (`alae_tf.system.plugins`); `--updates` then selects it.
 """
 
 from __future__ import annotations
@@ -27,10 +31,10 @@ class Update:
         name: in `--updates`, in the progress bar and, as loss_NAME, in metrics.csv.
         label: in the loss plot.
         loss: (iteration, real images [N, H, W, C] in [−1, 1], draw) → (loss of each example [N],
-            w [N, latent] of the images that it generated).
-        moves: config → the networks that move, letters of "FGED". E and D move by one optimizer,
-            F and G by the other.
-        mixes: whether the images it generates may mix the styles of two z.
+            w [N, latent] of the generated images).
+        moves: config → the networks that move, letters of "FGED". One optimizer moves E and D,
+            another F and G.
+        mixes: whether generated images may mix the styles of two z.
     """
 
     name: str
@@ -40,53 +44,40 @@ class Update:
     mixes: bool = True
 
 
-def tell_real_from_fake(it: Iteration, real: tf.Tensor, draw: Draw):
-    """Update 1: E and D tell real images from generated ones. A separate D does so alone; E then
-    has no gradient."""
+def loss_d(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
+    """Update 1: D∘E learns to distinguish real images from generated ones. With a separate D,
+    which takes images itself, E has no gradient and stays as it is."""
     fake, w = it.generate(draw)
     logits, penalty = losses.logits_and_r1(it.logits, real, it.gamma, it.gradients.scale)
     fake_logits = it.logits(tf.stop_gradient(fake))
     return losses.discriminator_loss(fake_logits, logits) + penalty, w
 
 
-def pass_for_real(it: Iteration, real: tf.Tensor, draw: Draw):
-    """Update 2: F and G draw images that the discriminator takes for real."""
+def loss_g(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
+    """Update 2: G∘F learns to generate images that the discriminator takes for real."""
     fake, w = it.generate(draw)
     return losses.generator_loss(it.logits(fake)), w
 
 
-def find_w_again(it: Iteration, real: tf.Tensor, draw: Draw):
-    """Update 3: E finds the w that G drew from, or its z, and G keeps it findable."""
+def loss_latent(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
+    """Update 3: E learns to recover w (with z regression, z) from G's image, and G to keep it
+    recoverable."""
     fake, w = it.generate(draw)
-    sought = w if it.config.latent_regression == "w" else draw.z
-    return losses.latent_loss(sought, it.encode(fake)), w
+    target = w if it.config.latent_regression == "w" else draw.z
+    return losses.latent_loss(target, it.encode(fake)), w
 
 
 UPDATES = [
-    Update("d", "1: E, D (with R1)", tell_real_from_fake, lambda config: "ED"),
-    Update("g", "2: F, G", pass_for_real, lambda config: "FG"),
+    Update("d", "1: E, D (with R1)", loss_d, moves=lambda config: "ED"),
+    Update("g", "2: F, G", loss_g, moves=lambda config: "FG"),
     Update(
         "latent",
         "3: latent reconstruction",
-        find_w_again,
-        lambda config: config.latent_update,
+        loss_latent,
+        moves=lambda config: config.latent_update,  # "EG" by default
         mixes=False,
     ),
 ]
-
-
-def chosen(config: Config) -> list[Update]:
-    """The updates of an iteration, in the order of `--updates`.
-
-    Raises:
-        ConfigError: one is unknown.
-        PluginError: a plug-in with further updates cannot be imported.
-    """
-    plugins.load("alae_tf.training")
-    known = {update.name: update for update in UPDATES}
-    if unknown := [name for name in config.updates if name not in known]:
-        raise ConfigError(f"--updates: {unknown[0]!r} is unknown; known are {', '.join(known)}.")
-    return [known[name] for name in config.updates]
 
 
 class Iteration:
@@ -95,9 +86,9 @@ class Iteration:
     Args:
         trainer: has the networks, their EMA and the optimizers.
         level: int. The level at which the networks work.
-        blend: float or scalar tensor in [0, 1]. How much of that level is faded in.
-        batch: int. Images of all replicas together, by which losses are divided.
-        r1: whether this iteration takes R1.
+        blend: float or scalar tensor in [0, 1]: how much of that level is faded in.
+        batch: int. The global batch, by which losses are divided.
+        r1: whether this iteration includes the R1 penalty.
 
     Call:
         real: float32 [N, H, W, C] in [−1, 1].
@@ -113,14 +104,14 @@ class Iteration:
         self.gradients = Gradients(trainer, batch)
 
     def __call__(self, real: tf.Tensor, draws: dict[str, Draw]) -> dict[str, tf.Tensor]:
-        result = {
-            update.name: self.make(update, real, draws[update.name]) for update in self.updates
-        }
+        result = {}
+        for update in self.updates:
+            result[update.name] = self.carry_out(update, real, draws[update.name])
         self.update_ema()
         return result
 
-    def make(self, update: Update, real: tf.Tensor, draw: Draw) -> tf.Tensor:
-        """One update: the gradients of its loss, a step of the networks that it moves, w_avg."""
+    def carry_out(self, update: Update, real: tf.Tensor, draw: Draw) -> tf.Tensor:
+        """Moves the networks of one update along the gradients of its loss; returns the loss."""
         networks = update.moves(self.config)
         loss, w_sum, gradients = self.gradients(
             lambda real, draw: update.loss(self, real, draw), networks, real, draw
@@ -130,7 +121,7 @@ class Iteration:
         return loss
 
     def generate(self, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
-        """G∘F: (images [N, H, W, C], their w [N, latent], before any style mixing)."""
+        """G∘F: (images [N, H, W, C], their w [N, latent] before style mixing)."""
         w = self.alae.F(self.gradients.after_last(draw.z))
         styles = self.alae.broadcast(w)
         if draw.z_mixed is not None:
@@ -138,24 +129,38 @@ class Iteration:
         return self.alae.decode(styles, self.level, self.blend, draw.noise), w
 
     def encode(self, x: tf.Tensor) -> tf.Tensor:
-        """E: images → what E finds, w or, with z regression, z. [N, latent]."""
+        """E: images → w or, with z regression, z. [N, latent]."""
         return self.alae.E(x, level=self.level, blend=self.blend)
 
     def logits(self, x: tf.Tensor) -> tf.Tensor:
-        """D∘E, or a separate D. [N]."""
+        """D∘E, or a separate D: images → logits [N]."""
         return self.alae.logits(x, self.level, self.blend)
 
     def update_w_avg(self, w_sum: tf.Tensor) -> None:
-        """w_avg follows the mean w of the batch, at each update."""
+        """Moves w_avg towards the mean w of the batch."""
         mean = w_sum / self.batch
         mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, mean)
         w_avg = self.alae.w_avg
         w_avg.assign(ops.lerp(mean, tf.convert_to_tensor(w_avg), self.config.w_avg_decay))
 
     def update_ema(self) -> None:
-        """The EMA follows all weights; w_avg, a running mean already, is copied."""
+        """Moves the EMA towards the weights; w_avg, already a running mean, is copied."""
         decay = 0.5 ** (self.batch / self.config.ema_images)
         pairs = zip(self.alae.trainable_variables, self.ema.trainable_variables, strict=True)
         for weight, average in pairs:
             average.assign_add((1.0 - decay) * (weight - average))
         self.ema.w_avg.assign(self.alae.w_avg)
+
+
+def chosen(config: Config) -> list[Update]:
+    """The updates of an iteration, in the order of `--updates`.
+
+    Raises:
+        ConfigError: one is unknown.
+        PluginError: a plug-in with further updates cannot be imported.
+    """
+    plugins.load("alae_tf.training")
+    known = {update.name: update for update in UPDATES}
+    if unknown := [name for name in config.updates if name not in known]:
+        raise ConfigError(f"--updates: {unknown[0]!r} is unknown; known are {', '.join(known)}.")
+    return [known[name] for name in config.updates]

@@ -15,9 +15,9 @@ class Draw(NamedTuple):
 
     Attributes:
         z: float32 [N, latent].
-        noise: the noise maps of `Generator`, or None. The first serves all examples.
-        z_mixed: float32 [N, latent], the z of the mixed-in styles; None: no style mixing.
-        cutoff: int32 scalar, the first mixed-in style; serves all examples.
+        noise: the noise maps of `Generator`, or None. All examples share the first.
+        z_mixed: float32 [N, latent], the z of the mixed-in styles; None for no style mixing.
+        cutoff: int32 scalar, the first mixed-in style of all examples.
     """
 
     z: tf.Tensor
@@ -26,20 +26,19 @@ class Draw(NamedTuple):
     cutoff: tf.Tensor | None = None
 
     def of_examples(self, part) -> Draw:
-        """The draw with `part` applied to each tensor that has a row for each example."""
+        """The draw with `part` applied to each tensor that has one row per example."""
         noise = self.noise and [self.noise[0], *map(part, self.noise[1:])]
         z_mixed = None if self.z_mixed is None else part(self.z_mixed)
         return Draw(part(self.z), noise, z_mixed, self.cutoff)
 
 
 def draw(config: Config, alae: ALAE, level: int, batch: int, seed: tf.Tensor, mixes: bool) -> Draw:
-    """Draws for one update of the global batch.
+    """Draws for one update of a global batch of `batch` images.
 
     Args:
-        config: gives the length of z and the probability of style mixing.
-        alae: knows the shapes of G's noise maps and how many styles G takes.
-        level: int.
-        batch: int. Images of all replicas together.
+        config: its length of z and probability of style mixing are used.
+        alae: knows the shapes of G's noise maps.
+        level, batch: int.
         seed: int64 [2].
         mixes: whether the update may mix styles.
     """

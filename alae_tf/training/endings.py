@@ -1,4 +1,4 @@
-"""How training ends when it cannot go on: a message for each kind of error."""
+"""How training ends when it cannot continue: a message for each kind of error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from alae_tf.system.errors import reason, told
 
 
 class LostImages(Exception):
-    """An image cannot be read any more; the run has been saved."""
+    """An image can no longer be read; the run has been saved."""
 
 
 def _first_line(error: Exception) -> str:
@@ -20,7 +20,7 @@ def _first_line(error: Exception) -> str:
 def _of_files(error: OSError, run) -> str:
     where = f"--run_dir={run.directory.path}"
     if run.reach.away:
-        return f"{where}: is unreachable. What was saved is there once it is reachable again."
+        return f"{where}: is unreachable; its checkpoints are kept."
     return f"{'' if error.filename else f'{where}: '}{told(error)}. {run.saver.kept()}"
 
 
@@ -29,10 +29,10 @@ def _of_tensorflow(error: tf.errors.OpError, run) -> str:
     return f"{reason(error.message)}.{lost} {run.saver.kept()}"
 
 
-# The first kind that fits an error gives the message.
+# The first class that matches an error gives the message.
 MESSAGES = {
     NonFiniteError: lambda error, run: (
-        f"{error}. {run.saver.kept()} Lower --learning_rate_by_level, or it will happen again."
+        f"{error}. {run.saver.kept()} Lower --learning_rate_by_level before continuing."
     ),
     MemoryError: lambda error, run: f"out of memory ({_first_line(error)}). {run.saver.kept()}",
     tf.errors.ResourceExhaustedError: lambda error, run: (
@@ -47,10 +47,10 @@ MESSAGES = {
 
 
 def message(error: Exception, run) -> str:
-    """What a user should know when an error of one of the `MESSAGES` ends a run.
+    """The message for the user when an error of a class in `MESSAGES` ends a run.
 
     Args:
         error: the error.
-        run: a `Run` of the loop: its directory, workers, saver and reach are read.
+        run: the `Run` of the loop.
     """
     return next(make for kind, make in MESSAGES.items() if isinstance(error, kind))(error, run)

@@ -1,4 +1,4 @@
-"""TensorBoard's view of a run: scalars and sample grids by images seen."""
+"""TensorBoard's events: scalars and sample grids by images seen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alae_tf.system.files import write_atomic
 
 
 class Events:
-    """The event files of a run; a new one for every process that trains in it.
+    """The event files of a run; each process that trains in it adds a file.
 
     Args:
         folder: the run's `tensorboard/`.
@@ -26,10 +26,9 @@ class Events:
         self._writer = tf.summary.create_noop_writer()
 
     def open(self, images_seen: int) -> None:
-        """Starts a file for a run that goes on after `images_seen` images.
+        """Starts a file for a run that continues after `images_seen` images.
 
-        What is recorded beyond that is dropped: it will be recorded again, and a graph must not
-        double back.
+        Later events in earlier files are dropped, since they will be recorded again.
         """
         for path in self._folder.glob("events.out.tfevents.*"):
             _drop_later(path, images_seen)
@@ -47,12 +46,12 @@ class Events:
             tf.summary.image("samples", image[np.newaxis])
 
     def flush(self) -> None:
-        """Makes sure that everything is on disk."""
+        """Writes everything to disk."""
         self._writer.flush()
 
 
 def _drop_later(path: Path, images_seen: int) -> None:
-    """Rewrites an event file without the events after `images_seen` and without a torn end."""
+    """Rewrites an event file without events after `images_seen` and without a record cut short."""
     kept, whole = [], True
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():

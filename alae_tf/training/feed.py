@@ -1,4 +1,4 @@
-"""From batches of images to what the strategy's replicas take."""
+"""Batches of images, divided among the replicas of a strategy."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def feed(
 ) -> Iterator:
     """Endless batches for the step at a level; each process reads its own part of every batch.
 
-    The strategies' own iterators are not used: they are made of TensorFlow's GeneratorDataset,
-    which on Python 3.11 takes from glibc's malloc, for the whole process, the habit of keeping
-    large blocks. Every tensor above 128 KiB is then mapped, zeroed page by page and unmapped in
-    every iteration; the MLP trained at three quarters of its speed, with XLA at half of it.
+    The strategies' own iterators are avoided: they use TensorFlow's GeneratorDataset, which on
+    Python 3.11 stops glibc's malloc from keeping large blocks, in the whole process. Every tensor
+    above 128 KiB is then mapped, zeroed page by page and unmapped in every iteration; the MLP
+    trained at three quarters of its speed, with XLA at half of it.
 
     Args:
         strategy: over which the step is distributed.
         source: the images.
-        config, level: give resolution, batch, seed and flips.
+        config, level: determine resolution, batch, seed and flips.
         start: images seen before the first batch.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How gradients come about: a tape for each update, replicas, accumulation and the loss scale."""
+"""The gradients of an update: its tape, replicas, accumulation and the loss scale of float16."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ class Gradients:
 
     Args:
         trainer: has the networks, the optimizers and, with float16, a loss scale.
-        batch: int. Images of all replicas together.
+        batch: int. The global batch.
 
     Call:
         loss: (real, draw) → (loss of each example [N], w [N, latent]).
         networks: letters of "FGED".
-        real, draw: what the loss takes.
+        real, draw: the arguments of the loss.
         Returns (this replica's share of the mean loss, the sum of w [latent], the gradients of
-        the networks' variables, None where there is none).
+        the networks' variables, None for those that the loss does not use).
 
     Attributes:
-        scale: what losses are multiplied by while they are differentiated; 1 except in float16.
+        scale: factor of losses while they are differentiated; 1 except in float16.
     """
 
     def __init__(self, trainer, batch: int):
         self.config, self.alae, self.batch = trainer.config, trainer.alae, batch
         self.optimizers = {"ED": trainer.optimizer_ed, "FG": trainer.optimizer_fg}
         self.loss_scale = trainer.loss_scale
-        self._last: list[tf.Tensor] = []  # gradients of the update before
+        self._last: list[tf.Tensor] = []  # gradients of the previous update
 
     @property
     def scale(self) -> tf.Tensor | float:
@@ -51,7 +51,7 @@ class Gradients:
                 scaled = mean * self.scale
             return mean, tf.reduce_sum(w, axis=0), tape.gradient(scaled, variables)
 
-        # XLA cannot compile the exchange between replicas, only what precedes it.
+        # XLA cannot compile the exchange between replicas, only the computation before it.
         xla = self.config.xla
         compute = tf.function(differentiate, jit_compile=True) if xla else differentiate
         return self._accumulate(compute, real, draw)
@@ -61,17 +61,16 @@ class Gradients:
         return [v for letter in networks for v in getattr(self.alae, letter).trainable_variables]
 
     def after_last(self, z: tf.Tensor) -> tf.Tensor:
-        """z, once the update before has its gradients. Otherwise the passes of all updates would
-        be in memory at once."""
+        """z, available once the previous update has its gradients. Otherwise TensorFlow might hold
+        the activations of all updates in memory at once."""
         with tf.control_dependencies(self._last):
             return tf.identity(z)
 
     def _accumulate(self, compute, real: tf.Tensor, draw: Draw):
-        """The sum of what `compute` gives for each of the --accumulate parts of this replica's
-        examples.
+        """The sum of `compute` over the --accumulate parts of this replica's examples.
 
-        One part is in memory at a time: the first shows which gradients exist, a loop adds the
-        others.
+        One part is in memory at a time: the first shows which gradients exist, a loop adds those
+        of the other parts.
         """
         parts = self.config.accumulate
         if parts == 1:
@@ -99,12 +98,8 @@ class Gradients:
         return tf.nest.pack_sequence_as(first, [next(sums) if ok else None for ok in exists])
 
     def apply(self, networks: str, gradients: list) -> None:
-        """Moves the variables of networks that have a gradient; layers of other levels have none.
-
-        Args:
-            networks: letters of "FGED".
-            gradients: of all their variables, in order.
-        """
+        """Moves the variables of `networks`, letters of "FGED", by their gradients. Layers of other
+        levels have no gradient and do not move."""
         self._last = [gradient for gradient in gradients if gradient is not None]
         if self.loss_scale is not None:
             gradients = self.loss_scale.unscale(gradients)

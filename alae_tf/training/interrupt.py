@@ -1,18 +1,18 @@
-"""Reasons to stop a run early: a signal, or the hours that it may take."""
+"""Reasons to stop a run early: a signal, or --max_hours."""
 
 from __future__ import annotations
 
 import signal
 import time
 
-OVER_TIME = 75  # exit code: not finished, the same command goes on (EX_TEMPFAIL of sysexits.h)
+OVER_TIME = 75  # exit code: unfinished, the same command continues (EX_TEMPFAIL of sysexits.h)
 
 
 class Interrupt:
-    """While it is open, SIGTERM and Ctrl-C are noted instead of killing; a second one kills.
+    """Within it, a first SIGTERM or Ctrl-C is only recorded; a second one has its usual effect.
 
     Args:
-        max_hours: after which the run is to stop too; 0: never.
+        max_hours: hours after which the run should also stop; 0: never.
 
     Attributes:
         received: the signal, or None.
@@ -39,12 +39,12 @@ class Interrupt:
 
     @property
     def asked(self) -> bool:
-        """Whether the run is to stop."""
+        """Whether the run should stop."""
         return self.received is not None or time.monotonic() > self._deadline
 
     @property
     def reason(self) -> str:
-        """Why the run stopped, for people."""
+        """Why the run stopped, in words."""
         if self.received is not None:
             return f"stopped by {self.received.name}"
         if time.monotonic() > self._deadline:

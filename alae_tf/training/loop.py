@@ -1,4 +1,10 @@
-"""The training loop: plain Python around the traced step."""
+"""The training loop: plain Python around the traced step of `Trainer`.
+
+`train` prepares a `Run`, whose `begin` restores the newest checkpoint and whose `go` iterates:
+enter the level that is due, take a batch through Algorithm 1, and now and then record losses, draw
+samples, measure and save. `Progress` holds the state of the run; `Recorder`, `Sampler` and `Saver`
+write its files.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +29,11 @@ from alae_tf.training.sampler import Sampler
 from alae_tf.training.saver import Saver
 from alae_tf.training.strategy import all_gather, is_chief, make_strategy, workers
 
-# Values by name of a model, and their names; made of the images before any work.
-Measure = Callable[[Autoencoder], dict[str, float]]
-MakeMeasure = Callable[[Source], tuple[Measure, Sequence[str]]]
-# Called with a row of metrics.csv and a sample grid, or None for either.
+Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
+MakeMeasure = Callable[[Source], tuple[Measure, Sequence[str]]]  # images → it, and those names
+# (new row of metrics.csv, new sample grid), None for what is not due
 Callback = Callable[[dict[str, float] | None, np.ndarray | None], None]
-LONGER = 1.05  # a run that its last batch makes longer by more than this factor is reported
+LONGER = 1.05  # factor of --epochs above which a run that its last batch lengthens is reported
 
 
 def train(
@@ -46,15 +51,16 @@ def train(
         directory: where the run is stored.
         resume: see `RunDirectory.check`.
         finished: called by the chief with the EMA weights and the images once the run is over.
-        make_measure: called by the chief with the images before any work; what it returns is
-            called with the EMA weights every --evaluate_images, and gives values by name.
-        callbacks: each called by the chief with every row of metrics.csv, by column, and every
-            sample grid, uint8 [H, W, C]; either is None where there is no new one. One that fails
-            is reported, and training continues.
+        make_measure: called by the chief with the images before any work. It returns the names
+            of the values that are measured every --evaluate_images, and the function that
+            measures them on the EMA weights.
+        callbacks: called by the chief with every row of metrics.csv, by column, and every sample
+            grid, uint8 [H, W, C]; either may be None. A failing callback is reported, and
+            training continues.
 
     Returns:
-        The exit code: 0 done; 1 stopped by an error, reported on stderr; 128 + n stopped by signal
-        n after saving; 75 likewise, by --max_hours or with another worker.
+        The exit code: 0 done; 1 stopped by an error, which is reported; 128 + n stopped by signal
+        n, after saving; 75 stopped by --max_hours or with another worker, after saving.
 
     Raises:
         ConfigError, data.DataError, checkpoint.CheckpointError: before any work.
@@ -91,14 +97,14 @@ def train(
 def carry_out(
     run: Run, interrupt: Interrupt, finished: Callable[[Autoencoder, Source], None] | None
 ) -> int:
-    """Continues a run until it is over; returns the exit code of `train`."""
+    """Trains until the run is over or stopped; returns the exit code of `train`."""
     try:
         run.begin()
-        with interrupt:  # not earlier: the strategy of several workers takes SIGTERM for itself
+        with interrupt:  # not earlier: a multi-worker strategy installs its own SIGTERM handler
             done = run.go(interrupt)
         if done and run.chief and finished is not None:
             finished(run.sampler.model, run.progress.source)
-    except KeyboardInterrupt:  # the second one, or the first before the loop
+    except KeyboardInterrupt:  # a second one, or one before the loop
         report("train", f"stopped at once. {run.saver.kept()}")
         return 130
     except tuple(endings.MESSAGES) as error:
@@ -112,17 +118,17 @@ def carry_out(
 
 
 class Run:
-    """A run on its way.
+    """A run in progress.
 
-    Args: see `train`; strategy: over which the step is distributed; measure: what `make_measure`
-        returned.
+    Args: see `train`; strategy: over which the step is distributed; measure: the result of
+        `make_measure`.
 
     Attributes:
         chief: whether this process writes the run's files.
-        workers: processes that train together.
-        progress: where the run stands, and its step.
+        workers: number of processes that train together.
+        progress: the state of the run between two iterations.
         reach: writes into the run's directory.
-        saver, sampler, recorder: called at intervals, by the chief alone.
+        saver, sampler, recorder: used by the chief alone.
     """
 
     def __init__(
@@ -145,10 +151,10 @@ class Run:
         self.recorder = Recorder(self.progress, directory, self.reach)
 
     def begin(self) -> None:
-        """Goes to where the run stands and opens its files; writes nothing before all checks."""
-        at = self.progress
+        """Restores the newest checkpoint and opens the run's files; all checks come first."""
+        progress = self.progress
         level = self.saver.restore()
-        if self.workers > 1 and len(set(all_gather(at.strategy, at.images_seen))) > 1:
+        if self.workers > 1 and len(set(all_gather(progress.strategy, progress.images_seen))) > 1:
             raise ConfigError(
                 f"--run_dir={self.directory.path}: the workers find different checkpoints in it; "
                 "it must be on a disk that all of them share."
@@ -157,71 +163,68 @@ class Run:
         if not self.chief:
             return
         if level is not None:
-            report("train", f"continues after {at.images_seen:,} images.")
+            report("train", f"continues after {progress.images_seen:,} images.")
             for line in self.directory.changes(self.config).values():
                 report("train", f"with another setting: {line}")
-        end = at.growth.end(self.config.batch_size, at.images_seen)
-        if end > LONGER * at.growth.total and not at.finished:
+        end = progress.growth.end(self.config.batch_size, progress.images_seen)
+        if end > LONGER * progress.growth.total and not progress.finished:
             report(
                 "train",
-                f"ends after {end:,} images, not {at.growth.total:,} (--epochs="
+                f"ends after {end:,} images, not {progress.growth.total:,} (--epochs="
                 f"{self.config.epochs:g}): batches (--batch_by_level) are never cut.",
             )
         self.directory.sweep()
-        self.directory.write_config(self.config, at.images_seen)
+        self.directory.write_config(self.config, progress.images_seen)
         self.recorder.open(self._measured)
 
     def go(self, interrupt: Interrupt) -> bool:
         """Iterates until the end (True) or until asked to stop (False), and saves."""
-        at = self.progress
         with contextlib.closing(self.recorder):
             if self.chief and self.saver.saved_at is None:
                 self.save()
             try:
-                while not at.finished and not self.stopping(interrupt):
+                while not self.progress.finished and not self.stopping(interrupt):
                     self.iterate(interrupt.asked)
-            except DataError as error:  # no iteration has begun without its images
+            except DataError as error:  # raised between iterations, so the state is whole
                 if self.chief:
                     self.saver.save_patiently(interrupt)
                 raise endings.LostImages(str(error)) from None
         if self.chief:
             self.saver.save_patiently(interrupt)
-            if at.finished:
+            if self.progress.finished:
                 self.draw()
-                print(
-                    f"train: done, {at.images_seen:,} images. Pictures in {self.directory.samples}/"
-                )
+                seen, samples = self.progress.images_seen, self.directory.samples
+                print(f"train: done, {seen:,} images. Pictures in {samples}/")
             self.recorder.flush()
-        return at.finished
+        return self.progress.finished
 
     def stopping(self, interrupt: Interrupt) -> bool:
-        """Whether to stop now. Several workers stop after the same iteration, in which all of them
-        learn that one was asked to; otherwise they would wait for each other forever."""
+        """Whether to stop now. Several workers learn within an iteration that one of them was asked
+        to, and stop together after it; otherwise they would wait for each other forever."""
         return interrupt.asked if self.workers == 1 else self.progress.stop
 
     def iterate(self, asked: bool) -> None:
-        """One iteration, and what is due after it."""
-        at = self.progress
-        before = at.images_seen
-        level = at.growth.at(before).level
-        if level != at.level:
+        """One iteration of Algorithm 1, and the work that is due after it."""
+        before = self.progress.images_seen
+        level = self.progress.growth.at(before).level
+        if level != self.progress.level:
             self.enter_level(level)
-            at.trainer.reset_optimizers()
+            self.progress.trainer.reset_optimizers()
             if self.chief:
                 self.save()
-        self.recorder.count(at.take(asked))
+        self.recorder.count(self.progress.take(asked))
         if self.chief:
             self.at_intervals(before)
 
     def enter_level(self, level: int) -> None:
-        """Points images, model and pictures at a level; changes nothing if images are lost."""
+        """Switches images, model and pictures to a level; changes nothing on a DataError."""
         originals = self.sampler.originals(level) if self.chief else None
         self.progress.enter_level(level)
         if originals is not None:
             self.sampler.enter_level(level, originals)
 
     def at_intervals(self, before: int) -> None:
-        """What is due since `before` images had been seen."""
+        """Does the work that fell due since `before` images: measure, row, samples, checkpoint."""
 
         def due(every: int) -> bool:
             return before // every != self.progress.images_seen // every
@@ -238,19 +241,19 @@ class Run:
             self.save()
 
     def measure(self, measure: Measure) -> None:
-        """Measures the EMA weights of this moment."""
+        """Records the metrics of the current EMA weights; a failure does not end the run."""
         model = self.sampler.model
         model.blend, model.images_seen = self.progress.blend, self.progress.images_seen
-        with self._warn_once.on_failure("--evaluate_metrics"):  # no measurement is worth the run
+        with self._warn_once.on_failure("--evaluate_metrics"):
             self.recorder.measured(measure(model))
 
     def draw(self) -> np.ndarray:
-        """The pictures of this moment: a grid, uint8 [H, W, C]."""
+        """Writes and returns a sample grid, uint8 [H, W, C]."""
         grid = self.sampler.draw()
         self.recorder.image(grid)
         return grid
 
     def save(self) -> None:
-        """A checkpoint of this moment, and TensorBoard's events until now."""
+        """Writes a checkpoint and flushes TensorBoard's events."""
         if self.saver.save():
             self.recorder.flush()

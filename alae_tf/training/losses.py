@@ -18,10 +18,10 @@ def generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
 
 
 def latent_loss(w: tf.Tensor, w_reconstructed: tf.Tensor) -> tf.Tensor:
-    """Mean over coordinates of (E(G(w)) − w)², w itself held fixed. [N, L], [N, L] → [N].
+    """Mean over coordinates of (E(G(w)) − w)², with w held fixed. [N, L], [N, L] → [N].
 
-    With z regression z takes the place of w. F sees the direction of z alone, so that E cannot
-    find its length: of n coordinates an error of about 1/(2n) stays.
+    With z regression, z takes the place of w. F depends only on the direction of z, so E cannot
+    recover its length: for n coordinates an error of about 1/(2n) remains.
     """
     return tf.reduce_mean(tf.square(w_reconstructed - tf.stop_gradient(w)), axis=-1)
 
@@ -35,12 +35,12 @@ def logits_and_r1(
     """The logits of real images and their R1 penalty, γ/2 · Σ‖∂ logit / ∂ pixel‖².
 
     Args:
-        logits: images [N, H, W, C] → [N], each from its own image; by `minibatch_std` also from
-            others, and then ∂ of all logits is taken by each pixel, as in StyleGAN.
+        logits: images [N, H, W, C] → [N]. With `minibatch_std` a logit also depends on other
+            images; the sum of all logits is then differentiated, as in StyleGAN.
         real: float32 [N, H, W, C].
         gamma: weight of the penalty (γ = 10 in the paper).
-        scale: the slope is computed `scale` times as large and divided by it in float32, so that
-            float16 inside the networks does not lose it.
+        scale: the gradient is computed `scale` times as large and divided by it in float32, so
+            that it does not underflow in float16.
 
     Returns:
         (logits [N], penalty [N]), the penalty summed over pixels and channels of each image.
@@ -52,5 +52,5 @@ def logits_and_r1(
         tape.watch(real)
         real_logits = logits(real)
         scaled = real_logits * scale
-    slope = tape.gradient(scaled, real) / scale
-    return real_logits, gamma / 2 * tf.reduce_sum(tf.square(slope), axis=[1, 2, 3])
+    gradient = tape.gradient(scaled, real) / scale
+    return real_logits, gamma / 2 * tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3])

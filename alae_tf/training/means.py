@@ -1,4 +1,4 @@
-"""The mean losses since the last row, and the watch over losses that are not finite."""
+"""The mean losses since the last row of metrics.csv, and the check that losses are finite."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import tensorflow as tf
 from alae_tf.runs.checkpoint import NonFiniteError
 from alae_tf.training.optimizer import LossScale
 
-MIN_LOSS_SCALE = 2.0**-10  # of float16; a scale below it helps nothing any more
+MIN_LOSS_SCALE = 2.0**-10  # of float16; with a smaller one, training does not recover
 
 
 class Means:
     """Sums of the losses of a run's updates.
 
-    An iteration's losses are looked at only when the next one has been started, so that a GPU need
-    not wait for Python.
+    The losses of an iteration are read only when the next one has started, so that a GPU does not
+    wait for Python.
 
     Args:
         names: of the losses.
-        loss_scale: of float16, which skips updates whose gradients overflow; else None.
+        loss_scale: of float16, else None. Float16 skips updates whose gradients overflow.
 
     Attributes:
         names: as given.
@@ -35,16 +35,16 @@ class Means:
         self._pending: tuple[int, Mapping[str, tf.Tensor]] | None = None
 
     def clear(self) -> None:
-        """Starts anew."""
+        """Starts new sums."""
         self.sums, self.summed = np.zeros(len(self.names)), 0
 
     def put(self, images_seen: int, losses: Mapping[str, tf.Tensor]) -> None:
-        """Takes the losses of the iteration that began after `images_seen` images."""
+        """Adds the losses of the iteration that began after `images_seen` images."""
         self.settle()
         self._pending = (images_seen, losses)
 
     def settle(self) -> None:
-        """Adds what is pending.
+        """Reads the losses of the latest iteration.
 
         Raises:
             NonFiniteError: a loss is not finite.
@@ -59,14 +59,14 @@ class Means:
                     f"float16 overflows throughout at {images_seen:,} images; --precision=bfloat16 "
                     "does not"
                 )
-            return  # an update that was skipped
+            return  # the update was skipped
         for name, value in zip(self.names, values, strict=True):
             if not np.isfinite(value):
                 raise NonFiniteError(f"loss_{name} is {value} after {images_seen:,} images")
         self.sums, self.summed = self.sums + values, self.summed + 1
 
     def take(self) -> dict[str, float] | None:
-        """The means, after which it starts anew; None where float16 skipped every update."""
+        """The means, then starts new sums; None if float16 skipped every update."""
         self.settle()
         if self.summed == 0:
             return None

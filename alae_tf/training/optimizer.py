@@ -18,11 +18,11 @@ class LREQAdam(keras.optimizers.Optimizer):
     Args:
         learning_rate: float.
         beta_2: float in [0, 1). Decay of v.
-        gate: a float32 scalar variable, or None. While it is 0, updates change nothing; while it
-            is 1, they are as above. For float16, where a step may have to be skipped.
+        gate: a float32 scalar variable, or None. While it is 0, updates change nothing; float16
+            uses it to skip steps.
 
-    The factor is the variable's attribute `step_factor` (`alae_tf.networks.layers`), 1 without one.
-    Variables without a gradient in an update are left out of `apply`, so their t stands still.
+    The factor is the variable's attribute `step_factor` (`alae_tf.networks.layers`), default 1.
+    Variables without a gradient in an update are not passed to `apply`, so their t does not change.
     """
 
     def __init__(self, learning_rate=0.0015, beta_2=0.99, gate=None, name="lreq_adam", **kwargs):
@@ -30,7 +30,7 @@ class LREQAdam(keras.optimizers.Optimizer):
         self.beta_2, self.gate = beta_2, gate
 
     def build(self, variables):
-        """Makes v and t for each variable."""
+        """Creates v and t for each variable."""
         if self.built:
             return
         super().build(variables)
@@ -62,7 +62,7 @@ class LREQAdam(keras.optimizers.Optimizer):
         self.assign_sub(variable, rate * gradient / (tf.sqrt(v_new) + 1e-8))
 
     def reset(self):
-        """Forgets v and t, as at the start of every level. The learning rate stays."""
+        """Sets v and t to 0, as at the start of every level. The learning rate stays."""
         for variable in [*self._v, *self._t]:
             variable.assign(tf.zeros(variable.shape, variable.dtype))
 
@@ -77,11 +77,11 @@ class LREQAdam(keras.optimizers.Optimizer):
 class LossScale:
     """Dynamic loss scaling, which keeps gradients within float16's range.
 
-    Losses are multiplied by `value` before they are differentiated and gradients divided by it.
-    An update whose gradients overflow all the same is skipped and the value halved; after
-    `GROWTH_UPDATES` updates without an overflow it is doubled. One scale serves both optimizers,
-    since update 3 moves the networks of both by one backward pass (Keras' LossScaleOptimizer has
-    one scale an optimizer).
+    Losses are multiplied by `value` before they are differentiated, and gradients divided by it.
+    An update whose gradients still overflow is skipped and the value halved; after
+    `GROWTH_UPDATES` updates without an overflow it is doubled. Both optimizers share one scale,
+    since update 3 moves the networks of both by one backward pass (Keras' LossScaleOptimizer would
+    have a scale for each).
 
     Attributes:
         value: float32 scalar variable.
@@ -99,9 +99,9 @@ class LossScale:
         self.gate = keras.Variable(1.0, name="loss_scale_gate", **kwargs)
 
     def unscale(self, gradients: list) -> list:
-        """Divides gradients (or None) by the scale, and sets `gate` and the scale by them.
+        """Divides gradients (or None) by the scale, and updates `gate` and the scale.
 
-        To be called on every replica; the replicas find the same.
+        Every replica must call it; all arrive at the same values.
         """
         scale = tf.convert_to_tensor(self.value)
         gradients = [None if g is None else tf.cast(g, tf.float32) / scale for g in gradients]

@@ -1,4 +1,4 @@
-"""Where a run stands: its images, its step, and one iteration after another."""
+"""The state of a run between two iterations, and the iteration that moves it on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alae_tf.training.trainer import Trainer
 
 
 class Progress:
-    """A run between two iterations; `alae_tf.train` and `alae_tf.benchmark` move it on.
+    """The state of a run between two iterations; `alae_tf.train` and `alae_tf.benchmark` use it.
 
     Args:
         config: of the run.
@@ -25,11 +25,11 @@ class Progress:
         strategy: over which the step is distributed.
 
     Attributes:
+        trainer, growth: the networks with their step, and the plan of levels.
         images_seen: int. Images seen so far.
         level: int, or −1 before `enter_level`.
         means: of the losses.
-        waited: seconds that were spent waiting for images.
-        stop: after an iteration, whether a worker has been asked to stop.
+        waited: seconds spent waiting for images.
     """
 
     def __init__(self, config: Config, source: Source, strategy: tf.distribute.Strategy):
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def blend(self) -> float:
-        """The blend of the current level, which at its very end is 1."""
+        """The blend of the current level; 1 at its very end."""
         stage = self.growth.at(self.images_seen)
         return stage.blend if stage.level == self.level else 1.0
 
@@ -55,23 +55,24 @@ class Progress:
 
     @property
     def stop(self) -> bool:
+        """Whether a worker had been asked to stop at the last iteration."""
         return self._stop is not None and float(self._stop) > 0
 
     def enter_level(self, level: int) -> None:
-        """Points images and learning rate at a level."""
+        """Switches images and learning rate to a level."""
         self.level = level
         self.trainer.set_learning_rate(level)
         self._batches = feed(self.strategy, self.source, self.config, level, self.images_seen)
 
     def take(self, asked: bool = False) -> int:
-        """One iteration; returns how many images it took.
+        """One iteration; returns its number of images.
 
         Args:
             asked: whether this worker has been asked to stop.
 
         Raises:
             DataError: an image cannot be read; nothing has changed.
-            NonFiniteError: a loss of the iteration before is not finite.
+            NonFiniteError: a loss of the previous iteration is not finite.
         """
         blend = self.growth.at(self.images_seen).blend
         begun = time.monotonic()

@@ -1,15 +1,39 @@
-"""Writing into a run directory that may be unreachable for a while."""
+"""Writing into a run directory that may be unreachable for a while, or on a full disk."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.system.errors import report
-from alae_tf.training.faults import AWAY, full_disk_as_such
+
+# Errors of a network disk that is unreachable, and may come back.
+UNREACHABLE = (
+    errno.ENOENT,
+    errno.EIO,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+)
+
+
+@contextlib.contextmanager
+def full_disk_as_oserror() -> Iterator[None]:
+    """Turns TensorFlow's error for a full disk, which is also that for memory, into an OSError."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
 
 
 class Reach:
@@ -19,16 +43,16 @@ class Reach:
         directory: the run's.
 
     Attributes:
-        away: bool. Whether it could not be reached the last time.
+        away: bool. Whether the directory was unreachable at the last write.
 
     Call:
-        write: what is to be done in the directory.
-        Returns whether it could be done. Reports once that the directory is unreachable, and once
-        that it is reachable again.
+        write: writes into the directory.
+        Returns whether it succeeded. Reports once that the directory is unreachable, and once that
+        it is reachable again.
 
     Raises:
-        OSError: it cannot be written for another reason, as a full disk.
-        AlaeError: another run stands in its place.
+        OSError: writing fails for another reason, for example a full disk.
+        AlaeError: another run has taken the directory.
     """
 
     def __init__(self, directory: RunDirectory):
@@ -38,12 +62,12 @@ class Reach:
     def __call__(self, write: Callable[[], object]) -> bool:
         where = f"--run_dir={self.directory.path}"
         try:
-            with full_disk_as_such():
+            with full_disk_as_oserror():
                 self.directory.require()
                 write()
         except (OSError, tf.errors.OpError) as error:
             number = getattr(error, "errno", errno.EIO)
-            if number not in AWAY or (number == errno.ENOENT and self.directory.there):
+            if number not in UNREACHABLE or (number == errno.ENOENT and self.directory.there):
                 raise
             if not self.away:
                 why = getattr(error, "strerror", None) or "cannot be written"

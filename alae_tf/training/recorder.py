@@ -1,4 +1,4 @@
-"""What a run tells of itself: rows of metrics.csv, TensorBoard, the progress bar."""
+"""The record of a run: rows of metrics.csv, TensorBoard, the progress bar."""
 
 from __future__ import annotations
 
@@ -11,47 +11,45 @@ from tqdm import tqdm
 
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training.events import Events
-from alae_tf.training.faults import full_disk_as_such
 from alae_tf.training.progress import Progress
-from alae_tf.training.reach import Reach
+from alae_tf.training.reach import Reach, full_disk_as_oserror
 
 
 class Recorder:
-    """Writes what happened since the last row.
+    """Records losses, speed, measurements and sample grids.
 
     Args:
-        progress: the run's.
-        directory: where to.
-        reach: writes there.
+        progress, directory: the run's.
+        reach: writes into the directory.
 
     Until `open` nothing is written or shown.
     """
 
     def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach):
-        self._run, self._directory, self._reach = progress, directory, reach
+        self._progress, self._directory, self._reach = progress, directory, reach
         self._events = Events(directory.tensorboard)
         self._bar = tqdm(disable=True)
         self._since, self._images = time.monotonic(), 0
-        self._measured: dict[str, float] = {}  # since the row before
+        self._measured: dict[str, float] = {}  # since the last row
 
     def open(self, measured: Sequence[str] = ()) -> None:
-        """Begins to record. What the directory holds beyond the run's `images_seen` is dropped,
-        since it will be recorded again.
+        """Begins to record. Records beyond the run's `images_seen` are dropped, since they will be
+        recorded again.
 
         Args:
-            measured: names of what `measured` will tell.
+            measured: names of the values that `measured` will record.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the directory cannot be written.
         """
-        run = self._run
-        losses = [f"loss_{update.name}" for update in run.trainer.updates]
-        self._directory.metrics.rewind(run.images_seen, losses, measured)
-        with full_disk_as_such():
-            self._events.open(run.images_seen)
+        progress = self._progress
+        losses = [f"loss_{update.name}" for update in progress.trainer.updates]
+        self._directory.metrics.rewind(progress.images_seen, losses, measured)
+        with full_disk_as_oserror():
+            self._events.open(progress.images_seen)
         self._bar = tqdm(
-            total=run.growth.end(run.config.batch_size, run.images_seen),
-            initial=run.images_seen,
+            total=progress.growth.end(progress.config.batch_size, progress.images_seen),
+            initial=progress.images_seen,
             unit="img",
             unit_scale=True,
             mininterval=0.5 if sys.stderr.isatty() else 30,
@@ -59,8 +57,8 @@ class Recorder:
         self._begin()
 
     def _begin(self) -> None:
-        """Times the next row from here."""
-        self._since, self._images, self._run.waited = time.monotonic(), 0, 0.0
+        """Starts the clock of the next row."""
+        self._since, self._images, self._progress.waited = time.monotonic(), 0, 0.0
 
     def count(self, images: int) -> None:
         """Moves the bar on by the images of one iteration."""
@@ -68,27 +66,27 @@ class Recorder:
         self._bar.update(images)
 
     def measured(self, values: Mapping[str, float]) -> None:
-        """Records what the run measured of itself, for the next row too."""
+        """Records metrics, now in TensorBoard and with the next row in metrics.csv."""
         self._measured |= values
-        self._reach(lambda: self._events.scalars(self._run.images_seen, values))
+        self._reach(lambda: self._events.scalars(self._progress.images_seen, values))
 
     def row(self) -> dict[str, float] | None:
-        """Records the means since the row before, and returns them; None if there are none."""
-        run = self._run
-        means = run.means.take()
+        """Records and returns the means since the last row; None if there are none."""
+        progress = self._progress
+        means = progress.means.take()
         if means is None:
             return None
         seconds = time.monotonic() - self._since
         row = {
-            "images_seen": run.images_seen,
-            "level": run.level,
-            "blend": run.blend,
+            "images_seen": progress.images_seen,
+            "level": progress.level,
+            "blend": progress.blend,
             **{f"loss_{name}": value for name, value in means.items()},
-            "learning_rate": run.config.learning_rate(run.level),
+            "learning_rate": progress.config.learning_rate(progress.level),
             "images_per_second": self._images / seconds,
-            "data_wait": run.waited / seconds,
+            "data_wait": progress.waited / seconds,
         }
-        scale = run.trainer.loss_scale
+        scale = progress.trainer.loss_scale
         extra = {} if scale is None else {"loss_scale": scale.value.numpy()}
 
         self._directory.metrics.add(row | self._measured)
@@ -96,21 +94,21 @@ class Recorder:
 
         def write() -> None:
             self._directory.metrics.write()
-            self._events.scalars(run.images_seen, row | extra)
+            self._events.scalars(progress.images_seen, row | extra)
 
         self._reach(write)
         texts = {name: f"{value:.3f}" for name, value in means.items()}
-        where = {"level": run.level, "blend": f"{run.blend:.2f}"}
+        where = {"level": progress.level, "blend": f"{progress.blend:.2f}"}
         self._bar.set_postfix(where | texts, refresh=False)
         self._begin()
         return row
 
     def image(self, grid: np.ndarray) -> None:
         """Records a sample grid, uint8 [H, W, C]."""
-        self._reach(lambda: self._events.image(self._run.images_seen, grid))
+        self._reach(lambda: self._events.image(self._progress.images_seen, grid))
 
     def flush(self) -> None:
-        """Makes sure that everything is on disk."""
+        """Writes TensorBoard's events to disk."""
         self._reach(self._events.flush)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ ROWS = 3  # rows of each kind
 
 
 def grid_images(resolution: int) -> int:
-    """Originals that a sample grid shows: ROWS rows, 1 where they are large."""
+    """Number of originals in a sample grid: ROWS rows, or one row of large images."""
     return columns(resolution) * (ROWS if resolution <= 128 else 1)
 
 
@@ -25,17 +25,17 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
     """Originals over their reconstructions, then generated images.
 
     Args:
-        model: what is shown.
+        model: reconstructs and generates.
         originals: uint8 [n, H, W, C], n a multiple of `columns(H)`.
         seed: of the generated images.
 
     Returns:
-        uint8 [height, width, C]: for each row of originals a row of reconstructions below it;
-        under a wider gap as many rows of generated images.
+        uint8 [height, width, C]: a row of reconstructions below each row of originals, then, after
+        a wider gap, as many rows of generated images.
     """
     rows, generated = [], []
     width = columns(originals.shape[1])
-    for start in range(0, len(originals), width):  # a row of generated images has a seed of its own
+    for start in range(0, len(originals), width):  # each row of generated images has its seed
         part = originals[start : start + width]
         rows += [part, model.reconstruct(part)]
         generated.append(model.generate(width, seed=seed + start))
@@ -45,49 +45,50 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
 
 
 class Sampler:
-    """Draws what the EMA weights make of always the same originals.
+    """Draws sample grids of the EMA weights, always of the same originals, and the loss plot.
 
     Args:
-        progress: the run's.
-        directory: where the pictures go.
-        reach: writes there.
+        progress, directory: the run's.
+        reach: writes into the directory.
 
     Attributes:
         model: the EMA weights at the current level.
     """
 
     def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach):
-        self._run, self._directory, self._reach = progress, directory, reach
+        self._progress, self._directory, self._reach = progress, directory, reach
         self.enter_level(0, np.zeros(0, np.uint8))
 
     def originals(self, level: int) -> np.ndarray:
         """The originals at a level's resolution: uint8 [n, H, W, C].
 
         Raises:
-            DataError: one cannot be read.
+            DataError: an image cannot be read.
         """
-        resolution = self._run.config.level_resolution(level)
-        return data.fixed_images(self._run.source, resolution, grid_images(resolution))
+        resolution = self._progress.config.level_resolution(level)
+        return data.fixed_images(self._progress.source, resolution, grid_images(resolution))
 
     def enter_level(self, level: int, originals: np.ndarray) -> None:
-        """Shows this level from now on."""
-        self.model = Autoencoder(self._run.config, self._run.trainer.ema, level)
+        """Switches to a level and its originals."""
+        self.model = Autoencoder(self._progress.config, self._progress.trainer.ema, level)
         self._originals = originals
 
     def draw(self) -> np.ndarray:
         """Writes a sample grid and the loss plot; returns the grid, uint8 [height, width, C]."""
-        run = self._run
-        self.model.blend = run.blend
-        grid = sample_grid(self.model, self._originals, run.config.seed)
+        progress = self._progress
+        self.model.blend = progress.blend
+        grid = sample_grid(self.model, self._originals, progress.config.seed)
 
         def write() -> None:
             folder = self._directory.samples
             folder.mkdir(exist_ok=True)
-            write_atomic(folder / f"images-{run.images_seen:012d}.png", picture.png(grid))
+            write_atomic(folder / f"images-{progress.images_seen:012d}.png", picture.png(grid))
             rows = self._directory.metrics.rows()
             if rows:
-                starts = [run.growth.start(level) for level in range(run.config.levels)]
-                labels = {f"loss_{update.name}": update.label for update in run.trainer.updates}
+                starts = [progress.growth.start(level) for level in range(progress.config.levels)]
+                labels = {
+                    f"loss_{update.name}": update.label for update in progress.trainer.updates
+                }
                 plot = plots.loss_plot(rows, labels, starts)
                 write_atomic(self._directory.path / "losses.png", plot)
 

@@ -1,9 +1,8 @@
-"""The checkpoints of a run on its way: when they are written, and how a run goes on from one."""
+"""The checkpoints of a run in training: when they are written, and how a run continues from one."""
 
 from __future__ import annotations
 
 import errno
-import sys
 import time
 
 import keras
@@ -13,6 +12,7 @@ from alae_tf.config import ConfigError
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory, existing_run
+from alae_tf.system.errors import report
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
@@ -20,12 +20,12 @@ from alae_tf.training.schedule import Growth
 from alae_tf.training.trainer import Trainer
 
 RETRY_SECONDS = 10.0
-PATIENCE_SECONDS = 1800.0  # for a run directory that is away at the end of a run
+PATIENCE_SECONDS = 1800.0  # for a run directory that is unreachable at the end of a run
 HASTE_SECONDS = 6.0  # the same after a signal
 
 
 def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
-    """All that a run must remember: the networks, their EMA, both optimizers' state."""
+    """The variables in a checkpoint: the networks, their EMA, both optimizers' state."""
     named = dict(named_variables(trainer.alae, "alae"))
     names = {id(variable): name for name, variable in named.items()}
     named.update(named_variables(trainer.ema, "ema"))
@@ -40,20 +40,19 @@ def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
 
 
 class Saver:
-    """Saves a run, and brings it back.
+    """Saves and restores a run.
 
     Args:
-        progress: the run's.
-        directory: where its checkpoints are.
-        reach: writes there.
+        progress, directory: the run's.
+        reach: writes into the directory.
         chief: whether this process writes the run's files.
 
     Attributes:
-        saved_at: int. Images seen at the newest checkpoint; None while there is none.
+        saved_at: int. Images seen at the newest checkpoint; None without one.
     """
 
     def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach, chief: bool):
-        self._run, self._directory, self._reach = progress, directory, reach
+        self._progress, self._directory, self._reach = progress, directory, reach
         self._chief = chief
         self.saved_at: int | None = None
         self._next = time.monotonic() + 60 * progress.config.checkpoint_minutes
@@ -64,141 +63,127 @@ class Saver:
         return time.monotonic() > self._next
 
     def restore(self) -> int | None:
-        """Goes back to the newest whole checkpoint.
-
-        Where there is none, a run with --init_from begins with the weights of the run named there.
+        """Restores the newest whole checkpoint. Without any, a run with --init_from begins with the
+        weights of the run named there.
 
         Returns:
-            The level that the run stands at; None for one that begins with new weights.
+            The run's level; None for a run that begins with new weights.
 
         Raises:
-            ConfigError: the config or its images do not go with what was trained so far.
+            ConfigError: the config or its images do not match the checkpoint.
             CheckpointError: there are checkpoints and none can be read.
         """
-        run = self._run
-        state = checkpoint.restore(
-            training_variables(run.trainer), self._directory.path, self._chief
-        )
+        progress, where = self._progress, self._directory.path
+        config, source = progress.config, progress.source
+        state = checkpoint.restore(training_variables(progress.trainer), where, self._chief)
         if state is None:
-            return self._begin_from(run.config.init_from) if run.config.init_from else None
+            return self._begin_from(config.init_from) if config.init_from else None
         level = state["level"]
-        if level >= run.config.levels:
+        if level >= config.levels:
             raise checkpoint.CheckpointError(
-                f"--run_dir={self._directory.path}: its checkpoint is of level {level}, and the "
-                f"config has {run.config.levels} levels."
+                f"--run_dir={where}: its checkpoint is of level {level}, and the config has "
+                f"{config.levels} levels."
             )
         if state["dataset_size"] is None:
-            run.images_seen = self._imported_at(level, "imported weights")
+            progress.images_seen = self._faded_in(level, "imported weights")
             return level
-        if state["dataset_size"] != len(run.source):
+        if state["dataset_size"] != len(source):
             raise ConfigError(
-                f"--data={run.config.data}: has {len(run.source):,} images, and "
-                f"{state['dataset_size']:,} when the run in {self._directory.path} was saved; "
-                "give the same images, or another --run_dir."
+                f"--data={config.data}: has {len(source):,} images, but the run in {where} was "
+                f"trained on {state['dataset_size']:,}; give the same images, or another --run_dir."
             )
         self._check_plan(state["images_seen"])
-        if len(state["sums"]) != len(run.means.names):
+        if len(state["sums"]) != len(progress.means.names):
             raise ConfigError(
-                f"--updates={','.join(run.config.updates)}: the run in {self._directory.path} has "
+                f"--updates={','.join(config.updates)}: the run in {where} has "
                 f"{len(state['sums'])} updates; give the same, or another --run_dir."
             )
-        run.images_seen = self.saved_at = state["images_seen"]
-        run.means.sums, run.means.summed = np.array(state["sums"]), state["summed"]
+        progress.images_seen = self.saved_at = state["images_seen"]
+        progress.means.sums, progress.means.summed = np.array(state["sums"]), state["summed"]
         return level
 
     def _check_plan(self, images_seen: int) -> None:
-        """A run goes on as it stood: the levels so far, how far this one is faded in, and no end
-        that has passed."""
-        before, run = self._directory.config(), self._run
+        """Checks that the config leaves the past of a run unchanged (the levels so far and the
+        current blend) and does not end it before `images_seen`."""
+        before, progress, where = self._directory.config(), self._progress, self._directory.path
         if before is None:
             return
-        was, now = Growth.of(before, len(run.source)), run.growth
+        was, now = Growth.of(before, len(progress.source)), progress.growth
         if was.path(images_seen) != now.path(images_seen):
-            lengths = ",".join(f"{epochs:g}" for epochs in run.config.epochs_by_level)
+            lengths = ",".join(f"{epochs:g}" for epochs in progress.config.epochs_by_level)
             raise ConfigError(
-                f"--epochs_by_level={lengths}: the run in {self._directory.path} has seen "
-                f"{images_seen:,} images and is at {_told(was.path(images_seen))} images; it would "
-                f"be at {_told(now.path(images_seen))}. Only levels that it has not reached may be "
-                "given another length."
+                f"--epochs_by_level={lengths}: the run in {where} has seen {images_seen:,} images "
+                f"and is at {_described(was.path(images_seen))} images; with this setting it would "
+                f"be at {_described(now.path(images_seen))}. Change only the lengths of levels "
+                "that it has not reached."
             )
         if now.total < min(images_seen, was.total):
             raise ConfigError(
-                f"--epochs={run.config.epochs:g}: would end after {now.total:,} images, and the "
-                f"run in {self._directory.path} has seen {images_seen:,}; give "
-                f"{before.epochs:g}, or more to lengthen it."
+                f"--epochs={progress.config.epochs:g}: would end after {now.total:,} images, but "
+                f"the run in {where} has seen {images_seen:,}; give {before.epochs:g} or more."
             )
 
     def _begin_from(self, other: str) -> int:
-        """Begins with the weights of another run; returns its level."""
-        run = self._run
-        there = existing_run(other, "--init_from")
-        level = checkpoint.take_over(training_variables(run.trainer), there)["level"]
-        run.images_seen = self._imported_at(level, f"weights of {other}")
+        """Takes the weights of another run; returns its level."""
+        progress, other_dir = self._progress, existing_run(other, "--init_from")
+        level = checkpoint.take_over(training_variables(progress.trainer), other_dir)["level"]
+        progress.images_seen = self._faded_in(level, f"weights of {other}")
         return level
 
-    def _imported_at(self, level: int, weights: str) -> int:
-        """Where a run of weights that were trained elsewhere goes on: as soon as `level`, at which
-        they stand, is faded in."""
-        run = self._run
-        images_seen = run.growth.faded_in(level)
-        if images_seen >= run.growth.total:
+    def _faded_in(self, level: int, weights: str) -> int:
+        """Images seen where a run continues from weights trained elsewhere: as soon as their level
+        is faded in."""
+        progress = self._progress
+        images_seen = progress.growth.faded_in(level)
+        if images_seen >= progress.growth.total:
             raise ConfigError(
-                f"--epochs={run.config.epochs:g}: {weights} go on where level {level} is faded in, "
-                f"here after {images_seen / len(run.source):g} epochs; give more."
+                f"--epochs={progress.config.epochs:g}: {weights} are of level {level}, which is "
+                f"faded in after {images_seen / len(progress.source):g} epochs; give more."
             )
         if self._chief:
-            print(f"train: {weights}, at level {level}, which counts as faded in.", file=sys.stderr)
+            report("train", f"{weights}, at level {level}, which counts as faded in.")
         return images_seen
 
     def save(self) -> bool:
-        """Writes a checkpoint of this moment; returns whether it could be."""
-        run = self._run
-        run.means.settle()
+        """Writes a checkpoint; returns False if the run directory is unreachable."""
+        progress = self._progress
+        progress.means.settle()
         state = {
-            "images_seen": run.images_seen,
-            "level": run.level,
-            "blend": run.blend,
-            "dataset_size": len(run.source),
-            "sums": run.means.sums.tolist(),
-            "summed": run.means.summed,
+            "images_seen": progress.images_seen,
+            "level": progress.level,
+            "blend": progress.blend,
+            "dataset_size": len(progress.source),
+            "sums": progress.means.sums.tolist(),
+            "summed": progress.means.summed,
         }
-        saved = self._reach(
-            lambda: checkpoint.save(
-                training_variables(run.trainer),
-                self._directory.path,
-                state,
-                run.config.keep_checkpoints,
-            )
-        )
+        variables, keep = training_variables(progress.trainer), progress.config.keep_checkpoints
+        saved = self._reach(lambda: checkpoint.save(variables, self._directory.path, state, keep))
         if saved:
-            self.saved_at = run.images_seen
-        self._next = time.monotonic() + (
-            60 * run.config.checkpoint_minutes if saved else RETRY_SECONDS
-        )
+            self.saved_at = progress.images_seen
+        wait = 60 * progress.config.checkpoint_minutes if saved else RETRY_SECONDS
+        self._next = time.monotonic() + wait
         return saved
 
     def save_patiently(self, interrupt: Interrupt) -> None:
-        """Saves what is not saved yet; waits a while for a run directory that is away."""
+        """Saves unsaved progress; waits a while for a run directory that is unreachable."""
         begun = time.monotonic()
-        while self.saved_at != self._run.images_seen and not self.save():
+        while self.saved_at != self._progress.images_seen and not self.save():
             patience = HASTE_SECONDS if interrupt.asked else PATIENCE_SECONDS
             if time.monotonic() - begun > patience:
-                raise OSError(errno.ENOENT, "is away")
+                raise OSError(errno.ENOENT, "is unreachable")
             time.sleep(1.0)
 
     def kept(self) -> str:
-        """What a user should know when a run has stopped."""
+        """A sentence for the user on what is saved when a run has stopped."""
         if not self._chief:
-            return "What the first worker saved is kept."
+            return "The checkpoints of the first worker are kept."
         if self.saved_at is None:
             return "No new checkpoint was written."
-        return (
-            f"The checkpoint at {self.saved_at:,} images is kept; the same command goes on from it."
-        )
+        return f"The checkpoint at {self.saved_at:,} images is kept; the same command continues it."
 
 
-def _told(path: tuple[list[int], float]) -> str:
-    """A path as `Growth.path` gives it, for people."""
+def _described(path: tuple[list[int], float]) -> str:
+    """The result of `Growth.path`, in words."""
     starts, blend = path
     began = ", ".join(f"{start:,}" for start in starts)
     return f"level {len(starts) - 1}, blend {blend:.3f}, its levels begun at {began}"

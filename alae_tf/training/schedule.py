@@ -1,7 +1,7 @@
-"""Growing: how many images have been seen → level, blend, batch and learning rate.
+"""Growing: images seen → level and blend.
 
-Pure functions of numbers. A level starts and ends at a whole number of images, and the last
-batch of a level may run past its end by less than one batch.
+Pure functions of numbers. A level starts and ends at a whole number of images; its last batch may
+run past its end by less than one batch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from alae_tf.config import Config, by_level
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Where a run stands.
+    """A level, and how far it is faded in.
 
     Attributes:
         level: int, 0 is 4×4 pixels.
@@ -31,12 +31,11 @@ class Growth:
     """The plan of a growing run (paper, section 5; the fading is ProGAN's).
 
     Args:
-        images_by_level: images at each level; the last entry serves all further levels but the
-            last level, which lasts until `total`.
+        images_by_level: images at each level; the last entry holds for all further levels, except
+            that the last level lasts until `total`.
         levels: number of levels.
-        total: length of the whole run in images.
-
-    A run that is shorter than its levels ends before it reaches the top one.
+        total: length of the whole run in images. A run shorter than its levels does not reach the
+            top level.
     """
 
     images_by_level: tuple[int, ...]
@@ -57,7 +56,7 @@ class Growth:
         return sum(by_level(self.images_by_level, lower) for lower in range(level))
 
     def faded_in(self, level: int) -> int:
-        """Images seen when `level` has come to blend 1."""
+        """Images seen when the blend of `level` reaches 1."""
         half = math.ceil(0.5 * by_level(self.images_by_level, level)) if level > 0 else 0
         return self.start(level) + half
 
@@ -69,16 +68,16 @@ class Growth:
         return Stage(level, self._blend(level, images_seen - self.start(level)))
 
     def path(self, images_seen: int) -> tuple[list[int], float]:
-        """How a run came to where it stands: the start of each level so far, and the blend."""
+        """The past of a run: the start of each level so far, and the current blend."""
         stage = self.at(images_seen)
         return [self.start(level) for level in range(stage.level + 1)], stage.blend
 
     def end(self, batch_size: Callable[[int], int], images_seen: int = 0) -> int:
-        """Images seen when a run ends: no batch is cut, neither at a level's end nor at the run's.
+        """Images seen when a run ends, given that no batch is cut.
 
         Args:
-            batch_size: of a level.
-            images_seen: where the run stands.
+            batch_size: level → images in a batch.
+            images_seen: images seen so far.
         """
         while images_seen < self.total:
             level = self.at(images_seen).level

@@ -1,19 +1,18 @@
-"""Over which devices and machines a run is spread, and what its workers must agree on.
+"""The devices and machines that a run is spread over.
 
-The workers of a multi-worker run are the same command on every machine. Which machines there are
-and which of them this process is, is read from the environment:
+The workers of a multi-worker run are the same command on every machine. The cluster, and this
+process' place in it, are read from the environment:
 
 - TF_CONFIG, unless it is empty or {}: TensorFlow's JSON of {"cluster": {"worker": [addresses]},
-  "task": …}, with a "chief" beside the workers or without;
+  "task": …}, optionally with a "chief" beside the workers;
 - else Slurm's variables, in a job step started by `srun`;
-- else Kubernetes' interface, for the pods of one Job on the network of their hosts: ALAE_POD_LABEL
-  selects them (as job-name=alae), ALAE_WORKERS is their number, which is waited for, HOST_IP the
-  address of this pod's node.
+- else Kubernetes' interface, for the pods of one Job on the network of their hosts. ALAE_POD_LABEL
+  selects them (for example job-name=alae), ALAE_WORKERS is their number, and HOST_IP the address
+  of this pod's node.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -21,14 +20,15 @@ import time
 import tensorflow as tf
 
 from alae_tf.config import Config, ConfigError
+from alae_tf.system import schema
 
 KUBERNETES_PORT = 8470
-KUBERNETES_SECONDS = 600.0  # to wait until all pods run
+KUBERNETES_SECONDS = 600.0  # the longest wait for all pods to run
 
 
 def make_strategy(config: Config) -> tf.distribute.Strategy:
-    """The strategy that `config.strategy` names; to be made before any other use of TensorFlow.
-    Also allows or forbids TensorFloat-32, as `config.tf32` says.
+    """The strategy that `config.strategy` names; call it before any other use of TensorFlow.
+    Also switches TensorFloat-32 on or off (`config.tf32`).
 
     Raises:
         ConfigError: the environment describes no cluster, or the batches cannot be divided.
@@ -55,11 +55,8 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
 
 
 def check_batches(config: Config, replicas: int) -> None:
-    """Every level's batch must be divisible among the replicas and --accumulate parts.
-
-    Raises:
-        ConfigError: one is not.
-    """
+    """Raises ConfigError unless every level's batch can be divided among the replicas and the
+    --accumulate parts."""
     parts = replicas * config.accumulate
     for batch in config.batch_by_level:
         if batch % parts:
@@ -71,10 +68,10 @@ def check_batches(config: Config, replicas: int) -> None:
 
 
 def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """The cluster that the environment describes, this process' place in it set.
+    """The cluster that the environment describes, with this process' place in it.
 
     Raises:
-        ConfigError: it describes none, or describes it wrongly.
+        ConfigError: the environment describes no cluster, or describes it wrongly.
     """
     if _tf_config():
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
@@ -84,47 +81,47 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
         if "KUBERNETES_SERVICE_HOST" in os.environ:
             return _kubernetes(_kubernetes_client())
     except (ImportError, RuntimeError, KeyError, ValueError) as error:
-        raise ConfigError(f"--strategy=multi_worker: the cluster is not clear ({error}).") from None
+        raise ConfigError(f"--strategy=multi_worker: the cluster is unclear ({error}).") from None
     raise ConfigError(
-        "--strategy=multi_worker: no cluster found; set TF_CONFIG, or start by Slurm's srun or as "
-        "a Kubernetes Job (docs/clusters.md)."
+        "--strategy=multi_worker: no cluster found; set TF_CONFIG, or start with Slurm's srun or "
+        "as a Kubernetes Job (docs/clusters.md)."
     )
 
 
 def _tf_config() -> list[str]:
-    """The addresses of the processes in TF_CONFIG, the chief's first; none if it is not set or {}.
+    """The addresses of the processes in TF_CONFIG, the chief's first; none if it is unset or {}.
 
     Raises:
         ConfigError: it names other jobs than workers and one chief, or not this process.
     """
     try:
-        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        if config == {} or config["cluster"] == {}:
+        config = schema.parse(os.environ.get("TF_CONFIG") or "{}", {"cluster?": {str: [str]}})
+        if not config.get("cluster", config):
             return []
+        schema.check(config, {"cluster": {}, "task": {"type": str, "index": int}})
         cluster, task = config["cluster"], config["task"]
         good = cluster.keys() <= {"chief", "worker"} and len(cluster.get("chief", [])) <= 1
-        good = good and all(isinstance(job, list) for job in cluster.values())
         workers = [address for job in sorted(cluster) for address in cluster[job]]
-        own = len(cluster[task["type"]])
-        if good and all(":" in worker for worker in workers) and 0 <= task["index"] < own:
+        good = good and all(":" in worker for worker in workers)
+        if good and 0 <= task["index"] < len(cluster.get(task["type"], [])):
             return workers
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except ValueError:
         pass
     raise ConfigError(
-        'TF_CONFIG: must be JSON as {"cluster": {"chief": ["host:port"], "worker": ["host:port", '
-        '…]}, "task": {"type": "worker", "index": 0}}: workers, and a chief or none, in which '
-        "case the first worker is the chief."
+        'TF_CONFIG: must be JSON such as {"cluster": {"chief": ["host:port"], "worker": '
+        '["host:port", …]}, "task": {"type": "worker", "index": 0}}. Without a chief the first '
+        "worker is the chief."
     )
 
 
 def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
     kwargs = {}
-    if not shutil.which("nvidia-smi"):  # the resolver cannot count to zero: one "GPU" a task
-        tasks = os.environ["SLURM_STEP_TASKS_PER_NODE"].split(",")  # as 2(x3),1
+    if not shutil.which("nvidia-smi"):  # the resolver cannot handle 0 GPUs: claim one per task
+        tasks = os.environ["SLURM_STEP_TASKS_PER_NODE"].split(",")  # for example 2(x3),1
         most = max(int(part.partition("(")[0]) for part in tasks)
         kwargs = dict(gpus_per_node=most, gpus_per_task=1, auto_set_gpu=False)
     resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**kwargs)
-    resolver.cluster_spec()  # finds out which task this is
+    resolver.cluster_spec()  # sets task_type and task_id
     return resolver
 
 
@@ -141,7 +138,7 @@ def _kubernetes(client) -> tf.distribute.cluster_resolver.ClusterResolver:
             if len(workers) == count:
                 break
             why = f"{len(workers)} pods run, ALAE_WORKERS={count}"
-        except RuntimeError as error:  # a pod does not run yet
+        except RuntimeError as error:  # a pod is not running yet
             why = str(error)
         if time.monotonic() > deadline:
             raise ValueError(why)
@@ -166,7 +163,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def worker_index(strategy: tf.distribute.Strategy) -> int:
-    """Which of the processes that train together this one is."""
+    """The index of this process among those that train together."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type == "chief":
         return 0
@@ -182,7 +179,7 @@ def workers(strategy: tf.distribute.Strategy) -> int:
 
 
 def all_gather(strategy: tf.distribute.Strategy, value: int) -> list[int]:
-    """What each replica's process gave as `value`, in order; all must call this together."""
+    """The `value` of each replica's process, in order; all processes must call this together."""
 
     @tf.function
     def gather():

@@ -16,10 +16,10 @@ class Trainer:
 
     Args:
         config: the run's config.
-        strategy: a tf.distribute strategy; default: the one in scope (a single device).
-        winograd: whether convolutions are computed with fewer multiplications
-            (`alae_tf.networks.kernels`); default: yes unless there is a GPU, which chooses its
-            algorithms by itself.
+        strategy: a tf.distribute strategy; default: the current one (a single device).
+        winograd: whether to compute convolutions with fewer multiplications
+            (`alae_tf.networks.kernels`); default: only without a GPU, whose libraries choose
+            their own algorithms.
         dtype: of the weights and optimizers, see `build_alae`.
 
     Attributes:
@@ -27,11 +27,11 @@ class Trainer:
         alae: the networks being trained.
         ema: the EMA of their weights, which is evaluated and exported.
         optimizer_ed, optimizer_fg: of E and D, and of F and G.
-        loss_scale: with float16, else None.
-        traces: how often each level's step was traced.
+        loss_scale: of float16, else None.
+        traces: level → how often its step was traced.
 
     Raises:
-        ConfigError: `--updates` names an unknown one.
+        ConfigError: `--updates` names an unknown update.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class Trainer:
 
         Args:
             pixels: uint8 [batch, H, W, C], the global batch, or the strategy's per-replica values.
-            level: int. The step is traced once a level.
+            level: int. The step is traced once for each level.
             images_seen: images before this iteration; with the config's seed it fixes all draws.
             blend: in [0, 1].
             stop: whether this worker has been asked to stop.
 
         Returns:
-            The losses of the updates by name: float32 scalars, means over the global batch; and
+            The loss of each update by name, float32 scalars, means over the global batch; and
             "stop", above 0 if any worker has been asked to stop.
         """
         every = self.config.r1_every
@@ -97,12 +97,10 @@ class Trainer:
     def traced(
         self, level: int, r1: bool = True, batch: int | None = None
     ) -> tf.types.experimental.PolymorphicFunction:
-        """The step at a level: pixels, seed [2], blend, stop → losses.
+        """The step at a level: (pixels, seed [2], blend, stop) → losses, with R1 or without.
 
         Args:
-            level: int.
-            r1: with R1 or without.
-            batch: global; default: the config's at the level.
+            batch: the global batch; default: the config's at the level.
         """
         key = (level, r1, batch or self.config.batch_size(level))
         if key not in self._steps:
@@ -121,14 +119,14 @@ class Trainer:
             iteration = algorithm.Iteration(self, level, blend, batch, r1)
             real = fade_images(ops.to_unit(pixels), level, blend)
             losses = iteration(real, self._draw(level, batch, seed))
-            return losses | {"stop": tf.identity(stop)}  # a value of this replica
+            return losses | {"stop": tf.identity(stop)}  # as a value of this replica
 
         return step
 
     def _draw(self, level: int, batch: int, seed: tf.Tensor) -> dict[str, draws.Draw]:
         """The random numbers of an iteration for this replica, by update.
 
-        Every replica draws for the whole batch and takes its part. The run is thus the same on
+        Every replica draws for the whole batch and takes its share, which makes a run the same on
         any number of replicas.
         """
         context = tf.distribute.get_replica_context()
@@ -147,5 +145,5 @@ class Trainer:
 
 
 def fade_images(x: tf.Tensor, level: int, blend: tf.Tensor) -> tf.Tensor:
-    """While a level fades in, images fade in too, from their next coarser version."""
+    """Real images while a level fades in: interpolated by the blend from their coarser version."""
     return x if level == 0 else ops.lerp(ops.upsample2(ops.downsample2(x)), x, blend)

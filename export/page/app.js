@@ -1,24 +1,24 @@
-// The page: what the visitor sets, and what is drawn of it.
+// The page: settings of the visitor, and what is drawn from them.
 import * as codes from './codes.js';
-import { Model, Told } from './model.js';
+import { Model, UserError } from './model.js';
 import * as picture from './picture.js';
 
 const $ = (id) => document.getElementById(id);
 const ORDER = ['coarse', 'middle', 'fine'];
-const FRAMES = 24;  // of a path
+const FRAMES = 24;  // of an animation from one image to another
 
-/** What the visitor has made so far; everything drawn follows from it. */
+/** The choices of the visitor, which determine everything that is drawn. */
 const state = {
   model: null,
-  chosen: null,  // its name and kind
-  again: null,  // encodes the image once more, for another model
-  picture: null,  // a canvas, of which a square is looked at
+  chosen: null,  // name and kind of the model
+  again: null,  // encodes the image again, after a change of model
+  picture: null,  // a canvas, of which the model sees a square
   square: { x: 0.5, y: 0.5, size: 1, turn: 0 },
-  styles: null,  // of the code that is edited: E's or F's
+  styles: null,  // of the edited code, from E or F
   caption: '',
   other: null,  // styles of B
-  amounts: {},  // by name of direction
-  mixed: new Set(),  // names of ranges of levels
+  amounts: {},  // of movement, by name of direction
+  mixed: new Set(),  // names of ranges of levels, taken from B
 };
 
 function say(text, wrong = false) {
@@ -26,21 +26,21 @@ function say(text, wrong = false) {
   $('status').classList.toggle('wrong', wrong);
 }
 
-/** Runs something for the visitor; what goes wrong becomes a sentence, and the page lives on. */
+/** Runs an action; an error is shown as a message, and the page stays usable. */
 async function attempt(work) {
   try {
     await work();
     if ($('status').classList.contains('wrong') && work !== drawNow) say('');
   } catch (error) {
-    say(error instanceof Told ? error.message : `That did not work (${error.message ?? error}).`, true);
-    if (!(error instanceof Told)) console.error(error);
+    say(error instanceof UserError ? error.message : `This failed (${error.message ?? error}).`, true);
+    if (!(error instanceof UserError)) console.error(error);
   }
 }
 
-/** One drawing at a time; of those asked for meanwhile only the last is made. */
+/** Draws one image at a time; requests that arrive meanwhile are merged. */
 let drawing = null, wanted = false, playing = 0;
 function draw() {
-  playing++;  // ends what is played
+  playing++;  // ends the animation
   if (drawing) { wanted = true; return drawing; }
   drawing = attempt(drawNow).finally(() => {
     drawing = null;
@@ -49,7 +49,7 @@ function draw() {
   return drawing;
 }
 
-/** The styles that the visitor's settings give. */
+/** The styles, edited as the visitor chose. */
 function edited() {
   const { about } = state.model;
   let styles = state.styles;
@@ -73,10 +73,10 @@ async function drawNow() {
 async function show(canvas, styles) {
   const { model } = state;
   const pixels = await model.decode(styles);
-  if (model === state.model) picture.show(canvas, pixels, model.about);  // not if another was chosen meanwhile
+  if (model === state.model) picture.show(canvas, pixels, model.about);  // not after a change of model
 }
 
-/** Encodes pixels, and begins anew from their code. */
+/** Encodes pixels, and starts editing their code. */
 async function encode(pixels) {
   const { model } = state, { about } = model, begun = performance.now();
   picture.show($('seen'), pixels, about);
@@ -93,7 +93,7 @@ async function begin(styles, caption) {
   if (!state.other) await keep();
 }
 
-/** What is drawn becomes B. */
+/** Makes the drawn image B. */
 async function keep() {
   state.other = edited();
   await show($('other'), state.other);
@@ -104,20 +104,20 @@ async function keep() {
 let taking = 0;
 async function take(files) {
   const mine = ++taking;
-  if (!state.model) throw new Told('The model is still loading; try again in a moment.');
-  if (!files.length) throw new Told('That was no image file.');
+  if (!state.model) throw new UserError('The model is still loading. Try again in a moment.');
+  if (!files.length) throw new UserError('No image file was given.');
   const read = await picture.read(files[0]);
-  if (mine !== taking) return;  // a later one was given meanwhile
+  if (mine !== taking) return;  // a later file was chosen
   state.picture = read;
   state.again = look;
   $('framed').hidden = false;
-  say(files.length > 1 ? `${files.length} files: the first is taken.` : '');
+  say(files.length > 1 ? `${files.length} files: only the first is used.` : '');
   state.square = { x: 0.5, y: 0.5, size: 1, turn: 0 };
   for (const name of ['x', 'y', 'size', 'turn']) $(name).value = state.square[name];
   await look();
 }
 
-/** Shows the square, and encodes what is in it. */
+/** Shows the square of the picture, and encodes it. */
 async function look() {
   if (!state.picture) return;
   picture.drawSquare(state.picture, state.square, $('crop'));
@@ -134,7 +134,7 @@ function listenToInput() {
   for (const id of ['file', 'camera']) {
     $(id).addEventListener('change', (event) => {
       const files = [...event.target.files];
-      event.target.value = '';  // so that the same file can be taken again
+      event.target.value = '';  // lets the visitor choose the same file again
       attempt(() => take(files));
     });
   }
@@ -166,7 +166,7 @@ function listenToInput() {
   });
 }
 
-/** Encodes what is drawn. */
+/** Encodes the drawing. */
 async function readPad() {
   const { about } = state.model, pixels = about.channels === 1 && picture.digitOf($('draw'), about);
   if (pixels) await encode(pixels);
@@ -211,7 +211,7 @@ function dragged(canvas, moved, ended = () => {}) {
 
 // Editing.
 
-/** A slider for each direction, a box for each range of levels. */
+/** Creates a slider for each direction and a checkbox for each range of levels. */
 function layOut(about) {
   $('sliders').replaceChildren(...about.directions.map(({ name, span }) => {
     const label = document.createElement('label'), slider = document.createElement('input');
@@ -246,13 +246,13 @@ async function another() {
   $('psi-value').textContent = psi;
   const w = await model.map(codes.normal(about.latent, seed));
   if (model !== state.model) return;
-  $('seen').width = $('seen').height = about.resolution;  // no image is behind it
+  $('seen').width = $('seen').height = about.resolution;  // clears the image
   await begin(codes.truncate(codes.toStyles(w, about.styles), about.w_avg, psi, about.cutoff, about.latent), 'G(F(z))');
   await draw();
 }
 
 async function play() {
-  if (!state.other) throw new Told('Keep a picture as B first.');
+  if (!state.other) throw new UserError('Keep an image as B first.');
   const from = edited(), to = state.other, mine = ++playing;
   for (let i = 0; i <= 2 * FRAMES; i++) {
     await show($('result'), codes.lerp(from, to, 1 - Math.abs(1 - i / FRAMES)));
@@ -262,7 +262,7 @@ async function play() {
   await draw();
 }
 
-/** Loads the model that is chosen, and draws its first image; of several chosen at once, the last. */
+/** Loads the chosen model and draws an image of it; a later choice supersedes an earlier one. */
 let opening = 0;
 async function open() {
   const name = $('model').value, kind = $('kind').value, mine = ++opening;
@@ -281,7 +281,7 @@ async function open() {
     if (mine === opening) say('');
   } catch (error) {
     if (mine !== opening) return;
-    if (state.chosen) [$('model').value, $('kind').value] = state.chosen;  // which is still there
+    if (state.chosen) [$('model').value, $('kind').value] = state.chosen;  // the one that is still loaded
     throw error;
   } finally {
     if (mine === opening) document.body.removeAttribute('aria-busy');
@@ -299,10 +299,10 @@ async function start() {
   $('random').addEventListener('click', () => { $('seed').value = (Math.trunc($('seed').value) + 1) % 1000000; attempt(another); });
   for (const id of ['seed', 'psi']) $(id).addEventListener('input', () => attempt(another));
   const answer = await fetch('./models.json');
-  if (!answer.ok) throw new Told('models.json is not here: serve the whole folder that the export wrote.');
+  if (!answer.ok) throw new UserError('models.json is missing: serve the whole folder that the export wrote.');
   for (const name of await answer.json()) $('model').add(new Option(name));
   await open();
 }
 
 attempt(start);
-window.alae = { state };  // for tests, and for the curious
+window.alae = { state };  // for tests

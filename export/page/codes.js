@@ -1,7 +1,7 @@
-// Codes: plain functions over w (Float32Array of the model's latent size) and styles (one w after
-// another, two for each level). The same arithmetic as alae_tf.latents.
+// Arithmetic with w (Float32Array of the model's latent size) and styles (a w for each style, two
+// styles for each level), as in alae_tf.latents.
 
-/** The same w for every style. */
+/** Repeats w for every style. */
 export function toStyles(w, count) {
   const styles = new Float32Array(count * w.length);
   for (let k = 0; k < count; k++) styles.set(w, k * w.length);
@@ -13,24 +13,24 @@ export function lerp(a, b, t) {
   return a.map((value, i) => value + t * (b[i] - value));
 }
 
-/** `other` in the styles whose numbers are in `rows`, `styles` elsewhere. */
+/** Replaces the styles whose numbers are in `rows` by those of `other`. */
 export function mix(styles, other, rows, latent) {
   const mixed = styles.slice();
   for (const k of rows) mixed.set(other.subarray(k * latent, (k + 1) * latent), k * latent);
   return mixed;
 }
 
-/** Every style moved along a direction. */
+/** Moves every style along a direction. */
 export function move(styles, direction, amount) {
   return styles.map((value, i) => value + amount * direction[i % direction.length]);
 }
 
-/** Styles below `cutoff` drawn towards the mean ones: psi 1 leaves them, 0 gives the mean. */
+/** Truncates the styles below `cutoff`: psi 1 keeps them, 0 gives the mean. */
 export function truncate(styles, mean, psi, cutoff, latent) {
   return styles.map((value, i) => (i < cutoff * latent ? mean[i] + psi * (value - mean[i]) : value));
 }
 
-/** `count` numbers of N(0, 1) from a seed: mulberry32, then Box and Muller. */
+/** `count` numbers from N(0, 1) for a seed, by mulberry32 and Box–Muller. */
 export function normal(count, seed) {
   let state = seed >>> 0;
   const uniform = () => {

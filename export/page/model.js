@@ -1,8 +1,8 @@
 // E, G and F of an exported model, run by LiteRT.js on the CPU.
-let runtime;  // of all models: a promise of LiteRT.js
+let runtime;  // a promise of LiteRT.js, shared by all models
 
-/** What went wrong, in a sentence for the visitor. */
-export class Told extends Error {}
+/** An error whose message is for the visitor. */
+export class UserError extends Error {}
 
 async function loadRuntime() {
   const litert = await import('@litertjs/core');
@@ -14,16 +14,16 @@ export class Model {
   /**
    * Loads a model.
    * @param {string} folder with model.json and the .tflite files
-   * @param {string} kind "" for float32, or what the names of the files end in
+   * @param {string} kind suffix of the file names: "" for float32
    */
   static async load(folder, kind) {
-    if (typeof WebAssembly !== 'object') throw new Told('This browser has no WebAssembly, which the model needs.');
+    if (typeof WebAssembly !== 'object') throw new UserError('This browser has no WebAssembly, which the model needs.');
     try {
       runtime ??= loadRuntime();
       await runtime;
     } catch (error) {
       runtime = undefined;
-      throw new Told(`The runtime does not load (${error.message ?? error}).`);
+      throw new UserError(`The runtime does not load (${error.message ?? error}).`);
     }
     const model = new Model();
     model.litert = await runtime;
@@ -35,7 +35,7 @@ export class Model {
         const file = `${folder}/${name}${name === 'mapping' ? '' : kind}.tflite`;
         const bytes = await fetchOr(file, async (answer) => new Uint8Array(await answer.arrayBuffer()));
         model.networks[name] = await model.litert.loadAndCompile(bytes, { accelerator: 'wasm' }).catch((error) => {
-          throw new Told(`${file} is no model that runs here (${String(error.message ?? error).slice(0, 120)}).`);
+          throw new UserError(`${file} cannot be run here (${String(error.message ?? error).slice(0, 120)}).`);
         });
       }
     } catch (error) {
@@ -45,7 +45,7 @@ export class Model {
     return model;
   }
 
-  /** Frees what the runtime holds, once it has done what it was asked for. */
+  /** Frees the memory of the model, after its pending calls. */
   unload() {
     this.last = this.last.then(() => Object.values(this.networks).forEach((network) => network.delete()));
   }
@@ -57,7 +57,7 @@ export class Model {
     return this.run('encoder', images, [1, resolution, resolution, channels]);
   }
 
-  /** G: styles → pixels (Uint8Clamped, one image), rounded to even as Keras' are. */
+  /** G: styles → pixels (Uint8Clamped, one image), rounded to even like Keras'. */
   async decode(styles) {
     const images = await this.run('decoder', styles, [1, this.about.styles, this.about.latent]);
     return Uint8ClampedArray.from(images, (value) => value * 127.5 + 127.5);
@@ -68,7 +68,7 @@ export class Model {
     return this.run('mapping', z, [1, this.about.latent]);
   }
 
-  /** One after the other: the runtime does one thing at a time. */
+  /** Queues a call, since the runtime handles one at a time. */
   run(name, values, shape) {
     const result = this.last.then(() => this.runNow(name, values, shape));
     this.last = result.catch(() => {});
@@ -90,12 +90,12 @@ async function fetchOr(file, read) {
   try {
     answer = await fetch(file);
   } catch (error) {
-    throw new Told(`${file} cannot be fetched (${error.message}).`);
+    throw new UserError(`${file} cannot be fetched (${error.message}).`);
   }
-  if (!answer.ok) throw new Told(`${file} cannot be fetched (${answer.status}).`);
+  if (!answer.ok) throw new UserError(`${file} cannot be fetched (${answer.status}).`);
   try {
     return await read(answer);
   } catch (error) {
-    throw new Told(`${file} is damaged (${error.message}).`);
+    throw new UserError(`${file} is damaged (${error.message}).`);
   }
 }

@@ -1,21 +1,21 @@
-// Pictures: files to pixels, a drawing to a digit, pixels to a canvas.
-import { Told } from './model.js';
+// Converts files and drawings to pixels, and pixels to canvases.
+import { UserError } from './model.js';
 
-const MOST_SIDE = 4096;  // of a picture that is kept; larger ones are shrunk
+const MOST_SIDE = 4096;  // of a picture; larger ones are shrunk
 
-/** An image file as a canvas. */
+/** Reads an image file into a canvas. */
 export async function read(file) {
-  if (file.type && !file.type.startsWith('image/')) throw new Told(`${file.name}: is no image.`);
+  if (file.type && !file.type.startsWith('image/')) throw new UserError(`${file.name}: is not an image.`);
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: 'from-image' });
   } catch {
-    throw new Told(`${file.name}: cannot be read as an image.`);
+    throw new UserError(`${file.name}: cannot be read as an image.`);
   }
   const shrink = Math.min(1, MOST_SIDE / Math.max(bitmap.width, bitmap.height));
   const canvas = sized(Math.max(1, Math.round(bitmap.width * shrink)), Math.max(1, Math.round(bitmap.height * shrink)));
   const context = canvas.getContext('2d');
-  context.fillStyle = '#fff';  // what is transparent lies on white, as in training
+  context.fillStyle = '#fff';  // transparent pixels become white, as in training
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
@@ -24,8 +24,8 @@ export async function read(file) {
 
 /**
  * Draws a square of a picture, turned, so that it fills a canvas.
- * @param {{x: number, y: number, size: number, turn: number}} square its middle and side as shares
- *     of the picture's width, height and shorter side; degrees
+ * @param {{x: number, y: number, size: number, turn: number}} square its centre as shares of the
+ *     picture's width and height, its side as a share of the shorter side, and degrees
  */
 export function drawSquare(picture, square, canvas) {
   const context = canvas.getContext('2d');
@@ -40,7 +40,7 @@ export function drawSquare(picture, square, canvas) {
   context.drawImage(picture, -square.x * picture.width, -square.y * picture.height);
 }
 
-/** What the model sees of a square: Uint8 pixels, the mean of 4 × 4 finer ones or more each. */
+/** The pixels of a square for the model (Uint8), each averaged from finer ones. */
 export function pixelsOf(picture, square, about) {
   const side = square.size * Math.min(picture.width, picture.height);
   const finer = Math.max(1, Math.min(16, Math.floor(side / about.resolution)));
@@ -49,7 +49,7 @@ export function pixelsOf(picture, square, about) {
   return means(canvas, finer, about.channels);
 }
 
-/** A canvas shrunk by means of finer × finer pixels: Uint8, grey by luma or RGB. */
+/** Shrinks a canvas by averaging finer × finer pixels: Uint8, RGB or grey (luma). */
 function means(canvas, finer, channels) {
   const { width } = canvas, side = width / finer;
   const fine = canvas.getContext('2d').getImageData(0, 0, width, width).data;
@@ -67,8 +67,8 @@ function means(canvas, finer, channels) {
 }
 
 /**
- * A drawing as MNIST has digits: the ink fits a box of 20 of 28 pixels, its centre of mass in the
- * middle. Null if nothing is drawn.
+ * Scales and centres a drawing like the digits of MNIST: in a box of 20 of 28 pixels, with the
+ * centre of mass in the middle. Null if nothing is drawn.
  */
 export function digitOf(drawing, about) {
   const { width, height } = drawing;
@@ -88,7 +88,7 @@ export function digitOf(drawing, about) {
   const context = canvas.getContext('2d');
   context.fillStyle = '#000';
   context.fillRect(0, 0, canvas.width, canvas.width);
-  // As in training, a digit of 28 px has a border of two more, and is then shrunk or enlarged.
+  // As in training, a digit of 28 px gets a border of 2 px before it is resized.
   const scale = 20 * finer * (about.resolution === 28 ? 1 : about.resolution / 32) / Math.max(right - left + 1, bottom - top + 1);
   context.translate(canvas.width / 2, canvas.width / 2);
   context.scale(scale, scale);
@@ -96,7 +96,7 @@ export function digitOf(drawing, about) {
   return means(canvas, finer, about.channels);
 }
 
-/** Pixels of one image on a canvas. */
+/** Shows the pixels of an image on a canvas. */
 export function show(canvas, pixels, about) {
   const { resolution, channels } = about;
   canvas.width = canvas.height = resolution;
@@ -108,7 +108,7 @@ export function show(canvas, pixels, about) {
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
-/** Offers a canvas as a PNG file, four times as large, pixel by pixel. */
+/** Downloads a canvas as a PNG file, enlarged four times. */
 export function download(canvas, name) {
   const large = sized(canvas.width * 4, canvas.height * 4), context = large.getContext('2d');
   context.imageSmoothingEnabled = false;

@@ -1,4 +1,4 @@
-"""The dialect of flagfiles: what absl reads, and quoting."""
+"""Flagfiles: absl's syntax, and quoting."""
 
 import os
 
@@ -49,7 +49,7 @@ def test_config_load_reads_the_whole_dialect(dialect):
 
 
 def test_absl_reads_the_same(dialect):
-    """But for the byte order mark, which it takes for a flag."""
+    """Except for the byte order mark, which absl takes for a flag."""
     dialect.write_text(dialect.read_text().removeprefix("\ufeff"))
     values = absl_flags.FlagValues()
     for name in ("levels", "latent_size", "seed", "data", "batch_by_level", "epochs"):
@@ -96,49 +96,44 @@ def test_plain_values_are_not_quoted():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "named"),
     [
-        ("--levels=4\nflip\n", "line 2: 'flip' is not of the form --name=value"),
-        ("--levels 4\n", "line 1: '--levels 4': an equals sign, no blank, parts name and value"),
-        ('--data="folder:/a\n', "must be a JSON string"),
-        ("--levels\n--seed=1\n", "--levels: has no value; write --levels=VALUE"),
-        ("--seed=1\n--levels\n", "--levels: has no value"),
-        ("--flip\nfalse\n", "'false' is not of the form --name=value"),
-        ("--flagfile=none.cfg\n", "--flagfile=none.cfg: no such file, and none of the shipped"),
-        ("--flagfile=\n", "--flagfile=: name a file"),
-        ("--lvels=4\n", "--lvels: no such setting"),
+        ("--levels=4\nflip\n", "line 2: 'flip'"),
+        ("--levels 4\n", "line 1: '--levels 4'"),
+        ('--data="folder:/a\n', "line 1: '--data="),
+        ("--levels\n--seed=1\n", "--levels:"),
+        ("--seed=1\n--levels\n", "--levels:"),
+        ("--flip\nfalse\n", "'false'"),
+        ("--flagfile=none.cfg\n", "--flagfile=none.cfg:"),
+        ("--flagfile=\n", "--flagfile=:"),
+        ("--lvels=4\n", "--lvels:"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, text, message):
+def test_errors_name_the_file_and_the_line_or_flag(tmp_path, text, named):
     path = tmp_path / "bad.cfg"
     path.write_text(text)
     with pytest.raises(ConfigError) as error:
         Config.load(path)
-    assert message in str(error.value)
+    assert named in str(error.value)
     assert str(error.value).startswith(f"{path}")
 
 
-def test_files_that_are_none(tmp_path):
-    with pytest.raises(ConfigError, match="no such file"):
-        Config.load(tmp_path)
-    binary = tmp_path / "binary.cfg"
-    binary.write_bytes(b"\x89PNG\xff")
-    with pytest.raises(ConfigError, match="is no text file"):
-        Config.load(binary)
-    pipe = tmp_path / "pipe.cfg"
-    os.mkfifo(pipe)
-    with pytest.raises(ConfigError, match="is no regular file"):
-        Config.load(pipe)
+def test_directories_binary_files_and_pipes_are_refused(tmp_path):
+    (tmp_path / "binary.cfg").write_bytes(b"\x89PNG\xff")
+    os.mkfifo(tmp_path / "pipe.cfg")
+    for path in (tmp_path, tmp_path / "binary.cfg", tmp_path / "pipe.cfg"):
+        with pytest.raises(ConfigError, match=f"{path}"):
+            Config.load(path)
 
 
-def test_a_flagfile_that_names_itself(tmp_path):
+def test_a_flagfile_that_includes_itself(tmp_path):
     path = tmp_path / "a.cfg"
     path.write_text(f"--flagfile={path}\n")
-    with pytest.raises(ConfigError, match="names itself"):
+    with pytest.raises(ConfigError, match="a.cfg"):
         Config.load(path)
     for number in range(20):
         (tmp_path / f"{number}.cfg").write_text(f"--flagfile={tmp_path}/{number + 1}.cfg\n")
-    with pytest.raises(ConfigError, match="too deep"):
+    with pytest.raises(ConfigError, match="0.cfg"):
         Config.load(tmp_path / "0.cfg")
 
 

@@ -37,7 +37,7 @@ def test_a_flagfile_then_changes():
         ("--flip=maybe", "--flip=maybe"),
     ],
 )
-def test_what_is_wrong_is_named(argument, named):
+def test_errors_name_the_flag(argument, named):
     with pytest.raises(ConfigError) as error:
         parse(argument, "--seed=1")
     assert named in str(error.value)
@@ -60,14 +60,14 @@ def test_own_flags_and_settings_in_every_form(tmp_path):
     assert parse("--run_dir", "a", "--noxla")[0].run_dir == "a"
 
 
-def test_what_an_mlp_ignores_is_reported(capsys):
+def test_settings_that_an_mlp_ignores_are_reported(capsys):
     parse("--architecture=mlp", "--levels=1", "--style_mixing=0.5")
     assert "--style_mixing" in capsys.readouterr().err
 
 
 def test_help_has_all_settings_in_groups_with_their_defaults():
     script = (
-        "import sys; from alae_tf import flags\n"
+        "import sys; from alae_tf.config import flags\n"
         "try: flags.parse(flags.parser('alae_tf.some', 'What it does.'))\n"
         "finally: assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
@@ -76,10 +76,13 @@ def test_help_has_all_settings_in_groups_with_their_defaults():
     assert (done.returncode, done.stderr) == (0, "")
     places = [done.stdout.index(f"\n{group}:\n  {text}\n") for group, text in GROUPS.items()]
     assert places == sorted(places)
-    assert done.stdout.index("--flagfile FILE") < done.stdout.index("--data") < places[0]
+    order = ["--flagfile FILE", "--data ", "--levels ", "--epochs ", "--batch_by_level "]
+    first = [done.stdout.index(f"\n  {flag}") for flag in order]
+    assert first == sorted(first) and first[-1] < places[0]
     for name in vars(Config()):
         assert done.stdout.count(f"  --{name} ") + done.stdout.count(f"  --{name},") == 1, name
     words = " ".join(done.stdout.split())
     assert "[LOD_2_BATCH_8GPU]. Default: 128" in words
+    assert all(option in words for option in ("?test=", "?labels=", "?channels="))
     assert "--flip, --noflip Mirror images" in words
     assert "--latent_update {EG,EFG}" in words

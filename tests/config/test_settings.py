@@ -35,18 +35,17 @@ def test_texts_and_values(name, kind, text, value):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "text", "message"),
+    ("name", "kind", "text", "right"),
     [
-        ("rate", float, "fast", "--rate=fast: must be a number"),
-        ("rate", float, "0", "--rate=0.0: must be more than 0, and at most 1"),
-        ("rate", float, "nan", "--rate=nan: must be a finite number"),
-        ("sizes", int, "1,two", "must be a whole number, or several with commas between"),
-        ("sizes", int, "1,1001", "--sizes=1,1001: must be 1 to 1,000 throughout"),
-        ("kind", str, "c", "--kind=c: must be one of a, b"),
-        ("on", bool, "maybe", "--on=maybe: must be true or false"),
+        ("rate", float, "fast", "a number"),
+        ("rate", float, "0.0", "more than 0, and at most 1"),
+        ("rate", float, "nan", "finite"),
+        ("sizes", int, "1,two", "whole number"),
+        ("sizes", int, "1,1001", "1 to 1,000"),
+        ("kind", str, "c", "a, b"),
+        ("on", bool, "maybe", "true or false"),
     ],
 )
-def test_what_is_wrong_is_told(name, kind, text, message):
-    with pytest.raises(ConfigError) as error:
+def test_errors_name_the_flag_its_value_and_what_is_right(name, kind, text, right):
+    with pytest.raises(ConfigError, match=f"--{name}={text}: .*{right}"):
         settings.check(FIELDS[name], kind, settings.from_text(FIELDS[name], kind, text))
-    assert message in str(error.value)

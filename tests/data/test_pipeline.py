@@ -193,7 +193,7 @@ def test_two_replicas_share_a_batch_and_the_interpreter_ends():
         [sys.executable, "-c", SCRIPT],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         cwd=ROOT,
     )
     assert (run.returncode, run.stdout) == (0, "two halves\n"), run.stderr

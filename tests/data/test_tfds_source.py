@@ -201,7 +201,7 @@ def test_tfds_without_a_network_gives_up_soon_with_one_line(tmp_path, capfd, mon
     begun = time.monotonic()
     with pytest.raises(DataError) as error:
         open_source(f"tfds:mnist?data_dir={tmp_path}")
-    assert time.monotonic() - begun < 20  # 210 s with TFDS' own number of tries
+    assert time.monotonic() - begun < 100  # 210 s with TFDS' own number of tries
     assert f"{tmp_path}/mnist/3.0.1 (storage.googleapis.com " in str(error.value)
     said = capfd.readouterr()
     assert said.out == ""

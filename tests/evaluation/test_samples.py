@@ -8,7 +8,7 @@ from alae_tf.evaluation.samples import Protocol, Samples
 from alae_tf.features.weights import EvaluationError
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
-from tests.evaluation.fakes import Images, Means, noise
+from tests.helpers.fakes import Images, Means, noise
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def test_noise_differs_between_parts_and_repeats(model):
 def test_splits_and_fewer_images_than_asked(model):
     assert Samples(model, source(), Protocol(images=1000)).count == 100
     assert Samples(model, source(), Protocol(split="train")).count == 7
-    with pytest.raises(EvaluationError, match="holds no images out; measure with --split=train"):
+    with pytest.raises(EvaluationError, match="--split=test"):
         Samples(model, Images(noise(5)))
 
 
-def test_real_features_are_kept_by_the_pixels_and_the_network(model):
+def test_real_features_are_cached_by_pixels_and_network(model):
     first, second, third = Means(), Means(), Means()
     features = Samples(model, source(), networks={"m": first}).features("real", "m")
     assert features.shape == (100, 4)

@@ -9,25 +9,27 @@ from pathlib import Path
 import pytest
 
 from alae_tf.system.errors import AlaeError
-from export import demo, exporter
+from export import demo
 
 
 @pytest.fixture
 def build(monkeypatch):
     """Runs the demo with stand-ins for the models and the page; returns its exit code."""
 
-    def write_model(run, folder, name):
+    def write_model(run, folder):
+        name = demo.web.name_of(run)
         (folder / "web/model" / name).mkdir(parents=True)
         (folder / "web/model" / name / "model.json").write_text("new")
 
     def write_page(folder, names, runtime):
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.html").write_text("new")
         (folder / "models.json").write_text(json.dumps(names))
 
     monkeypatch.setattr(demo, "write_model", write_model)
     monkeypatch.setattr(demo.web, "write_page", write_page)
     monkeypatch.setattr(demo.web, "check_runtime", lambda given: None)
-    monkeypatch.setattr(exporter, "check_packages", lambda formats: None)
+    monkeypatch.setattr(demo.registry, "check_packages", lambda formats: None)
 
     def run(out, models="digits"):
         return demo.main([f"--out={out}", f"--models={models}", "--build"])

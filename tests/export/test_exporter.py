@@ -53,7 +53,7 @@ def attempt(exporter, monkeypatch):
     return attempt
 
 
-def test_what_holds_is_kept_and_what_does_not_goes(exporter, attempt):
+def test_rejected_files_are_deleted(exporter, attempt):
     exporter.options = Options(quantize=["none", "int8"])
     attempt("a.onnx", dict(holds=True), beside=("a.txt",))
     far = dict(holds=False, fault="w is off")

@@ -212,23 +212,23 @@ def test_sliders_mixing_and_a_path(page):
     wait(page, lambda: np.array_equal(drawn(page), second))  # and back
 
 
-def test_what_goes_wrong_is_told_and_the_page_lives_on(page, digits, tmp_path):
+def test_errors_are_shown_and_the_page_stays_usable(page, digits, tmp_path):
     Image.fromarray(digits[5, ..., 0]).save(tmp_path / "good.png")
     (tmp_path / "text.txt").write_text("no image")
     (tmp_path / "damaged.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
     Image.new("L", (9000, 6000), 77).save(tmp_path / "huge.png")
     upload(page, tmp_path / "text.txt")
-    wait(page, lambda: "text.txt: is no image" in status(page))
+    wait(page, lambda: "text.txt" in status(page))
     upload(page, tmp_path / "damaged.png")
-    wait(page, lambda: "damaged.png: cannot be read as an image" in status(page))
+    wait(page, lambda: "damaged.png" in status(page))
     before = drawn(page, "seen")
     upload(page, tmp_path / "huge.png")
     wait(page, lambda: not np.array_equal(drawn(page, "seen"), before))
     assert abs(int(drawn(page, "seen").mean()) - 77) <= 1 and status(page) == ""
     upload(page, *[tmp_path / "good.png"] * 10)
-    wait(page, lambda: "10 files: the first is taken" in status(page))
+    wait(page, lambda: "10 files" in status(page))
     slide(page, "#model", "damaged")
-    wait(page, lambda: "encoder.tflite is no model that runs here" in status(page))
+    wait(page, lambda: "encoder.tflite" in status(page))
     assert page.find_element(By.ID, "model").get_property("value") == "digits"
     before = drawn(page)
     page.find_element(By.ID, "random").click()  # with the model from before
@@ -257,7 +257,7 @@ def test_the_later_of_two_files_stays(page, digits, tmp_path):
 def test_a_message_goes_when_something_works(page, tmp_path):
     (tmp_path / "text.txt").write_text("no image")
     upload(page, tmp_path / "text.txt")
-    wait(page, lambda: "text.txt: is no image" in status(page))
+    wait(page, lambda: "text.txt" in status(page))
     page.find_element(By.ID, "random").click()
     wait(page, lambda: status(page) == "")
 
@@ -295,19 +295,19 @@ def test_the_runtime_from_elsewhere(chromium, folder, tmp_path):
             server.server_close()
 
 
-def test_no_runtime_and_no_server_are_told(chromium, folder, tmp_path):
+def test_a_missing_runtime_or_server_is_reported(chromium, folder, tmp_path):
     shutil.copytree(folder, tmp_path / "page")
     (tmp_path / "page/runtime/core.js").unlink()
     server = demo.bind(tmp_path / "page", 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         chromium.get(f"http://127.0.0.1:{server.server_port}/")
-        wait(chromium, lambda: "The runtime does not load" in status(chromium))
+        wait(chromium, lambda: "runtime" in status(chromium))
     finally:
         server.shutdown()
         server.server_close()
     chromium.get(f"file://{folder}/index.html")
-    wait(chromium, lambda: "a web server must serve" in status(chromium))
+    wait(chromium, lambda: "web server" in status(chromium))
 
 
 def test_of_two_models_chosen_at_once_the_last_is_shown(page):
@@ -327,7 +327,7 @@ def test_a_browser_without_webassembly(chromium, address):
     added = chromium.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", source)
     try:
         chromium.get(address)
-        wait(chromium, lambda: "has no WebAssembly" in status(chromium))
+        wait(chromium, lambda: "WebAssembly" in status(chromium))
     finally:
         chromium.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 

@@ -14,7 +14,7 @@ pytest.importorskip("litert_quantizer", reason="extra `export`")
 from alae_tf.latents.directions import Direction, write
 from alae_tf.latents.levels import named
 from alae_tf.runs.directory import existing_run
-from export import ExportError, demo, publish, web
+from export import ExportError, demo, registry, web
 from export import __main__ as export
 from export.litert import TFLite
 from export.loading import load
@@ -74,7 +74,7 @@ def test_models_draw_what_keras_draws(page, model):
     np.testing.assert_allclose(networks["mapping"](z), model.map(z), atol=1e-5)
 
 
-def test_what_the_page_is_told(page, model):
+def test_the_description_of_a_model(page, model):
     about = json.loads((page / "model/digits/model.json").read_text())
     config = model.config
     assert (about["resolution"], about["channels"]) == (32, 1)
@@ -95,9 +95,9 @@ def test_no_link_leaves_the_folder():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--formats=web", "--web_runtime=DIR"], "has no core.js"),
-        (["--formats=tflite", "--directions=a.json"], "goes with --formats"),
-        (["--formats=web", "--directions=DIR/none.json"], "No such file|none.json"),
+        (["--formats=web", "--web_runtime=DIR"], "--web_runtime=.*core.js"),
+        (["--formats=tflite", "--directions=a.json"], "--directions=a.json"),
+        (["--formats=web", "--directions=DIR/none.json"], "none.json"),
     ],
 )
 def test_wrong_flags(tmp_path, runtime, capsys, flags, message):
@@ -116,7 +116,7 @@ def test_wrong_flags(tmp_path, runtime, capsys, flags, message):
 def test_the_runtime_is_the_one_of_the_checksum(tmp_path, monkeypatch):
     monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path))
     monkeypatch.setattr(web, "_pack", lambda package, scratch: b"another archive")
-    with pytest.raises(ExportError, match="has another checksum than expected: sha512-"):
+    with pytest.raises(ExportError, match="sha512-"):
         web._fetch()
     assert not any(tmp_path.rglob("*.js"))
 
@@ -125,15 +125,15 @@ def test_without_npm(tmp_path, monkeypatch):
     monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ExportError, match="npm is not installed.*--web_runtime=DIR"):
+    with pytest.raises(ExportError, match="npm.*--web_runtime=DIR"):
         web.check_runtime(None)
 
 
 def test_the_demo_without_its_extra(runtime, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(publish, "installed", lambda name: name != "litert-quantizer")
+    monkeypatch.setattr(registry, "installed", lambda name: name != "litert-quantizer")
     flags = [f"--out={tmp_path}/page", f"--web_runtime={runtime}", "--build", "--models=digits"]
     assert demo.main(flags) == 2
-    assert "litert-quantizer not installed: the extra `export`" in capsys.readouterr().err
+    assert "litert-quantizer" in capsys.readouterr().err
     assert not (tmp_path / "page").exists()
 
 
@@ -152,7 +152,7 @@ def test_the_demo_holds_several_models(runtime, tmp_path, capsys):
     assert "--models=" in capsys.readouterr().err
 
 
-def test_it_is_served_here_alone(page):
+def test_only_this_machine_is_served(page):
     server = demo.bind(page, 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""Reading PyTorch's files: what is in them, and what is never done with them."""
+"""Reading PyTorch's files without running them."""
 
 import pickle
 import zipfile
@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 
 from alae_tf.features.pytorch_file import PytorchFileError, Skipped, read_pytorch
-from tests.official.pth_writer import Code, call, code, name, storage, tensor, write
+from tests.helpers.pth_writer import Code, call, code, name, storage, tensor, write
 from tests.paths import GOLDENS
 
 BOTH = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 SIX = np.arange(6, dtype=np.float32)
 
 
-def refused(path, match):
-    with pytest.raises(PytorchFileError, match=match) as error:
+def refused(path, *named):
+    with pytest.raises(PytorchFileError) as error:
         read_pytorch(path)
-    assert str(error.value).startswith(f"{path}: ")
+    message = str(error.value)
+    assert message.startswith(f"{path}: ") and all(name in message for name in named)
 
 
 @pytest.mark.parametrize("format_", ["zip", "legacy"])
@@ -88,7 +89,7 @@ def test_tensors_may_share_turn_and_repeat_their_numbers(tmp_path, legacy):
 )
 def test_a_tensor_beyond_its_storage_is_refused(tmp_path, legacy, own):
     value = {"a": own(storage("s", 6, legacy=legacy))}
-    refused(write(tmp_path / "a.pth", value, legacy, {"s": SIX}), "damaged")
+    refused(write(tmp_path / "a.pth", value, legacy, {"s": SIX}))
 
 
 def nested(depth):
@@ -126,32 +127,28 @@ def test_an_ordered_dict_of_pairs_is_read(tmp_path, legacy):
 
 @BOTH
 @pytest.mark.parametrize(
-    ("value", "message"),
+    "value",
     [
-        pytest.param({nested(200_000): 1}, "has a key of type tuple", id="deep"),
-        pytest.param({doubling(45): 1}, "has a key of type tuple", id="doubling"),
-        pytest.param({"a": {(): 1}}, "has a key of type tuple", id="tuple"),
+        pytest.param({nested(200_000): 1}, id="deep"),
+        pytest.param({doubling(45): 1}, id="doubling"),
+        pytest.param({"a": {(): 1}}, id="tuple"),
+        pytest.param({1 << 64: 1}, id="long"),
+        pytest.param(Code(b"}" + doubling(45) + b"Ns"), id="SETITEM"),
+        pytest.param(Code(b"}(" + doubling(45) + b"Nu"), id="SETITEMS"),
+        pytest.param(Code(b"(" + doubling(45) + b"Nd"), id="DICT"),
+        pytest.param(Code(b"\x8f(" + doubling(45) + b"\x90"), id="ADDITEMS"),
+        pytest.param(Code(b"(" + doubling(45) + b"\x91"), id="FROZENSET"),
+        pytest.param(python_2_dict({doubling(45): 1}), id="OrderedDict"),
+        pytest.param(call(name("collections", "OrderedDict"), doubling(45)), id="pair of pairs"),
+        pytest.param(call(name("collections", "OrderedDict"), [1]), id="no pairs"),
+        pytest.param(Code(b"](" + code(0) + b"Nu"), id="list"),
         pytest.param(
-            {1 << 64: 1}, "has a key of type int; only texts and numbers of at most 64", id="long"
+            Code(bytes(tensor(storage("s", 0), 0, (0,), (1,))) + doubling(45) + b"Ns"), id="array"
         ),
-        pytest.param(Code(b"}" + doubling(45) + b"Ns"), "of type tuple", id="SETITEM"),
-        pytest.param(Code(b"}(" + doubling(45) + b"Nu"), "of type tuple", id="SETITEMS"),
-        pytest.param(Code(b"\x8f(" + doubling(45) + b"\x90"), "of type tuple", id="ADDITEMS"),
-        pytest.param(Code(b"(" + doubling(45) + b"\x91"), "of type tuple", id="FROZENSET"),
-        pytest.param(python_2_dict({doubling(45): 1}), "of type tuple", id="OrderedDict"),
-        pytest.param(
-            call(name("collections", "OrderedDict"), doubling(45)),
-            "of type tuple",
-            id="pair of pairs",
-        ),
-        pytest.param(
-            call(name("collections", "OrderedDict"), [1]), "other than pairs", id="no pairs"
-        ),
-        pytest.param(Code(b"](" + code(0) + b"Nu"), "other than a dict", id="list"),
     ],
 )
-def test_keys_that_would_be_hashed_for_ever_are_refused(tmp_path, legacy, value, message):
-    refused(write(tmp_path / "a.pth", value, legacy), message)
+def test_keys_that_take_forever_to_hash_are_refused(tmp_path, legacy, value):
+    refused(write(tmp_path / "a.pth", {"a": value}, legacy))
 
 
 def test_values_may_be_nested_and_double_and_skipped_objects_take_any_key(tmp_path):
@@ -164,7 +161,7 @@ def test_values_may_be_nested_and_double_and_skipped_objects_take_any_key(tmp_pa
 def test_dicts_of_one_list_named_again_and_again_have_a_bound(tmp_path):
     pairs = Code(code([[str(k), k] for k in range(1000)]) + b"q\x00")
     made = Code(name("collections", "OrderedDict") + b"h\x00\x85R")
-    refused(write(tmp_path / "a.pth", [pairs, *[made] * 1000]), "more entries than itself")
+    refused(write(tmp_path / "a.pth", [pairs, *[made] * 1000]))
 
 
 @pytest.mark.parametrize("place", [1, 2, 4], ids=["version", "system", "keys"])
@@ -175,7 +172,7 @@ def test_no_pickle_of_the_older_format_is_printed_or_sorted(tmp_path, place):
     parts[place] = endless
     path = tmp_path / "a.pth"
     path.write_bytes(b"".join(parts))
-    refused(path, "of another version than 1001|damaged")
+    refused(path)
 
 
 def commands(touched):
@@ -215,7 +212,7 @@ def test_a_file_that_would_run_a_command_is_refused_by_name(tmp_path, legacy, fu
     touched = tmp_path / "touched"
     value = {"models": {"generator_s": {"const": commands(touched)[function]}}}
     path = write(tmp_path / "a.pth", value, legacy)
-    refused(path, f"refused, nothing was run: it names '{function}'".replace(".", r"\."))
+    refused(path, f"'{function}'")
     assert not touched.exists()
 
 
@@ -236,7 +233,7 @@ def test_every_pickle_of_the_older_format_is_watched(tmp_path, place):
     assert read_pytorch(path).data == {}
     parts[place] = bad
     path.write_bytes(b"".join(parts))
-    refused(path, "it names 'os.system'")
+    refused(path, "'os.system'")
     assert not touched.exists()
 
 
@@ -289,7 +286,7 @@ def test_state_changes_no_object_and_no_class(tmp_path):
 )
 def test_references_are_checked_before_memory_is_taken(tmp_path, legacy, reference):
     value = {"a": tensor(Code(code(reference) + b"Q"), 0, (1,), (1,))}
-    refused(write(tmp_path / "a.pth", value, legacy, {"s": SIX}), "damaged|refers to something")
+    refused(write(tmp_path / "a.pth", value, legacy, {"s": SIX}))
 
 
 @pytest.mark.parametrize("program", [b"r\xff\xff\xff\xff", b"\x96" + b"\xff" * 5 + b"\0" * 3])
@@ -299,20 +296,20 @@ def test_no_opcode_takes_memory_that_the_file_does_not_have(tmp_path, program):
     if program.startswith(b"r"):  # the memo's last place; a dict here, an array in C
         assert read_pytorch(path).data == {"a": None}
     else:
-        refused(path, "damaged")
+        refused(path)
 
 
 @pytest.mark.parametrize("format_", ["zip", "legacy"])
-def test_a_file_cut_short_anywhere_is_told(tmp_path, format_):
+def test_a_file_cut_short_anywhere_is_refused(tmp_path, format_):
     whole = (GOLDENS / f"official_style32_{format_}.pth").read_bytes()
     torn = tmp_path / "torn.pth"
     for length in (20, 100, 137, 5_000, 36_730, len(whole) // 2, len(whole) - 1):
         torn.write_bytes(whole[:length])
-        refused(torn, "damaged or cut short|damaged")
+        refused(torn)
 
 
 @pytest.mark.parametrize("format_", ["zip", "legacy"])
-def test_damaged_bytes_are_told_or_do_no_harm(tmp_path, format_):
+def test_damaged_bytes_are_refused_or_harmless(tmp_path, format_):
     whole = (GOLDENS / f"official_style32_{format_}.pth").read_bytes()
     path = tmp_path / "damaged.pth"
     random = np.random.default_rng(0)
@@ -327,36 +324,36 @@ def test_damaged_bytes_are_told_or_do_no_harm(tmp_path, format_):
             assert str(error).startswith(f"{path}: ")
 
 
-def test_a_storage_of_another_size_or_missing_is_told(tmp_path):
+def test_a_storage_of_another_size_or_missing_is_named(tmp_path):
     value = {"a": tensor(storage("s", 6), 0, (6,), (1,))}
     path = tmp_path / "a.pth"
-    refused(write(path, value, storages={"s": SIX[:5]}), "storage s has 20 bytes, not 24")
-    refused(write(path, value, storages={"t": SIX}), "damaged or cut short.*model/data/s")
+    refused(write(path, value, storages={"s": SIX[:5]}), "storage s")
+    refused(write(path, value, storages={"t": SIX}), "model/data/s")
     value = {"a": tensor(storage("s", 6, legacy=True), 0, (6,), (1,))}
-    refused(write(path, value, True, {"s": SIX[:5]}), "storage s has 5 numbers, not 6")
-    refused(write(path, value, True, {"t": SIX}), "its list of storages is not that of its tensors")
+    refused(write(path, value, True, {"s": SIX[:5]}), "storage s")
+    refused(write(path, value, True, {"t": SIX}))
     twice = {"a": value["a"], "b": tensor(storage("s", 5, legacy=True), 0, (5,), (1,))}
-    refused(write(path, twice, True, {"s": SIX}), "storage s has two sizes")
+    refused(write(path, twice, True, {"s": SIX}), "storage s")
 
 
 def test_a_compressed_archive_is_not_unpacked(tmp_path):
     path = tmp_path / "bomb.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model/data.pkl", b"\x80\x02" + b"N0" * 10**6 + b"N.")
-    refused(path, "model/data.pkl is compressed")
+    refused(path, "model/data.pkl")
 
 
-def test_files_of_another_kind_are_told(tmp_path):
-    refused(tmp_path / "none.pth", "No such file")
-    refused(tmp_path, "Is a directory")
+def test_files_of_another_kind_are_refused(tmp_path):
+    refused(tmp_path / "none.pth")
+    refused(tmp_path)
     text = tmp_path / "text.pth"
     for content in (b"", b"version https://git-lfs.github.com/spec/v1\n", pickle.dumps({"a": 1})):
         text.write_bytes(content)
-        refused(text, "not a PyTorch checkpoint; give a .pth file")
-    refused(GOLDENS / "style32_forward.npz", r"a zip archive without data.pkl \(of NumPy\?\)")
+        refused(text)
+    refused(GOLDENS / "style32_forward.npz", "data.pkl")
 
 
-def test_a_big_endian_file_is_told(tmp_path):
+def test_a_big_endian_file_is_refused(tmp_path):
     path = tmp_path / "a.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("model/data.pkl", b"\x80\x02N.")

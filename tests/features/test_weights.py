@@ -16,16 +16,14 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", [weights.INCEPTION, weights.LPIPS_VGG])
 def test_a_file_that_is_not_there_is_named(tmp_path, name):
-    with pytest.raises(EvaluationError, match="not there") as error:
+    with pytest.raises(EvaluationError, match=str(tmp_path / "cache" / name)):
         weights.find(name)
-    assert str(tmp_path / "cache" / name) in str(error.value)
-    assert "without it" in str(error.value)
 
 
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "other.pth"
     path.write_bytes(b"something else")
-    with pytest.raises(EvaluationError, match="its SHA-256 begins with .*, that of the published"):
+    with pytest.raises(EvaluationError, match="other.pth"):
         weights.find(weights.INCEPTION, path)
 
 
@@ -42,9 +40,9 @@ def test_only_arrays_are_unpickled(tmp_path):
             return os.system, (f"touch {tmp_path / 'harm'}",)
 
     path.write_bytes(pickle.dumps({"A": Harm()}))
-    with pytest.raises(EvaluationError, match="is not an array"):
+    with pytest.raises(EvaluationError, match="weights.pickle.*system"):
         weights.read_lpips(path)
     assert not (tmp_path / "harm").exists()
     path.write_bytes(pickle.dumps(tree)[:50])
-    with pytest.raises(EvaluationError, match="not readable"):
+    with pytest.raises(EvaluationError, match="weights.pickle"):
         weights.read_lpips(path)

@@ -1,8 +1,7 @@
-"""python -m alae_tf.figures on a small run: every kind, and every wrong flag."""
+"""`alae figures` on a small run: every kind, and every wrong flag."""
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from alae_tf import directions
@@ -14,6 +13,7 @@ from alae_tf.model.autoencoder import load_model
 from alae_tf.networks.alae import build_alae
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
+from tests.helpers.fakes import Brightness
 
 DRAWN = [
     ("reconstruct", []),
@@ -30,18 +30,6 @@ DRAWN = [
     ("nearest", ["--count=2", "--among=30"]),
     ("project", ["--count=2", "--steps=1"]),
 ]
-
-
-class Brightness:
-    """In LPIPS' place, whose weights need not be there."""
-
-    name, sha256, size = "brightness", "0", 1
-
-    def __call__(self, images):
-        return images.reshape(len(images), -1).mean(axis=1, keepdims=True).astype(np.float32)
-
-    def distance_graph(self, a, b):
-        return tf.reduce_mean(tf.abs(a - b), [1, 2, 3])
 
 
 def small_run(path, **changes):
@@ -93,7 +81,7 @@ def test_the_same_seed_gives_the_same_bytes(run_dir, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "ending"), [("interpolate", "gif"), ("traverse", "webp"), ("training", "gif")]
 )
-def test_what_moves(run_dir, tmp_path, kind, ending):
+def test_animations(run_dir, tmp_path, kind, ending):
     flags = ["--count=2"] + ["--steps=3"] * (kind != "training")
     flags += ["--directions=DIRECTIONS"] * (kind == "traverse")
     assert draw(run_dir, kind, *flags, f"--out={tmp_path}/a.{ending}") == 0
@@ -106,9 +94,8 @@ def test_files_of_any_kind_and_size(run_dir, tmp_path, capsys):
     Image.new("L", (8, 8), 90).save(tmp_path / "small.png")
     files = ["--images", str(tmp_path / "photo.jpg"), str(tmp_path / "small.png")]
     assert draw(run_dir, "reconstruct", *files, f"--out={tmp_path}/a.pdf") == 0
-    said = capsys.readouterr().err
-    assert "1 of 2 images are in colour and were turned grey." in said
-    assert "1 of 2 images are smaller than 16 px and were enlarged." in said
+    reported = capsys.readouterr().err
+    assert "in colour" in reported and "16 px" in reported
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     sources = ["--sources", str(tmp_path / "small.png")]
     assert draw(run_dir, "mix", *files, *sources, f"--out={tmp_path}/b.png") == 0
@@ -120,9 +107,8 @@ def test_of_many_files_some_are_drawn_and_broken_ones_left_out(run_dir, tmp_path
     (tmp_path / "03.png").write_bytes(b"no image")
     arguments = ["reconstruct", "--images", str(tmp_path)]
     assert draw(run_dir, *arguments, f"--out={tmp_path}/a.pdf") == 0
-    said = capsys.readouterr().err
-    assert "48 of 50" in said and "--count" in said
-    assert f"left out: {tmp_path}/03.png: cannot be read" in said
+    reported = capsys.readouterr().err
+    assert "48 of 50" in reported and "--count" in reported and f"{tmp_path}/03.png" in reported
 
 
 def test_nothing_is_overwritten_unless_asked(run_dir, tmp_path, capsys):
@@ -207,10 +193,10 @@ def test_directions_of_another_model(run_dir, tmp_path, capsys):
     other = small_run(tmp_path / "other", seed=5)
     flags = [f"--directions={run_dir.parent}/directions.json", f"--out={tmp_path}/a.png"]
     assert draw(other, "traverse", *flags) == 2
-    assert "was found with other weights" in capsys.readouterr().err
+    assert "directions.json" in capsys.readouterr().err
     longer = small_run(tmp_path / "longer", latent_size=9)
     assert draw(longer, "traverse", *flags) == 2
-    assert "has 8 numbers, and w of this model 9" in capsys.readouterr().err
+    assert "directions.json" in capsys.readouterr().err
 
 
 def test_a_run_without_its_images_or_checkpoints(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The functions, on small untrained models: what stands where."""
+"""The functions of the kinds, on small untrained models."""
 
 from types import SimpleNamespace
 
@@ -20,6 +20,7 @@ from alae_tf.model import projection
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.model.projection import Projection
 from alae_tf.networks.alae import build_alae
+from tests.helpers.fakes import Brightness
 
 GAP, BOX = 2, 64  # as `alae_tf.images.canvas` draws images of 16 px
 
@@ -195,18 +196,9 @@ def test_training_shows_each_checkpoint(model, monkeypatch, format):
     np.testing.assert_array_equal(found[2], small.repeat(2, axis=1).repeat(2, axis=2))
 
 
-class Mean:
-    """Features: the brightness alone."""
-
-    name, sha256 = "mean", "0"
-
-    def __call__(self, images):
-        return images.reshape(len(images), -1).mean(axis=1, keepdims=True).astype(np.float32)
-
-
 def test_nearest_are_the_nearest(model, monkeypatch, tmp_path):
     monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path))
-    monkeypatch.setattr(lpips, "Lpips", Mean)
+    monkeypatch.setattr(lpips, "Lpips", Brightness)
     source = open_source("mnist5k:")
     made = figure("nearest", model, asked=2, seed=1)
     made.source = lambda: source
@@ -214,7 +206,7 @@ def test_nearest_are_the_nearest(model, monkeypatch, tmp_path):
     images = model.generate(2, 1)
     np.testing.assert_array_equal(found[:, 0], images[..., 0])
     known = np.stack([source.fitted(int(i), 16) for i in evenly(source, 300)])
-    distance = np.abs(Mean()(known)[:, 0] - Mean()(images)[:1, 0])
+    distance = np.abs(Brightness()(known)[:, 0] - Brightness()(images)[:1, 0])
     np.testing.assert_array_equal(found[0, 1], known[distance.argmin(), ..., 0])
     shown = np.abs(found[0, 1:].mean(axis=(1, 2)) - images[0].mean())
     assert (np.diff(shown) >= -1e-4).all()
@@ -240,7 +232,7 @@ def test_projections_are_shown_with_their_curve(model, images, monkeypatch):
     curve = np.linspace(1, 0.2, 11)[np.newaxis].repeat(2, 0)
     codes = np.zeros((2, 8), np.float32)
     found = Projection(codes, codes, None, two[::-1], two, curve, curve**2)
-    monkeypatch.setattr(lpips, "Lpips", Mean)
+    monkeypatch.setattr(lpips, "Lpips", Brightness)
     monkeypatch.setattr(projection, "project", lambda *args, **kwargs: found)
     picture = draw(figure("project", model, two))
     shown = canvas.table([list(two), list(two[::-1]), list(two)], ["x", "G(E(x))", "projected"])

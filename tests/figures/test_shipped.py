@@ -1,4 +1,4 @@
-"""`alae reconstruct` and `alae generate`: kinds of figures as commands that need no flags."""
+"""`alae reconstruct` and `alae generate`, commands that need no flags."""
 
 import dataclasses
 import sys
@@ -13,7 +13,7 @@ from alae_tf.images.read import read_image
 
 @pytest.fixture
 def given(monkeypatch):
-    """What the commands give to a `draw` that draws nothing: Figures and flags."""
+    """The Figures and flags that the commands pass to a `draw` that draws nothing."""
     seen = []
 
     def draw(figure, **flags):

@@ -42,5 +42,5 @@ def test_move():
     assert moved[:, :, 1].tolist() == [[1, 1, 2, 2], [2, 2, 5, 5]]
     assert (moved[:, :, 0] == w[:, :1]).all()
     assert codes.to_styles(styles, 9) is not None and codes.to_styles(styles, 9).shape == (2, 4, 2)
-    with pytest.raises(LatentError, match=r"got shape \[3\], expected \[2\]"):
+    with pytest.raises(LatentError, match="direction"):
         codes.move(w, np.zeros(3), 1.0)

@@ -47,7 +47,7 @@ def test_names_that_two_images_have_are_not_guessed(tmp_path):
 
 def test_images_in_no_folder_have_no_folder(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
-    with pytest.raises(DataError, match="1.png lies in no folder"):
+    with pytest.raises(DataError, match="1.png"):
         labels.of(open_source(f"folder:{tmp_path}"), "folders")
 
 
@@ -62,7 +62,7 @@ def test_classes_by_name(tmp_path):
 def test_a_csv_file_by_path_or_by_name(faces, tmp_path):
     (tmp_path / "l.csv").write_text("\ufefffile,yaw,words\nb/3.png,0.5,hello\n2.png,-1e0,\n\n")
     columns = labels.of(faces, str(tmp_path / "l.csv"))
-    assert list(columns) == ["yaw"]  # words are no numbers
+    assert list(columns) == ["yaw"]  # one word is not a class
     np.testing.assert_array_equal(columns["yaw"], [np.nan, -1, 0.5])
 
 
@@ -70,14 +70,14 @@ def test_a_csv_file_by_path_or_by_name(faces, tmp_path):
     ("text", "message"),
     [
         (b"file,yaw\nx.png,1\ny.png,2\nz.png,2\nv.png,2\n", "x.png, y.png, z.png …"),
-        (b"file,yaw\n1.png\n", "row 2: 1 cells, the header has 2"),
-        (b"file,yaw\n", "expected a header"),
-        (b"file\n1.png\n", "expected a header"),
-        (b"file,a,a\n1.png,1,2\n", "different names"),
-        (b"", "no CSV file"),
-        (b"file,\xff\n", "no CSV file"),
-        (b'file,a\n"1.png,2', "no CSV file"),
-        (b"file,yaw\n1.png,left\n", "none of its columns holds numbers"),
+        (b"file,yaw\n1.png\n", "row 2"),
+        (b"file,yaw\n", "header"),
+        (b"file\n1.png\n", "header"),
+        (b"file,a,a\n1.png,1,2\n", "header"),
+        (b"", "CSV"),
+        (b"file,\xff\n", "CSV"),
+        (b'file,a\n"1.png,2', "CSV"),
+        (b"file,yaw\n1.png,left\n", "column"),
     ],
 )
 def test_csv_files_that_are_wrong(faces, tmp_path, text, message):
@@ -116,7 +116,7 @@ def test_tables_of_many_forms(faces, tmp_path, text, expected):
         np.testing.assert_array_equal(found[name], values)
 
 
-def test_what_is_left_out_is_counted(faces, tmp_path, capsys):
+def test_ignored_parts_are_counted(faces, tmp_path, capsys):
     rows = "1.png,a,x,,1\n2.png,b,x,,?\nelse.png,b,x,,2\n\x1b[2J,b,x,,2\n"
     (tmp_path / "l.csv").write_text(f"file,name,alike,empty,n\n{rows}")
     assert list(labels.of(faces, str(tmp_path / "l.csv"))) == ["n"]
@@ -126,19 +126,19 @@ def test_what_is_left_out_is_counted(faces, tmp_path, capsys):
     assert "3 (name, alike, empty)" in err[3]
 
 
-def test_a_pipe_is_no_table(faces, tmp_path):
+def test_a_pipe_is_not_a_table(faces, tmp_path):
     os.mkfifo(tmp_path / "l.csv")
-    with pytest.raises(LatentError, match="regular"):
+    with pytest.raises(LatentError, match="l.csv"):
         labels.of(faces, str(tmp_path / "l.csv"))
 
 
-def test_labels_that_do_not_go_with_the_data(faces, tmp_path):
-    for source, what, message in (
-        (faces, "classes", "has no classes"),
-        (faces, "attribute:Smiling", "is no set of TFDS"),
-        (faces, f"{tmp_path}/none.csv", "No such file or directory; say classes, folders"),
-        (open_source("mnist5k:"), "folders", "goes with --data=folder:DIR, not mnist5k:"),
-        (open_source("mnist5k:"), "l.csv", "goes with --data=folder:DIR, not mnist5k:"),
+def test_labels_that_do_not_fit_the_data(faces, tmp_path):
+    for source, what in (
+        (faces, "classes"),
+        (faces, "attribute:Smiling"),
+        (faces, f"{tmp_path}/none.csv"),
+        (open_source("mnist5k:"), "folders"),
+        (open_source("mnist5k:"), "l.csv"),
     ):
-        with pytest.raises(LatentError, match=message):
+        with pytest.raises(LatentError, match=f"^--labels={what}"):
             labels.of(source, what)

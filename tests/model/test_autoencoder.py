@@ -58,43 +58,53 @@ def test_styles_decode_too(model):
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("argument", "call"),
     [
-        (lambda m: m.encode(np.zeros((2, 8, 8, 3), np.uint8)), r"expected \[N, 8, 8, 1\]"),
-        (lambda m: m.encode(np.zeros((8, 8), np.uint8)), r"got shape \[8, 8\]"),
-        (lambda m: m.encode(np.zeros((8, 8, 1), np.int64)), "got dtype int64"),
-        (lambda m: m.encode(np.full((8, 8, 1), 255.0)), "floats beyond"),
-        (lambda m: m.encode(np.full((8, 8, 1), np.nan)), "images: NaN or infinite"),
-        (lambda m: m.encode(np.full((8, 8, 1), -np.inf)), "images: NaN or infinite"),
-        (lambda m: m.encode(np.full((8, 8, 1), -1.1)), "floats beyond"),
-        (lambda m: m.decode(np.full(8, np.nan)), "w: NaN or infinite"),
-        (lambda m: m.decode(np.full(8, 1e300)), "w: NaN or infinite"),
-        (lambda m: m.decode(np.full(8, 1e38)), "w: so large"),
-        (lambda m: m.generate(psi=np.nan), "psi: got nan"),
-        (lambda m: m.generate(psi=-np.inf), "psi: got -inf"),
-        (lambda m: m.generate(psi=1e38), r"w: so large \(or psi is\)"),
-        (lambda m: m.generate(psi="a"), "psi: got <U1, expected real numbers"),
-        (lambda m: m.generate(2, psi=[1, 1, 1]), r"psi: got shape \[3\], expected a .* \[2\]"),
-        (lambda m: m.generate(10**13), "count: got 10000000000000, expected .* to 1,000,000"),
-        (lambda m: m.generate(0), "count: got 0"),
-        (lambda m: m.generate(2.5), "count: got 2.5, expected a whole number"),
-        (lambda m: m.generate(1, seed=2**70), "seed: got"),
-        (lambda m: m.generate(1, seed=-1), "seed: got -1"),
-        (lambda m: m.decode(np.zeros(8), "random", seed=0.5), "seed: got 0.5"),
-        (lambda m: m.generate(True), "count: got True"),
-        (lambda m: m.truncate(np.zeros((2, 9)), 0.5), r"w: got shape \[2, 9\], expected finite"),
-        (lambda m: m.truncate(np.zeros(()), 0.5), r"w: got shape \[\]"),
-        (lambda m: m.truncate(np.full((2, 8), np.nan), 0.5), "w: got shape"),
-        (lambda m: m.decode("abc"), "w: got <U3, expected real numbers"),
-        (lambda m: m.decode(np.zeros(8, complex)), "w: got complex128"),
-        (lambda m: m.decode([[1.0], [1.0, 2.0]]), "w: got rows of several lengths"),
-        (lambda m: m.map(np.full((1, 8), np.nan)), "z: NaN"),
-        (lambda m: m.decode(np.zeros((2, 7))), r"expected \[N, 8\] or \[N, 4, 8\]"),
-        (lambda m: m.decode(np.zeros((2, 8)), noise_mode="loud"), "got 'loud'"),
+        ("images", lambda m: m.encode(np.zeros((2, 8, 8, 3), np.uint8))),
+        ("images", lambda m: m.encode(np.zeros((8, 8), np.uint8))),
+        ("images", lambda m: m.encode(np.zeros((8, 8, 1), np.int64))),
+        ("images", lambda m: m.encode(np.full((8, 8, 1), 255.0))),
+        ("images", lambda m: m.encode(np.full((8, 8, 1), np.nan))),
+        ("images", lambda m: m.encode(np.full((8, 8, 1), -np.inf))),
+        ("images", lambda m: m.encode(np.full((8, 8, 1), -1.1))),
+        ("w", lambda m: m.decode(np.full(8, np.nan))),
+        ("w", lambda m: m.decode(np.full(8, 1e300))),
+        ("w", lambda m: m.decode(np.full(8, 1e38))),
+        ("w", lambda m: m.decode("abc")),
+        ("w", lambda m: m.decode(np.zeros(8, complex))),
+        ("w", lambda m: m.decode([[1.0], [1.0, 2.0]])),
+        ("w", lambda m: m.decode(np.zeros((2, 7)))),
+        ("w", lambda m: m.decode(np.zeros(()))),
+        ("noise_mode", lambda m: m.decode(np.zeros((2, 8)), noise_mode="loud")),
+        ("seed", lambda m: m.decode(np.zeros(8), "random", seed=0.5)),
+        ("psi", lambda m: m.generate(psi=np.nan)),
+        ("psi", lambda m: m.generate(psi=-np.inf)),
+        ("w.* psi", lambda m: m.generate(psi=1e38)),
+        ("psi", lambda m: m.generate(psi="a")),
+        ("psi", lambda m: m.generate(2, psi=[1, 1, 1])),
+        ("count", lambda m: m.generate(10**13)),
+        ("count", lambda m: m.generate(0)),
+        ("count", lambda m: m.generate(2.5)),
+        ("count", lambda m: m.generate(True)),
+        ("count", lambda m: m.sample_w(0)),
+        ("seed", lambda m: m.generate(1, seed=2**70)),
+        ("seed", lambda m: m.generate(1, seed=-1)),
+        ("w", lambda m: m.truncate(np.zeros((2, 9)), 0.5)),
+        ("w", lambda m: m.truncate(np.zeros(()), 0.5)),
+        ("w", lambda m: m.truncate(np.full((2, 8), np.nan), 0.5)),
+        ("psi", lambda m: m.truncate(np.zeros((2, 8)), [0.5] * 3)),
+        ("z", lambda m: m.map(np.full((1, 8), np.nan))),
+        ("z", lambda m: m.map(np.zeros((2, 7)))),
+        ("a", lambda m: m.interpolate(np.zeros((3, 8)), np.zeros(8))),
+        ("source", lambda m: m.mix(np.zeros((3, 8)), np.zeros((2, 8)), "0")),
+        ("w", lambda m: m.edit(np.zeros((2, 7)), np.zeros(8), 1.0)),
+        ("direction", lambda m: m.edit(np.zeros(8), np.zeros(7), 1.0)),
+        ("direction", lambda m: m.edit(np.zeros(8), np.full(8, np.nan), 1.0)),
+        ("amount", lambda m: m.edit(np.zeros((2, 8)), np.zeros(8), [1.0] * 3)),
     ],
 )
-def test_wrong_input_is_told(model, call, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_wrong_argument_is_named(model, argument, call):
+    with pytest.raises(ValueError, match=rf"^{argument}\b"):
         call(model)
 
 
@@ -247,21 +257,21 @@ def test_load_model_takes_the_checkpoint_weights_and_level_asked_for(small, tmp_
     assert kernel(alae_tf.load_model(tmp_path, weights="raw")) == -16
     lower = alae_tf.load_model(tmp_path, level=0)
     assert (lower.resolution, lower.blend) == (4, 1.0)
-    with pytest.raises(CheckpointError, match="no checkpoint at 9 images; it has 8, 16"):
+    with pytest.raises(CheckpointError, match="8, 16"):
         alae_tf.load_model(tmp_path, checkpoint=9)
-    for wrong in ("a", 0.5, True):
-        with pytest.raises(ValueError, match="^level, .*: got"):
-            alae_tf.load_model(tmp_path, level=wrong)
-    with pytest.raises(ValueError, match="^checkpoint: got"):
-        alae_tf.load_model(tmp_path, checkpoint=[8])
-    with pytest.raises(ValueError, match="^weights: got"):
-        alae_tf.load_model(tmp_path, weights=[])
-    with pytest.raises(CheckpointError, match="got None, expected a path"):
+    for wrong in (
+        dict(level="a"),
+        dict(level=0.5),
+        dict(level=True),
+        dict(level=2),
+        dict(checkpoint=[8]),
+        dict(weights=[]),
+        dict(weights="slow"),
+    ):
+        with pytest.raises(ValueError, match=f"^{next(iter(wrong))}: "):
+            alae_tf.load_model(tmp_path, **wrong)
+    with pytest.raises(CheckpointError, match="None"):
         alae_tf.load_model(None)
-    with pytest.raises(ValueError, match="^level, .*: got 2, expected a whole number from 0 to 1"):
-        alae_tf.load_model(tmp_path, level=2)
-    with pytest.raises(ValueError, match="expected ema or raw"):
-        alae_tf.load_model(tmp_path, weights="slow")
 
 
 def test_codes_of_generated_images(either):
@@ -270,10 +280,6 @@ def test_codes_of_generated_images(either):
     np.testing.assert_array_equal(w, model.map(model.sample_z(3, seed=5)))
     np.testing.assert_array_equal(model.decode(w), model.generate(3, seed=5, psi=1.0))
     np.testing.assert_array_equal(model.sample_w(5, seed=5)[:3], w)
-    with pytest.raises(ValueError, match=r"z: got shape \[2, 7\], expected \[N, 8\]"):
-        model.map(np.zeros((2, 7)))
-    with pytest.raises(ValueError, match="count: got 0"):
-        model.sample_w(0)
 
 
 def test_psi_for_each_image(model):
@@ -281,8 +287,6 @@ def test_psi_for_each_image(model):
     mixed = model.generate(3, psi=np.array([0.0, 0.5, 1.0]))
     for i, psi in enumerate((0.0, 0.5, 1.0)):
         np.testing.assert_array_equal(mixed[i], model.generate(3, psi=psi)[i])
-    with pytest.raises(ValueError, match=r"psi: got shape \[2\], expected a number or \[3\]"):
-        model.generate(3, psi=np.ones(2))
     styles = model.truncate(np.ones((2, 8)), 0.5)
     np.testing.assert_allclose(styles[0], (model.alae.w_avg.numpy() + 1) / 2, atol=1e-6)
 
@@ -334,11 +338,11 @@ def test_images_from_files(model, tmp_path):
         (tmp_path / name).write_bytes(png(image))
     np.testing.assert_array_equal(alae_tf.read_images([tmp_path], model), images)
     np.testing.assert_array_equal(alae_tf.read_images(tmp_path / "a.png", model), images[:1])
-    with pytest.raises(ValueError, match="no such file"):
+    with pytest.raises(ValueError, match="c.png"):
         alae_tf.read_images([tmp_path / "c.png"], model)
 
 
-def test_repr_tells_what_it_is(small):
+def test_repr(small):
     model = Autoencoder(small, build_alae(small), level=0, blend=0.5, images_seen=1500)
     assert repr(model) == (
         "<Autoencoder: style, level 0, blend 0.50, images [4, 4, 1], w [8], 1,500 images seen>"
@@ -352,18 +356,14 @@ def test_one_images_styles_are_one_code(model):
     path = model.interpolate(styles, w[2], 3)
     np.testing.assert_array_equal(path[0], model.decode(styles[np.newaxis])[0])
     np.testing.assert_array_equal(path[2], model.decode(w[2]))
-    with pytest.raises(ValueError, match=r"a: got shape \[3, 8\], expected one code"):
-        model.interpolate(w, w[0])
 
 
 def test_directions_of_other_weights_are_refused(model):
     vector, w = np.eye(8, dtype=np.float32)[0], model.sample_w(1)
     own = Direction("own", vector, "here", model=model.fingerprint)
     np.testing.assert_array_equal(model.edit(w, own, 1.0), model.edit(w, vector, 1.0))
-    with pytest.raises(ValueError, match="'own' was found with other weights"):
+    with pytest.raises(ValueError, match="own"):
         model.edit(w, dataclasses.replace(own, model="0123"), 1.0)
-    with pytest.raises(ValueError, match="direction: NaN"):
-        model.edit(w, vector * np.nan, 1.0)
 
 
 def test_a_copy_computes_the_same(small):
@@ -374,7 +374,7 @@ def test_a_copy_computes_the_same(small):
     np.testing.assert_array_equal(copied.generate(2), model.generate(2))
 
 
-def test_a_forked_process_is_told_so(small, monkeypatch):
+def test_a_forked_process_raises(small, monkeypatch):
     model = Autoencoder(small, build_alae(small))
     w = model.sample_w(1)
     monkeypatch.setattr(os, "getpid", lambda: -1)

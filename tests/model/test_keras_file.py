@@ -38,7 +38,7 @@ def test_a_file_carries_weights_level_blend_and_config(model, tmp_path):
     x = (images / 127.5 - 1).astype(np.float32)
     loaded = keras.saving.load_model(path)
     for method in (loaded.fit, loaded.export):
-        with pytest.raises(TypeError, match="python -m"):
+        with pytest.raises(TypeError, match="alae"):
             method(x)
     drawn = loaded(x).numpy()
     np.testing.assert_allclose(drawn, model.decode(model.encode(x), floats=True), atol=1e-5)
@@ -54,14 +54,14 @@ def test_keras_loads_it_once_alae_tf_is_imported(small_mlp, tmp_path):
     assert done.stdout.strip() == "TrainedALAE", done.stderr
 
 
-def test_files_that_are_none(small_mlp, tmp_path):
-    with pytest.raises(CheckpointError, match="no such file"):
+def test_wrong_files_are_named(small_mlp, tmp_path):
+    with pytest.raises(CheckpointError, match="none.keras"):
         alae_tf.from_pretrained(tmp_path / "none.keras")
     (tmp_path / "bad.keras").write_bytes(b"no zip")
-    with pytest.raises(CheckpointError, match="bad.keras: is no whole .keras file"):
+    with pytest.raises(CheckpointError, match="bad.keras"):
         alae_tf.from_pretrained(tmp_path / "bad.keras")
     keras.Sequential([keras.Input([2]), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
-    with pytest.raises(CheckpointError, match="is a Sequential, no ALAE of this project"):
+    with pytest.raises(CheckpointError, match="other.keras.*Sequential"):
         alae_tf.from_pretrained(tmp_path / "other.keras")
     keras_file.save(Autoencoder(small_mlp, build_alae(small_mlp)), tmp_path / "good.keras")
     with zipfile.ZipFile(tmp_path / "good.keras") as file:
@@ -72,7 +72,7 @@ def test_files_that_are_none(small_mlp, tmp_path):
     with zipfile.ZipFile(tmp_path / "other_size.keras", "w") as file:
         for name, content in parts.items():
             file.writestr(name, content)
-    with pytest.raises(CheckpointError, match="other_size.keras: cannot be read"):
+    with pytest.raises(CheckpointError, match="other_size.keras"):
         alae_tf.from_pretrained(tmp_path / "other_size.keras")
 
 
@@ -136,5 +136,5 @@ def test_the_hub(small_mlp, tmp_path, monkeypatch):
     again = alae_tf.from_pretrained("hf://somebody/model")
     np.testing.assert_array_equal(again.generate(2), model.generate(2))
     assert again.images_seen == 7
-    with pytest.raises(CheckpointError, match="hf://somebody/none: cannot be read"):
+    with pytest.raises(CheckpointError, match="hf://somebody/none"):
         alae_tf.from_pretrained("hf://somebody/none")

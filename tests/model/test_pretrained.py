@@ -26,11 +26,11 @@ def test_a_saved_model_is_the_same(model, tmp_path):
     assert (again.level, again.blend, again.images_seen) == (1, 0.75, 96)
     np.testing.assert_array_equal(again.generate(2), model.generate(2))
     assert (path / "README.md").read_text() == "# Mine\n"
-    with pytest.raises(AlaeError, match="holds a model already"):
+    with pytest.raises(AlaeError, match=str(path)):
         save_pretrained(model, path, "")
 
 
-def test_a_card_of_config_results_and_what_the_author_tells(model, tmp_path):
+def test_a_card_holds_config_results_and_the_authors_words(model, tmp_path):
     results = tmp_path / "results.jsonl"
     for metric, value, seen, baseline in (
         ("psnr", 17.25, 96, None),
@@ -50,15 +50,15 @@ def test_a_card_of_config_results_and_what_the_author_tells(model, tmp_path):
             **fields,
         )
         append(results, line)
-    told = Card(data="Digits of *mine*.", licence="apache-2.0")
-    save_pretrained(model, tmp_path / "mine", told, results=results)
+    written = Card(data="Digits of *mine*.", licence="apache-2.0")
+    save_pretrained(model, tmp_path / "mine", written, results=results)
     text = (tmp_path / "mine" / "README.md").read_text()
     assert text.startswith("# mine\n\nStyleALAE, 8 px, in grey; w has ")
     assert f"the EMA of {model.alae.count_params():,} weights. Images seen: 96." in text
     assert "## Data\nDigits of *mine*.\n\n## Licence\napache-2.0\n" in text
     assert "| `psnr` | 17.25 | 20.5 | higher | 1,500 reconstructed |" in text
     assert "| `recall` | 12.50 % | – | higher |" in text
-    assert "## Use\nNot told by the author." in text
+    assert "## Use\nNot stated by the author." in text
     assert (tmp_path / "mine" / "results.jsonl").read_bytes() == results.read_bytes()
 
 
@@ -77,11 +77,11 @@ def test_names_in_a_card_are_shown_as_they_are(model):
 
 
 def test_a_card_without_results_says_so_and_wrong_ones_are_refused(model, tmp_path):
-    with pytest.raises(AlaeError, match="no such file"):
+    with pytest.raises(AlaeError, match="none.jsonl"):
         save_pretrained(model, tmp_path / "a", results=tmp_path / "none.jsonl")
     assert not (tmp_path / "a").exists()
     save_pretrained(model, tmp_path / "a")
-    assert "None measured" in (tmp_path / "a" / "README.md").read_text()
+    assert "alae_tf.evaluate" in (tmp_path / "a" / "README.md").read_text()
 
 
 def test_half_the_size(model, tmp_path):
@@ -102,13 +102,13 @@ def test_shipped_models_go_by_name(model, tmp_path, monkeypatch):
     save_pretrained(model, tmp_path / "models" / "mine", "")
     for name in ("mine", "models/mine"):
         assert alae_tf.from_pretrained(name).images_seen == 96
-    with pytest.raises(CheckpointError, match="none of the shipped models: mine"):
+    with pytest.raises(CheckpointError, match="other.* mine"):
         alae_tf.from_pretrained("other")
 
 
 def test_weights_of_training_are_not_in_it(model, tmp_path):
     save_pretrained(model, tmp_path / "a", "")
-    with pytest.raises(CheckpointError, match="holds no raw weights"):
+    with pytest.raises(CheckpointError, match="raw"):
         alae_tf.load_model(tmp_path / "a", weights="raw")
 
 

@@ -100,7 +100,7 @@ def test_a_seed_may_be_a_numpy_integer(small):
     np.testing.assert_array_equal(ours[0], theirs[0])
 
 
-def test_wrong_shapes_and_levels_are_told(small, small_mlp):
+def test_wrong_shapes_and_levels_are_refused(small, small_mlp):
     alae, mlp = build_alae(small), build_alae(small_mlp)
     with pytest.raises(ValueError, match=r"level: got 5, expected 0 to 1"):
         alae.encode(tf.zeros([1, 8, 8, 1]), level=5)

@@ -5,8 +5,8 @@ import tensorflow as tf
 from alae_tf.networks import kernels, ops
 from alae_tf.networks.layers import EqualizedConv2D
 from alae_tf.official import goldens
+from tests.helpers.training import assert_same_weights, pixels, train
 from tests.paths import GOLDENS
-from tests.training.test_trainer import assert_same_weights, pixels, train
 
 CONVOLUTIONS = ["conv", "downsample_conv", "upsample_conv"]
 

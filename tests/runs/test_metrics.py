@@ -42,7 +42,7 @@ def test_metrics_rewind_to_a_checkpoint(tmp_path, capsys):
         (lambda text: text.partition(b"\n")[2], []),
     ],
 )
-def test_a_damaged_file_is_kept_aside_and_said(tmp_path, capsys, damage, kept):
+def test_a_damaged_file_is_kept_aside_and_reported(tmp_path, capsys, damage, kept):
     metrics = Metrics(tmp_path / "metrics.csv")
     metrics.rewind(0, LOSSES)
     write(metrics, 10, 20, 30)

@@ -63,7 +63,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
-def test_sweep_deletes_what_is_ours_and_unused(tmp_path):
+def test_sweep_deletes_only_our_own_unused_files(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("the user's")

@@ -1,4 +1,4 @@
-"""Other packages, installed beside, that add to the registries."""
+"""Other packages that add to the registries."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ FIGURE = re.search(
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Puts a package with a plug-in on the path; forgets afterwards what it has registered."""
+    """Puts a package with a plug-in on the path; restores the registry afterwards."""
 
     def put(name, source):
         (tmp_path / f"{name}.py").write_text(source)
@@ -38,7 +38,7 @@ def install(tmp_path, monkeypatch):
 def run(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["alae", *arguments])
     try:
-        alae()
+        return alae()
     except SystemExit as stop:  # of the module that is run as a program
         return stop.code
 
@@ -62,5 +62,5 @@ def test_a_plug_in_that_fails_is_named(install, monkeypatch, capsys, source):
     with pytest.raises(plugins.PluginError):
         plugins.load()
     assert run(monkeypatch, "figures", "--help") == 2
-    said = capsys.readouterr().err
-    assert "mine" in said and name in said
+    message = capsys.readouterr().err
+    assert "mine" in message and name in message

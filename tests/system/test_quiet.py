@@ -1,4 +1,4 @@
-"""With a module of TensorFlow's name that says what TensorFlow says, and more."""
+"""With a fake module named tensorflow that prints TensorFlow's log lines, and an error."""
 
 import os
 import subprocess
@@ -18,10 +18,10 @@ SERIOUS = "E0000 00:00:1795558260.293210   13287 loader.cc:31] a library is dama
 
 @pytest.mark.parametrize("end", ["", "os.abort()", "raise ImportError('no AVX')"])
 @pytest.mark.parametrize("level", [None, "0"])
-def test_noise_is_kept_back_and_errors_are_not(tmp_path, end, level):
+def test_noise_is_hidden_and_errors_are_not(tmp_path, end, level):
     fake = f"import os\nos.write(2, {(NOISE + SERIOUS + NOISE).encode()!r})\n{end}\n"
     (tmp_path / "tensorflow.py").write_text(fake)
-    code = "from alae_tf import quiet; quiet.import_tensorflow(); print('after')"
+    code = "from alae_tf.system import quiet; quiet.import_tensorflow(); print('after')"
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     environment |= {"TF_CPP_MIN_LOG_LEVEL": level} if level else {}

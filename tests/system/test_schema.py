@@ -56,7 +56,7 @@ def test_what_matches_comes_back():
         ({"further": float("nan")}, "/further"),
     ],
 )
-def test_the_message_names_the_field_that_does_not(change, field):
+def test_the_message_names_the_field_that_does_not_match(change, field):
     with pytest.raises(ValueError, match=f"^{field}"):
         schema.parse(json.dumps(GOOD | change), PATTERN)
 

@@ -8,7 +8,7 @@ from alae_tf.runs import checkpoint
 from alae_tf.training.algorithm import UPDATES, Iteration
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
-from tests.training.test_trainer import assert_same_weights, pixels, train
+from tests.helpers.training import assert_same_weights, pixels, train
 
 STYLE = {
     "joint": {},
@@ -40,7 +40,7 @@ def one_update(trainer, update):
     draw = trainer._draw(level, 8, tf.constant([0, 0], tf.int64))[update]
     real = pixels(config, level, 8) / np.float32(127.5) - 1
     chosen = next(each for each in UPDATES if each.name == update)
-    loss = iteration.make(chosen, tf.constant(real), draw)
+    loss = iteration.carry_out(chosen, tf.constant(real), draw)
     after = training_variables(trainer)
     moved = {name for name, value in before.items() if np.any(after[name].numpy() != value)}
     return float(loss), draw, {name.removeprefix("alae/") for name in moved if name[:5] == "alae/"}
@@ -196,5 +196,5 @@ def test_weights_of_the_joint_model_are_refused(variant):
         checkpoint.assign(training_variables(Trainer(variant)), entries)
     network = "E" if variant.discriminator == "joint" else "D"
     assert f"missing: alae/{network}/" in str(error.value)
-    assert f"not known: alae/{network}/" in str(error.value)
+    assert f"unknown: alae/{network}/" in str(error.value)
     assert "alae/F/" not in str(error.value)

@@ -12,7 +12,7 @@ from alae_tf.training.feed import feed
 from tests.paths import ROOT
 
 TRAINING = """
-import resource, sys
+import itertools, resource, sys
 from alae_tf.config import Config
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop
@@ -27,7 +27,7 @@ def counted(self, *args):
 
 Trainer.step = counted
 assert loop.train(config, RunDirectory(sys.argv[1])) == 0
-print((faults[-1] - faults[-11]) / 10)
+print(min(b - a for a, b in itertools.pairwise(faults[-21:])))
 """
 
 
@@ -52,9 +52,9 @@ def test_one_device_gets_the_batch(small):
 
 
 def test_training_keeps_its_memory(tmp_path):
-    # Some 6,500 page faults an iteration where malloc gives large blocks back; without that, from
-    # a few to 700, depending on the machine.
+    # At least 6,400 page faults in every iteration where malloc gives large blocks back. Elsewhere
+    # a few in the quietest one; on a busy machine others may have thousands.
     command = [sys.executable, "-c", TRAINING, str(tmp_path / "run")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) < 2500
+    assert int(done.stdout.splitlines()[-1]) < 2000

@@ -27,10 +27,10 @@ def test_means_since_the_last_time():
     assert means.take()["d"] == 7.0
 
 
-def test_a_loss_that_is_not_finite_is_told_with_its_place():
+def test_a_loss_that_is_not_finite_is_reported_with_its_place():
     means = Means(("d", "g", "latent"), None)
     means.put(8, losses(1.0, g=np.inf))
-    with pytest.raises(NonFiniteError, match="loss_g is inf after 8 images"):
+    with pytest.raises(NonFiniteError, match="loss_g.* 8 images"):
         means.put(16, losses(1.0))
 
 
@@ -41,5 +41,5 @@ def test_float16_skips_what_overflows_until_its_scale_is_used_up():
     assert means.take()["d"] == 3.0
     means = Means(("d", "g", "latent"), scale(MIN_LOSS_SCALE / 2))
     means.put(24, losses(np.nan))
-    with pytest.raises(NonFiniteError, match="float16 overflows throughout at 24 images"):
+    with pytest.raises(NonFiniteError, match="float16.* 24 images.*--precision"):
         means.settle()

@@ -34,9 +34,9 @@ def tf_config(ports, index):
 
 
 def test_batches_that_the_replicas_do_not_divide(small):
-    with pytest.raises(ConfigError, match="--batch_by_level=9: 9 cannot be divided among 2 dev"):
+    with pytest.raises(ConfigError, match="--batch_by_level=9"):
         strategy.make_strategy(small.replace(batch_by_level=(9,)))
-    with pytest.raises(ConfigError, match="2 devices times --accumulate=3; use multiples of 6"):
+    with pytest.raises(ConfigError, match="--accumulate=3.* 6"):
         strategy.make_strategy(small.replace(accumulate=3))
     assert strategy.make_strategy(small).num_replicas_in_sync == 2
 
@@ -67,12 +67,12 @@ def test_one_device_is_the_chief(small):
 @pytest.mark.parametrize("kind", ["auto", "multi_worker"])
 def test_a_wrong_tf_config(small, monkeypatch, kind, text):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ConfigError, match="TF_CONFIG: must be JSON as"):
+    with pytest.raises(ConfigError, match="TF_CONFIG"):
         strategy.make_strategy(small.replace(strategy=kind))
 
 
 def test_no_cluster(small):
-    with pytest.raises(ConfigError, match="no cluster found; set TF_CONFIG"):
+    with pytest.raises(ConfigError, match="--strategy=multi_worker"):
         strategy.make_strategy(small.replace(strategy="multi_worker"))
 
 
@@ -87,7 +87,7 @@ def test_tf_config_names_the_workers(monkeypatch):
 def test_an_empty_tf_config_is_none(small, monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     assert strategy.workers(strategy.make_strategy(small)) == 1
-    with pytest.raises(ConfigError, match="no cluster found"):
+    with pytest.raises(ConfigError, match="--strategy=multi_worker"):
         strategy.make_strategy(small.replace(strategy="multi_worker"))
 
 
@@ -124,7 +124,7 @@ def test_slurm_names_the_workers(monkeypatch):
     assert resolver.cluster_spec().as_dict() == {"worker": tasks}
     assert (resolver.task_type, resolver.task_id) == ("worker", 3)
     monkeypatch.delenv("SLURM_STEP_NODELIST")
-    with pytest.raises(ConfigError, match="the cluster is not clear.*STEP_NODELIST"):
+    with pytest.raises(ConfigError, match="STEP_NODELIST"):
         strategy.resolve_cluster()
 
 
@@ -149,14 +149,14 @@ def test_kubernetes_names_the_workers(monkeypatch):
     assert resolver.cluster_spec().as_dict() == {"worker": ["10.0.0.4:8470", "10.0.0.9:8470"]}
     assert (resolver.task_type, resolver.task_id) == ("worker", 1)
     monkeypatch.setenv("HOST_IP", "10.0.0.5")
-    with pytest.raises(ConfigError, match="10.0.0.5:8470 should be one of"):
+    with pytest.raises(ConfigError, match="10.0.0.5:8470"):
         strategy.resolve_cluster()
     monkeypatch.setattr(strategy, "KUBERNETES_SECONDS", 0.0)
     pods[0].status.phase = "Pending"
-    with pytest.raises(ConfigError, match='Pod "alae-1-x" is not running'):
+    with pytest.raises(ConfigError, match="alae-1-x"):
         strategy.resolve_cluster()
     pods.pop(0)
-    with pytest.raises(ConfigError, match="1 pods run, ALAE_WORKERS=2"):
+    with pytest.raises(ConfigError, match="ALAE_WORKERS=2"):
         strategy.resolve_cluster()
 
 
@@ -226,8 +226,8 @@ def test_two_workers_one_of_them_killed_end_as_one_process_does(begun, tmp_path)
     both[0].communicate()
     (output, code), (other, other_code) = ends(start_two(tmp_path / "two", 96))
     assert (code, other_code) == (0, 0), output + other
-    assert "goes on after" in output
-    assert "train:" not in other  # the chief alone speaks and writes
+    assert "continues after" in output
+    assert "train:" not in other  # only the chief reports and writes
     (_, one, _), (_, two, _) = (checkpoint.read_newest(tmp_path / name) for name in ("one", "two"))
     off = total = 0
     for name in one:
@@ -245,4 +245,4 @@ def test_sigterm_to_one_worker_stops_both_after_the_same_iteration(begun, tmp_pa
     both[1].send_signal(signal.SIGTERM)
     (chief, code), (other, other_code) = ends(both)
     assert (code, other_code) == (75, 128 + signal.SIGTERM), chief + other
-    assert "stopped with another worker. The checkpoint at" in chief
+    assert "The checkpoint at" in chief

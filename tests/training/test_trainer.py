@@ -9,49 +9,11 @@ from alae_tf.data import open_source
 from alae_tf.images.fit import fit
 from alae_tf.training.algorithm import Iteration
 from alae_tf.training.trainer import Trainer, fade_images
+from tests.helpers.training import assert_same_weights, pixels, train
 from tests.paths import GOLDENS
 
 
-def pixels(config, level, count):
-    side = config.level_resolution(level)
-    return np.random.default_rng(0).integers(0, 256, (count, side, side, 1), np.uint8)
-
-
-def assert_same_weights(one, two):
-    """All but a few entries are: Adam divides by |gradient|, which may be rounding noise."""
-    off = total = 0
-    for trainer in (one, two):
-        assert all(np.isfinite(v).all() for v in trainer.alae.variables)
-    for a, b in zip(
-        [*one.alae.variables, *one.ema.variables],
-        [*two.alae.variables, *two.ema.variables],
-        strict=True,
-    ):
-        a, b = a.numpy(), b.numpy()
-        off += (np.abs(a - b) > 2e-4 * max(1e-3, np.abs(a).max())).sum()
-        total += a.size
-    assert off < 0.005 * total
-
-
-def train(config, strategy, images, level, steps=2):
-    trainer = Trainer(config, strategy)
-    trainer.set_learning_rate(level)
-    if config.architecture == "style":
-        # The uniform constant that a run starts from leaves rounding noise for gradients.
-        constant = trainer.alae.G.constant
-        constant.assign(np.random.default_rng(0).standard_normal(constant.shape))
-    data = tf.data.Dataset.from_tensors(images).repeat()
-    batches = iter(trainer.strategy.experimental_distribute_dataset(data))
-    losses = [
-        trainer.step(next(batches), level, i * len(images), 0.5 + 0.1 * i) for i in range(steps)
-    ]
-    return trainer, [{name: float(v) for name, v in loss.items()} for loss in losses]
-
-
-@pytest.mark.parametrize(
-    ("networks", "level"),
-    [("small_mlp", 0), ("small", 0), pytest.param("small", 1, marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize(("networks", "level"), [("small_mlp", 0), ("small", 1)])
 def test_two_replicas_on_half_batches_are_one_on_the_whole(request, networks, level):
     config = request.getfixturevalue(networks)
     images = pixels(config, level, 8)
@@ -125,7 +87,7 @@ def test_ema_and_w_avg_follow(small):
     assert 0 < np.abs(trainer.alae.w_avg).max() < 0.1  # three moves of 0.005 of a mean
 
 
-def test_layers_of_other_levels_stand_still(small):
+def test_layers_of_other_levels_do_not_move(small):
     trainer = Trainer(small)
     trainer.set_learning_rate(0)
     before = trainer.alae.E.blocks[0].conv_1.kernel.numpy()
@@ -140,7 +102,7 @@ def test_real_images_fade_in():
     assert tf.reshape(faded, [-1]).numpy().tolist() == [0.75, 1.25, 1.75, 2.25]
 
 
-@pytest.mark.parametrize("level", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("level", [0, 1])
 def test_accumulated_parts_are_the_whole_batch(small, small_mlp, level):
     config = small if level else small_mlp
     images = pixels(config, level, 8)
@@ -183,7 +145,7 @@ def test_half_precision_follows_float32(small):
 
 
 @pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_float16_skips_an_overflow_and_goes_on(small, replicas):
+def test_float16_skips_an_overflow_and_continues(small, replicas):
     # Collectives of several strategies in one process get in each other's way; this uses none.
     reduction = tf.distribute.ReductionToOneDevice()
     devices = [f"CPU:{i}" for i in range(replicas)]

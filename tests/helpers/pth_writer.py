@@ -37,7 +37,7 @@ def code(value):
         return b"(" + b"".join(map(code, value)) + b"t"
     if isinstance(value, list):
         return b"(" + b"".join(map(code, value)) + b"l"
-    return b"(" + b"".join(code(k) + code(v) for k, v in value.items()) + b"d"
+    return b"}(" + b"".join(code(k) + code(v) for k, v in value.items()) + b"u"
 
 
 def storage(key, count, kind="Float", legacy=False, part=None):
