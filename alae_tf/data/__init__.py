@@ -114,8 +114,11 @@ def absolute(uri: str, start: str | Path) -> str:
     """Makes the relative paths in a URI absolute.
 
     Args:
-        uri: as given to --data; returned as it is if malformed.
+        uri: as given to --data; an unknown kind of data is returned unchanged.
         start: the directory that its paths are relative to.
+
+    Raises:
+        DataError: an option is unknown or has no value.
     """
     name, _, argument = uri.partition(":")
     scheme = SCHEMES.get(name)

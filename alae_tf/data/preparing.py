@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from tqdm import tqdm
@@ -150,23 +149,15 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
         _check_space(out, plan, [shard for shard in shards if writer.note(shard) is None])
         labels = {part: write_labels(out, part, source) for part, source in sources.items()}
         writer.run(shards)
-    notes = {shard: cast(dict, writer.note(shard)) for shard in shards}  # all exist now
     parts = {
-        part: {
-            "images": len(source),
-            "labels": labels[part],
-            "files": {
-                name: entry
-                for shard in shards
-                if shard.part == part
-                for name, entry in notes[shard].items()
-            },
-        }
+        part: {"images": len(source), "labels": labels[part], "files": {}}
         for part, source in sources.items()
     }
+    for shard in shards:
+        parts[shard.part]["files"] |= writer.note(shard)
     before = (out / MANIFEST).exists()
     write_atomic(out / MANIFEST, _json(dataclasses.asdict(plan) | {"parts": parts}))
-    return _summary(out, plan, writer, before)
+    return _summary(out, plan, writer, len(shards) * len(plan.resolutions), before)
 
 
 def _check_space(out: Path, plan: Plan, shards: list[Shard]) -> None:
@@ -177,8 +168,7 @@ def _check_space(out: Path, plan: Plan, shards: list[Shard]) -> None:
         raise OSError(errno.ENOSPC, text)
 
 
-def _summary(out: Path, plan: Plan, writer: ShardWriter, before: bool) -> str:
-    files = writer.kept + writer.written + len(writer.repaired)
+def _summary(out: Path, plan: Plan, writer: ShardWriter, files: int, before: bool) -> str:
     done = f"prepare: {out}: {plan.train:,} images to train on and {plan.test:,} held out, at "
     done += f"{', '.join(map(str, plan.resolutions))} px, in {files:,} files"
     if writer.repaired:

@@ -93,7 +93,6 @@ class ShardWriter:
         advance: called with the number of images just finished, from several threads.
 
     Attributes:
-        written: number of files written for the first time.
         repaired: names of the files that were missing or damaged and were written again.
         kept: number of intact files.
     """
@@ -110,7 +109,7 @@ class ShardWriter:
         self.sources, self.resolutions = sources, resolutions
         self.stopping, self.advance = stopping, advance
         self.repaired: list[str] = []
-        self.written = self.kept = 0
+        self.kept = 0
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
@@ -158,10 +157,7 @@ class ShardWriter:
             self.advance(len(shard))
         with self._lock:
             self.kept += len(names) - len(missing)
-            if note:
-                self.repaired += [names[r] for r in missing]
-            else:
-                self.written += len(missing)
+            self.repaired += [names[r] for r in missing if note]
 
     def _write(self, shard: Shard, resolutions: list[int], note: dict | None) -> None:
         """Writes a shard's files of some resolutions, and the note of a new shard."""

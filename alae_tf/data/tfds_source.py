@@ -80,7 +80,7 @@ class TfdsSource(Source):
         """A numeric feature, for example "attributes/Smiling": float64 [len].
 
         Raises:
-            DataError: the first record has no such feature of one number.
+            DataError: the first record has no feature of that name with one number.
         """
         import tensorflow as tf
 
