@@ -88,7 +88,7 @@ def prepare(
 
     sources = split(source, test_fraction)
     plan = make_plan(uri, sources, max_resolution, shards, test_fraction)
-    source.tell_sizes(max_resolution)
+    source.warn_about_sizes(max_resolution)
     with Interrupt() as interrupt, locked(out, plan):
         try:
             print(printable(write(out, plan, sources, lambda: interrupt.asked)))

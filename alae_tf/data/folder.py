@@ -12,57 +12,55 @@ from alae_tf.data.source import (
     DataError,
     Source,
     existing_directory,
-    report,
     some,
     split_query,
 )
 from alae_tf.data.threads import pool
 from alae_tf.images.files import left_out, walk
 from alae_tf.images.read import extensions, open_image, read_image, reason
+from alae_tf.system.errors import report
 
-# Up to here every file is decoded at opening: seconds, for which all damaged files show at once.
+# Up to this number, all files are decoded at opening, which takes seconds and finds all damage.
 DECODE_ALL = 2000
-# Sides whose ratio is beyond this are told: of such an image the central square is little.
-ELONGATED = 4
-# The share of the images that may be lost on the way and replaced by others.
-MOST_LOST = 0.1
+ELONGATED = 4  # a warning is given for images with a larger ratio of their sides
+MOST_LOST = 0.1  # share of the images that may become unreadable before training stops
 
 
 class FolderSource(Source):
     """`folder:DIR`, all image files under DIR, sorted by relative path.
 
-    They are found by `alae_tf.images.files.walk`; one line counts the files of other types.
+    See `alae_tf.images.files.walk` for which files are found, and `alae_tf.images.read.read_image`
+    for how they are read. Options after a question mark, joined by "&":
 
-    Pixels are read as `decode` says. Images are RGB even if every file is grey: what is asked for,
-    not what happens to be there, decides the shape of the networks. `folder:DIR?channels=1` turns
-    them all into grey. `folder:DIR?test=OTHER` holds out the images of another directory, with both
-    `folder:DIR?channels=1&test=OTHER`. With `folder:DIR?labels=folders` the folder of DIR that an
-    image is in is its class.
+    - `channels=1`: grey images. The default is RGB, even if every file is grey.
+    - `test=OTHER`: the images in directory OTHER are held out.
+    - `labels=folders`: the class of an image is the first folder in its relative path.
 
-    Files that cannot be read are left out, and one line says which, and why. In folders of more
-    than `DECODE_ALL` files the opening reads only the headers; a file found damaged later is
-    replaced by the next one that can be read, so that the number and order of the images stay. When
-    more than `MOST_LOST` of them are, `image` raises DataError.
+    Unreadable files are left out with a warning. In directories of more than `DECODE_ALL` files,
+    opening reads only the headers; an image that turns out to be damaged later is replaced by the
+    next one, which keeps the number and order of the images.
 
     Attributes:
-        files: str, paths relative to DIR, of the images in use.
+        files: the relative paths of the images in use.
         sizes: int64 [n, 2], their widths and heights as stored.
-        class_names: of the labels, where there are some.
-        skipped: how many files were found unreadable so far, at opening and later.
+        skipped: the number of unreadable files found so far.
 
     Raises:
-        DataError: no directory, no image in it, or none that can be read.
+        DataError: the directory or an option is wrong, or no image can be read; from `image` also
+            if more than `MOST_LOST` of the images have become unreadable.
     """
 
     def __init__(self, uri: str, argument: str, classes: list[str] | None = None):
         path, options = split_query(uri, argument, FOLDER_OPTIONS)
         if options.get("channels", "3") not in ("1", "3"):
-            raise DataError(f"--data={uri}: channels={options['channels']} should be 1 or 3.")
+            raise DataError(f"--data={uri}: channels={options['channels']} must be 1 or 3.")
+        if options.get("labels", "folders") != "folders":
+            raise DataError(f"--data={uri}: labels={options['labels']} must be folders.")
         self.uri = uri
         self.channels = int(options.get("channels", "3"))
-        self.root = existing_directory(uri, path, "It should be one.")
-        self._unreadable: dict[str, Exception] = {}  # dicts keep their order: the report's too
-        self._told = 0  # of those that were found unreadable after opening
+        self.root = existing_directory(uri, path, "It should hold the images.")
+        self._unreadable: dict[str, Exception] = {}
+        self._lost = 0  # images that have become unreadable since opening
         self._lock = threading.Lock()
         paths, others, closed = walk(self.root)
         found, closed = self._relative(paths), self._relative(closed)
@@ -70,27 +68,26 @@ class FolderSource(Source):
             held = f" It holds {left_out(others)}." if others else ""
             raise DataError(
                 f"--data={uri}: no image in {self.root}.{held} "
-                f"Files named *{', *'.join(extensions())} are looked for, in subdirectories too."
+                f"Image files are named *{', *'.join(extensions())}; subdirectories are searched."
             )
         self.files = self._check(found)
         if not self.files:
             name, error = next(iter(self._unreadable.items()))
             raise DataError(
                 f"--data={uri}: none of the {len(found):,} images can be read "
-                f"({name}: {reason(error)}). At least one whole image is needed."
+                f"({name}: {reason(error)}). At least one intact image is needed."
             )
         if self._unreadable:
             named = some(f"{name} ({reason(error)})" for name, error in self._unreadable.items())
             report(
-                f"{uri}: {self.skipped:,} of {len(found):,} images cannot be read "
-                f"and are left out: {named}"
+                uri,
+                f"{self.skipped:,} of {len(found):,} images cannot be read and are left out: "
+                f"{named}",
             )
         if others:
-            report(f"{uri}: files of other types are left out: {left_out(others)}")
+            report(uri, f"files of other types are left out: {left_out(others)}")
         if closed:
-            report(f"{uri}: {len(closed):,} directories cannot be entered: {some(closed)}")
-        if options.get("labels", "folders") != "folders":
-            raise DataError(f"--data={uri}: labels={options['labels']} should be folders.")
+            report(uri, f"{len(closed):,} directories cannot be read: {some(closed)}")
         if "labels" in options:
             self.class_names, self.labels = self.classes(classes)
         if "test" in options:
@@ -98,37 +95,39 @@ class FolderSource(Source):
             other = f"{options['test']}?channels={self.channels}{labelled}"
             self.held_out = FolderSource(f"folder:{other}", other, self.class_names)
             ours, theirs = self.root.resolve(), self.held_out.root.resolve()
-            if ours in (theirs, *theirs.parents) or theirs in ours.parents:
-                inner, outer = sorted((ours, theirs), key=lambda path: -len(path.parts))
+            if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
                 raise DataError(
-                    f"--data={uri}: {inner} is in {outer}, so that training would see images that "
-                    "are held out; put them side by side."
+                    f"--data={uri}: {ours} and {theirs} overlap, and training would see held-out "
+                    "images. Use two separate directories."
                 )
 
     def classes(self, names: list[str] | None = None) -> tuple[list[str], np.ndarray]:
-        """The names of the folders that the images are in, sorted, and each image's, int64 [n].
+        """The first folder in each relative path as the image's class.
 
         Args:
-            names: those of the images that these are held out from; no others are right.
+            names: the allowed classes; default: all that occur.
+
+        Returns:
+            The names of the classes, sorted, and the class of each image, int64 [n].
 
         Raises:
-            DataError: an image is in no folder, or in one of another name, or all are in one.
+            DataError: an image is in no folder or in one that is not allowed, or there is only one.
         """
         folders = [name.partition("/")[0] if "/" in name else "" for name in self.files]
         names = names or sorted(set(folders))
         for file, folder in zip(self.files, folders, strict=True):
             if not folder:
-                why = f"{file} lies in no folder that names its class"
+                why = f"{file} is not in a folder that names its class"
             elif folder not in names:
-                why = f"{folder} is no class of the others, which are {', '.join(names[:8])}"
+                why = f"folder {folder} is not a class of the training images: {some(names)}"
             elif len(names) < 2:
-                why = f"{folder} is the only folder; there should be one for each class"
+                why = f"{folder} is the only folder; at least two classes are needed"
             else:
                 continue
             raise DataError(f"--data={self.uri}: labels=folders: {self.root}: {why}.")
         return names, np.array([names.index(folder) for folder in folders], np.int64)
 
-    def tell_sizes(self, resolution: int) -> None:
+    def warn_about_sizes(self, resolution: int) -> None:
         short, long = self.sizes.min(axis=1), self.sizes.max(axis=1)
         kinds = {
             f"smaller than {resolution} px and will be enlarged": short < resolution,
@@ -140,9 +139,8 @@ class FolderSource(Source):
             if which.any():
                 places = np.flatnonzero(which).tolist()
                 sizes = (f"{self.files[i]} ({'x'.join(map(str, self.sizes[i]))})" for i in places)
-                report(
-                    f"{self.uri}: {len(places):,} of {len(self):,} images are {kind}: {some(sizes)}"
-                )
+                count = f"{len(places):,} of {len(self):,} images"
+                report(self.uri, f"{count} are {kind}: {some(sizes)}")
 
     @property
     def skipped(self) -> int:
@@ -163,64 +161,65 @@ class FolderSource(Source):
                     break
                 self._note(name, error)
         raise DataError(
-            f"--data={self.uri}: no image can be read any more. They should be in "
-            f"{self.root}, as they were at the start."
+            f"--data={self.uri}: the images can no longer be read. Restore the files in "
+            f"{self.root}."
         )
 
     def _note(self, name: str, error: Exception) -> None:
-        """Remembers a file that was found unreadable after opening, and reports the first few."""
+        """Remembers an image that has become unreadable, and reports the first few."""
         with self._lock:
             if name in self._unreadable:
                 return
             self._unreadable[name] = error
-            self._told += 1
-            told, count = self._told, len(self)
-        if told <= NAMES_SHOWN:
+            self._lost += 1
+            lost, count = self._lost, len(self)
+        if lost <= NAMES_SHOWN:
             why = reason(error)
-            report(f"{self.uri}: {name} cannot be read ({why}); the next image replaces it")
-        elif told & (told - 1) == 0:  # 8, 16, 32 …
-            report(f"{self.uri}: {told:,} of {count:,} images cannot be read any more")
-        if told > max(NAMES_SHOWN, MOST_LOST * count):
+            report(self.uri, f"{name} can no longer be read ({why}); the next image replaces it")
+        elif lost.bit_count() == 1:  # 8, 16, 32 …
+            report(self.uri, f"{lost:,} of {count:,} images can no longer be read")
+        if lost > max(NAMES_SHOWN, MOST_LOST * count):
             raise DataError(
-                f"--data={self.uri}: {told:,} of {count:,} images cannot be read any more, the "
-                f"last one {name} ({reason(error)}); at most {MOST_LOST:.0%} are replaced by "
-                f"others. They should be in {self.root}, as they were at the start."
+                f"--data={self.uri}: {lost:,} of {count:,} images can no longer be read, the last "
+                f"one {name} ({reason(error)}); at most {MOST_LOST:.0%} may be missing. Restore "
+                f"the files in {self.root}."
             )
 
     def _check(self, found: list[str]) -> list[str]:
-        """The files that can be read, as far as that is checked at opening; notes their sizes."""
+        """The files that can be read as far as is checked at opening; sets `sizes`."""
         whole = len(found) <= DECODE_ALL
-        trials = pool().map(self._try_decode if whole else self._try_header, found)
+        trials = pool().map(lambda name: self._size(name, whole), found)
         # The bar appears only if this takes long.
-        trials = tqdm(trials, f"checking {self.root}", len(found), delay=2, leave=False)
+        trials = tqdm(
+            trials, f"checking {self.root}", len(found), delay=2, leave=False, disable=None
+        )
         results = dict(zip(found, trials, strict=True))
-        if not whole:
-            for name in found:
-                if not isinstance(results[name], Exception):
-                    results[name] = self._try_decode(name)
-                if not isinstance(results[name], Exception):
-                    break
+        for name in found if not whole else ():  # at least one image must be intact
+            if not isinstance(results[name], Exception):
+                results[name] = self._size(name, whole=True)
+            if not isinstance(results[name], Exception):
+                break
         self._unreadable = {
-            n: result for n, result in results.items() if isinstance(result, Exception)
+            name: result for name, result in results.items() if isinstance(result, Exception)
         }
-        sizes = {n: result for n, result in results.items() if n not in self._unreadable}
+        sizes = {name: size for name, size in results.items() if name not in self._unreadable}
         self.sizes = np.array(list(sizes.values()), np.int64).reshape(-1, 2)
         return list(sizes)
 
-    def _try_header(self, name: str) -> tuple[int, int] | Exception:
-        """Width and height, or why they cannot be read."""
+    def _size(self, name: str, whole: bool) -> tuple[int, int] | Exception:
+        """Width and height, or why they cannot be read.
+
+        Args:
+            name: the file.
+            whole: decode the image, not only its header.
+        """
         try:
+            if whole:
+                height, width, _ = self._read(name).shape
+                return width, height
             with open_image(self._path(name)) as image:
                 return image.size
-        except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
-            return error
-
-    def _try_decode(self, name: str) -> tuple[int, int] | Exception:
-        """Width and height, or why the image cannot be read."""
-        try:
-            height, width, _ = self._read(name).shape
-            return width, height
-        except Exception as error:
+        except Exception as error:  # PIL's parsers raise many types
             return error
 
     def _read(self, name: str) -> np.ndarray:
@@ -231,6 +230,6 @@ class FolderSource(Source):
 
     def _path(self, name: str) -> Path:
         path = self.root / name
-        if not path.is_file():  # to open a pipe would be to wait for ever
-            raise OSError("no regular file")
+        if not path.is_file():  # opening a pipe would wait forever
+            raise OSError("not a regular file")
         return path

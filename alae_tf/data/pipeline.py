@@ -1,4 +1,4 @@
-"""From a source to batches: which image comes when, at one resolution, as uint8."""
+"""Batches of images from a source, as uint8 at one resolution."""
 
 import functools
 import weakref
@@ -11,16 +11,16 @@ from alae_tf.data.source import DataError, Source
 from alae_tf.data.threads import exit_gate, for_each_part
 from alae_tf.system.errors import printable
 
-# Fitted images are kept up to this size: 30,000 images at 128 px (1.4 GiB) are, at 256 px (5.5 GiB)
-# are not. It leaves a machine of 8 GB room for the training itself.
+# Fitted images are cached up to this total: 30,000 images at 128 px (1.4 GiB), but not at 256 px
+# (5.5 GiB). A machine of 8 GB keeps enough memory for training.
 CACHE_BYTES = 2 * 2**30
-# Keeps the random numbers of flips apart from those of orders: no run has so many epochs. (NumPy
-# seeds [s, e] and [s, e, 0] alike.)
+# Separates the random numbers of flips from those of orders; it exceeds any number of epochs. (To
+# NumPy, the seeds [s, e] and [s, e, 0] are equal.)
 FLIPS = int.from_bytes(b"flip", "big")
 
 
 def epoch_order(size: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of the images in one epoch: int64 [size], a permutation."""
+    """The order of the images in one epoch, a permutation: int64 [size]."""
     return np.random.default_rng([seed, epoch]).permutation(size)
 
 
@@ -35,13 +35,13 @@ def batches(
     worker: int = 0,
     workers: int = 1,
 ) -> tf.data.Dataset:
-    """Endless batches; position p (images seen) is image epoch_order(n, seed, p // n)[p % n].
+    """Endless batches, in which position p (images seen) is epoch_order(n, seed, p // n)[p % n].
 
-    Nothing but (seed, start) decides the batches, so a run resumes to the bit with `start` set to
-    the images it has seen. Epochs follow each other without a gap, within a batch if need be.
+    The batches depend only on (seed, start): a run resumes bit for bit with `start` set to the
+    images it has seen. A batch may span two epochs.
 
-    Fitted images stay in memory (see CACHE_BYTES), for the resolution of the latest call on a
-    source; a data set of an earlier resolution still works, and decodes every image again.
+    Fitted images are cached (see CACHE_BYTES) for the resolution of the latest call with this
+    source. A data set of an earlier resolution still works, but decodes every image again.
 
     Args:
         source: n images.
@@ -49,15 +49,14 @@ def batches(
         batch_size: images; may exceed n.
         seed: 0 or more.
         start: position of the first image.
-        flip: mirror each image with probability ½, drawn from (seed, position of the batch), so
-            that the flips of a resumed run agree if its batches begin at the same positions.
-        prefetch: batches made ready ahead.
-        worker, workers: of several, each reads its own part of every batch: worker i the i-th.
+        flip: mirror each image with probability ½, drawn from (seed, position of the batch). The
+            flips of a resumed run agree if its batches begin at the same positions.
+        prefetch: batches read ahead.
+        worker, workers: worker i of several reads the i-th part of every batch.
 
     Returns:
-        Dataset of uint8 [batch_size/workers, resolution, resolution, C], static shape. An image
-        that cannot be read raises tf.errors.OpError with DataError's text in it, as tf.data wraps
-        it.
+        Dataset of uint8 [batch_size/workers, resolution, resolution, C], static shape. For an image
+        that cannot be read it raises tf.errors.OpError with the text of the DataError.
     """
     _keep(source, resolution)
     gate = exit_gate()
@@ -78,24 +77,24 @@ def batches(
     def gated(position: np.int64) -> np.ndarray:
         try:
             return gate(lambda: batch_at(position), lambda: np.zeros(shape, np.uint8))
-        except DataError as error:  # a name that is no UTF-8 would cost tf.data the whole message
+        except DataError as error:  # tf.data drops messages that are not UTF-8
             raise DataError(printable(str(error))) from None
 
     def load(position: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.numpy_function(gated, [position], tf.uint8), shape)
 
     options = tf.data.Options()
-    # There is nothing to tune, and the tuner holds up the exit of the process by many seconds.
+    # There is nothing to tune, and the tuner delays the exit of the process by many seconds.
     options.autotune.enabled = False
     dataset = tf.data.Dataset.counter(start, batch_size).map(load)
     return dataset.prefetch(prefetch).with_options(options)
 
 
 def fixed_images(source: Source, resolution: int, count: int) -> np.ndarray:
-    """Always the same images, for sample grids: uint8 [count, resolution, resolution, C].
+    """The images of sample grids, always the same: uint8 [count, resolution, resolution, C].
 
-    Taken at even distances (so that classes in sorted sets all show) from the held-out images, or
-    from the training images if fewer than `count` are held out; some repeat if those are too few.
+    They are spread evenly (sorted data sets then show all classes) over the held-out images, or
+    over the training images if fewer than `count` are held out. If those are too few, some repeat.
     """
     if source.held_out is not None and len(source.held_out) >= count:
         source = source.held_out
@@ -104,9 +103,11 @@ def fixed_images(source: Source, resolution: int, count: int) -> np.ndarray:
 
 
 def all_images(source: Source, resolution: int) -> np.ndarray:
-    """All images in their own order: uint8 [n, resolution, resolution, C]."""
+    """All images of a source, in its order: uint8 [n, resolution, resolution, C]."""
     images = np.empty([len(source), resolution, resolution, source.channels], np.uint8)
-    with tqdm(total=len(source), desc=source.uri, unit="image", delay=2, leave=False) as bar:
+    with tqdm(
+        total=len(source), desc=source.uri, unit="image", delay=2, leave=False, disable=None
+    ) as bar:
         for some in np.array_split(np.arange(len(source)), -(-len(source) // 1024)):
             _fit_into(images, some, source, some)
             bar.update(len(some))
@@ -114,23 +115,23 @@ def all_images(source: Source, resolution: int) -> np.ndarray:
 
 
 class _Kept:
-    """The images of one source at one resolution that have been fitted so far."""
+    """The cached images of one source at one resolution; `made` says which are valid."""
 
     def __init__(self, size: int, resolution: int, channels: int):
         self.resolution = resolution
-        # Pages that nothing was written to take no memory yet.
+        # Pages that have not been written take no memory.
         self.images = np.empty([size, resolution, resolution, channels], np.uint8)
         self.made = np.zeros(size, bool)
 
 
-# TensorFlow never forgets a Python function that it was given, nor what that refers to. So a data
-# set's function reaches its images through the source, and each source keeps one resolution: a
-# run that grows level by level does not pile up its past.
+# TensorFlow never releases a Python function, nor the objects that it refers to. Therefore a data
+# set's function finds its cache through the source, and each source caches one resolution: a run
+# that grows level by level keeps only the images of its current level.
 _kept: weakref.WeakKeyDictionary[Source, _Kept] = weakref.WeakKeyDictionary()
 
 
 def _keep(source: Source, resolution: int) -> None:
-    """From now on images fitted to this resolution are kept, if all of them find room."""
+    """Starts the cache of a source at a resolution, if all images fit into it."""
     if source in _kept and _kept[source].resolution == resolution:
         return
     _kept.pop(source, None)
@@ -139,7 +140,7 @@ def _keep(source: Source, resolution: int) -> None:
 
 
 def _take(source: Source, resolution: int, indices: np.ndarray) -> np.ndarray:
-    """The images at `indices`, fitted: uint8 [k, resolution, resolution, C], not shared."""
+    """The fitted images at `indices`, a copy: uint8 [k, resolution, resolution, C]."""
     kept = _kept.get(source)
     if kept is None or kept.resolution != resolution:
         images = np.empty([len(indices), resolution, resolution, source.channels], np.uint8)
@@ -153,7 +154,7 @@ def _take(source: Source, resolution: int, indices: np.ndarray) -> np.ndarray:
 
 
 def _fit_into(out: np.ndarray, rows: np.ndarray, source: Source, indices: np.ndarray) -> None:
-    """out[rows] = the fitted images at `indices`, on all threads."""
+    """Sets out[rows] to the fitted images at `indices`, on all threads."""
 
     def some(part: np.ndarray) -> None:
         for row, index in zip(rows[part].tolist(), indices[part].tolist(), strict=True):

@@ -1,11 +1,11 @@
-"""What a directory of prepared images is: names of files, and the plan it was made by.
+"""The layout of a directory of prepared images, and its plan.
 
 PREFIX-rNN.tfrecords[.PPP]   images of 2^NN pixels (part PPP of them); PREFIX is train or test
 PREFIX-labels.npy            int64 [images], if the images have classes
-dataset.json                 source, counts, sizes and checksums; written when all files are whole
-.prepare/                    the plan, a note for each finished shard, and the files under way
+dataset.json                 source, counts, sizes and checksums; written last
+.prepare/                    the plan, a note for each finished shard, and unfinished files
 
-StyleGAN's and ALAE's own tools name their files so too. No TensorFlow here.
+StyleGAN's and ALAE's own tools use the same names. No TensorFlow here.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from alae_tf.system.files import check_directory
 FILE = re.compile(r"(?P<prefix>.+)-r(?P<log2>\d\d)\.tfrecords(?:\.(?P<part>\d+))?(?:\.gz)?")
 MANIFEST, WORK = "dataset.json", ".prepare"
 PLAN = f"{WORK}/plan.json"
-MOST_SHARDS = 1000  # files a resolution: their numbers have three digits
+MOST_SHARDS = 1000  # files per resolution: their numbers have three digits
 
 
 def file_name(prefix: str, resolution: int, part: int) -> str:
-    """As train-r07.tfrecords.000, which holds images of 128 pixels."""
+    """The name of a file, for example train-r07.tfrecords.000 for images of 128 pixels."""
     return f"{prefix}-r{resolution.bit_length() - 1:02}.tfrecords.{part:03}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is made; must be the same when a preparation goes on.
+    """The settings of a preparation; they must be the same when it is continued.
 
     Args:
         data: URI of the source.
         channels: 1 or 3.
         max_resolution: pixels, a power of two.
-        test_fraction: as asked for.
+        test_fraction: as given on the command line.
         train, test: numbers of images.
-        shards: of the training images.
+        shards: number of shards of the training images.
     """
 
     data: str
@@ -56,31 +56,31 @@ class Plan:
         return [2**k for k in range(2, self.max_resolution.bit_length())]
 
     def check_same(self, path: Path) -> None:
-        """Tells whether the plan in a file is this one.
+        """Checks that the plan in a file equals this one.
 
         Raises:
-            ConfigError: it is not, or cannot be read.
+            ConfigError: it differs, or cannot be read.
         """
         try:
             before = dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError):
             raise ConfigError(f"{path} is damaged; give another --out.") from None
         differ = [
-            f"{name}: {before.get(name)} there, {value} asked for"
+            f"{name}: {before.get(name)} there, {value} now"
             for name, value in dataclasses.asdict(self).items()
             if before.get(name) != value
         ]
         if differ:
             raise ConfigError(
-                f"--out={path.parents[1]}: holds a preparation of another kind; give another "
-                "directory, or the same settings:\n  " + "\n  ".join(differ)
+                f"--out={path.parents[1]}: holds a preparation with other settings. Use the same "
+                "settings or another directory:\n  " + "\n  ".join(differ)
             )
 
 
 def check_out(out: Path) -> None:
-    """Tells before any work whether images may be prepared here.
+    """Checks before any work that images may be prepared in a directory.
 
     Raises:
-        AlaeError: a file, or a directory that holds something else.
+        AlaeError: it is a file, or holds something else.
     """
     check_directory("--out", out, "a preparation", PLAN, lambda name: name == WORK)

@@ -1,5 +1,4 @@
-"""Writes the images of any source as TFRecords: which, how many to a file, in which order, and what
-is there already."""
+"""Writes the images of any source as TFRecords; continues an unfinished preparation."""
 
 from __future__ import annotations
 
@@ -13,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from tqdm import tqdm
@@ -24,34 +22,36 @@ from alae_tf.data.source import Source, Subset
 from alae_tf.system.errors import ConfigError
 from alae_tf.system.files import Lock, sweep, write_atomic
 
-SHARD_BYTES = 2**30  # what a kill may cost, in each thread
-LEAST_SHARDS = 16  # if there are as many images
+SHARD_BYTES = 2**30  # of a shard; at most this much work per thread is lost when killed
+LEAST_SHARDS = 16  # unless there are fewer images
 
-Sources = dict[str, Source]  # of each part: "train", and "test" if images are held out
+Sources = dict[str, Source]  # the images of "train", and of "test" if images are held out
 
 
 def split(source: Source, fraction: float | None) -> Sources:
-    """The sources of "train" and, if images are held out, "test".
+    """Splits a source into "train" and, if images are held out, "test".
+
+    Args:
+        source: the images.
+        fraction: share to hold out; 0: none; None: the source's own held-out images.
 
     Raises:
         ConfigError: the fraction does not fit the source.
     """
-    if fraction is None:
-        held_out = source.held_out
+    if not fraction:
+        held_out = source.held_out if fraction is None else None
         return {"train": source} | ({"test": held_out} if held_out is not None else {})
-    if fraction == 0:
-        return {"train": source}
     flag = f"--test_fraction={fraction:g}"
     if source.held_out is not None:
         raise ConfigError(
-            f"{flag}: {source.uri} holds out {len(source.held_out):,} images of its own. Leave the "
-            "flag out to keep them, or set it to 0 to go without."
+            f"{flag}: {source.uri} already holds out {len(source.held_out):,} images. Omit the "
+            "flag to use them, or set it to 0 to hold out none."
         )
     size, count = len(source), round(fraction * len(source))
     if not 1 <= count < size:
         raise ConfigError(
-            f"{flag}: holds out {count:,} of {size:,} images; at least one must be held out and "
-            "one be left."
+            f"{flag}: would hold out {count:,} of {size:,} images; it must hold out at least one "
+            "and leave at least one."
         )
     held = np.zeros(size, bool)
     held[((np.arange(count) + 0.5) * size / count).astype(np.int64)] = True
@@ -68,41 +68,33 @@ def make_plan(
     shards: int | None,
     test_fraction: float | None,
 ) -> Plan:
-    """The plan; by default shards are of `SHARD_BYTES`, and at least `LEAST_SHARDS`.
+    """The plan; by default with shards of `SHARD_BYTES`, but at least `LEAST_SHARDS`.
 
     Args:
         data: URI of the source.
-        sources: as of `split`.
-        max_resolution, shards, test_fraction: as asked for.
+        sources: see `split`.
+        max_resolution, shards, test_fraction: as given on the command line.
 
     Raises:
-        ConfigError: more shards than images.
+        ConfigError: there are more shards than images.
     """
     images, channels = len(sources["train"]), sources["train"].channels
-    plan = Plan(
-        data=data,
-        channels=channels,
-        max_resolution=max_resolution,
-        test_fraction=test_fraction,
-        train=images,
-        test=len(sources["test"]) if "test" in sources else 0,
-        shards=shards or 0,
-    )
-    if plan.shards > images:
-        raise ConfigError(f"--shards={plan.shards}: must be at most {images:,}, one an image.")
-    if not plan.shards:
+    if shards and shards > images:
+        raise ConfigError(f"--shards={shards}: must be at most {images:,}, the number of images.")
+    test = len(sources.get("test", ()))
+    plan = Plan(data, channels, max_resolution, test_fraction, images, test, shards or 0)
+    if not shards:
         size = images * sum(record_bytes(r, channels) for r in plan.resolutions)
-        number = min(max(LEAST_SHARDS, math.ceil(size / SHARD_BYTES)), MOST_SHARDS, images)
-        plan = dataclasses.replace(plan, shards=number)
-    return plan
+        shards = min(max(LEAST_SHARDS, math.ceil(size / SHARD_BYTES)), MOST_SHARDS, images)
+    return dataclasses.replace(plan, shards=shards)
 
 
 @contextmanager
 def locked(out: Path, plan: Plan) -> Iterator[None]:
-    """The directory for this process alone, its plan checked or written.
+    """Locks a directory for this process, and checks or writes its plan.
 
     Raises:
-        ConfigError: another process prepares there, or by another plan.
+        ConfigError: another process is preparing images there, or the plan differs.
     """
     work = out / WORK
     work.mkdir(parents=True, exist_ok=True)
@@ -121,19 +113,22 @@ def locked(out: Path, plan: Plan) -> Iterator[None]:
 
 
 def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool]) -> str:
-    """Writes what is not there yet, dataset.json last; returns what was done, in words.
+    """Writes the missing files, and dataset.json last.
 
     Args:
         out: the directory, `locked`.
-        plan: what is to be there.
-        sources: the images, as of `split`.
-        stopping: asked before each image; the work ends if it says yes.
+        plan: see `make_plan`.
+        sources: the images, see `split`.
+        stopping: called before each image; the work ends if it returns True.
+
+    Returns:
+        A summary for the user.
 
     Raises:
-        Exception: as of `ShardWriter.run`; OSError: the disk has too little room.
+        OSError: the disk has too little space. Other exceptions: see `ShardWriter.run`.
     """
     shards = []
-    for part, source in sources.items():  # those of "test" are as large as those of "train"
+    for part, source in sources.items():  # shards of "test" are as large as those of "train"
         number = plan.shards if part == "train" else -(-len(source) * plan.shards // plan.train)
         shards += divide(part, len(source), min(number, MOST_SHARDS))
     lock = threading.Lock()
@@ -154,43 +149,34 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
         _check_space(out, plan, [shard for shard in shards if writer.note(shard) is None])
         labels = {part: write_labels(out, part, source) for part, source in sources.items()}
         writer.run(shards)
-    notes = {shard: cast(dict, writer.note(shard)) for shard in shards}  # all are there by now
     parts = {
-        part: {
-            "images": len(source),
-            "labels": labels[part],
-            "files": {
-                name: entry
-                for shard in shards
-                if shard.part == part
-                for name, entry in notes[shard].items()
-            },
-        }
+        part: {"images": len(source), "labels": labels[part], "files": {}}
         for part, source in sources.items()
     }
+    for shard in shards:
+        parts[shard.part]["files"] |= writer.note(shard)
     before = (out / MANIFEST).exists()
     write_atomic(out / MANIFEST, _json(dataclasses.asdict(plan) | {"parts": parts}))
-    return _summary(out, plan, writer, before)
+    return _summary(out, plan, writer, len(shards) * len(plan.resolutions), before)
 
 
 def _check_space(out: Path, plan: Plan, shards: list[Shard]) -> None:
     per_image = sum(record_bytes(r, plan.channels) for r in plan.resolutions)
     need, free = per_image * sum(map(len, shards)), shutil.disk_usage(out).free
     if need > free:
-        text = f"{need / 2**30:,.2f} GiB are needed and {free / 2**30:,.2f} GiB free"
+        text = f"{need / 2**30:,.2f} GiB are needed, but only {free / 2**30:,.2f} GiB are free"
         raise OSError(errno.ENOSPC, text)
 
 
-def _summary(out: Path, plan: Plan, writer: ShardWriter, before: bool) -> str:
-    files = writer.kept + len(writer.written) + len(writer.repaired)
+def _summary(out: Path, plan: Plan, writer: ShardWriter, files: int, before: bool) -> str:
     done = f"prepare: {out}: {plan.train:,} images to train on and {plan.test:,} held out, at "
     done += f"{', '.join(map(str, plan.resolutions))} px, in {files:,} files"
     if writer.repaired:
-        done += f"; damaged or missing and written again: {', '.join(sorted(writer.repaired))}"
+        done += f"; rewritten, because damaged or missing: {', '.join(sorted(writer.repaired))}"
     elif before:
-        done += ", all as their checksums say: nothing to do"
+        done += ", all of which match their checksums: nothing to do"
     elif writer.kept:
-        done += f", {writer.kept:,} of which were there"
+        done += f", {writer.kept:,} of which existed before"
     return f"{done}.\nTrain with --data=tfrecord:{out} --image_channels={plan.channels}"
 
 

@@ -4,11 +4,11 @@ import bisect
 import gzip
 import os
 import shutil
-import struct
 import tempfile
 import weakref
 import zlib
 from collections.abc import Sequence
+from typing import IO
 
 import numpy as np
 
@@ -16,21 +16,22 @@ from alae_tf.data.source import DataError
 
 HEADER, FOOTER = 12, 4  # uint64 length and uint32 CRC of it; then the data; then uint32 CRC of it
 GZIP = b"\x1f\x8b\x08"
+LARGEST = 2**42  # bytes of a file; file systems refuse to seek much further
 
 
 class RecordFiles:
-    """The records of TFRecord files, in the order of the files, by index.
+    """The records of TFRecord files by index, in the order of the files.
 
-    Opening walks over the length headers once (about a million records in two seconds). A read
-    opens its file, so that hundreds of shards hold no descriptors and threads share no position.
-    The checksums are not verified. GZIP files, which have no random access, are unpacked at opening
-    into one temporary file (in TMPDIR), which the system removes with the process.
+    Opening reads the length headers (about a million records in a few seconds). Each access opens
+    its file: hundreds of files need no descriptors, and threads share no position. The checksums
+    are not verified. GZIP files, which have no random access, are unpacked at opening into one
+    temporary file (in TMPDIR), which is removed when the process ends.
 
     Args:
         paths: the files; at least one record in all.
 
     Raises:
-        DataError: a file is missing or torn, there is no record, or no room to unpack.
+        DataError: a file is missing or cut short, there is no record, or no space to unpack.
     """
 
     def __init__(self, paths: Sequence[str | os.PathLike]):
@@ -57,20 +58,15 @@ class RecordFiles:
         offset, length = self._spans[index].tolist()
         if self._unpacked and path in self._packed:
             return os.pread(self._unpacked.fileno(), length, offset)
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                data = os.pread(descriptor, length, offset)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise DataError(f"{path}: {error.strerror}. It was there at opening.") from None
+        with _open(path) as file:
+            file.seek(offset)
+            data = file.read(length)
         if len(data) < length:
-            raise _torn(path, index, offset, offset + length, offset + len(data))
+            raise _torn(self.place(index))
         return data
 
     def place(self, index: int) -> str:
-        """Where record `index` is, for messages: the file, and its number there."""
+        """The file of a record and its number in that file, for messages."""
         number = self._file_of(index)
         return f"{self.paths[number]}: record {index - self._file_starts[number]:,}"
 
@@ -80,58 +76,62 @@ class RecordFiles:
     def _index(self, path: str) -> np.ndarray:
         """`_spans` of a file, after unpacking it if it is compressed."""
         if not self._unpacked or path not in self._packed:
-            return _spans(path)
+            with _open(path) as file:
+                return _spans(path, file)
         start = self._unpacked.seek(0, os.SEEK_END)
         try:
             with gzip.open(path) as file:
                 shutil.copyfileobj(file, self._unpacked, 2**20)
-            self._unpacked.flush()
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise _damaged(path, error) from None
         except OSError as error:
             raise DataError(
                 f"{path}: cannot be unpacked into {tempfile.gettempdir()}: {error.strerror}. "
-                "Set TMPDIR to a directory with more room, or unpack the files (gunzip)."
+                "Set TMPDIR to a directory with more space, or unpack the files (gunzip)."
             ) from None
-        return _spans(path, self._unpacked.fileno(), start)
+        return _spans(path, self._unpacked, start)
 
 
 def count_records(path: str | os.PathLike) -> int:
-    """How many records a file has, without a walk if its size is a multiple of the first one's.
+    """The number of records in a file; records of equal size are counted by the file's size.
 
-    A GZIP file is decompressed for it, without being stored.
+    A GZIP file is decompressed for this, but not stored.
 
     Raises:
-        DataError: the file is missing or torn.
+        DataError: the file is missing, cut short or damaged.
     """
     if _is_gzip(path):
-        return _count_compressed(path)
-    try:
-        with open(path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            header = file.read(HEADER)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}. It should be a TFRecord file.") from None
-    if len(header) == HEADER:
-        first = HEADER + struct.unpack_from("<Q", header)[0] + FOOTER
+        try:
+            with gzip.open(path) as file:
+                return len(_spans(path, file))
+        except (OSError, EOFError, zlib.error) as error:
+            raise _damaged(path, error) from None
+    with _open(path) as file:
+        header = file.read(HEADER)
+        size = file.seek(0, os.SEEK_END)
+        first = HEADER + int.from_bytes(header[:8], "little") + FOOTER
         if size % first == 0:
             return size // first
-    return len(_spans(os.fspath(path)))
+        return len(_spans(path, file))
+
+
+def _open(path: str | os.PathLike) -> IO[bytes]:
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}. It should be a TFRecord file.") from None
 
 
 def _is_gzip(path: str | os.PathLike) -> bool:
-    """Whether a file is compressed. The length of a first record can have gzip's magic bytes too,
-    but then its checksum is right."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            header = file.read(HEADER)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}. It should be a TFRecord file.") from None
-    return header.startswith(GZIP) and header[8:] != struct.pack("<I", _checksum(header[:8]))
+    """Whether a file is compressed. The length of a first record can equal GZIP's magic bytes, but
+    then its checksum is correct."""
+    with _open(path) as file:
+        header = file.read(HEADER)
+    return header.startswith(GZIP) and _checksum(header[:8]) != int.from_bytes(header[8:], "little")
 
 
 def _checksum(data: bytes) -> int:
-    """CRC-32C, masked as TFRecord files have it."""
+    """CRC-32C, masked as in TFRecord files."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte
@@ -141,45 +141,25 @@ def _checksum(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _count_compressed(path: str | os.PathLike) -> int:
-    records = 0
-    try:
-        with gzip.open(path) as file:
-            while header := file.read(HEADER):
-                if len(header) < HEADER:
-                    raise EOFError("it ends within a record")
-                file.seek(struct.unpack_from("<Q", header)[0], os.SEEK_CUR)
-                if len(file.read(FOOTER)) < FOOTER:
-                    raise EOFError("it ends within a record")
-                records += 1
-    except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
-        raise _damaged(path, error) from None
-    return records
-
-
-def _spans(path: str, descriptor: int | None = None, position: int = 0) -> np.ndarray:
-    """int64 [records, 2]: where the data of each record begins, and its length.
+def _spans(path: str | os.PathLike, file: IO[bytes] | gzip.GzipFile, start: int = 0) -> np.ndarray:
+    """The offset and length of each record's data, int64 [records, 2].
 
     Args:
-        path: the file.
-        descriptor: of a file that holds its contents from `position` on; default: of `path`.
+        path: the file's name, for messages.
+        file: its contents, uncompressed.
+        start: where they begin in `file`.
     """
-    if descriptor is None:
-        try:
-            with open(path, "rb", buffering=0) as file:
-                return _spans(path, file.fileno())
-        except OSError as error:
-            raise DataError(f"{path}: {error.strerror}. It should be a TFRecord file.") from None
-    spans, size = [], os.fstat(descriptor).st_size
-    while position < size:
-        header = os.pread(descriptor, HEADER, position)
-        # A torn header promises at least itself.
-        length = struct.unpack_from("<Q", header)[0] if len(header) == HEADER else 0
-        end = position + HEADER + length + FOOTER
-        if end > size:
-            raise _torn(path, len(spans), position, end, size)
-        spans.append((position + HEADER, length))
-        position = end
+    spans: list[tuple[int, int]] = []
+    file.seek(start)
+    header = file.read(HEADER)
+    while header:
+        data, length = start + HEADER, int.from_bytes(header[:8], "little")
+        file.seek(min(data + length, LARGEST))
+        rest = file.read(FOOTER + HEADER)
+        if len(header) < HEADER or len(rest) < FOOTER:
+            raise _torn(f"{path}: record {len(spans):,}")
+        spans.append((data, length))
+        start, header = data + length + FOOTER, rest[FOOTER:]
     return np.array(spans, np.int64).reshape(-1, 2)
 
 
@@ -187,8 +167,8 @@ def _damaged(path: str | os.PathLike, error: Exception) -> DataError:
     return DataError(f"{path}: its GZIP data is damaged ({error}). Copy or prepare it again.")
 
 
-def _torn(path: str, record: int, start: int, end: int, size: int) -> DataError:
+def _torn(place: str) -> DataError:
     return DataError(
-        f"{path}: record {record:,} starts at byte {start:,} and would end at {end:,}, but the "
-        f"file ends at {size:,}: it is cut short or no TFRecord file. Copy or prepare it again."
+        f"{place} is incomplete: the file was cut short or is not a TFRecord file. "
+        "Copy or prepare it again."
     )

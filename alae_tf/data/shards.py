@@ -1,8 +1,8 @@
-"""Writes images as TFRecord shards, each of them whole or not at all.
+"""Writes images as TFRecord shards, each of them completely or not at all.
 
-A shard is a run of consecutive images, in one file a resolution. Its files are written in the work
-folder, renamed into place together, and then noted there with sizes and checksums; what has no
-note, or differs from it, is written again.
+A shard is a range of consecutive images, in one file per resolution. Its files are written in the
+work folder and renamed into place together; then a note in the work folder records their sizes and
+checksums. Files without a note, or that differ from it, are written again.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from alae_tf.system.files import temporary_file, write_atomic
 
 
 class Stopped(Exception):
-    """The work was asked to stop."""
+    """The user has stopped the work."""
 
 
 class SourceChangedError(AlaeError):
-    """The images are not those that were prepared before; the message names a file."""
+    """The images differ from those prepared before; the message names a file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,26 +52,26 @@ class Shard:
 
 
 def divide(part: str, images: int, shards: int) -> list[Shard]:
-    """Shards of `images` images, whose sizes differ by one at most."""
+    """Divides a number of images into shards whose sizes differ by at most one."""
     bounds = [round(images * k / shards) for k in range(shards + 1)]
     return [Shard(part, k, bounds[k], bounds[k + 1]) for k in range(shards)]
 
 
 def record_bytes(resolution: int, channels: int) -> int:
-    """How long the record of an image is in its file."""
+    """The size of an image's record in its file."""
     image = np.zeros([resolution, resolution, channels], np.uint8)
     return HEADER + len(format_.to_record(image)) + FOOTER
 
 
 def describe(path: Path) -> dict[str, int | str]:
-    """Size and checksum of a file."""
+    """The size and the checksum of a file."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
 
 
 def write_labels(out: Path, part: str, source: Source) -> dict | None:
-    """Writes PART-labels.npy and tells its name, size and checksum; None if there are none."""
+    """Writes PART-labels.npy; returns its name, size and checksum, or None without labels."""
     if source.labels is None:
         return None
     buffer = io.BytesIO()
@@ -83,19 +83,18 @@ def write_labels(out: Path, part: str, source: Source) -> dict | None:
 
 
 class ShardWriter:
-    """Makes shards in a directory.
+    """Writes shards into a directory.
 
     Args:
-        out: the directory; its work folder is there.
+        out: the directory; its work folder must exist.
         sources: the images of each part.
         resolutions: pixels, powers of two.
-        stopping: asked before each image; the work ends if it says yes.
-        advance: called with a number of images as they get done, from several threads.
+        stopping: called before each image; the work ends if it returns True.
+        advance: called with the number of images just finished, from several threads.
 
     Attributes:
-        written: names of the files written for the first time.
-        repaired: names of the files that were found missing or damaged and written again.
-        kept: number of the files found whole.
+        repaired: names of the files that were missing or damaged and were written again.
+        kept: number of intact files.
     """
 
     def __init__(
@@ -109,31 +108,30 @@ class ShardWriter:
         self.out, self.work = out, out / WORK
         self.sources, self.resolutions = sources, resolutions
         self.stopping, self.advance = stopping, advance
-        self.written: list[str] = []
         self.repaired: list[str] = []
         self.kept = 0
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
     def run(self, shards: list[Shard]) -> None:
-        """Makes all shards, on all cores.
+        """Writes all shards, on all cores.
 
         Raises:
-            Stopped: `stopping` said so. Finished shards are noted, no other files are left.
-            SourceChangedError, DataError, OSError, tf.errors.OpError: the first that went wrong;
-                otherwise as for Stopped.
+            Stopped: `stopping` returned True.
+            SourceChangedError, DataError, OSError, tf.errors.OpError: the first failure. In both
+                cases finished shards have their notes, and no other files remain.
         """
         futures = [pool().submit(self._guarded, shard) for shard in shards]
         try:
             wait(futures)
         finally:
-            self._failed.set()  # a second Ctrl-C ends the wait: the threads then stop too
+            self._failed.set()  # after a second Ctrl-C the threads stop too
         errors = [future.exception() for future in futures]
         for error in sorted(filter(None, errors), key=lambda e: isinstance(e, Stopped)):
             raise error
 
     def note(self, shard: Shard) -> dict[str, dict] | None:
-        """What was noted of a finished shard: {file name: {images, bytes, sha256}}."""
+        """The note of a finished shard, {file name: {images, bytes, sha256}}, or None."""
         try:
             note = json.loads(self._note_path(shard).read_text(encoding="utf-8"))
             whole = all(len(note[name]["sha256"]) == 64 for name in self._names(shard).values())
@@ -159,10 +157,10 @@ class ShardWriter:
             self.advance(len(shard))
         with self._lock:
             self.kept += len(names) - len(missing)
-            (self.repaired if note else self.written).extend(names[r] for r in missing)
+            self.repaired += [names[r] for r in missing if note]
 
     def _write(self, shard: Shard, resolutions: list[int], note: dict | None) -> None:
-        """Writes a shard's files of these resolutions; the note of a new shard holds all."""
+        """Writes a shard's files of some resolutions, and the note of a new shard."""
         names = {r: name for r, name in self._names(shard).items() if r in resolutions}
         with contextlib.ExitStack() as files:
             paths = {
@@ -180,27 +178,26 @@ class ShardWriter:
                     for writer, image in zip(writers, images, strict=True):
                         writer.write(format_.to_record(image))
                     self.advance(1)
-            entries = {name: self._finish(path, len(shard)) for name, path in paths.items()}
+            entries = {}
+            for name, path in paths.items():
+                with open(path, "rb+") as file:
+                    os.fsync(file.fileno())
+                entries[name] = {"images": len(shard), **describe(path)}
             for name, entry in entries.items():
                 if note and note[name] != entry:
                     raise SourceChangedError(
-                        f"{name} was missing or damaged, and comes out otherwise than it was: the "
-                        "images have changed since (or Pillow has)"
+                        f"{name} was missing or damaged, and its new content differs from the old: "
+                        "the images (or Pillow) have changed"
                     )
             for name, path in paths.items():
                 os.replace(path, self.out / name)
             if not note:
                 write_atomic(self._note_path(shard), json.dumps(entries).encode())
 
-    def _finish(self, path: Path, images: int) -> dict[str, int | str]:
-        with open(path, "rb+") as file:
-            os.fsync(file.fileno())
-        return {"images": images, **describe(path)}
-
     def _whole(self, name: str, note: dict) -> bool:
         path = self.out / name
         try:
-            if path.stat().st_size != note[name]["bytes"]:  # spares reading it
+            if path.stat().st_size != note[name]["bytes"]:  # without reading it
                 return False
             return {"images": note[name]["images"], **describe(path)} == note[name]
         except OSError:

@@ -1,41 +1,36 @@
-"""What every source of images has in common: random access by index."""
+"""The common interface of all sources of images: random access by index."""
 
 import abc
 import dataclasses
 import re
 import shlex
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Sequence, Sized
 from pathlib import Path
 
 import numpy as np
 
 from alae_tf.images.fit import fit
-from alae_tf.system.errors import AlaeError, printable
+from alae_tf.system.errors import AlaeError
 
 NAMES_SHOWN = 5
-MOST_BYTES = 2**32  # of images that are held at once, as pixels and as floats
-FOLDER_OPTIONS = ("channels", "test", "labels")  # that may follow the directory of folder:DIR
+MOST_BYTES = 2**32  # of images held in memory at once, as pixels and as floats
+FOLDER_OPTIONS = ("channels", "test", "labels")  # of folder:DIR
 
 
 class DataError(AlaeError):
-    """The images asked for cannot be had.
-
-    The message is whole by itself (the flag or file, what is wrong, what would be right), so that
-    an entry point prints it without a traceback.
-    """
+    """Images are missing, damaged or not as requested."""
 
 
 class Source(abc.ABC):
     """Images that can be read in any order, from several threads at once.
 
     Attributes:
-        uri: what the user typed after --data=.
+        uri: as given to --data.
         channels: 1 (grey) or 3 (RGB), the same for every image.
         labels: int64 [len], or None if the images have no classes.
-        class_names: what the labels count, or None if they are numbers alone.
-        held_out: a Source of images that training never sees, or None.
+        class_names: the names of the classes by label, or None if they have no names.
+        held_out: the images that training never sees, or None.
     """
 
     uri: str
@@ -44,10 +39,13 @@ class Source(abc.ABC):
     class_names: list[str] | None = None
     held_out: "Source | None" = None
 
-    def tell_sizes(self, resolution: int) -> None:  # noqa: B027, most sources have nothing to tell
-        """Tells the user if images must be enlarged for a resolution, or lose most of themselves.
+    def warn_about_sizes(self, resolution: int) -> None:  # noqa: B027 (optional)
+        """Warns the user about images that must be enlarged or lose most of their area.
 
-        For a source that knows their sizes; to be called once, before the work.
+        Call it once, before the work starts. By default it does nothing.
+
+        Args:
+            resolution: pixels that the images will be fitted to.
         """
 
     @abc.abstractmethod
@@ -63,9 +61,10 @@ class Source(abc.ABC):
         """
 
     def pyramid(self, index: int, resolutions: Sequence[int]) -> list[np.ndarray]:
-        """Image `index`, square, at each of some resolutions: uint8 [resolution, resolution, C].
+        """Image `index` at several resolutions, each uint8 [resolution, resolution, channels].
 
-        Each is fitted from the original (`alae_tf.images.fit.fit`), which is decoded once.
+        The image is decoded once; each resolution is fitted from the original (see
+        `alae_tf.images.fit.fit`).
 
         Raises:
             DataError: the image cannot be read.
@@ -74,7 +73,7 @@ class Source(abc.ABC):
         return [fit(image, resolution) for resolution in resolutions]
 
     def fitted(self, index: int, resolution: int) -> np.ndarray:
-        """`pyramid` at one resolution: uint8 [resolution, resolution, C]."""
+        """Image `index` at one resolution: uint8 [resolution, resolution, channels]."""
         return self.pyramid(index, [resolution])[0]
 
 
@@ -82,8 +81,8 @@ class Subset(Source):
     """Some images of a source.
 
     Args:
-        source: where they are.
-        indices: int64 [n], their places there.
+        source: all images.
+        indices: int64 [n], the images to keep.
     """
 
     def __init__(self, source: Source, indices: np.ndarray):
@@ -92,8 +91,8 @@ class Subset(Source):
         self.class_names = source.class_names
         self._source, self._indices = source, indices
 
-    def tell_sizes(self, resolution: int) -> None:
-        self._source.tell_sizes(resolution)
+    def warn_about_sizes(self, resolution: int) -> None:
+        self._source.warn_about_sizes(resolution)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -120,42 +119,51 @@ def evenly(source: Sized, count: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Scheme:
-    """A kind of data: what `NAME:ARGUMENT` stands for.
+    """A kind of data, which --data names by a URI NAME:ARGUMENT.
+
+    To add a data source, write its file and one entry in `alae_tf.data.SCHEMES`.
 
     Args:
-        form: how it is written.
-        about: what it is, in a line.
-        open: "module:function" of a function (URI, ARGUMENT) → `Source`, imported when needed.
-        folder: (URI, ARGUMENT) → the folder that must exist; None: there is none.
-        mark: pattern of files by which a folder named without a scheme is recognised.
+        form: how the URI is written, for the help.
+        about: a description of one line.
+        open: "module:function" of a function (uri, argument) → `Source`, imported when needed.
+        folder: if the argument is a path, a function (path) → the directory that must exist.
+        options: the names that may follow a question mark in the argument, as name=value.
+        paths: those options whose values are paths.
+        mark: pattern of the files by which a directory of this kind is recognised.
     """
 
     form: str
     about: str
     open: str
-    folder: Callable[[str, str], Path] | None = None
+    folder: Callable[[Path], Path] | None = None
+    options: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     mark: str = ""
 
 
 def check_channels(source: Source, channels: int, flag: str = "--data") -> None:
-    """Raises DataError if images are grey and a model in colour, or the reverse.
+    """Checks that images and a model are both grey, or both in colour.
 
     Args:
         source: the images.
-        channels: that the model takes.
-        flag: that named the images.
+        channels: the model's number of channels, 1 or 3.
+        flag: the flag that named the images.
+
+    Raises:
+        DataError: the numbers of channels differ.
     """
     if source.channels != channels:
         folder = source.uri.partition("?")[0]
         other = f", or {flag}={folder}?channels={channels}" if folder.startswith("folder:") else ""
         raise DataError(
-            f"{flag}={source.uri}: its images have {source.channels} channels, and the model takes "
+            f"{flag}={source.uri}: its images have {source.channels} channels, but the model takes "
             f"{channels}. Train with --image_channels={source.channels}{other}."
         )
 
 
 def within_memory(source: Source, resolution: int) -> Source:
-    """The images, or as many of them, evenly spread, as may be held with their floats."""
+    """The images, thinned evenly if they would take more than `MOST_BYTES` of memory."""
     most = MOST_BYTES // (5 * resolution**2 * source.channels)
     if len(source) <= most:
         return source
@@ -165,13 +173,15 @@ def within_memory(source: Source, resolution: int) -> Source:
 def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Splits "PATH?key=value&key=value" into the path and its options.
 
-    A path may hold question marks: options begin at the last one that an allowed key and an equals
-    sign follow. A path that itself ends like an option is named with options after it, as
-    "folder:/what?size=1?channels=3".
+    The path may contain question marks: the options begin at the last question mark that is
+    followed by an allowed key and an equals sign. For a path that itself ends like an option, add
+    an option: "folder:/photos?test=1?channels=3".
 
     Raises:
-        DataError: an option that is not in `allowed`, or one without a value.
+        DataError: an option is not in `allowed`, or has no value.
     """
+    if not allowed:
+        return argument, {}
     keys = "|".join(map(re.escape, allowed))
     found = re.fullmatch(rf"(.*)\?((?:{keys})=.*)", argument, re.DOTALL)
     path, query = found.groups() if found else (argument, "")
@@ -182,32 +192,37 @@ def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str,
         wrong = re.findall(r"\?(\w+=[^/]*)$", path)
     if wrong:
         raise DataError(
-            f"--data={uri}: option '{wrong[0]}' is not understood. "
-            f"What can follow the question mark: {', '.join(f'{name}=…' for name in allowed)}."
+            f"--data={uri}: option '{wrong[0]}' is unknown or has no value. "
+            f"The options are {', '.join(f'{name}=…' for name in allowed)}."
         )
     return path, options
 
 
 def local_path(uri: str, path: str) -> Path:
-    """A path in a URI, which may begin with ~ and need not exist.
+    """The path in a URI, with ~ expanded; it need not exist.
 
     Raises:
-        DataError: it cannot be looked at.
+        DataError: the path is too long, unreadable or of an unknown user.
     """
     try:
         local = Path(path).expanduser()
         local.exists()
         return local
-    except (OSError, RuntimeError) as error:  # too long, no rights, no such user
+    except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"--data={uri}: {path} cannot be reached ({why}).") from None
+        raise DataError(f"--data={uri}: {path} cannot be accessed ({why}).") from None
 
 
 def existing_directory(uri: str, path: str, should: str) -> Path:
-    """The directory that a URI names; the message says what it should be.
+    """The directory that a URI names.
+
+    Args:
+        uri: as given to --data.
+        path: the path in it.
+        should: a sentence for the error message: what the directory should be.
 
     Raises:
-        DataError: there is no directory.
+        DataError: it is not a directory.
     """
     directory = local_path(uri, path)
     if not directory.is_dir():
@@ -218,7 +233,7 @@ def existing_directory(uri: str, path: str, should: str) -> Path:
 
 
 def unpacking(path: Path) -> str | None:
-    """How to get at the images of a .zip or .tar file, or None if a path is no such file."""
+    """Instructions for unpacking a .zip or .tar file, or None if the path is not an archive."""
     for kind, endings, _ in shutil.get_unpack_formats():
         for ending in endings if path.is_file() else ():
             if path.name.lower().endswith(ending):
@@ -233,8 +248,3 @@ def some(names: Iterable[str]) -> str:
     """The first few names, for a message."""
     names = list(names)
     return ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
-
-
-def report(message: str) -> None:
-    """Tells the user, on stderr, something that does not stop the work."""
-    print(printable(message), file=sys.stderr)

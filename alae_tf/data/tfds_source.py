@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets, at random access."""
+"""Data sets of TensorFlow Datasets (TFDS), with random access."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from alae_tf.data.records import RecordFiles
-from alae_tf.data.source import DataError, Source, report, split_query
+from alae_tf.data.source import DataError, Source, split_query
 from alae_tf.images.read import read_image
+from alae_tf.system.errors import report
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-RETRIES = 2  # of a download; TFDS' own 10 take three and a half minutes without a network
+RETRIES = 2  # of a download; TFDS' default of 10 takes 3.5 minutes without a network
 
 
 class TfdsSource(Source):
     """One split of a prepared data set.
 
-    Records are parsed and decoded here and not by the builder's features: only the image is
-    decoded (and no image at all for the labels), by the same rules as every other source.
+    Records are parsed and decoded here, not by the builder's features: only the needed feature is
+    decoded, and images by the same rules as in every other source.
 
     Args:
-        uri: as typed.
+        uri: as given to --data.
         builder: tfds.core.DatasetBuilder, prepared.
-        split: such as "train".
+        split: for example "train".
 
     Attributes:
-        labels: int64 [len] of the feature `label` if that is a ClassLabel, else None. The first
-            use reads the whole split.
+        labels: int64 [len], the feature `label` if it is a ClassLabel, else None. The first use
+            reads the whole split.
 
     Raises:
-        DataError: no image feature; files that cannot be read at random, torn or incomplete.
+        DataError: the data set has no image feature, its file format has no random access, or its
+            files are incomplete.
     """
 
     def __init__(self, uri: str, builder, split: str):
@@ -75,10 +77,10 @@ class TfdsSource(Source):
         return np.fromiter(values, np.int64, len(self))
 
     def values(self, name: str) -> np.ndarray:
-        """A feature of one number, as "attributes/Smiling": float64 [len].
+        """A numeric feature, for example "attributes/Smiling": float64 [len].
 
         Raises:
-            DataError: there is none of that name; lists those of the first record.
+            DataError: the first record has no feature of that name with one number.
         """
         import tensorflow as tf
 
@@ -90,7 +92,7 @@ class TfdsSource(Source):
         ]
         if name not in single:
             raise DataError(
-                f"--data={self.uri}: no feature '{name}' of one number; it has "
+                f"--data={self.uri}: no numeric feature '{name}'; the numeric features are "
                 f"{', '.join(single) or 'none'}."
             )
         features = (self._value(index, name) for index in range(len(self)))
@@ -106,41 +108,42 @@ class TfdsSource(Source):
 def open_tfds(uri: str, argument: str) -> TfdsSource:
     """`tfds:NAME[/CONFIG][:VERSION]`, a data set by its TFDS name; its split "train".
 
-    It lies in, or is prepared into, `?data_dir=DIR` if given, else the directory in the environment
-    variable TFDS_DATA_DIR, else ~/tensorflow_datasets. Held out: split "test", else "validation".
+    It is read from, or prepared in, `?data_dir=DIR`; without that option in the directory that the
+    environment variable TFDS_DATA_DIR names, or else in ~/tensorflow_datasets. The split "test" is
+    held out, or "validation" if there is no "test".
 
     Raises:
-        DataError: TFDS does not know it or cannot prepare it; see also `TfdsSource`.
+        DataError: TFDS does not know the data set or cannot prepare it; see also `TfdsSource`.
     """
     name, options = split_query(uri, argument, ("data_dir",))
     import tensorflow_datasets as tfds
 
     data_dir = options.get("data_dir") or os.environ.get("TFDS_DATA_DIR")
     try:
-        with _few_words():
+        with _quiet():
             builder = tfds.builder(name, data_dir=data_dir and os.path.expanduser(data_dir))
             prepared = builder.is_prepared()
-    except Exception as error:  # of several types: a name, config or version not found
+    except Exception as error:  # of several types: unknown name, config or version
         raise DataError(
-            f"--data={uri}: TFDS cannot open it ({_first_line(error)}) Write "
-            "tfds:NAME[/CONFIG][:VERSION] with a name of https://www.tensorflow.org/datasets/catalog"
-            ", or of a data set prepared in ?data_dir=DIR."
+            f"--data={uri}: TFDS cannot open it ({_first_line(error)}). Write "
+            "tfds:NAME[/CONFIG][:VERSION] with a name from "
+            "https://www.tensorflow.org/datasets/catalog, or of a data set in ?data_dir=DIR."
         ) from None
     if not prepared:
-        report(f"{uri}: not in {builder.data_dir}; TFDS downloads and prepares it there")
+        report(uri, f"not in {builder.data_dir}; TFDS will download and prepare it there")
         try:
-            with _few_words():
+            with _quiet():
                 builder.download_and_prepare()
         except Exception as error:  # network, checksum, manual download, disk, missing packages …
             raise DataError(
-                f"--data={uri}: TFDS cannot prepare it in {builder.data_dir} ({_why(error)}) "
-                f"Prepare it where there is a network (tfds build {name}), copy the directory, and "
-                "name its root by ?data_dir=DIR; some data sets must be fetched by hand first, as "
-                "their page in TFDS' catalog says."
+                f"--data={uri}: TFDS cannot prepare it in {builder.data_dir} ({_why(error)}). "
+                f"Prepare it on a machine with a network (tfds build {name}), copy the directory, "
+                "and name its root with ?data_dir=DIR. Some data sets must be downloaded by hand "
+                "first; see their page in TFDS' catalog."
             ) from None
     splits = builder.info.splits
     if "train" not in splits:
-        raise DataError(f"--data={uri}: has no split 'train', only {', '.join(splits) or 'none'}.")
+        raise DataError(f"--data={uri}: no split 'train'; the splits are {', '.join(splits)}.")
     source = TfdsSource(uri, builder, "train")
     for split in ("test", "validation"):
         if split in splits and splits[split].num_examples:
@@ -150,14 +153,14 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
 
 
 def _image_feature(uri: str, features) -> str:
-    """The name of the image feature: `image` if there are several and one is called so."""
+    """The name of the image feature: `image`, or else the first one."""
     import tensorflow_datasets as tfds
 
     names = [name for name, kind in features.items() if isinstance(kind, tfds.features.Image)]
     if not names:
         raise DataError(
-            f"--data={uri}: has no image feature, only {', '.join(features)}. A data set of images "
-            "is needed."
+            f"--data={uri}: no image feature, only {', '.join(features)}. A data set of images is "
+            "needed."
         )
     name = "image" if "image" in names else names[0]
     if features[name].np_dtype not in (np.uint8, np.uint16):
@@ -178,8 +181,8 @@ def _open_records(uri: str, builder, split: str) -> Sequence[bytes] | RecordFile
         return builder.as_data_source(split, deserialize_method=method)
     if format_ != "tfrecord":
         raise DataError(
-            f"--data={uri}: is stored as {format_}, which has no random access here. "
-            "Prepare it with file_format=tfrecord or array_record."
+            f"--data={uri}: the file format {format_} has no random access. "
+            "Prepare the data set with file_format=tfrecord or array_record."
         )
     try:
         records = RecordFiles(info.filepaths)
@@ -194,37 +197,37 @@ def _open_records(uri: str, builder, split: str) -> Sequence[bytes] | RecordFile
 
 
 @contextlib.contextmanager
-def _few_words() -> Iterator[None]:
-    """TFDS gives up soon without a network, and says no more than its bars on a terminal."""
+def _quiet() -> Iterator[None]:
+    """Limits TFDS' attempts to download and its messages; on a terminal its bars are shown."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import downloader
 
-    # Of absl TFDS' own warnings, of urllib3 one for each failed try.
+    # TFDS warns through absl, urllib3 at each failed attempt.
     loggers = [logging.getLogger(name) for name in ("absl", "urllib3.connectionpool")]
     levels = [logger.level for logger in loggers]
     retries = downloader.MAX_RETRIES
     for logger in loggers:
         logger.setLevel(logging.ERROR)
-    downloader.MAX_RETRIES = RETRIES  # private, and there is no setting for it
+    downloader.MAX_RETRIES = RETRIES  # private, but there is no setting for it
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
         for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)  # not after a failure: TFDS' threads go on for a while
+            logger.setLevel(level)  # not after a failure: TFDS' threads keep running for a while
     finally:
         downloader.MAX_RETRIES = retries
         tfds.enable_progress_bar()
 
 
 def _why(error: Exception) -> str:
-    """Why a preparation failed, in a line: of a download that failed, the host."""
+    """Why a preparation failed, in one line; for a failed download, the host."""
     address = getattr(getattr(error, "request", None), "url", None)
-    if isinstance(error, OSError) and address:  # what requests raises, which TFDS uses
-        return f"{urlsplit(address).hostname} cannot be reached."
+    if isinstance(error, OSError) and address:  # raised by requests, which TFDS uses
+        return f"{urlsplit(address).hostname} is unreachable"
     return f"{type(error).__name__}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
-    return f"{str(error).strip().splitlines()[0].rstrip('.')}." if str(error).strip() else "."
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -1,6 +1,6 @@
-"""Images as TFRecords, in the form of StyleGAN's and ALAE's own tools.
+"""Images as TFRecords, in the format of StyleGAN's and ALAE's own tools.
 
-A record is a tf.train.Example of `shape` (int64 [C, H, W]) and `data` (uint8, in that order).
+A record is a tf.train.Example of `shape` (int64 [C, H, W]) and `data` (uint8 in that order).
 TensorFlow is imported with the first record.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def to_record(image: np.ndarray) -> bytes:
-    """uint8 [H, W, C] as a record; the same image always gives the same bytes."""
+    """An image, uint8 [H, W, C], as a record; equal images give equal bytes."""
     import tensorflow as tf
 
     pixels = image.transpose(2, 0, 1)  # [C, H, W]
@@ -23,10 +23,10 @@ def to_record(image: np.ndarray) -> bytes:
 
 
 def from_record(record: bytes) -> np.ndarray:
-    """The image in a record: uint8 [H, W, C], not to be written to.
+    """The image in a record: uint8 [H, W, C], read-only.
 
     Raises:
-        ValueError: no such record; the message says what it is instead.
+        ValueError: the record does not hold an image in this format.
     """
     import tensorflow as tf
     from google.protobuf.message import DecodeError
@@ -34,7 +34,7 @@ def from_record(record: bytes) -> np.ndarray:
     try:
         features = tf.train.Example.FromString(record).features.feature
     except DecodeError:
-        raise ValueError("is no tf.train.Example") from None
+        raise ValueError("is not a tf.train.Example") from None
     for name in ("shape", "data"):
         if name not in features:
             held = ", ".join(sorted(features)) or "nothing"
@@ -42,14 +42,13 @@ def from_record(record: bytes) -> np.ndarray:
     shape, data = list(features["shape"].int64_list.value), features["data"].bytes_list.value
     if len(shape) != 3 or min(shape) < 1 or shape[0] not in (1, 3):
         raise ValueError(f"has the shape {shape} instead of [1 or 3, height, width]")
-    if len(data) != 1 or len(data[0]) != math.prod(shape):
-        held = f"{len(data[0]):,}" if len(data) == 1 else f"{len(data)} times some"
-        raise ValueError(f"has {held} bytes of data for the shape {shape}, a byte a value")
+    if [len(value) for value in data] != [math.prod(shape)]:
+        raise ValueError(f"has {sum(map(len, data)):,} bytes of data for the shape {shape}")
     return np.frombuffer(data[0], np.uint8).reshape(shape).transpose(1, 2, 0)
 
 
 def label(record: bytes) -> int | None:
-    """The feature `label` of a record that `from_record` reads, or None if it has none."""
+    """The feature `label` of a record, or None if it has none."""
     import tensorflow as tf
 
     features = tf.train.Example.FromString(record).features.feature

@@ -1,4 +1,4 @@
-"""TFRecord files with one set of images per resolution: our own, StyleGAN's, the authors'."""
+"""TFRecord files with the images at several resolutions: ours, StyleGAN's and the authors'."""
 
 import functools
 import json
@@ -11,8 +11,9 @@ import numpy as np
 from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import FILE, MANIFEST, WORK
 from alae_tf.data.records import RecordFiles, count_records
-from alae_tf.data.source import DataError, Source, local_path, report
+from alae_tf.data.source import DataError, Source, local_path
 from alae_tf.images.fit import fit
+from alae_tf.system.errors import report
 from alae_tf.system.files import member
 
 MOST_CLASSES = 2**20
@@ -22,26 +23,26 @@ AGAIN = "Copy the files again, or prepare them again (python -m alae_tf.prepare)
 class TfrecordSource(Source):
     """The files PREFIX-rNN.tfrecords[.PPP] of one directory, at all their resolutions.
 
-    An image is read from the files of the resolution asked for; if there are none, it is fitted
-    from those of the next higher resolution, or of the highest. The files of a resolution are
-    indexed when it is first used.
+    An image is read from the files of the requested resolution. Without such files it is fitted
+    from the next higher resolution, or else from the highest. The files of a resolution are indexed
+    at first use.
 
     Args:
-        uri: as typed.
+        uri: as given to --data.
         directory: where the files are.
         prefix: PREFIX.
-        manifest: what dataset.json says of them, or None. Counts and sizes are checked against it
-            at opening; the checksums are not.
+        manifest: the entry of dataset.json for these files, or None. Counts and sizes are checked
+            against it at opening; the checksums are not.
 
     Attributes:
         resolutions: pixels, ascending.
-        labels: from the manifest's file, else from StyleGAN's PREFIX-rxx.labels, else of the
-            records' feature `label`, if they have it (the first use then reads all records of the
-            lowest resolution); else None.
+        labels: from the manifest's file, or from StyleGAN's PREFIX-rxx.labels, or from the records'
+            feature `label` (the first use then reads all records of the lowest resolution). None
+            if there are no labels.
 
     Raises:
-        DataError: files missing, torn or not as in the manifest; counts that differ between
-            resolutions; a first record that is no image.
+        DataError: files are missing, cut short or not as in the manifest; the resolutions hold
+            different numbers of images; the first record is not an image.
     """
 
     def __init__(self, uri: str, directory: Path, prefix: str, manifest: dict | None = None):
@@ -60,11 +61,10 @@ class TfrecordSource(Source):
     def image(self, index: int) -> np.ndarray:
         return self._stored(index, self.resolutions[-1], self.channels)
 
-    def tell_sizes(self, resolution: int) -> None:
+    def warn_about_sizes(self, resolution: int) -> None:
         if resolution > self.resolutions[-1]:
             report(
-                f"{self.uri}: it holds images up to {self.resolutions[-1]} px, which will be "
-                f"enlarged to {resolution}"
+                self.uri, f"images of {self.resolutions[-1]} px will be enlarged to {resolution}"
             )
 
     def pyramid(self, index: int, resolutions) -> list[np.ndarray]:
@@ -88,17 +88,16 @@ class TfrecordSource(Source):
         parts: dict[int, list[tuple[int, Path]]] = {}
         for path in sorted(self._directory.iterdir()):
             match = FILE.fullmatch(path.name)
-            if match and match["prefix"] == prefix and path.is_file():  # no pipe: it would hang
+            if match and match["prefix"] == prefix and path.is_file():  # a pipe would block
                 found = parts.setdefault(2 ** int(match["log2"]), [])
-                # -1: a file that is no part but the whole
-                found.append((int(match["part"] or -1), path))
+                found.append((int(match["part"] or -1), path))  # -1: one file without parts
         for resolution, found in parts.items():
             found.sort()
             if [part for part, _ in found] not in ([-1], list(range(len(found)))):
                 names = ", ".join(path.name for _, path in found)
                 raise self._error(
-                    f"parts are missing or of two sets at {resolution} px, there is {names}. They "
-                    "should be numbered from .000 on without a gap."
+                    f"parts are missing or belong to two sets at {resolution} px: {names}. They "
+                    "should be numbered from .000 without a gap."
                 )
         return {r: [path for _, path in found] for r, found in parts.items()}
 
@@ -108,7 +107,7 @@ class TfrecordSource(Source):
             return self._manifest["images"]
         try:
             counts = {r: sum(map(count_records, paths)) for r, paths in self._paths.items()}
-            if len(set(counts.values())) > 1:  # or their records differ in length
+            if len(set(counts.values())) > 1:  # perhaps because their records differ in length
                 counts = {r: len(RecordFiles(paths)) for r, paths in self._paths.items()}
         except DataError as error:
             raise self._error(error) from None
@@ -123,13 +122,13 @@ class TfrecordSource(Source):
         found = {path.name: path for paths in self._paths.values() for path in paths}
         for name in files.keys() | found.keys():
             if name not in found:
-                raise self._error(f"{name} is in {MANIFEST} and not there. {AGAIN}")
+                raise self._error(f"{name} is in {MANIFEST} but does not exist. {AGAIN}")
             if name not in files:
-                raise self._error(f"{name} is not in {MANIFEST}. Move it away.")
+                raise self._error(f"{name} is not in {MANIFEST}. Move it elsewhere.")
             size = found[name].stat().st_size
             if size != files[name]["bytes"]:
                 raise self._error(
-                    f"{name} has {size:,} bytes, and {files[name]['bytes']:,} in "
+                    f"{name} has {size:,} bytes instead of the {files[name]['bytes']:,} in "
                     f"{MANIFEST}. {AGAIN}"
                 )
 
@@ -149,8 +148,10 @@ class TfrecordSource(Source):
         return labels.astype(np.int64)
 
     def _read_stylegan_labels(self, path: Path) -> np.ndarray | None:
-        """StyleGAN's tool writes a row for each image, in which the entry of its class is 1; a
-        number for each image is read as well. None if the rows name no class, or several."""
+        """The labels in a file of one-hot rows, as StyleGAN's tool writes it, or of class numbers.
+
+        None, with a warning, if it does not give each image exactly one class.
+        """
         labels = self._load(path)
         if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or len(labels) != len(self):
             raise self._error(
@@ -158,19 +159,19 @@ class TfrecordSource(Source):
                 f"[{len(self)}] or [{len(self)}, classes]. {AGAIN}"
             )
         if labels.ndim == 2:
-            ones = ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()
-            whole, labels = ones and labels.shape[1] > 0, labels.argmax(axis=1) if ones else labels
+            valid = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
+            labels = labels.argmax(axis=1) if valid else labels
         else:
-            whole = np.isin(labels, np.arange(MOST_CLASSES)).all()
-        if not whole:
-            report(f"{self.uri}: {path.name} names no single class for each image; it is ignored")
+            valid = np.isin(labels, np.arange(MOST_CLASSES)).all()
+        if not valid:
+            report(self.uri, f"{path.name} does not give each image one class; it is ignored")
             return None
         return labels.astype(np.int64)
 
     def _load(self, path: Path) -> np.ndarray:
         try:
             return np.load(path, allow_pickle=False)
-        except Exception as error:  # a damaged header makes NumPy raise nearly anything
+        except Exception as error:  # NumPy raises many types for a damaged header
             why = getattr(error, "strerror", None) or "it is damaged"
             raise self._error(f"{path.name} cannot be read: {why}. {AGAIN}") from None
 
@@ -181,7 +182,11 @@ class TfrecordSource(Source):
         return image if stored == resolution else fit(image, resolution)
 
     def _stored(self, index: int, resolution: int, channels: int | None) -> np.ndarray:
-        """uint8 [resolution, resolution, C] of the files of this resolution."""
+        """Image `index` in the files of a resolution: uint8 [resolution, resolution, C].
+
+        Args:
+            channels: the expected number, or None to accept any.
+        """
         records = self._records(resolution)
         try:
             image = format_.from_record(records[index])
@@ -198,9 +203,6 @@ class TfrecordSource(Source):
         return image
 
     def _records(self, resolution: int) -> RecordFiles:
-        records = self._opened.get(resolution)
-        if records is not None:
-            return records
         with self._lock:
             if resolution not in self._opened:
                 try:
@@ -222,11 +224,11 @@ class TfrecordSource(Source):
 def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
     """`tfrecord:DIR`, or `tfrecord:DIR/PREFIX` if DIR holds several sets.
 
-    Of a directory that holds the sets `train` and `test`, `test` is held out; likewise
-    `celeba-test` beside `celeba` or `celeba-train`.
+    If DIR holds exactly the sets `train` and `test`, `test` is held out; likewise `celeba-test`
+    beside `celeba` or `celeba-train`.
 
     Raises:
-        DataError: no such files, several sets of them, or an unfinished preparation; see also
+        DataError: DIR holds no such files, or several sets, or an unfinished preparation; see also
             `TfrecordSource`.
     """
     path = local_path(uri, argument)
@@ -239,10 +241,11 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
     matches = [FILE.fullmatch(name) for name in names]
     prefixes = sorted({match["prefix"] for match in matches if match})
     if prefix not in (None, *prefixes) or not prefixes:
-        there = f" (there is {', '.join(prefixes)})" if prefixes else ""
+        found = f"; the prefixes are {', '.join(prefixes)}" if prefixes else ""
         raise DataError(
-            f"--data={uri}: no file {directory}/{prefix or 'PREFIX'}-rNN.tfrecords[.PPP]{there}. "
-            "Write tfrecord:DIR or tfrecord:DIR/PREFIX; python -m alae_tf.prepare makes such files."
+            f"--data={uri}: no file {directory}/{prefix or 'PREFIX'}-rNN.tfrecords[.PPP]{found}. "
+            "Write tfrecord:DIR or tfrecord:DIR/PREFIX, or make the files with "
+            "python -m alae_tf.prepare."
         )
     parts = _read_manifest(uri, directory)
     if prefix is None and (pair := _pair(prefixes)):
@@ -252,13 +255,13 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
         return source
     if prefix is None and len(prefixes) > 1:
         choices = " or ".join(f"--data=tfrecord:{directory / name}" for name in prefixes)
-        raise DataError(f"--data={uri}: there are several sets in it. Write {choices}")
+        raise DataError(f"--data={uri}: holds several sets. Write {choices}")
     prefix = prefix or prefixes[0]
     return TfrecordSource(uri, directory, prefix, parts.get(prefix))
 
 
 def _pair(prefixes: list[str]) -> tuple[str, str] | None:
-    """The set to train on and the one that is held out, if there are just these two."""
+    """The training set and the held-out set, if these are the only two."""
     for train, test in (prefixes, prefixes[::-1]) if len(prefixes) == 2 else ():
         if test in (f"{train}-test", re.sub(r"(^|-)train$", r"\1test", train)):
             return train, test
@@ -266,13 +269,13 @@ def _pair(prefixes: list[str]) -> tuple[str, str] | None:
 
 
 def _read_manifest(uri: str, directory: Path) -> dict[str, dict]:
-    """What dataset.json says of each part; empty for files from elsewhere."""
+    """The parts in dataset.json by prefix; empty for files of other tools."""
     path = directory / MANIFEST
     if not path.exists():
         if (directory / WORK).exists():
             raise DataError(
                 f"--data={uri}: its preparation is not finished. Run the same "
-                "python -m alae_tf.prepare again; it goes on where it stopped."
+                "python -m alae_tf.prepare again to continue it."
             )
         return {}
     try:
@@ -285,5 +288,5 @@ def _read_manifest(uri: str, directory: Path) -> dict[str, dict]:
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         raise DataError(
             f"--data={uri}: {path} is damaged. Run the same python -m alae_tf.prepare again, which "
-            "keeps what is whole."
+            "keeps intact files."
         ) from None

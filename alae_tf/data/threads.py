@@ -1,4 +1,4 @@
-"""The threads that decode images, and how they let the interpreter exit."""
+"""The threads that decode images, and their behaviour when the interpreter exits."""
 
 import atexit
 import functools
@@ -10,21 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-PARTS = 32  # more than threads, since images differ in cost
+PARTS = 32  # more than threads, because images differ in cost
 
 
 @functools.cache
 def pool() -> ThreadPoolExecutor:
-    """One pool for the whole process, so that no data set or iterator ever leaves threads behind.
+    """One pool for the whole process: data sets and iterators leave no threads behind.
 
-    PIL and NumPy release the interpreter's lock while they work. A task must not itself wait for
-    the pool.
+    PIL and NumPy release the interpreter's lock while they work. A task must not wait for the pool.
     """
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
 
 
 def for_each_part(work: Callable[[np.ndarray], None], size: int) -> None:
-    """Calls work(int64 [some of 0 … size - 1]) until all have had their turn, on all threads."""
+    """Calls work(int64 indices) for all indices 0 … size - 1 in parts, on all threads."""
     parts = np.array_split(np.arange(size), min(size, PARTS))
     try:
         futures = [pool().submit(work, part) for part in parts]
@@ -36,12 +35,11 @@ def for_each_part(work: Callable[[np.ndarray], None], size: int) -> None:
 
 
 class ExitGate:
-    """Keeps tf.data's read-ahead threads out of Python while the interpreter ends.
+    """Keeps tf.data's read-ahead threads out of Python while the interpreter exits.
 
-    A thread caught inside a Python function there never returns, and the iterator that it works
-    for then waits for it forever. So from the exit handlers on a constant takes the place of the
-    work (nobody will look at it; it is over at once, so the read-ahead fills up and comes to
-    rest), and the exit waits for the calls under way.
+    A thread that is inside a Python function at exit never returns, and its iterator then waits
+    forever. Therefore the exit waits for calls in progress, and later calls return a constant at
+    once, until the read-ahead is full. Nothing uses these constants.
     """
 
     def __init__(self):
@@ -51,7 +49,7 @@ class ExitGate:
         atexit.register(self._close)
 
     def __call__(self, work: Callable[[], np.ndarray], instead: Callable[[], np.ndarray]):
-        """work(), or instead() once the interpreter is exiting."""
+        """work(), or instead() if the interpreter is exiting."""
         with self._lock:
             self._entered += 1
         try:
@@ -65,7 +63,7 @@ class ExitGate:
         before = -1
         while self._left < self._entered or before < self._entered:
             before = self._entered
-            time.sleep(0.05)  # long enough for a thread that waits to enter
+            time.sleep(0.05)  # long enough for a waiting thread to enter
 
 
 exit_gate = functools.cache(ExitGate)

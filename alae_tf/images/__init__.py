@@ -1,1 +1,1 @@
-"""Image files to pixels, and pixels to pictures."""
+"""Reads, fits, crops and draws images."""

@@ -1,9 +1,8 @@
-"""Faces cut out as a data set has them. No TensorFlow."""
+"""Crops of faces as in well-known data sets. No TensorFlow."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from os import PathLike
 
@@ -12,17 +11,18 @@ import numpy as np
 from alae_tf.images.faces import FaceFinder
 from alae_tf.images.files import ImageError, open_file
 from alae_tf.images.warp import crop, square
-from alae_tf.system.errors import printable
+from alae_tf.system.errors import report
 
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """A square about a face; upright on both the line of the eyes and that from eyes to mouth.
+    """A square around a face, turned upright by the line of the eyes and the line to the mouth.
 
     Attributes:
-        eyes, mouth: the side in distances between the eyes, and in distances from the middle of
-            the eyes to that of the mouth; the larger of the two holds.
-        down: from the middle of the eyes to that of the square, in distances to the mouth.
+        eyes, mouth: the side as a multiple of the distance between the eyes, and of the distance
+            from the middle of the eyes to the middle of the mouth; the larger side is used.
+        down: how far the middle of the square is below the middle of the eyes, as a multiple of
+            the distance to the mouth.
     """
 
     eyes: float
@@ -33,12 +33,12 @@ class Crop:
         """The corners of the square, float64 [4, 2].
 
         Args:
-            points: [5, 2] as of `alae_tf.images.faces.Face.points`.
+            points: [5, 2], see `alae_tf.images.faces.Face.points`.
         """
         left, right, _, mouth_left, mouth_right = points.astype(np.float64)
         middle, across = (left + right) / 2, right - left
         down = (mouth_left + mouth_right) / 2 - middle
-        # A head that looks aside or up makes one of the two oblique; their mean is upright.
+        # If the head looks aside or up, one of the two is oblique; their mean is upright.
         upright = across + np.array([down[1], -down[0]])
         side = max(np.linalg.norm(across) * self.eyes, np.linalg.norm(down) * self.mouth)
         return square(middle + self.down * down, upright, float(side))
@@ -47,29 +47,29 @@ class Crop:
 CROPS = {
     # FFHQ's (Karras et al., 2019, appendix A).
     "ffhq": Crop(4.0, 3.6, 0.1),
-    # The 128 px in the middle of CelebA's aligned images, as the paper's CelebA run has them.
+    # The middle 128 px of CelebA's aligned images, as in the paper's CelebA run.
     "celeba": Crop(3.33, 3.16, 0.234),
-    # That of the faces which models/faces64 has seen, Labeled Faces in the Wild at 128 px: measured
-    # on 323 of them.
+    # The training images of models/faces64, Labeled Faces in the Wild at 128 px, measured on 323.
     "lfw": Crop(3.24, 3.11, 0.277),
 }
 
 
 def read_faces(files: Sequence[str | PathLike], name: str, side: int) -> np.ndarray:
-    """The largest face of each photograph; those without one, and those that
-    cannot be read, are told and left out.
+    """The largest face in each photograph.
+
+    Photographs that cannot be read or show no face are left out with a warning.
 
     Args:
-        files: as `alae_tf.images.files.find` gives them.
-        name: of the crop, of `CROPS`.
+        files: see `alae_tf.images.files.find`.
+        name: the crop, a key of `CROPS`.
         side: pixels.
 
     Returns:
         uint8 [N, side, side, 3].
 
     Raises:
-        ImageError: none can be read, or shows a face.
-        FaceError: what finds faces is not installed.
+        ImageError: no photograph can be read and shows a face.
+        FaceError: the detector of faces is not installed.
     """
     find, crops = FaceFinder(), []
     for file in files:
@@ -78,13 +78,13 @@ def read_faces(files: Sequence[str | PathLike], name: str, side: int) -> np.ndar
         except ImageError as error:
             if file == files[-1] and not crops:
                 raise
-            print(printable(f"left out: {error}"), file=sys.stderr)
+            report("left out", str(error))
             continue
         faces = find(photo)
         if faces:
             crops.append(crop(photo, CROPS[name].quad(faces[0].points), side))
         else:
-            print(printable(f"{file}: no face found; left out."), file=sys.stderr)
+            report("left out", f"{file}: no face found.")
     if not crops:
         raise ImageError(f"{files[0]}: no face found{' in it or the others' * (len(files) > 1)}.")
     return np.stack(crops)

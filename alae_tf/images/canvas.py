@@ -1,4 +1,4 @@
-"""Tables of images with labels, and files of them: PNG, GIF, WebP, PDF. No TensorFlow."""
+"""Tables of images with labels, and their files: PNG, GIF, WebP, PDF. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def table(cells: Cells, left: Sequence[str] = (), top: Sequence[str] = ()) -> np
     """Images in rows, with labels.
 
     Args:
-        cells: rows of uint8 images [H, W, 1 or 3], all of one size; None leaves a place white.
-            Images below 64 px are enlarged, pixel by pixel.
+        cells: rows of uint8 images [H, W, 1 or 3], all of one size; None leaves a cell white.
+            Images below 64 px are enlarged by repeating pixels.
         left: a label for each row.
-        top: a label for each column. What does not fit over it is cut short.
+        top: a label for each column; labels wider than the column are shortened.
 
     Returns:
         uint8 [H', W', 3].
@@ -67,7 +67,7 @@ def table(cells: Cells, left: Sequence[str] = (), top: Sequence[str] = ()) -> np
 
 
 def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures uint8 [H, W, 3] side by side, their tops in a line, on white."""
+    """Pictures uint8 [H, W, 3] side by side, aligned at the top, on white."""
     height = max(len(each) for each in pictures)
     padded = [
         np.pad(each, [(0, height - len(each)), (0, 0), (0, 0)], constant_values=WHITE)
@@ -77,27 +77,26 @@ def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def below(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures uint8 [H, W, 3] one below the other, flush left, on white."""
+    """Pictures uint8 [H, W, 3] below each other, aligned at the left, on white."""
     turned = beside([each.transpose(1, 0, 2) for each in pictures])
     return np.ascontiguousarray(turned.transpose(1, 0, 2))
 
 
 def encode(frames: Sequence[np.ndarray], kind: str, seconds: float = 0.1) -> bytes:
-    """The bytes of a file; the same frames give the same bytes.
+    """The bytes of an image file; the same frames give the same bytes.
 
     Args:
-        frames: pictures uint8 [H, W, 3] of one size. Several make an animation that loops, in GIF
-            and WebP; in PDF a page each.
-        kind: one of FORMATS; PNG takes one frame.
-        seconds: that each frame of an animation is shown.
+        frames: pictures uint8 [H, W, 3] of one size: one for PNG, the frames of a looping animation
+            for GIF and WebP, the pages for PDF.
+        kind: one of FORMATS.
+        seconds: how long each frame of an animation is shown.
     """
     first, *rest = [Image.fromarray(frame) for frame in frames]
     file = io.BytesIO()
     if kind == "png":
-        assert not rest
         first.save(file, "PNG", optimize=True)
     elif kind == "pdf":
-        day = time.gmtime(0)  # not today's, so that the bytes are the same
+        day = time.gmtime(0)  # a fixed date keeps the bytes the same
         first.save(file, "PDF", save_all=True, append_images=rest, creationDate=day, modDate=day)
     else:
         how = dict(lossless=True) if kind == "webp" else {}
@@ -109,13 +108,13 @@ def encode(frames: Sequence[np.ndarray], kind: str, seconds: float = 0.1) -> byt
 
 
 def _font() -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib carries: it has the letters of most languages."""
+    """DejaVu Sans, which comes with matplotlib and has the letters of most languages."""
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(path), FONT)
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """A text that is no wider than so many pixels, in one line."""
+    """A text as one line of at most `width` pixels."""
     text = printable(text.replace("\n", " "))
     if font.getlength(text) <= width:
         return text

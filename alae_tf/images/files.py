@@ -1,9 +1,8 @@
-"""Image files that people name, as a model takes them. No TensorFlow."""
+"""Finds image files and reads them as a model takes them. No TensorFlow."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from os import PathLike
@@ -13,14 +12,14 @@ import numpy as np
 
 from alae_tf.images.fit import DIGIT, fit
 from alae_tf.images.read import HEIF_EXTENSIONS, extensions, read_image, reason
-from alae_tf.system.errors import AlaeError, printable
+from alae_tf.system.errors import AlaeError, printable, report
 
-# Besides those whose names begin with a dot: what systems and programs put beside people's images.
+# Folders of previews and copies that systems and programs create beside images.
 SIDE_FOLDERS = frozenset(
     "__MACOSX @eaDir #recycle #snapshot $RECYCLE.BIN __pycache__ lost+found".split()
     + ["System Volume Information"]
 )
-# What lies beside images without being meant as one: tables, texts, arrays. Not counted.
+# Tables, texts and arrays that often accompany images. They are not reported as left out.
 COMPANIONS = frozenset(
     ".csv .db .html .ini .json .jsonl .log .md .mat .npy .npz .pkl .py .rst .sh .tsv .txt .xml "
     ".yaml .yml".split()
@@ -28,21 +27,21 @@ COMPANIONS = frozenset(
 
 
 class ImageError(AlaeError):
-    """An image file is not there or cannot be read."""
+    """An image file does not exist or cannot be read."""
 
 
 def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     """Finds the image files in a folder and its subfolders.
 
-    Links are followed, to each folder once. What is hidden (named with a dot first) is ignored, as
-    are `SIDE_FOLDERS`: previews and copies, not the images themselves.
+    Links are followed, but each folder is visited once. `SIDE_FOLDERS` and names that begin with a
+    dot are ignored.
 
     Args:
-        root: the folder, which may itself be hidden.
+        root: the folder; its own name may begin with a dot.
 
     Returns:
-        The paths, from `root` on, of what is named as an image, unsorted; how many other files
-        there are by ending, without `COMPANIONS`; and the folders that cannot be entered.
+        The paths of the image files, unsorted; the number of other files by extension, without
+        `COMPANIONS`; and the folders that cannot be entered.
     """
     found: list[str] = []
     others: Counter[str] = Counter()
@@ -50,7 +49,7 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     visited: set[tuple[int, int]] = set()
     endings = extensions()
     starts = [os.fspath(root)]
-    while starts:  # first all that root holds itself, then what its links lead to
+    while starts:  # first the folders in root itself, then those that links lead to
         links: list[str] = []
         for start in sorted(starts):
             for folder, folders, names in os.walk(
@@ -76,24 +75,24 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
 
 
 def left_out(others: Counter[str]) -> str:
-    """The files that `walk` counted, by ending, for a message: "3 .heic, 1 .mov (advice)"."""
+    """The files that `walk` counted, for a message: "3 .heic, 1 .mov (advice)"."""
     counts = ", ".join(
-        f"{count:,} {ending or 'without an ending'}" for ending, count in others.most_common(8)
+        f"{count:,} {ending or 'without an extension'}" for ending, count in others.most_common(8)
     )
     if len(others) > 8:
         counts += ", …"
     heif = any(ending in HEIF_EXTENSIONS for ending in others)
-    advice = "HEIC is read if pillow-heif is installed; " if heif else ""
-    return f"{counts} ({advice}what is read: {', '.join(extensions())})"
+    advice = "HEIC needs pillow-heif; " if heif else ""
+    return f"{counts} ({advice}image files end in {', '.join(extensions())})"
 
 
 def find(paths: Iterable[str | PathLike]) -> list[Path]:
-    """The image files that paths name: files, and folders of them, sorted, with subfolders.
+    """The image files in a list of files and folders.
 
-    Of a folder, one line on stderr counts the files of other types.
+    The files in a folder and its subfolders are sorted; a warning counts those of other types.
 
     Raises:
-        ImageError: a path does not exist or is no regular file, or a folder holds no image.
+        ImageError: a path does not exist, is not a regular file, or is a folder without images.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -104,27 +103,27 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
                 held = f"holds {left_out(others)}" if others else f"({', '.join(extensions())})"
                 raise ImageError(f"{path}: no image in it {held}.")
             if others:
-                print(printable(f"{path}: left out: {left_out(others)}."), file=sys.stderr)
+                report(str(path), f"left out: {left_out(others)}.")
             files += inside
         elif path.is_file():
             files.append(path)
         else:
-            there = "is no regular file" if path.exists() else "no such file"
-            raise ImageError(f"{path}: {there}, nor a folder.")
+            why = "is neither a regular file nor" if path.exists() else "no such file or"
+            raise ImageError(f"{path}: {why} a folder.")
     if not files:
-        raise ImageError("no image files were named.")
+        raise ImageError("no image files were given.")
     return files
 
 
 def open_file(file: str | PathLike, channels: int) -> np.ndarray:
-    """`alae_tf.images.read.read_image`, whose many errors become one.
+    """Reads an image file, see `alae_tf.images.read.read_image`.
 
     Raises:
         ImageError: it cannot be read.
     """
     try:
         return read_image(file, channels)
-    except Exception as error:  # PIL's plug-ins raise whatever their parser stumbles over
+    except Exception as error:  # PIL's parsers raise many types
         why = printable(reason(error))
         raise ImageError(f"{file}: cannot be read as an image ({why}).") from None
 
@@ -132,19 +131,19 @@ def open_file(file: str | PathLike, channels: int) -> np.ndarray:
 def read_images(
     files: Sequence[str | PathLike], resolution: int, channels: int, leave_out: bool = False
 ) -> np.ndarray:
-    """Image files, their middle squares fitted as in training.
+    """Reads image files; their centre squares are fitted as in training.
 
     Args:
-        files: as `find` gives them.
+        files: see `find`.
         resolution: pixels.
-        channels: 1: colours become grey, which is reported; 3: grey serves as RGB.
-        leave_out: leave out, with a report, those that cannot be read, if others can.
+        channels: 1: colour images are converted to grey, with a warning; 3: grey images to RGB.
+        leave_out: leave out files that cannot be read, with a warning, unless all are unreadable.
 
     Returns:
         uint8 [N, resolution, resolution, channels].
 
     Raises:
-        ImageError: one cannot be read, or none.
+        ImageError: a file cannot be read; with `leave_out`, no file can be read.
     """
     images, colour, enlarged = [], 0, 0
     for file in files:
@@ -153,7 +152,7 @@ def read_images(
         except ImageError as error:
             if not leave_out or (file == files[-1] and not images):
                 raise
-            print(printable(f"left out: {error}"), file=sys.stderr)
+            report("left out", str(error))
             continue
         if channels == 1:
             colour += bool(np.ptp(pixels, axis=-1).any())
@@ -161,12 +160,9 @@ def read_images(
         height, width, _ = pixels.shape
         enlarged += min(height, width) < resolution and not height == width == DIGIT
         images.append(fit(pixels, resolution))
-    total = f"of {len(files):,} images"
+    total = f"of {len(files):,} images are"
     if colour:
-        print(f"{colour:,} {total} are in colour and were turned grey.", file=sys.stderr)
+        report("images", f"{colour:,} {total} in colour and were converted to grey.")
     if enlarged:
-        print(
-            f"{enlarged:,} {total} are smaller than {resolution} px and were enlarged.",
-            file=sys.stderr,
-        )
+        report("images", f"{enlarged:,} {total} smaller than {resolution} px and were enlarged.")
     return np.stack(images)

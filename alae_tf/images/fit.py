@@ -1,4 +1,4 @@
-"""Pixels of any size to square ones, the same for training, serving and devices. No TensorFlow."""
+"""Fits images to a square of a resolution, for training, serving and devices. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DIGIT, PADDED_DIGIT = 28, 32
 def fit(image: np.ndarray, resolution: int) -> np.ndarray:
     """Makes an image square and `resolution` pixels wide.
 
-    The centre square is cut out and resized in one go: to a smaller size by area averaging (each
+    The centre square is cropped and resized in one step: to a smaller size by area averaging (each
     pixel is the mean of the area it covers, rounded along rows and then along columns), to a
-    larger one with PIL's bicubic.
+    larger size with PIL's bicubic filter.
 
-    Digits: a 28x28 image stays as it is at resolution 28. At every other resolution it first gets
-    2 black pixels on each side, so that it halves evenly from 32 on: at 16 a digit is the mean of
+    Digits: a 28x28 image is unchanged at resolution 28. For every other resolution it is first
+    padded with 2 black pixels on each side; 32 can be halved evenly: at 16 a digit is the mean of
     2x2 blocks of the padded image.
 
     Args:
@@ -38,7 +38,7 @@ def fit(image: np.ndarray, resolution: int) -> np.ndarray:
     image = image[top : top + side, left : left + side]
     if side == resolution:
         return image
-    if side % resolution and side > resolution:  # PIL's box takes each pixel whole or not at all
+    if side % resolution and side > resolution:  # PIL's box filter does not divide pixels
         return _area_means(_area_means(image, resolution, axis=1), resolution, axis=0)
     filter_ = Image.Resampling.BOX if side > resolution else Image.Resampling.BICUBIC
     resized = np.asarray(to_image(image).resize((resolution, resolution), filter_))
@@ -48,11 +48,11 @@ def fit(image: np.ndarray, resolution: int) -> np.ndarray:
 def _area_means(image: np.ndarray, resolution: int, axis: int) -> np.ndarray:
     """Means over `resolution` equal parts of an axis of a uint8 image, rounded.
 
-    The sum of the pixels that begin in a part, mended by the shares of those that its edges cut.
+    Each is the sum of the pixels that begin in a part, corrected for the pixels cut by its edges.
     """
     side = image.shape[axis]
-    edges = np.arange(resolution + 1) * side  # in parts of a pixel, `resolution` of them in each
-    pixel = np.minimum(edges // resolution, side - 1)  # the one that an edge lies in
+    edges = np.arange(resolution + 1) * side  # in units of 1/resolution of a pixel
+    pixel = np.minimum(edges // resolution, side - 1)  # the pixel that contains each edge
     share = np.expand_dims(edges - pixel * resolution, (1 - axis, 2))
     sums = np.add.reduceat(image, pixel, axis=axis, dtype=np.int64)
     sums = sums.take(range(resolution), axis=axis)

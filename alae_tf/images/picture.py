@@ -1,4 +1,4 @@
-"""Arrays to pictures: grids, PNG. The only place that turns pixels into files. No TensorFlow."""
+"""Grids of images, and PNG files. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import math
 import numpy as np
 from PIL import Image
 
-COLUMNS = 12  # images a row of the grid; fewer where they are large
-SMALLEST = 64  # pixels an image takes in the grid, at least
-WIDEST = 2048  # pixels a row takes, if it has more than 4 images
+COLUMNS = 12  # images per row of a grid, at most
+SMALLEST = 64  # pixels of an image in a grid; smaller images are enlarged
+WIDEST = 2048  # pixels of a row of more than 4 images, at most
 
 
 def columns(resolution: int) -> int:
-    """Images a row for images of this many pixels: 12 up to 128, 4 at 512 and more."""
+    """The number of images per row: 12 for images up to 128 px, 4 from 512 px."""
     return max(4, min(COLUMNS, WIDEST // resolution))
 
 
 def tile(images: np.ndarray) -> np.ndarray:
-    """uint8 [n, H, W, C] → one picture, `columns(H)` a row, small images enlarged."""
+    """uint8 [n, H, W, C] → one picture, `columns(H)` images per row, small images enlarged."""
     across = columns(images.shape[1])
     factor = max(1, SMALLEST // images.shape[1])
     images = images.repeat(factor, axis=1).repeat(factor, axis=2)
@@ -28,9 +28,9 @@ def tile(images: np.ndarray) -> np.ndarray:
 
 
 def lay_out(images: np.ndarray, across: int | None = None) -> np.ndarray:
-    """uint8 [n, H, W, C] → one picture, `across` images a row; default: about as many as rows.
+    """uint8 [n, H, W, C] → one picture, `across` images per row, the last row padded with black.
 
-    The last row is filled up with black.
+    By default the picture has about as many images per row as rows.
     """
     across = across or math.ceil(math.sqrt(len(images)))
     images = np.pad(images, [(0, -len(images) % across), (0, 0), (0, 0), (0, 0)])
@@ -40,7 +40,7 @@ def lay_out(images: np.ndarray, across: int | None = None) -> np.ndarray:
 
 
 def to_pixels(images: np.ndarray) -> np.ndarray:
-    """Float images around [−1, 1] → uint8 pixels, as `alae_tf.networks.ops.to_pixels` does it."""
+    """Float images around [−1, 1] → uint8 pixels, like `alae_tf.networks.ops.to_pixels`."""
     return np.rint(np.clip(images * 127.5 + 127.5, 0, 255)).astype(np.uint8)
 
 

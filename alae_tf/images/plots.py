@@ -12,12 +12,15 @@ import numpy as np
 def loss_plot(
     rows: Sequence[Mapping[str, str]], labels: Mapping[str, str], starts: Sequence[int] = ()
 ) -> bytes:
-    """The rows of metrics.csv as a PNG: losses against images seen, levels marked.
+    """Losses against images seen, with the levels marked.
 
     Args:
-        rows: one or more.
-        labels: columns of losses → how the legend names them.
-        starts: images seen at which each level starts; default: its first row.
+        rows: the rows of metrics.csv, at least one.
+        labels: column → name in the legend, for each loss.
+        starts: images seen at the start of each level; default: at the level's first row.
+
+    Returns:
+        The bytes of a PNG file.
     """
     from matplotlib.figure import Figure
 
@@ -45,11 +48,11 @@ def loss_plot(
 
 
 def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:
-    """Curves by name against 0, 1, 2 …, as a picture uint8 [H, W, 3].
+    """Curves against 0, 1, 2 …, as a picture uint8 [H, W, 3].
 
     Args:
-        curves: values by name.
-        label: what is counted.
+        curves: the values of each curve by its name in the legend.
+        label: of the horizontal axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -68,10 +71,10 @@ def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:
 def class_plot(
     points: np.ndarray, labels: np.ndarray, names: Sequence[str], kind: str = "png"
 ) -> bytes:
-    """Points [N, 2] coloured by class.
+    """Points [N, 2], coloured by class.
 
     Args:
-        labels: classes [N].
+        labels: the class of each point [N].
         names: of the classes, by number.
         kind: "png" or "pdf".
 

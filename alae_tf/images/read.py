@@ -1,4 +1,4 @@
-"""Image files to pixels, the same for training, serving and devices. No TensorFlow."""
+"""Reads image files, for training, serving and devices. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-# Closed lists: PIL would also run old or exotic parsers on whatever is named as a PNG.
+# Closed lists: PIL would otherwise try old and exotic parsers on any file.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 EXTENSIONS = (
     *(".png", ".apng"),
     *(".jpg", ".jpeg", ".jpe", ".jfif"),
     *(".webp", ".bmp", ".gif", ".tif", ".tiff"),
 )
-HEIF_EXTENSIONS = (".heic", ".heif", ".hif")  # of phones; read if pillow-heif is installed
-# JPEG's own limit. A picture of a single column would pass the limit of the area, and PIL takes
-# half a minute and 3 GB for 80 million rows.
+HEIF_EXTENSIONS = (".heic", ".heif", ".hif")  # of phones; they need pillow-heif
+# JPEG's own limit. The limit on the area would accept a single column of 80 million pixels, for
+# which PIL needs half a minute and 3 GB.
 MOST_SIDE = 65_535
-MOST_TEXT = 64 * 2**20  # bytes of a colour profile or text in a PNG, decompressed; PIL's own: 2**20
-ORIENTATION = 0x0112  # the tag in EXIF
-UPRIGHT = {  # what undoes each value of it; 1 is upright
+MOST_TEXT = 64 * 2**20  # bytes of a colour profile or text in a PNG, decompressed; PIL's is 2**20
+ORIENTATION = 0x0112  # EXIF tag
+UPRIGHT = {  # by value of the tag: the transposition that makes the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -36,7 +36,7 @@ UPRIGHT = {  # what undoes each value of it; 1 is upright
 
 @functools.cache
 def reads_heif() -> bool:
-    """Whether pillow-heif is installed, whose reader is then registered with PIL."""
+    """Whether pillow-heif is installed; registers its reader with PIL."""
     if importlib.util.find_spec("pillow_heif") is None:
         return False
     import pillow_heif  # pyright: ignore[reportMissingImports] (optional)
@@ -46,44 +46,42 @@ def reads_heif() -> bool:
 
 
 def extensions() -> tuple[str, ...]:
-    """The endings, in lower case, of the image files that every command reads."""
+    """The extensions of the image files that all commands read, in lower case."""
     return EXTENSIONS + (HEIF_EXTENSIONS if reads_heif() else ())
 
 
 def open_image(file: str | PathLike | BinaryIO) -> Image.Image:
-    """Reads the header only.
+    """Opens an image, reading only its header.
 
     Raises:
-        Exception: of many types (PIL's), if this is no image, or one with a side above `MOST_SIDE`
-            or more pixels than PIL's limit against decompression bombs (Image.MAX_IMAGE_PIXELS,
-            89 million). See `reason`.
+        Exception: one of PIL's many types, if the file is not an image; DecompressionBombError if a
+            side is longer than `MOST_SIDE` or there are more pixels than PIL's limit against
+            decompression bombs (Image.MAX_IMAGE_PIXELS, 89 million). See `reason`.
     """
     PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT
     image = Image.open(file, formats=FORMATS + (("HEIF",) if reads_heif() else ()))
     limit = Image.MAX_IMAGE_PIXELS
-    # PIL itself refuses from twice its limit.
+    # PIL itself refuses only from twice its limit.
     if max(image.size) > MOST_SIDE or (limit and image.width * image.height > limit):
         image.close()
-        raise Image.DecompressionBombError(
-            f"{image.width} x {image.height} pixels are too many, or a side is too long"
-        )
+        raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels are too many")
     return image
 
 
 def reason(error: Exception) -> str:
     """Why a file cannot be read, in a few words."""
-    if isinstance(error, UnidentifiedImageError):  # whose message is the path
+    if isinstance(error, UnidentifiedImageError):  # its message is only the path
         return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
-    """Reads one image, turned upright as its EXIF says; the first frame of an animation.
+    """Reads an image, turned upright according to its EXIF; of an animation, the first frame.
 
-    16-bit grey is rounded to 8 bits (0xFFFF becomes 255). Transparent parts are laid on white:
-    viewers and web pages show them that way, and outlines drawn in black would vanish on black.
-    CMYK becomes RGB by PIL's plain formula; colour profiles are not applied. Colour becomes grey by
-    luma (0.299 R + 0.587 G + 0.114 B).
+    16-bit grey is rounded to 8 bits (0xFFFF becomes 255). Transparent parts become white, as in
+    most viewers; black outlines would vanish on black. CMYK is converted to RGB by PIL's plain
+    formula; colour profiles are ignored. Colour is converted to grey by luma (0.299 R + 0.587 G +
+    0.114 B).
 
     Args:
         file: path, or file object open for reading bytes.
@@ -93,7 +91,7 @@ def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
         uint8 [H, W, channels].
 
     Raises:
-        Exception: as `open_image`; also if the file is cut short or damaged, or its pixels are
+        Exception: see `open_image`; also if the file is cut short or damaged, or its pixels are
             floating-point numbers, whose range is unknown.
     """
     with open_image(file) as opened:
@@ -112,11 +110,14 @@ def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image, turned as its EXIF says. The other tags are not looked at: cameras and editors
-    write fields of wrong types, on which PIL's `exif_transpose` fails."""
+    """Turns an image upright according to its EXIF.
+
+    Only the orientation is read: PIL's `exif_transpose` fails on other fields of wrong types, which
+    some cameras and editors write.
+    """
     try:
         orientation = image.getexif().get(ORIENTATION)
-    except Exception:  # PIL's parser raises whatever it stumbles over; damaged EXIF says nothing
+    except Exception:  # PIL's parser raises many types; damaged EXIF is ignored
         return image
     method = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)

@@ -1,7 +1,7 @@
-"""Squares in photographs, in any turn and size: cut out, and put back. No TensorFlow.
+"""Crops squares of any angle and size from photographs, and pastes them back. No TensorFlow.
 
-A square is given by its corners in the photograph's pixels, float [4, 2], x before y: top left,
-bottom left, bottom right, top right. Pixel (0, 0) covers the unit square from the origin on.
+A square is given by its corners in pixels of the photograph, float [4, 2], x before y: top left,
+bottom left, bottom right, top right. Pixel (0, 0) is the unit square whose top left is the origin.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from PIL import Image, ImageFilter
 
 from alae_tf.images.picture import to_image
 
-MOST_SIDE = 4096  # pixels that a square is drawn at, before it is shrunk
-FEATHER = 0.12  # of a square's side, over which a crop that is put back fades in
-# The border of FFHQ's recipe (Karras et al., 2019): how far it fades, of the square's side, and the
-# blur there.
+MOST_SIDE = 4096  # pixels of a square when drawn, before it is shrunk
+FEATHER = 0.12  # width of the border in which a pasted crop fades in, in sides of the square
+# The border of FFHQ's recipe (Karras et al., 2019): widths of the fading and of the blur, in sides
+# of the square.
 FADE, BLUR = 0.3, 0.02
 
 
 def square(center: np.ndarray, across: np.ndarray, side: float) -> np.ndarray:
-    """The square of a side, in pixels, whose upper edge runs along `across`."""
+    """The square with sides of `side` pixels whose upper edge is parallel to `across`."""
     x = across / np.linalg.norm(across) * side / 2
     y = np.array([-x[1], x[0]])
     return np.stack([center - x - y, center - x + y, center + x + y, center + x - y])
 
 
 def to_photo(quad: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points of a square, [N, 2] in [0, 1], in the photograph's pixels."""
+    """Converts points [N, 2] in [0, 1] of a square to pixels of the photograph."""
     return quad[0] + points @ np.stack([quad[3] - quad[0], quad[1] - quad[0]])
 
 
 def warp(image: Image.Image, quad: np.ndarray, side: int) -> Image.Image:
-    """What a square shows, `side` pixels wide; black beyond the photograph.
+    """Draws a square of the image, `side` pixels wide; black outside the image.
 
-    Shrunk by area averaging of a larger drawing, so that fine patterns do not alias.
+    It is drawn larger and shrunk by area averaging, which avoids aliasing of fine patterns.
     """
     length = float(np.linalg.norm(quad[3] - quad[0]))
     shrink = max(1, int(length / MOST_SIDE))
@@ -42,7 +42,7 @@ def warp(image: Image.Image, quad: np.ndarray, side: int) -> Image.Image:
     finer = int(np.clip(np.ceil(length / shrink / side), 1, max(1, MOST_SIDE // side)))
     drawn = side * finer
     x, y = (quad[3] - quad[0]) / drawn, (quad[1] - quad[0]) / drawn
-    # PIL takes the middle of each pixel, as we do.
+    # Like this module, PIL samples the middle of each pixel.
     data = (x[0], y[0], quad[0][0], x[1], y[1], quad[0][1])
     drawing = image.transform(
         (drawn, drawn), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC
@@ -51,7 +51,7 @@ def warp(image: Image.Image, quad: np.ndarray, side: int) -> Image.Image:
 
 
 def crop(photo: np.ndarray, quad: np.ndarray, side: int) -> np.ndarray:
-    """What a square shows; beyond the photograph its mirror image, blurred as in FFHQ's recipe.
+    """Crops a square; outside the photograph it shows the mirror image, blurred as in FFHQ.
 
     Args:
         photo: uint8 [H, W, 3].
@@ -72,7 +72,7 @@ def crop(photo: np.ndarray, quad: np.ndarray, side: int) -> np.ndarray:
         np.ceil(quad.max(axis=0)).astype(int) + 2,
     )
     before, after = np.maximum(-low, 0), np.maximum(high - size, 0)
-    # One pixel at least, of which all is the mirror image.
+    # At least one pixel, for the mirror image.
     low, high = np.clip(low, 0, size - 1), np.clip(high, 1, size)
     image = image.crop((*low.tolist(), *high.tolist()))
     if before.any() or after.any():
@@ -84,12 +84,17 @@ def crop(photo: np.ndarray, quad: np.ndarray, side: int) -> np.ndarray:
 def _mirrored(
     pixels: np.ndarray, margins: tuple[tuple[int, int], tuple[int, int]], length: float
 ) -> np.ndarray:
-    """Pixels with margins (top, bottom), (left, right) that mirror them, blurred outwards and
-    fading to their median."""
+    """Pads pixels with their mirror image, increasingly blurred and fading to the median.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        margins: (top, bottom), (left, right), in pixels.
+        length: side of the square, in pixels.
+    """
     wide = np.pad(pixels, (*margins, (0, 0)), "reflect" if min(pixels.shape[:2]) > 1 else "edge")
     image = to_image(wide)
     blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(BLUR * length)), np.float32)
-    # How far outside the photograph a pixel lies, in lengths of FADE: 0 within.
+    # The distance of each row and column from the photograph, in pixels; 0 inside.
     far = [
         np.maximum(before - np.arange(size + before + after), 0)
         + np.maximum(np.arange(size + before + after) - (before + size - 1), 0)
@@ -103,12 +108,12 @@ def _mirrored(
 
 
 def paste_back(photo: np.ndarray, quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    """A photograph with a square of it replaced, fading in from the square's edges.
+    """Replaces a square of a photograph, fading in from the square's edges.
 
     Args:
         photo: uint8 [H, W, 3].
         quad: the square.
-        crop: uint8 [S, S, 3], what it is to show.
+        crop: uint8 [S, S, 3], the new content.
 
     Returns:
         uint8 [H, W, 3].
@@ -117,7 +122,7 @@ def paste_back(photo: np.ndarray, quad: np.ndarray, crop: np.ndarray) -> np.ndar
     image = image.reduce(max(1, int(len(crop) / length)))
     side = image.width
     size = (photo.shape[1], photo.shape[0])
-    # Pixels of the photograph in pixels of the crop.
+    # From pixels of the photograph to pixels of the crop.
     to = np.linalg.inv(np.stack([quad[3] - quad[0], quad[1] - quad[0]])) * side
     start = -quad[0] @ to
     data = (to[0, 0], to[1, 0], start[0], to[0, 1], to[1, 1], start[1])

@@ -72,7 +72,7 @@ def train(
         directory.check(config, resume)
     source = data.open_source(config.data)
     data.check_channels(source, config.image_channels)
-    source.tell_sizes(config.resolution)
+    source.warn_about_sizes(config.resolution)
     measure = None
     if chief:
         if make_measure is not None and config.evaluate_images:

@@ -75,51 +75,40 @@ def test_idx_needs_neither_labels_nor_a_test_set(tmp_path):
 
 
 def test_idx_without_directory_or_images(tmp_path):
-    assert "is not a directory" in error_of(f"idx:{tmp_path}/none")
-    message = error_of(f"idx:{tmp_path}")
-    assert "holds no train-images-idx3-ubyte, plain or .gz" in message and "Fetch" in message
+    assert f"{tmp_path}/none" in error_of(f"idx:{tmp_path}/none")
+    assert "train-images-idx3-ubyte" in error_of(f"idx:{tmp_path}")
 
 
-# Whole, the file has 16 + 3 * 4 * 5 = 76 bytes.
+WHOLE = idx(IMAGES)  # 16 + 3 * 4 * 5 = 76 bytes
+
+
+def packed(data: bytes, level: int = 9) -> bytes:
+    return gzip.compress(data, level, mtime=0)
+
+
 @pytest.mark.parametrize(
-    "name, data, parts",
+    "ending, data, numbers",
     [
-        ("", idx(IMAGES)[:-10], ["ends after 66 of 76 bytes. Fetch it again"]),
-        ("", idx(IMAGES)[:7], ["ends after 7 of 16 bytes"]),
-        ("", b"", ["ends after 0 of 16 bytes"]),
-        ("", idx(IMAGES) + b"more", ["goes on after the 76 bytes that its header promises"]),
-        ("", idx(IMAGES[:0]), ["holds nothing"]),
-        ("", idx(IMAGES, magic=2049), ["magic number 2049 instead of 2051", "not hold images"]),
-        (
-            ".gz",
-            gzip.compress(idx(IMAGES)[:-10], mtime=0),
-            ["ends after 66 of 76 bytes (uncompressed)"],
-        ),
-        (
-            ".gz",
-            gzip.compress(idx(IMAGES) + b"more", mtime=0),
-            ["goes on after the 76 bytes (uncompr"],
-        ),
-        (
-            ".gz",
-            gzip.compress(idx(IMAGES), mtime=0) + gzip.compress(b"x", mtime=0),
-            ["goes on after the 76 bytes"],
-        ),
-        (".gz", gzip.compress(idx(IMAGES), mtime=0)[:-4], ["lacks the end of its gzip stream"]),
-        (
-            ".gz",
-            gzip.compress(idx(IMAGES), 0, mtime=0)[:50],
-            ["ends after 35 of 76 bytes (uncompressed)"],
-        ),
-        (".gz", idx(IMAGES), ["is damaged or no gzip file"]),
+        ("", WHOLE[:-10], "66 of 76"),
+        ("", WHOLE[:7], "7 of 16"),
+        ("", b"", "0 of 16"),
+        ("", WHOLE + b"more", "76"),
+        ("", idx(IMAGES[:0]), ""),
+        ("", idx(IMAGES, magic=2049), "2049 instead of 2051"),
+        (".gz", packed(WHOLE[:-10]), "66 of 76"),
+        (".gz", packed(WHOLE + b"more"), "76"),
+        (".gz", packed(WHOLE) + packed(b"x"), "76"),
+        (".gz", packed(WHOLE)[:-4], ""),
+        (".gz", packed(WHOLE, 0)[:50], ""),
+        (".gz", packed(WHOLE)[:30] + b"damaged" + packed(WHOLE)[37:], ""),
+        (".gz", WHOLE, ""),
     ],
 )
-def test_idx_files_that_are_not_right(tmp_path, name, data, parts):
-    name = f"train-images-idx3-ubyte{name}"
+def test_idx_files_that_are_not_right(tmp_path, ending, data, numbers):
+    name = f"train-images-idx3-ubyte{ending}"
     (tmp_path / name).write_bytes(data)
     message = error_of(f"idx:{tmp_path}")
-    parts = [name, "Fetch it again, or point --data", *parts]
-    assert all(part in message for part in parts), message
+    assert name in message and numbers in message
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -137,7 +126,7 @@ def test_idx_reads_no_more_than_the_header_promises(tmp_path, compressed):
         os.truncate(path, size)
     tracemalloc.start()
     try:
-        assert "goes on after the 76 bytes" in error_of(f"idx:{tmp_path}")
+        assert "76 bytes" in error_of(f"idx:{tmp_path}")
         assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
     finally:
         tracemalloc.stop()
@@ -145,26 +134,24 @@ def test_idx_reads_no_more_than_the_header_promises(tmp_path, compressed):
 
 def test_a_header_that_promises_the_impossible(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, *[2**32 - 1] * 3))
-    assert "ends after 16 of 79,2" in error_of(f"idx:{tmp_path}")
+    assert "train-images-idx3-ubyte ends after 16 of 79,2" in error_of(f"idx:{tmp_path}")
 
 
-def test_digits_larger_than_they_are_are_told(mnist5k, tmp_path, capsys):
-    mnist5k.tell_sizes(28)
-    mnist5k.tell_sizes(32)
+def test_digits_that_will_be_enlarged_are_reported(mnist5k, tmp_path, capsys):
+    mnist5k.warn_about_sizes(28)
+    mnist5k.warn_about_sizes(32)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
     small = open_source(f"idx:{tmp_path}")
-    small.tell_sizes(4)
+    small.warn_about_sizes(4)
     assert capsys.readouterr().err == ""
-    mnist5k.tell_sizes(64)
-    small.tell_sizes(8)
-    assert capsys.readouterr().err == (
-        "mnist5k:: its images (28x28) are smaller than 64 px and will be enlarged\n"
-        f"idx:{tmp_path}: its images (5x4) are smaller than 8 px and will be enlarged\n"
-    )
+    mnist5k.warn_about_sizes(64)
+    small.warn_about_sizes(8)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("mnist5k:: ") and "28x28" in first and "64 px" in first
+    assert second.startswith(f"idx:{tmp_path}: ") and "5x4" in second and "8 px" in second
 
 
 def test_idx_counts_must_agree(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(2, np.uint8)))
-    message = error_of(f"idx:{tmp_path}")
-    assert "train-labels-idx1-ubyte has 2 labels for the 3 images of train-images-idx3" in message
+    assert "train-labels-idx1-ubyte has 2 labels" in error_of(f"idx:{tmp_path}")

@@ -100,7 +100,7 @@ def test_channels_on_request(tmp_path):
     save(tmp_path / "a.png", "red")
     assert open_source(f"folder:{tmp_path}?channels=1").image(0)[0, 0].tolist() == [76]
     assert all_images(open_source(f"folder:{tmp_path}?channels=1"), 4).shape == (1, 4, 4, 1)
-    with pytest.raises(DataError, match="channels=2 should be 1 or 3"):
+    with pytest.raises(DataError, match="channels=2"):
         open_source(f"folder:{tmp_path}?channels=2")
 
 
@@ -113,9 +113,9 @@ def test_images_of_another_directory_are_held_out(tmp_path):
         assert [source.image(0)[0, 0, 0], source.held_out.image(0)[0, 0, 0]] == [3, 2]
         assert source.held_out.channels == source.channels
     for train, test in (("a", "a/b"), ("a/b", "a"), ("a", "a")):
-        with pytest.raises(DataError, match="training would see images that are held out"):
+        with pytest.raises(DataError, match=f"{tmp_path}/a"):
             open_source(f"folder:{tmp_path}/{train}?test={tmp_path}/{test}")
-    with pytest.raises(DataError, match="c.*It should be one"):
+    with pytest.raises(DataError, match=f"{tmp_path}/c "):
         open_source(f"folder:{tmp_path}/a?test={tmp_path}/c")
 
 
@@ -129,18 +129,18 @@ def test_folders_as_classes(tmp_path):
     assert source.labels.tolist() == [0, 0, 1]
     assert source.held_out.labels.tolist() == [1]  # of the same names
     save(tmp_path / "test/cow/a.png", "red")
-    with pytest.raises(DataError, match="cow is no class of the others, which are cat, dog"):
+    with pytest.raises(DataError, match="cow .*cat, dog"):
         open_source(uri)
     save(tmp_path / "train/a.png", "red")
-    for end, message in (
-        ("train?labels=folders", "a.png lies in no folder that names its class"),
-        ("train/dog?labels=folders", "a.png lies in no folder"),
-        ("train?labels=names", "labels=names should be folders"),
+    for end, named in (
+        ("train?labels=folders", "labels=folders: .*a.png"),
+        ("train/dog?labels=folders", "labels=folders: .*a.png"),
+        ("train?labels=names", "labels=names"),
     ):
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(DataError, match=named):
             open_source(f"folder:{tmp_path}/{end}")
     save(tmp_path / "one/cat/a.png", "red")
-    with pytest.raises(DataError, match="cat is the only folder"):
+    with pytest.raises(DataError, match="labels=folders: .*cat"):
         open_source(f"folder:{tmp_path}/one?labels=folders")
 
 
@@ -158,9 +158,9 @@ def test_corrupt_files_are_left_out_in_one_line(tmp_path, capsys):
     assert str(tmp_path) not in line.removeprefix(uri)
 
 
-def test_what_is_no_regular_file_is_left_out(tmp_path, capsys, monkeypatch):
+def test_what_is_not_a_regular_file_is_left_out(tmp_path, capsys, monkeypatch):
     save(tmp_path / "good.png", "blue")
-    os.mkfifo(tmp_path / "b.png")  # to open it would be to wait for ever
+    os.mkfifo(tmp_path / "b.png")  # opening it would wait forever
     (tmp_path / "c.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "d.png").mkdir()
     for decode_all in (2000, 0):
@@ -171,7 +171,7 @@ def test_what_is_no_regular_file_is_left_out(tmp_path, capsys, monkeypatch):
         assert "2 of 3 images" in said and "b.png (" in said and "c.png (" in said
     (tmp_path / "good.png").unlink()
     os.mkfifo(tmp_path / "good.png")
-    with pytest.raises(DataError, match="no image can be read any more"):
+    with pytest.raises(DataError, match=f"{tmp_path}"):
         source.image(0)
 
 
@@ -192,7 +192,7 @@ def test_links_are_followed_and_each_directory_is_read_once(tmp_path):
     assert open_source(f"folder:{whole}").files == ["link/deep/b.png", "single.png", "z/a.png"]
 
 
-def test_directories_that_cannot_be_entered_are_told(tmp_path, capsys, monkeypatch):
+def test_directories_that_cannot_be_entered_are_reported(tmp_path, capsys, monkeypatch):
     save(tmp_path / "a.png", "red")
     save(tmp_path / "closed/b.png", "red")
     scan = os.scandir
@@ -204,10 +204,10 @@ def test_directories_that_cannot_be_entered_are_told(tmp_path, capsys, monkeypat
 
     monkeypatch.setattr(os, "scandir", scandir)
     assert open_source(f"folder:{tmp_path}").files == ["a.png"]
-    assert "1 directories cannot be entered: closed\n" in capsys.readouterr().err
+    assert "1 directories" in (said := capsys.readouterr().err) and ": closed\n" in said
 
 
-def test_names_that_are_no_utf_8_and_cannot_drive_the_terminal(tmp_path, capsys):
+def test_names_that_are_not_utf_8_and_cannot_drive_the_terminal(tmp_path, capsys):
     root = tmp_path / os.fsdecode(b"sch\xf6n \x1b[31m")
     save(root / os.fsdecode(b"\xff.png"), "red")
     (root / os.fsdecode(b"\xfe.png")).touch()
@@ -220,31 +220,28 @@ def test_names_that_are_no_utf_8_and_cannot_drive_the_terminal(tmp_path, capsys)
 @pytest.mark.parametrize("path", ["x" * 5000, "~nosuchuser/photos"], ids=["long", "user"])
 @pytest.mark.parametrize("scheme", ["folder", "idx", "tfrecord"])
 def test_paths_that_cannot_be(scheme, path):
-    with pytest.raises(DataError, match=f"--data={scheme}:.* cannot be reached"):
+    with pytest.raises(DataError, match=f"--data={scheme}:"):
         open_source(f"{scheme}:{path}")
 
 
-def test_small_and_elongated_images_are_told(tmp_path, capsys):
+def test_small_and_elongated_images_are_reported(tmp_path, capsys):
     save(tmp_path / "a.png", "red", (1, 1))
     save(tmp_path / "b.png", "red", (2000, 2))
     save(tmp_path / "c.png", "red", (16, 64))
     uri = f"folder:{tmp_path}"
-    open_source(uri).tell_sizes(16)
-    assert capsys.readouterr().err == (
-        f"{uri}: 2 of 3 images are smaller than 16 px and will be enlarged: "
-        "a.png (1x1), b.png (2000x2)\n"
-        f"{uri}: 1 of 3 images are over 4 times as long as wide, and only their central square is "
-        "used: b.png (2000x2)\n"
-    )
+    open_source(uri).warn_about_sizes(16)
+    small, long = capsys.readouterr().err.splitlines()
+    assert small.startswith(f"{uri}: 2 of 3 images") and "a.png (1x1), b.png (2000x2)" in small
+    assert long.startswith(f"{uri}: 1 of 3 images") and long.endswith(": b.png (2000x2)")
     for number in range(7):
         save(tmp_path / f"d{number}.png", "red", (64, 15))
     source = open_source(uri)
-    Subset(source, np.arange(3)).tell_sizes(16)
+    Subset(source, np.arange(3)).warn_about_sizes(16)
     said = capsys.readouterr().err
-    assert "8 of 10 images are over 4 times" in said and "d3.png (64x15), …\n" in said
+    assert "8 of 10 images" in said and "d3.png (64x15), …\n" in said
     (tmp_path / "a.png").unlink()
     (tmp_path / "b.png").unlink()
-    open_source(uri).tell_sizes(15)
+    open_source(uri).warn_about_sizes(15)
     assert "smaller" not in capsys.readouterr().err
 
 
@@ -259,13 +256,13 @@ def test_a_decompression_bomb_is_left_out(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize("decode_all", [0, 2000])
 def test_folders_without_a_readable_image(tmp_path, decode_all, monkeypatch):
     monkeypatch.setattr(folder, "DECODE_ALL", decode_all)
-    with pytest.raises(DataError, match="none is not a directory"):
+    with pytest.raises(DataError, match=f"{tmp_path}/none"):
         open_source(f"folder:{tmp_path}/none")
-    with pytest.raises(DataError, match=r"no image in .*\*\.png, .*\*\.webp"):
+    with pytest.raises(DataError, match=rf"{tmp_path}.*\*\.png, .*\*\.webp"):
         open_source(f"folder:{tmp_path}")
     cut(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"none of the 2 images .*\(a.png: .*At least one"):
+    with pytest.raises(DataError, match=r"2 images .*a.png: "):
         open_source(f"folder:{tmp_path}")
 
 
@@ -291,7 +288,7 @@ def test_the_last_image_is_replaced_by_the_first(tmp_path, capsys):
     (tmp_path / "b.png").unlink()
     assert np.unique(source.image(1)).tolist() == [1]
     (tmp_path / "a.png").unlink()
-    with pytest.raises(DataError, match="no image can be read any more"):
+    with pytest.raises(DataError, match=f"{tmp_path}"):
         source.image(0)
 
 
@@ -303,10 +300,10 @@ def test_images_that_go_are_named_a_few_times_and_a_folder_that_goes_at_once(tmp
         (tmp_path / f"photos/{number}.png").unlink()
     assert source.image(0).shape == (8, 8, 3)
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 5 and "4.png cannot be read" in said[-1]
+    assert len(said) == 5 and "4.png" in said[-1]
     assert source.skipped == 5
     (tmp_path / "photos").rename(tmp_path / "gone")
-    with pytest.raises(DataError, match="any more. They should be in .*photos, as"):
+    with pytest.raises(DataError, match=f"{tmp_path}/photos"):
         source.image(8)
     assert source.skipped == 5 and capsys.readouterr().err == ""
     (tmp_path / "gone").rename(tmp_path / "photos")  # a network disk is back
@@ -319,8 +316,8 @@ def test_a_folder_that_loses_a_tenth_of_its_images_is_no_longer_what_it_was(tmp_
     source = open_source(f"folder:{tmp_path}")
     for number in range(50):
         (tmp_path / f"{number:02d}.png").unlink()
-    with pytest.raises(DataError, match="11 of 100 images .* last one 10.png .*; at most 10% are"):
+    with pytest.raises(DataError, match="11 of 100 images .* 10.png .* 10%"):
         source.image(0)
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 6
-    assert said[-1].endswith("8 of 100 images cannot be read any more")
+    assert "8 of 100 images" in said[-1]

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
 from alae_tf.data import DataError, open_source
-from alae_tf.data.records import RecordFiles
+from alae_tf.data.records import RecordFiles, count_records
 from alae_tf.latents import labels
 
 RECORDS = [b"first", b"", b"third record", b"x" * 1000]
@@ -44,20 +44,20 @@ def test_torn_record_files(tmp_path, lost):
     with open(path, "r+b") as file:
         size = file.seek(0, 2)
         file.truncate(size - lost)
-    with pytest.raises(DataError) as error:
+    number = 2 if lost > 1016 else 3  # the last record takes 12 + 1000 + 4 bytes
+    with pytest.raises(DataError, match=f"torn.tfrecord: record {number} "):
         RecordFiles([path])
-    message = str(error.value)
-    assert "torn.tfrecord: record " in message and f"the file ends at {size - lost:,}" in message
-    assert "Copy or prepare it again" in message
 
 
-def test_what_is_no_record_file(tmp_path):
-    (tmp_path / "text").write_bytes(struct.pack("<Q", 2**60) + b"no record file")
-    with pytest.raises(DataError, match="text: record 0 .*no TFRecord file"):
-        RecordFiles([tmp_path / "text"])
-    with pytest.raises(DataError, match="none: No such file or directory. It should be a TFRecord"):
+def test_what_is_not_a_record_file(tmp_path):
+    for length in (2**60, 2**63 - 1, 2**64 - 1):
+        (tmp_path / "text").write_bytes(struct.pack("<Q", length) + b"not a record file")
+        for read in (lambda path: RecordFiles([path]), count_records):
+            with pytest.raises(DataError, match=f"{tmp_path}/text: record 0 "):
+                read(tmp_path / "text")
+    with pytest.raises(DataError, match=f"{tmp_path}/none: "):
         RecordFiles([tmp_path / "none"])
-    with pytest.raises(DataError, match="empty: no record. At least one"):
+    with pytest.raises(DataError, match=f"{tmp_path}/empty: "):
         RecordFiles([write(tmp_path / "empty", [])])
 
 
@@ -67,7 +67,7 @@ def test_a_file_cut_after_opening(tmp_path):
     with open(path, "r+b") as file:
         file.truncate(50)
     assert records[0] == b"first"
-    with pytest.raises(DataError, match="record 3 .*cut short"):
+    with pytest.raises(DataError, match=f"{tmp_path}/a: record 3 "):
         records[3]
 
 
@@ -124,7 +124,7 @@ def test_attributes_of_tfds_sets(tmp_path):
         "Smiling": [0, 0, 1, 1],
         "yaw": [0, 0.25, 0.5, 0.75],
     }
-    with pytest.raises(DataError, match="no feature 'Young' .* has attributes/Smiling, attributes"):
+    with pytest.raises(DataError, match="'Young'.* attributes/Smiling, attributes"):
         source.values("Young")
 
 
@@ -143,26 +143,26 @@ def test_tfds_set_with_torn_or_missing_records(tmp_path):
     path = next(tmp_path.glob("tiny/1.0.0/*.tfrecord*"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    with pytest.raises(DataError, match=f"--data=tfds:tiny.*{path.name}: record 4 .*cut short"):
+    with pytest.raises(DataError, match=f"--data=tfds:tiny.*{path.name}: record 4 "):
         open_source(uri)
     first = 12 + struct.unpack_from("<Q", whole)[0] + 4
     path.write_bytes(whole[first:])
-    with pytest.raises(DataError, match="'train' has 4 records instead of 5. Delete .* again"):
+    with pytest.raises(DataError, match="'train' has 4 records instead of 5"):
         open_source(uri)
 
 
 def test_tfds_sets_that_do_not_fit(tmp_path):
     uri = store(tmp_path / "a", {"label": LABEL}, {"train": [(0, {"label": 1})]})
-    with pytest.raises(DataError, match="no image feature, only label"):
+    with pytest.raises(DataError, match="--data=tfds:tiny.* label"):
         open_source(uri)
     example = (0, {"image": np.zeros([6, 8, 3], np.uint8), "label": 1})
     uri = store(tmp_path / "b", {"image": IMAGE, "label": LABEL}, {"other": [example]})
-    with pytest.raises(DataError, match="no split 'train', only other"):
+    with pytest.raises(DataError, match="'train'.* other"):
         open_source(uri)
     depth = tfds.features.Image(shape=(2, 2, 1), dtype=np.float32)
     example = (0, {"depth": np.zeros([2, 2, 1], np.float32)})
     uri = store(tmp_path / "c", {"depth": depth}, {"train": [example]})
-    with pytest.raises(DataError, match="'depth' has pixels of float32. Only uint8"):
+    with pytest.raises(DataError, match="'depth' .*float32"):
         open_source(uri)
 
 
@@ -186,12 +186,11 @@ def test_tfds_that_cannot_be_prepared(tmp_path):
     with pytest.raises(DataError) as error:
         open_source(f"tfds:unreachable?data_dir={tmp_path}")
     message = str(error.value)
-    assert f"cannot prepare it in {tmp_path}" in message
-    assert "(ConnectionError: host not found.) Prepare it where there is a network" in message
+    assert str(tmp_path) in message and "(ConnectionError: host not found)" in message
     assert "tfds build unreachable" in message and "more lines" not in message
 
 
-def test_tfds_without_a_network_gives_up_soon_and_says_it_once(tmp_path, capfd, monkeypatch):
+def test_tfds_without_a_network_gives_up_soon_with_one_line(tmp_path, capfd, monkeypatch):
     """The real mnist; a name server that knows nothing stands for no network."""
 
     def unknown(*args, **kwargs):
@@ -203,18 +202,14 @@ def test_tfds_without_a_network_gives_up_soon_and_says_it_once(tmp_path, capfd, 
     with pytest.raises(DataError) as error:
         open_source(f"tfds:mnist?data_dir={tmp_path}")
     assert time.monotonic() - begun < 100  # 210 s with TFDS' own number of tries
-    assert f"cannot prepare it in {tmp_path}/mnist/3.0.1 (storage.googleapis.com cannot be " in (
-        str(error.value)
-    )
+    assert f"{tmp_path}/mnist/3.0.1 (storage.googleapis.com " in str(error.value)
     said = capfd.readouterr()
     assert said.out == ""
-    assert said.err == (
-        f"tfds:mnist?data_dir={tmp_path}: not in {tmp_path}/mnist/3.0.1; TFDS downloads and "
-        "prepares it there\n"
-    )
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"tfds:mnist?data_dir={tmp_path}: not in {tmp_path}/mnist/3.0.1; ")
     assert downloader.MAX_RETRIES == 10
 
 
 def test_tfds_that_does_not_exist(tmp_path):
-    with pytest.raises(DataError, match="--data=tfds:nosuchset.* not found.*tfds:NAME"):
+    with pytest.raises(DataError, match="--data=tfds:nosuchset"):
         open_source(f"tfds:nosuchset?data_dir={tmp_path}")

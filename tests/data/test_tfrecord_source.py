@@ -150,8 +150,8 @@ def test_train_and_test_go_together_other_sets_must_be_chosen(tmp_path):
     assert open_source(f"tfrecord:{tmp_path}/train").held_out is None
     write_set(tmp_path, "more", [2])
     message = error_of(f"tfrecord:{tmp_path}")
-    assert "several sets" in message and f"--data=tfrecord:{tmp_path}/more or" in message
-    assert "(there is more, test, train)" in error_of(f"tfrecord:{tmp_path}/mre")
+    assert f"--data=tfrecord:{tmp_path}/more or" in message
+    assert "more, test, train" in error_of(f"tfrecord:{tmp_path}/mre")
 
 
 def test_where_no_such_files_are(tmp_path):
@@ -162,22 +162,22 @@ def test_where_no_such_files_are(tmp_path):
 
 def test_a_path_with_records_suggests_tfrecord(tmp_path):
     write_set(tmp_path, "x", [1])
-    with pytest.raises(DataError, match=f"did you mean tfrecord:{tmp_path}?"):
+    with pytest.raises(DataError, match=f" tfrecord:{tmp_path}"):
         open_source(str(tmp_path))
 
 
 @pytest.mark.parametrize(
     "record, parts",
     [
-        (b"\xff\xff\xff", ["is no tf.train.Example"]),
-        (b"", ["lacks the feature 'shape' (it has nothing)"]),
-        (example(shape=[3, 4, 4], image=b"x"), ["lacks the feature 'data' (it has image, shape)"]),
+        (b"\xff\xff\xff", ["tf.train.Example"]),
+        (b"", ["'shape'"]),
+        (example(shape=[3, 4, 4], image=b"x"), ["'data'", "image, shape"]),
         (
             example(shape=[3, 4, 4], data=b"x" * 47),
-            ["has 47 bytes of data for the shape [3, 4, 4]"],
+            ["47 bytes", "[3, 4, 4]"],
         ),
-        (example(shape=[4, 4], data=DATA), ["has the shape [4, 4] instead of [1 or 3, height"]),
-        (example(shape=[2, 4, 4], data=DATA * 2), ["has the shape [2, 4, 4]"]),
+        (example(shape=[4, 4], data=DATA), ["[4, 4]"]),
+        (example(shape=[2, 4, 4], data=DATA * 2), ["[2, 4, 4]"]),
         (example(shape=[3, 2, 8], data=DATA * 3), ["[2, 8, 3] instead of [4, 4, 3]"]),
         (example(shape=[1, 4, 4], data=DATA), ["[4, 4, 1] instead of [4, 4, 3]"]),
     ],
@@ -187,7 +187,7 @@ def test_records_that_are_not_right(tmp_path, record, parts):
     write(tmp_path / "x-r02.tfrecords.000", [to_record(image(0, 4))] * 2)
     write(tmp_path / "x-r02.tfrecords.001", [to_record(image(0, 4)), record])
     message = error_of(f"tfrecord:{tmp_path}")
-    parts = ["x-r02.tfrecords.001: record 1 ", "Copy the files again, or prepare", *parts]
+    parts = ["x-r02.tfrecords.001: record 1 ", *parts]
     assert all(part in message for part in parts), message
 
 
@@ -201,31 +201,27 @@ def test_a_torn_file(tmp_path, lost):
     write_set(tmp_path, "x", [3, 2])
     torn = tmp_path / "x-r03.tfrecords.001"
     torn.write_bytes(torn.read_bytes()[:-lost])
-    message = error_of(f"tfrecord:{tmp_path}")
-    assert "x-r03.tfrecords.001: record 1 " in message and "cut short" in message
+    assert "x-r03.tfrecords.001: record 1 " in error_of(f"tfrecord:{tmp_path}")
 
 
 def test_counts_that_differ(tmp_path):
     write_set(tmp_path, "x", [3, 2])
     one = tmp_path / "x-r03.tfrecords.001"
     one.write_bytes(one.read_bytes()[: one.stat().st_size // 2])
-    message = error_of(f"tfrecord:{tmp_path}")
-    assert "different numbers of images: 5 at 4 px, 4 at 8 px" in message
+    assert "5 at 4 px, 4 at 8 px" in error_of(f"tfrecord:{tmp_path}")
     for path in tmp_path.iterdir():
         path.write_bytes(b"")
-    assert "no record" in error_of(f"tfrecord:{tmp_path}")
+    assert "x-r02.tfrecords.000" in error_of(f"tfrecord:{tmp_path}")
 
 
 def test_parts_that_are_missing_or_too_many(tmp_path):
     write_set(tmp_path, "x", [1, 1, 1])
     (tmp_path / "x-r02.tfrecords.001").unlink()
     message = error_of(f"tfrecord:{tmp_path}")
-    assert (
-        "parts are missing or of two sets at 4 px" in message and "x-r02.tfrecords.002" in message
-    )
+    assert "4 px" in message and "x-r02.tfrecords.002" in message
     write_set(tmp_path, "x", [1, 1, 1])
     write(tmp_path / "x-r02.tfrecords", [to_record(image(0, 4))])
-    assert "parts are missing or of two sets at 4 px" in error_of(f"tfrecord:{tmp_path}")
+    assert "x-r02.tfrecords, x-r02.tfrecords.000" in error_of(f"tfrecord:{tmp_path}")
 
 
 def test_records_of_different_lengths_are_counted_too(tmp_path):
@@ -235,9 +231,9 @@ def test_records_of_different_lengths_are_counted_too(tmp_path):
     assert len(open_source(f"tfrecord:{tmp_path}")) == 3
 
 
-def test_a_pipe_among_the_files_is_no_file(tmp_path):
-    os.mkfifo(tmp_path / "a-r02.tfrecords")  # to open it would be to wait for ever
-    assert "no file" in error_of(f"tfrecord:{tmp_path}")
+def test_a_pipe_among_the_files_is_ignored(tmp_path):
+    os.mkfifo(tmp_path / "a-r02.tfrecords")  # opening it would wait forever
+    assert "-rNN.tfrecords" in error_of(f"tfrecord:{tmp_path}")
 
 
 def compress(directory, name="*"):
@@ -256,7 +252,7 @@ def test_compressed_files_are_read(tmp_path):
     assert np.array_equal(open_source(f"tfrecord:{tmp_path}").image(4), image(4, 8))
 
 
-def test_a_length_with_the_magic_bytes_of_gzip_is_no_compression(tmp_path):
+def test_a_length_with_the_magic_bytes_of_gzip_is_not_compression(tmp_path):
     long = bytes(0x00088B1F)
     (tmp_path / "x").write_bytes(framed(long, b"short"))
     records = RecordFiles([tmp_path / "x"])
@@ -311,4 +307,4 @@ def test_a_set_named_test_is_held_out_from_the_other(tmp_path, train):
     assert len(source) == 3 and len(source.held_out) == 2
     assert len(open_source(f"tfrecord:{tmp_path}/celeba-test")) == 2
     write_set(tmp_path, "ffhq", [1])
-    assert "several sets" in error_of(f"tfrecord:{tmp_path}")
+    assert f"--data=tfrecord:{tmp_path}/ffhq" in error_of(f"tfrecord:{tmp_path}")

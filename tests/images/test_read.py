@@ -181,7 +181,7 @@ def test_a_large_colour_profile_in_a_png(monkeypatch):
     large = png(image, icc_profile=bytes(3 * 2**20))
     assert read_image(large, 3)[0, 0].tolist() == [255, 0, 0]
     monkeypatch.setattr(read, "MOST_TEXT", 2**20)
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(ValueError):
         read_image(large, 3)
 
 

@@ -40,7 +40,7 @@ def one_update(trainer, update):
     draw = trainer._draw(level, 8, tf.constant([0, 0], tf.int64))[update]
     real = pixels(config, level, 8) / np.float32(127.5) - 1
     chosen = next(each for each in UPDATES if each.name == update)
-    loss = iteration.make(chosen, tf.constant(real), draw)
+    loss = iteration.carry_out(chosen, tf.constant(real), draw)
     after = training_variables(trainer)
     moved = {name for name, value in before.items() if np.any(after[name].numpy() != value)}
     return float(loss), draw, {name.removeprefix("alae/") for name in moved if name[:5] == "alae/"}
