@@ -16,8 +16,6 @@ from . import publish, registry
 from .formats import Options
 from .tflite import QUANTIZATIONS
 
-GRAPHS = ("encoder", "decoder")
-
 
 def parse(arguments: list[str] | None = None) -> Options:
     """The command line."""
@@ -35,7 +33,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     )
     add("--out", type=Path, required=True, help=about)
     about = f"networks to write as ONNX and TFLite files, separated by commas. {default}"
-    add("--graphs", type=names(GRAPHS), default=",".join(GRAPHS), help=about)
+    add("--graphs", type=names(Options.graphs), default=",".join(Options.graphs), help=about)
     about = (
         "TFLite files to write for each network, separated by commas. none: float32; float16: "
         "weights in float16, half the size; dynamic_int8: weights in 8 bits; int8: weights and "

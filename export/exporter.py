@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,10 +28,7 @@ IMAGES = 500  # for calibration and comparison; 100 above 64 px, where each take
 
 
 def export(options: Options) -> int:
-    """Loads a model; writes, checks and publishes its files.
-
-    Returns:
-        The exit code: 0, or 1 if a file was left out.
+    """Loads a model; writes, checks and publishes its files. Returns 0, or 1 if one was left out.
 
     Raises:
         AlaeError: a flag is wrong.
@@ -64,18 +62,11 @@ def export(options: Options) -> int:
 
 
 class Exporter:
-    """Writes the files of an export into a folder, and checks each of them.
-
-    Args:
-        model: model to export.
-        options: the user's choices.
-        pixels: real images, uint8 [n, H, W, C].
-        folder: folder to write into.
+    """Writes the files of an export into a folder, and checks each on real images.
 
     Attributes:
-        graphs: of the model.
         reference: Keras' results on some of the images, for comparison.
-        pixels: the other images, for calibration of int8.
+        pixels: the other images, uint8 [n, H, W, C], for calibration of int8.
         float32: converted float32 TFLite files, by signature.
         rows: comparisons so far.
         files: accepted files, each with its format.
@@ -141,11 +132,8 @@ class Exporter:
         return text or flag("formats", options.formats, format_.name)
 
     def finish(self, weights: Weights) -> list[str]:
-        """Writes parity.json, parity.png and manifest.json; returns the names to publish.
-
-        Raises:
-            ExportFailed: every file was rejected.
-        """
+        """Writes parity.json, parity.png and manifest.json; returns the names to publish. Raises
+        ExportFailed if every file was rejected."""
         if not self.files:
             raise ExportFailed("\n".join([*self.left_out, "Nothing was published."]))
         names = [name for _, file in self.files for name in (file.name, *file.beside)]
@@ -153,7 +141,14 @@ class Exporter:
         (self.folder / "parity.png").write_bytes(
             png(parity.picture(self.folder, self.files, self.reference))
         )
-        rows = [dataclasses.asdict(row) | {"holds": row.holds} for row in self.rows]
+        rows = [
+            # JSON has no NaN and no infinity, which the errors of a rejected file may be.
+            {
+                name: None if isinstance(value, float) and not math.isfinite(value) else value
+                for name, value in (dataclasses.asdict(row) | {"holds": row.holds}).items()
+            }
+            for row in self.rows
+        ]
         publish.write_json(self.folder / "parity.json", rows)
         manifest = publish.manifest(
             self.options.out, self.model, weights, self.graphs, self.folder, names

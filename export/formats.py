@@ -85,8 +85,8 @@ class Format(NamedTuple):
         files: its files for given options, in the order of writing.
         write: writes a file into `Exporter.folder`; if it raises, the file is left out.
         runtimes: name → opens a file with a number of CPU threads. All of them are compared with
-            Keras; the picture and the benchmark use the first. An opened file may have a method
-            `delegated() -> float` for the comparison.
+            Keras; the picture and the benchmark use the first; without one, neither has the
+            format. An opened file may have a method `delegated() -> float` for the comparison.
         packages: required distributions, which the extra `export` installs.
         default: whether --formats includes it by default.
         graphs: its graphs, for the manifest.

@@ -21,13 +21,8 @@ from . import ExportError
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Identifies the weights of a model.
-
-    Attributes:
-        trained: whether a run trained them; False: random.
-        images_seen: images that training has seen.
-        sha256: checksum of all variables and the blend.
-    """
+    """Identifies the weights of a model: trained or random, the number of images that training has
+    seen, and the checksum of all variables and the blend."""
 
     trained: bool
     images_seen: int
@@ -45,8 +40,7 @@ def load(
         level: a level that the run has reached; None: the current one.
 
     Raises:
-        CheckpointError, ConfigError: the run, its checkpoint or the config is missing or wrong.
-        ExportError: the run has not reached the level.
+        AlaeError: the run, its checkpoint, the config or the level is missing or wrong.
     """
     logging.set_verbosity(logging.ERROR)  # converters warn about gradients, which exports lack
     tf.get_logger().setLevel("ERROR")
@@ -71,10 +65,8 @@ def load(
 def real_images(uri: str, resolution: int, channels: int, count: int) -> np.ndarray:
     """Fitted images, evenly spread over a source: uint8 [count, H, W, C].
 
-    A source with fewer images repeats some.
-
-    Raises:
-        ExportError: the data cannot be read or has another number of channels.
+    A source with fewer images repeats some. Raises ExportError if the data cannot be read or has
+    another number of channels.
     """
     flag = "--representative_data"
     try:

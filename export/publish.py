@@ -47,12 +47,8 @@ VALUE_RANGES = {
 
 
 def check_out(out: Path) -> None:
-    """Checks, before any work, that an export may be written to a directory.
-
-    Raises:
-        AlaeError: it is a file, holds something else, or has a name that TensorFlow, which writes
-            SavedModels, expands as a pattern.
-    """
+    """Raises an AlaeError, before any work, if a directory is a file, holds something else, or has
+    a name that TensorFlow, which writes SavedModels, expands as a pattern."""
     if set(PATTERN) & set(str(out)):
         raise ExportError(
             f"--out={out}: TensorFlow expands {' '.join(PATTERN)} in paths; give another name."
@@ -64,10 +60,8 @@ def check_out(out: Path) -> None:
 def hidden_folder(out: Path) -> Iterator[Path]:
     """A temporary folder inside `out`, which is created if missing, and locked.
 
-    If nothing is published, the directories that were created are deleted.
-
-    Raises:
-        ExportError: another export is writing to `out`.
+    If nothing is published, the directories that were created are deleted. Raises ExportError if
+    another export is writing to `out`.
     """
     made = [path for path in (out, *out.parents) if not path.exists()]
     out.mkdir(parents=True, exist_ok=True)
@@ -92,11 +86,7 @@ def hidden_folder(out: Path) -> Iterator[Path]:
 
 
 def read_manifest(out: Path) -> dict[str, Any] | None:
-    """The manifest of the export in a directory; None if it has none.
-
-    Raises:
-        ExportError: the manifest is damaged.
-    """
+    """The manifest in a directory, None if it has none; raises ExportError if it is damaged."""
     try:
         return schema.load(out / MANIFEST, CONTENTS)
     except FileNotFoundError:
@@ -108,13 +98,10 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
 
 
 def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
-    """Checks, before any work, that a directory holds no export of another model.
+    """Raises an ExportError, before any work, if `out` holds an export of another run or level.
 
     Its files are used together, and a server takes the newest SavedModel as a better version of
     the same model. So only a later checkpoint of the same run and level may follow.
-
-    Raises:
-        ExportError: it holds an export of another run or level.
     """
     old = read_manifest(out)
     if old is None:
@@ -158,18 +145,15 @@ def manifest(
     folder: Path,
     names: list[str],
 ) -> dict[str, object]:
-    """Describes an export's directory as it will be after publishing.
-
-    Args:
-        out: the directory.
-        model: the exported model.
-        weights: its weights.
-        graphs: its graphs.
-        folder: the folder that holds the new files.
-        names: of files and directories in `folder`.
-    """
+    """Describes `out` as it will be after publishing the files and directories `names` of `folder`;
+    of earlier files, those bound to other weights do not stay."""
     new = describe_files(folder, names)
-    files = kept(out, weights)
+    before = (read_manifest(out) or {"files": {}})["files"]
+    files = {
+        name: file
+        for name, file in before.items()
+        if not _of_weights(name) or file.get("weights") == weights.sha256
+    }
     files |= {name: file | {"weights": weights.sha256} for name, file in new.items()}
     signatures = [item for each in registry.found(files) for item in each.graphs(graphs).items()]
     packages = (*PACKAGES, *(name for each in registry.FORMATS for name in each.packages))
@@ -184,7 +168,13 @@ def manifest(
         "value_ranges": VALUE_RANGES,
         "graphs": {
             name: {
-                "inputs": {spec.name: _describe(spec) for spec in inputs},
+                "inputs": {
+                    spec.name: {
+                        "dtype": spec.dtype.name,
+                        "shape": None if spec.shape.rank is None else spec.shape.as_list(),
+                    }
+                    for spec in inputs
+                },
                 "outputs": _outputs(name, graphs),
             }
             for name, (_, inputs) in signatures
@@ -193,16 +183,6 @@ def manifest(
             name: importlib.metadata.version(name) for name in packages if registry.installed(name)
         },
         "files": files,
-    }
-
-
-def kept(out: Path, weights: Weights) -> dict[str, Any]:
-    """The files of the earlier export that stay: those not bound to other weights."""
-    before = (read_manifest(out) or {"files": {}})["files"]
-    return {
-        name: file
-        for name, file in before.items()
-        if not _of_weights(name) or file.get("weights") == weights.sha256
     }
 
 
@@ -218,11 +198,6 @@ def _outputs(graph: str, graphs: Graphs) -> dict[str, Any]:
     shape = [None, *graphs.shape]
     images = {"images": {"dtype": "float32", "shape": shape}}
     return images if graph == "decoder" else images | {"pixels": {"dtype": "uint8", "shape": shape}}
-
-
-def _describe(spec) -> dict[str, object]:
-    shape = None if spec.shape.rank is None else spec.shape.as_list()
-    return {"dtype": spec.dtype.name, "shape": shape}
 
 
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object]]:
@@ -253,7 +228,13 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
     """
     before = (read_manifest(out) or {"files": {}})["files"]
     after = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    new = [unit for name in names for unit in _units(folder, name)]
+    new = [  # versions of the SavedModel as a whole
+        str(path.relative_to(folder))
+        for name in names
+        for path in (
+            (folder / name).iterdir() if name == "saved_model" else _all_files(folder / name)
+        )
+    ]
     gone = before.keys() - after["files"].keys()
     # A manifest cannot cause other files to be deleted.
     old = {name for name in before if name in new or (name in gone and _of_weights(name))}
@@ -265,12 +246,10 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
     os.replace(folder / MANIFEST, out / MANIFEST)
 
 
-def _units(folder: Path, name: str) -> list[str]:
-    """The paths to rename: files, and each version of the SavedModel as a whole."""
-    paths = (folder / name).iterdir() if name == "saved_model" else _all_files(folder / name)
-    return [str(path.relative_to(folder)) for path in paths]
-
-
 def write_json(path: Path, value: object) -> None:
-    """Writes an indented JSON file into a folder that is not published yet."""
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    """Writes an indented JSON file into a folder that is not published yet.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot hold.
+    """
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
