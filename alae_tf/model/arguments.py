@@ -6,11 +6,7 @@ import numpy as np
 
 
 def array(name: str, values) -> np.ndarray:
-    """An argument as an array of any type.
-
-    Raises:
-        ValueError: its rows differ in length.
-    """
+    """An argument as an array of any type; raises ValueError if its rows differ in length."""
     try:
         return np.asarray(values)
     except ValueError:
@@ -41,16 +37,9 @@ def numbers(name: str, values, *shapes: tuple[int | str, ...]) -> np.ndarray:
 
 
 def whole(name: str, value, low: int, high: int) -> int:
-    """An argument as an integer from low to high.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | np.integer)
-        or not low <= value <= high
-    ):
+    """An argument as an integer from low to high; raises ValueError if it is not one."""
+    kind = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not (kind and low <= value <= high):
         raise ValueError(f"{name}: got {value!r}, expected a whole number from {low} to {high:,}")
     return int(value)
 

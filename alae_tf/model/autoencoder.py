@@ -49,6 +49,10 @@ class Autoencoder:
     They take one image [H, W, C], and return one result, or many [N, H, W, C], with
     H = W = resolution. N may be 0; many images are computed in parts, so that only the images
     themselves must fit into memory.
+
+    Raises:
+        ValueError: an argument has another shape, is out of range or is not finite.
+        RuntimeError: the process was forked, and TensorFlow would hang in it.
     """
 
     def __init__(
@@ -74,11 +78,7 @@ class Autoencoder:
 
     @property
     def _graphs(self) -> Graphs:
-        """E, G and F as graphs.
-
-        Raises:
-            RuntimeError: the process was forked, and TensorFlow would hang in it.
-        """
+        """E, G and F as graphs."""
         if os.getpid() != self._process:
             raise RuntimeError(
                 'not usable after a fork; start processes by multiprocessing.get_context("spawn")'
@@ -137,10 +137,6 @@ class Autoencoder:
             noise_mode: "const" (the same in every call), "random" (drawn with `seed`) or "none".
             seed: of the random noise, which for image i does not depend on N.
             floats: return G's output, float32, about [−1, 1] and not clipped, instead of uint8.
-
-        Raises:
-            ValueError: wrong shape, noise mode or seed; w is not finite, or so large that the
-                image is not finite.
         """
         w = numbers("w", w, (self.config.latent_size,), *self._many)
         one = w.ndim == 1
@@ -151,21 +147,13 @@ class Autoencoder:
         return images[0] if one else images
 
     def sample_z(self, count: int, seed: int = 0) -> np.ndarray:
-        """The z of `generate(count, seed)`, drawn from N(0, I): float32 [count, latent].
-
-        Raises:
-            ValueError: the count or the seed is out of range.
-        """
+        """The z of `generate(count, seed)`, drawn from N(0, I): float32 [count, latent]."""
         count, seed = whole("count", count, 1, MOST_IMAGES), whole("seed", seed, 0, MOST_SEED)
         _ = self._graphs
         return tf.random.stateless_normal([count, self.config.latent_size], [seed, 0]).numpy()
 
     def map(self, z) -> np.ndarray:
-        """F: z [N, latent] → w [N, latent], not truncated.
-
-        Raises:
-            ValueError: z has another shape or is not finite.
-        """
+        """F: z [N, latent] → w [N, latent], not truncated."""
         z = numbers("z", z, self._many[0])
         w = np.empty_like(z)
         for part in self._parts(len(z)):
@@ -180,13 +168,7 @@ class Autoencoder:
         """Truncation: w [N, latent] → styles [N, styles, latent].
 
         Styles below the config's `truncation_cutoff` become w_avg + psi·(w − w_avg), the others w.
-
-        Args:
-            w: float.
-            psi: a number, or one for each w [N]; 1 changes nothing, 0 gives w_avg.
-
-        Raises:
-            ValueError: w or psi has another shape or is not finite.
+        psi is a number, or one for each w [N]; 1 changes nothing, 0 gives w_avg.
         """
         w = numbers("w", w, self._many[0])
         psi = numbers("psi", psi, (), (len(w),))
@@ -217,9 +199,6 @@ class Autoencoder:
 
         Returns:
             uint8 [count, H, W, C].
-
-        Raises:
-            ValueError: wrong count, seed or noise mode, or psi is not finite.
         """
         w = self.sample_w(count, seed)
         psi = self.config.truncation_psi if psi is None else psi
@@ -235,9 +214,6 @@ class Autoencoder:
 
         Returns:
             uint8 [steps, H, W, C].
-
-        Raises:
-            ValueError: wrong shape, or fewer than 2 steps.
         """
         t = np.linspace(0, 1, whole("steps", steps, 2, MOST_IMAGES), dtype=np.float32)
         return self.decode(lerp(self._one("a", a), self._one("b", b), t))
@@ -253,9 +229,6 @@ class Autoencoder:
 
         Returns:
             uint8 [N, H, W, C].
-
-        Raises:
-            ValueError: wrong shape, or the model does not have these levels.
         """
         rows = level_ranges.rows(level_ranges.parse(levels, self.level + 1))
         pair = self._styles("destination", destination), self._styles("source", source)
@@ -296,9 +269,6 @@ class Autoencoder:
             space: "styles", a code for each layer of G; or "w", one code for all layers.
             steps: iterations; at 64 px about 100 ms each for 8 images on two cores.
             options: see `alae_tf.model.projection.project`.
-
-        Raises:
-            ValueError: wrong images or options, or the weights of LPIPS are missing.
         """
         from alae_tf.features.lpips import Lpips
         from alae_tf.model.projection import project
