@@ -62,16 +62,8 @@ def export(options: Options) -> int:
 
 
 class Exporter:
-    """Writes the files of an export into a folder, and checks each on real images.
-
-    Attributes:
-        reference: Keras' results on some of the images, for comparison.
-        pixels: the other images, uint8 [n, H, W, C], for calibration of int8.
-        float32: converted float32 TFLite files, by signature.
-        rows: comparisons so far.
-        files: accepted files, each with its format.
-        left_out: a message for each rejected file.
-    """
+    """Writes the files of an export into a folder, and checks each on real images, uint8
+    [n, H, W, C]: some are compared, the others calibrate int8."""
 
     def __init__(self, model: Autoencoder, options: Options, pixels: np.ndarray, folder: Path):
         self.model, self.options, self.folder = model, options, folder
@@ -81,10 +73,10 @@ class Exporter:
         self.reference = Reference(self.graphs, pixels[compared])
         # Calibrated on the compared images, int8 would look better than it is.
         self.pixels = np.delete(pixels, compared, axis=0) if len(pixels) > shown else pixels
-        self.float32: dict[str, bytes] = {}
+        self.float32: dict[str, bytes] = {}  # converted TFLite files, by signature
         self.rows: list[Row] = []
-        self.files: list[tuple[Format, File]] = []
-        self.left_out: list[str] = []
+        self.files: list[tuple[Format, File]] = []  # accepted
+        self.left_out: list[str] = []  # a message for each rejected file
 
     def run(self) -> None:
         """Writes and checks all files, and prints the comparisons."""

@@ -24,32 +24,22 @@ SLOW = 0.1  # seconds; a call that takes longer is timed only once
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A comparison of an output of a graph of a file, run by a runtime.
+    """A comparison of an output of a graph of a file, run by a runtime."""
 
-    Attributes:
-        max_error: the largest difference.
-        relative_error: max_error, divided by the largest expected value.
-        spread_error: root mean square of the differences, divided by that of the expected values'
-            distances from their mean over images.
-        allowed: the largest error allowed; None: any.
-        latency_ms: median for one image, or for the batch that the file takes.
-        size: of the file or directory, in bytes.
-        delegated: share of the operators that TFLite's XNNPACK delegate runs, or None.
-        bound: the error that `allowed` limits, "relative_error" or "spread_error".
-    """
-
-    file: str
+    file: str  # path in the directory of the export
     runtime: str
     graph: str
     output: str
-    max_error: float
-    relative_error: float
+    max_error: float  # the largest difference
+    relative_error: float  # max_error, divided by the largest expected value
+    # Root mean square of the differences, divided by that of the expected values' distances from
+    # their mean over images.
     spread_error: float
-    allowed: float | None
-    latency_ms: float
-    size: int
-    delegated: float | None = None
-    bound: str = "relative_error"
+    allowed: float | None  # the largest error allowed; None: any
+    latency_ms: float  # median for one image, or for the batch that the file takes
+    size: int  # of the file or directory, in bytes
+    delegated: float | None = None  # share of the operators that TFLite's XNNPACK delegate runs
+    bound: str = "relative_error"  # the error that `allowed` limits, or "spread_error"
 
     @property
     def holds(self) -> bool:

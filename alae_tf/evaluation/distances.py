@@ -18,14 +18,11 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     Args:
         a, b: features [n, d], [m, d], at least two rows each.
     """
-    means, covariances = zip(*(moments(x) for x in (a, b)), strict=True)
+    means, covariances = [], []
+    for x in (a.astype(np.float64), b.astype(np.float64)):
+        means.append(x.mean(axis=0))
+        covariances.append(np.atleast_2d(np.cov(x, rowvar=False)))
     return frechet_of_moments(means[0], covariances[0], means[1], covariances[1])
-
-
-def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [d] and covariance [d, d] (divided by n − 1) in float64."""
-    x = x.astype(np.float64)
-    return x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False))
 
 
 def frechet_of_moments(mean_a, cov_a, mean_b, cov_b) -> float:

@@ -45,10 +45,8 @@ def path_length(samples: Samples, space: str, where: str) -> float:
             drawn = [middle(images) for images in drawn]
         distances.append(network.distance(*map(shrunk, drawn)) / EPSILON**2)
     values = np.concatenate(distances)
-    low, high = (
-        np.percentile(values, KEPT[0], method="lower"),
-        np.percentile(values, KEPT[1], method="higher"),
-    )
+    low = np.percentile(values, KEPT[0], method="lower")
+    high = np.percentile(values, KEPT[1], method="higher")
     return float(values[(values >= low) & (values <= high)].mean())
 
 

@@ -20,17 +20,12 @@ EPSILON = 1e-3  # of its batch normalisation
 class Inception:
     """Images → the 2048 features before the last layer ("pool3").
 
-    Args:
-        path: the file of weights; default: in the cache.
-        arrays: the arrays of such a file instead, for tests.
-
-    Attributes:
-        name: "inception".
-        sha256: checksum of the file.
-        size: 2048.
-
     Images are resized to 299 px as for published values, with the bilinear resizing of TensorFlow
     1: pixel corners aligned at the top left, no antialiasing.
+
+    Args:
+        path: the file of weights; default: in the cache. `sha256` is its checksum.
+        arrays: the arrays of such a file instead, for tests.
 
     Raises:
         EvaluationError: the file is missing, or a different one.

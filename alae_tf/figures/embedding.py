@@ -32,12 +32,8 @@ def draw(figure: Figure, method: str) -> bytes:
 
 
 def embed(w: np.ndarray, method: str = "tsne", seed: int = 0) -> np.ndarray:
-    """Codes [N, latent] → points [N, 2].
-
-    Args:
-        method: "tsne", which keeps neighbours together (van der Maaten and Hinton, JMLR 2008), or
-            "pca", the two principal components.
-    """
+    """Codes [N, latent] → points [N, 2]: "tsne", which keeps neighbours together (van der Maaten
+    and Hinton, JMLR 2008), or "pca", the two principal components."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 

@@ -19,7 +19,7 @@ def draw(figure: Figure, among: int) -> np.ndarray:
     source, network, model = figure.source(), Lpips(), figure.model
     samples = Samples(model, source, Protocol("train", among), {network.name: network}, True)
     known = samples.features("real", network.name)
-    places = samples.indices()
+    places = samples.indices
     images = model.generate(figure.count, figure.seed)
     rows = []
     for image, feature in zip(images, network(images), strict=True):

@@ -54,15 +54,10 @@ def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> tuple[np
 
 
 def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
-    """The direction in which a linear function of w, fitted to measured values, grows.
-
-    Args:
-        w: codes [N, latent].
-        values: [N].
-        seed: of the choice of held-out codes.
+    """The direction in which a linear function of w [N, latent], fitted to values [N], grows.
 
     Returns:
-        (unit vector [latent] towards larger values; correlation on a held-out fifth).
+        (unit vector [latent] towards larger values; correlation on a held-out fifth, in [−1, 1]).
 
     Raises:
         LatentError: there are fewer than 10 values, or all are equal.
@@ -86,13 +81,8 @@ def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[np.nd
 
 
 def principal(w: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of codes.
-
-    Returns:
-        (unit vectors [count, latent] by decreasing variance; their shares of the variance).
-
-    Raises:
-        LatentError: all codes are equal.
+    """Principal components of codes: (unit vectors [count, latent] by decreasing variance; their
+    shares of the variance). Raises LatentError if all codes are equal.
 
     Reference: Härkönen et al., GANSpace, NeurIPS 2020.
     """
@@ -105,11 +95,8 @@ def principal(w: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def factorised(kernels: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The directions that change G's styles most, in closed form from its weights.
-
-    Args:
-        kernels: of the dense layers that compute styles from w, [latent, 2·channels] each.
-        count: number of directions.
+    """The directions that change G's styles most, in closed form from its weights: the kernels
+    [latent, 2·channels] of the dense layers that compute styles from w.
 
     Returns:
         (unit vectors [count, latent] by decreasing effect; their shares of the whole effect).

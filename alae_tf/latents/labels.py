@@ -56,9 +56,7 @@ def of(source: Source, labels: str) -> dict[str, np.ndarray]:
 def columns(names: Sequence[str] | None, classes: np.ndarray) -> dict[str, np.ndarray]:
     """A column for each class: 1 for its images, 0 for others.
 
-    Args:
-        names: of the classes; default: their numbers.
-        classes: the class of each image [n].
+    `classes` are the classes of the images [n], `names` their names, by default their numbers.
     """
     kinds = np.unique(classes)
     return {str(names[int(k)]) if names else str(k): (classes == k).astype(float) for k in kinds}
@@ -113,10 +111,6 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             named.add(place)
     if not named:
         raise LatentError(f"{where}: none of its rows names one image: {_few(missing)}.")
-    ignored = [
-        (missing, "rows whose name fits no image, or several"),
-        ([name for i, name in enumerate(images) if i not in named], "images without a row"),
-    ]
     found, texts, left_out = {}, [], []
     for name, column in zip(header[1:], cells.T, strict=True):
         numbers = np.array([_number(cell) for cell in column])
@@ -129,11 +123,12 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
                 found[f"{name}={each}"] = np.where(filled, column == each, np.nan)
         else:
             left_out.append(name)
-    ignored += [
+    for names, what in (
+        (missing, "rows whose name fits no image, or several"),
+        ([name for i, name in enumerate(images) if i not in named], "images without a row"),
         (texts, "ignored texts in columns of numbers"),
         (left_out, f"ignored columns without numbers and without 2 to {MOST_CLASSES} classes"),
-    ]
-    for names, what in ignored:
+    ):
         if names:
             report("directions", f"{where}: {what}: {len(names):,} ({_few(names)}).")
     if not found:

@@ -41,10 +41,6 @@ class Autoencoder:
         level, blend: progress of the growing; default: full resolution.
         images_seen: during training; None if unknown.
 
-    Attributes:
-        config, alae, level, blend, images_seen: the arguments.
-        resolution: side of the images, in pixels.
-
     Methods take images as uint8 [0, 255] or float [−1, 1], as arrays or tensors, and return uint8.
     They take one image [H, W, C], and return one result, or many [N, H, W, C], with
     H = W = resolution. N may be 0; many images are computed in parts, so that only the images
@@ -188,17 +184,13 @@ class Autoencoder:
         psi: float | np.ndarray | None = None,
         noise_mode: str = "const",
     ) -> np.ndarray:
-        """New images, G(F(z)).
+        """New images, G(F(z)): uint8 [count, H, W, C].
 
         Args:
-            count: number of images.
             seed: of z. With the same seed, a larger count begins with the same images.
             psi: truncation (1: none), a number or one for each image [count]; default: the
                 config's `truncation_psi`.
             noise_mode: see `decode`.
-
-        Returns:
-            uint8 [count, H, W, C].
         """
         w = self.sample_w(count, seed)
         psi = self.config.truncation_psi if psi is None else psi
@@ -206,29 +198,22 @@ class Autoencoder:
         return self._draw(count, lambda part: self.truncate(w[part], each[part]), noise_mode, seed)
 
     def interpolate(self, a, b, steps: int = 8) -> np.ndarray:
-        """Images on the straight path in w from one code to another, both ends included.
+        """Images on the straight path in w from one code to another: uint8 [steps, H, W, C].
 
-        Args:
-            a, b: one code each, w [latent] or styles [styles, latent].
-            steps: number of images, at least 2.
-
-        Returns:
-            uint8 [steps, H, W, C].
+        a and b, which the path includes, are w [latent] or styles [styles, latent].
         """
         t = np.linspace(0, 1, whole("steps", steps, 2, MOST_IMAGES), dtype=np.float32)
         return self.decode(lerp(self._one("a", a), self._one("b", b), t))
 
     def mix(self, destination, source, levels: str = "coarse") -> np.ndarray:
-        """Images with the styles of `source` at some levels and of `destination` at the others.
+        """Images with the styles of `source` at some levels and of `destination` at the others:
+        uint8 [N, H, W, C].
 
         Args:
             destination, source: w [N, latent] or styles [N, styles, latent]. Either may be one
                 code ([latent] or N = 1), which is then mixed with each of the other.
             levels: that take the source's styles: "coarse", "middle", "fine", "all", or numbers
                 from 0 (4 px) such as "2" or "2-4".
-
-        Returns:
-            uint8 [N, H, W, C].
         """
         rows = level_ranges.rows(level_ranges.parse(levels, self.level + 1))
         pair = self._styles("destination", destination), self._styles("source", source)
@@ -237,7 +222,7 @@ class Autoencoder:
         return self.decode(mix(*pair, rows))
 
     def edit(self, w, direction: Direction | np.ndarray, amount, levels: str = "all") -> np.ndarray:
-        """Images of codes moved along a direction.
+        """Images of codes moved along a direction: uint8 [N, H, W, C].
 
         Args:
             w: [N, latent], styles [N, styles, latent], or one code [latent].
@@ -245,11 +230,8 @@ class Autoencoder:
             amount: in lengths of the direction, a number or one for each code [N].
             levels: whose styles move; see `mix`.
 
-        Returns:
-            uint8 [N, H, W, C].
-
         Raises:
-            ValueError: wrong shape or levels, or the direction was found with other weights.
+            ValueError: also if the direction was found with other weights.
         """
         rows = level_ranges.rows(level_ranges.parse(levels, self.level + 1))
         if isinstance(direction, Direction):

@@ -37,19 +37,12 @@ LOCK = ".lock"
 
 
 class Imported(NamedTuple):
-    """The result of an import.
+    """The result of an import."""
 
-    Attributes:
-        config: of the new run.
-        read: the authors' names of the imported networks.
-        tensors: number of imported tensors.
-        left: other contents of the file: networks, optimizers, names of skipped classes.
-    """
-
-    config: Config
-    read: list[str]
-    tensors: int
-    left: list[str]
+    config: Config  # of the new run
+    read: list[str]  # the authors' names of the imported networks
+    tensors: int  # number of imported tensors
+    left: list[str]  # other contents of the file: networks, optimizers, names of skipped classes
 
 
 def import_run(
@@ -88,7 +81,11 @@ def import_run(
             for alae in (trainer.alae, trainer.ema):
                 load_weights(alae, tensors)
     except (OfficialError, ConfigError) as error:
-        raise OfficialError(f"{path}: {in_their_names(str(error), names)}") from None
+        # `G/const` → `generator_s.const`, as in the file.
+        message = re.sub(
+            r"(?<!\S)(E|G|D|F|w_avg)/", lambda m: names.get(m[1], m[1]) + ".", str(error)
+        )
+        raise OfficialError(f"{path}: {message}") from None
     if wrong:
         raise OfficialError(f"{path}: holds other networks:\n  " + "\n  ".join(wrong))
     write(trainer, directory)
@@ -101,22 +98,10 @@ def import_run(
     return Imported(config, list(names.values()), len(tensors), left)
 
 
-def in_their_names(message: str, names: Mapping[str, str]) -> str:
-    """A message that names `G/const` → one that names `generator_s.const`, as in the file."""
-    return re.sub(
-        r"(?<!\S)(E|G|D|F|w_avg)/", lambda match: names.get(match[1], match[1]) + ".", message
-    )
-
-
 def choose(data: object, which: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Selects the EMA or the raw networks.
-
-    Returns:
-        ({our letter: the authors' name}, {name as in `weights.table`: tensor}).
-
-    Raises:
-        OfficialError: a network is missing, unknown, or holds something other than tensors.
-    """
+    """Selects the EMA or the raw networks: ({our letter: the authors' name}, {name as in
+    `weights.table`: tensor}). Raises OfficialError if a network is missing, unknown, or holds
+    something other than tensors."""
     models = data.get("models") if isinstance(data, dict) else None
     if not isinstance(models, dict):
         raise OfficialError("no entry `models`, which the authors' checkpoints have")
@@ -146,12 +131,8 @@ def choose(data: object, which: str) -> tuple[dict[str, str], dict[str, np.ndarr
 
 
 def read_sizes(tensors: Mapping[str, np.ndarray]) -> Config:
-    """A config with the sizes of these tensors, and defaults for everything else.
-
-    Raises:
-        OfficialError: a tensor that determines a size is missing, or D has another depth.
-        ConfigError: a size is out of range.
-    """
+    """A config with the sizes of these tensors, and defaults for everything else. Raises
+    OfficialError or ConfigError if they are not those of a StyleALAE."""
 
     def shape(name: str, rank: int) -> tuple[int, ...]:
         if name not in tensors or tensors[name].ndim != rank:
@@ -178,14 +159,9 @@ def read_sizes(tensors: Mapping[str, np.ndarray]) -> Config:
 def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -> None:
     """Checks, before networks are built, that a file really holds as many numbers as they need.
 
-    Args:
-        tensors: of the networks.
-        sizes: of the tensors.
-        size: bytes of the file.
-
-    Raises:
-        OfficialError: the tensors have fewer numbers than the networks, or more than the file can
-            hold (views may repeat or share numbers), or some are not finite.
+    Raises OfficialError if the tensors have fewer numbers than the networks of these sizes, or more
+    than a file of `size` bytes can hold (views may repeat or share numbers), or if some are not
+    finite.
     """
     start, most = sizes.start_channels, sizes.max_channels
     widths = [width(start, most, i) for i in range(sizes.levels + 1)]

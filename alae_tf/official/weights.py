@@ -32,21 +32,13 @@ class OfficialError(AlaeError):
 
 
 class Entry(NamedTuple):
-    """One of the authors' tensors: its name, our variable, and the two translations.
+    """One of the authors' tensors, our variable, and the two translations."""
 
-    Attributes:
-        name: the authors' name.
-        shape: theirs.
-        variable: ours; None for a constant that both hold (the blur's kernel).
-        to_ours: their array → ours.
-        to_theirs: (our array, their array before) → theirs.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    variable: Any  # a keras.Variable, or None
-    to_ours: Callable[[np.ndarray], np.ndarray]
-    to_theirs: Callable[[Any, np.ndarray], np.ndarray]
+    name: str  # the authors' name
+    shape: tuple[int, ...]  # theirs
+    variable: Any  # ours; None for a constant that both hold (the blur's kernel)
+    to_ours: Callable[[np.ndarray], np.ndarray]  # their array → ours
+    to_theirs: Callable[[Any, np.ndarray], np.ndarray]  # (ours, their array before) → theirs
 
 
 def same(name: str, variable, shape: tuple[int, ...] | None = None) -> Entry:
@@ -99,17 +91,12 @@ def logit_layer(name: str, layer) -> Iterator[Entry]:
 
     def put(ours, theirs):
         theirs = theirs.copy()
-        theirs[used] = ours
+        theirs[used] = ours.T
         return theirs
 
-    yield Entry(
-        f"{name}.weight",
-        (2 * latent, latent),
-        layer.kernel,
-        lambda theirs: theirs[used].T,
-        lambda ours, theirs: put(ours.T, theirs),
-    )
-    yield Entry(f"{name}.bias", (2 * latent,), layer.bias, lambda theirs: theirs[used], put)
+    for end, variable in ((".weight", layer.kernel), (".bias", layer.bias)):
+        shape = (2 * latent, *variable.shape[:-1])
+        yield Entry(name + end, shape, variable, lambda theirs: theirs[used].T, put)
 
 
 def constant(name: str, variable) -> Entry:
@@ -180,22 +167,20 @@ def load_weights(alae: ALAE, tensors: Mapping[str, np.ndarray]) -> None:
         OfficialError: a tensor is missing, left over, or of another shape; lists them all.
     """
     entries = table(alae)
-    wrong = [f"missing: {entry.name}" for entry in entries if entry.name not in tensors]
-    wrong += [f"unknown: {name}" for name in tensors.keys() - {entry.name for entry in entries}]
+    wrong = [f"unknown: {name}" for name in tensors.keys() - {entry.name for entry in entries}]
     values = {}
     for entry in entries:
-        if entry.name not in tensors:
-            continue
-        theirs = tensors[entry.name]
-        if theirs.shape != entry.shape:
-            wrong.append(
-                f"shape: {entry.name} is {list(theirs.shape)}, expected {list(entry.shape)}"
-            )
-            continue
-        try:
-            values[entry.name] = entry.to_ours(theirs)
-        except OfficialError as error:
-            wrong.append(str(error))
+        theirs = tensors.get(entry.name)
+        if theirs is None:
+            wrong.append(f"missing: {entry.name}")
+        elif theirs.shape != entry.shape:
+            shapes = f"{list(theirs.shape)}, expected {list(entry.shape)}"
+            wrong.append(f"shape: {entry.name} is {shapes}")
+        else:
+            try:
+                values[entry.name] = entry.to_ours(theirs)
+            except OfficialError as error:
+                wrong.append(str(error))
     if wrong:
         raise OfficialError("the tensors do not fit the config:\n  " + "\n  ".join(sorted(wrong)))
     for entry in entries:
@@ -215,15 +200,14 @@ def read_weights(alae: ALAE, before: Mapping[str, np.ndarray]) -> dict[str, np.n
 
 def differences(ours: Config, theirs: Config, of_ours: str, of_theirs: str) -> list[str]:
     """Differences between the networks of two configs, as "levels: 9 in A, 4 in B"."""
+
+    def value(config: Config, name: str) -> Any:
+        if name == "max_channels":  # up to the widest layer that exists
+            return width(config.start_channels, config.max_channels, config.levels)
+        return getattr(config, name)
+
     return [
         f"{name}: {getattr(ours, name)} in {of_ours}, {getattr(theirs, name)} in {of_theirs}"
         for name in ARCHITECTURE
-        if networks(ours)[name] != networks(theirs)[name]
+        if value(ours, name) != value(theirs, name)
     ]
-
-
-def networks(config: Config) -> dict[str, Any]:
-    """The settings that determine shapes; `max_channels` up to the widest layer that exists."""
-    values = {name: getattr(config, name) for name in ARCHITECTURE}
-    reached = width(config.start_channels, config.max_channels, config.levels)
-    return values | {"max_channels": reached}
