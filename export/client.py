@@ -89,28 +89,28 @@ class Client:
         """
         parts = []
         for files in self._progress(images.files, "encode_bytes"):
-            pngs = {}
+            pngs = []
             for path in files:
                 try:
-                    pngs[path] = read(path)
+                    pngs.append((path, read(path)))
                 except ExportFailed as error:
                     images.leave_out(path, error)
             parts += self._encode(pngs, images)
         return joined(parts, self.server.url).astype(np.float32)
 
-    def _encode(self, pngs: dict[Path, bytes], images: Images) -> list[np.ndarray]:
+    def _encode(self, pngs: list[tuple[Path, bytes]], images: Images) -> list[np.ndarray]:
         """w of some images, without those that the server refuses."""
         if not pngs:
             return []
         try:
-            data = np.array([*pngs.values()], object)
+            data = np.array([png for _, png in pngs], object)
             return [self._ask("encode_bytes", "w", image_bytes=data)]
         except ServerError as error:
             if not error.refused:
                 raise
             if len(pngs) > 1:
-                return [w for each in pngs.items() for w in self._encode(dict([each]), images)]
-            (path,) = pngs
+                return [w for each in pngs for w in self._encode([each], images)]
+            ((path, _),) = pngs
             images.leave_out(path, ServerError(f"{path}: {error}"))
             return []
 

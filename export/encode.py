@@ -29,6 +29,7 @@ from . import ExportError, ExportFailed
 from .litert import TFLite, images_at_once
 
 MOST_THREADS = 256  # LiteRT crashes on absurd numbers
+BAR_FROM = 20  # images from which a progress bar is shown
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -142,7 +143,8 @@ def encode(model: TFLite, images: Images) -> np.ndarray:
     """
     _, side, _, channels = model.input["shape"].tolist()
     parts, enlarged, files, step = [], 0, images.files, images_at_once(side)
-    for i in tqdm(range(0, len(files), step), "encoding", unit="part", leave=False, delay=1):
+    starts, few = range(0, len(files), step), len(files) < BAR_FROM
+    for i in tqdm(starts, "encoding", unit="part", leave=False, disable=few):
         fitted = []
         for path in files[i : i + step]:
             try:

