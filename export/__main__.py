@@ -1,7 +1,5 @@
 """Writes a trained model in formats that other programs run, and compares each file with Keras."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """Compares the speed of the encoder and the decoder in Keras and in the exported formats."""
 
-from __future__ import annotations
-
 import argparse
 import functools
 import itertools

@@ -4,8 +4,6 @@ alae client --url=http://localhost:8501 encode photo.png --out=w.npy
 alae client --url=grpc://localhost:8500 generate --count=16 --out=new.png
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

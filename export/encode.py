@@ -4,8 +4,6 @@ alae encode photo.png --model=encoder.tflite --out=w.npy
 alae encode --decode=w.npy --model=decoder.tflite --out=picture.png
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """Exports a model: files are written and checked in a hidden folder of --out, then published."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import shutil

@@ -5,8 +5,6 @@ size in their header was checked. Large images are processed in strips of rows, 
 memory to twice the decoded pixels.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

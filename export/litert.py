@@ -1,7 +1,5 @@
 """Runs TFLite files with LiteRT, without TensorFlow."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

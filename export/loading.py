@@ -1,7 +1,5 @@
 """Loads the model to export, and real images to compare it on."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

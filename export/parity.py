@@ -1,7 +1,5 @@
 """Compares every exported file, in the runtimes of its format, with Keras."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The baseline that an encoder must beat: principal components, measured like a model."""
 
-from __future__ import annotations
-
 import math
 import types
 

@@ -1,7 +1,5 @@
 """Distances between two sets of feature vectors: Fréchet, kernel, precision and recall."""
 
-from __future__ import annotations
-
 import numpy as np
 
 SUBSETS, SUBSET = 100, 1000  # of the kernel distance, as published

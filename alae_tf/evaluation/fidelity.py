@@ -1,7 +1,5 @@
 """Comparisons of the features of real and made images: fid, kid, fd_*, kd_*, precision, recall."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.evaluation import distances

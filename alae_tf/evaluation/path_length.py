@@ -1,8 +1,6 @@
 """Perceptual path length (Karras et al. 2019; the paper's Table 6): how smoothly images change with
 their codes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.evaluation.samples import PART, Samples

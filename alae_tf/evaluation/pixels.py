@@ -1,7 +1,5 @@
 """PSNR, SSIM and LPIPS of reconstructions. ALAE keeps the style of an image, not its pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How well E's features tell classes apart (the paper's Table 1)."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier

@@ -1,7 +1,5 @@
 """Real, generated and reconstructed images and their features, which the metrics measure."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import io

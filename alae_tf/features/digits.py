@@ -1,7 +1,5 @@
 """A small classifier of labelled images such as digits; its features and its classes."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import typing
@@ -14,6 +12,7 @@ from alae_tf.data import Source
 from alae_tf.data.source import within_memory
 from alae_tf.features import weights
 from alae_tf.features.weights import EvaluationError
+from alae_tf.networks import ops
 from alae_tf.system.errors import report
 
 STEPS, BATCH, RATE = 1500, 128, 2e-3
@@ -48,9 +47,9 @@ class Classifier:
         """uint8 [N, H, W, C] → classes, int64 [N]."""
         return self._whole(self._prepare(images), training=False).numpy().argmax(axis=1)
 
-    def _prepare(self, images: np.ndarray) -> np.ndarray:
+    def _prepare(self, images: np.ndarray):
         scale = self._resolution // images.shape[1]
-        return to_unit(images.repeat(scale, axis=1).repeat(scale, axis=2))
+        return ops.to_unit(images.repeat(scale, axis=1).repeat(scale, axis=2))
 
 
 def classifier(train: Source, test: Source | None, resolution: int) -> Classifier:
@@ -109,10 +108,5 @@ def fit(images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     for _ in range(STEPS):
         chosen = rng.integers(0, len(images), BATCH)
-        model.train_on_batch(to_unit(images[chosen]), labels[chosen])
+        model.train_on_batch(ops.to_unit(images[chosen]), labels[chosen])
     return model.get_weights()
-
-
-def to_unit(images: np.ndarray) -> np.ndarray:
-    """uint8 → float32 in [−1, 1]."""
-    return images.astype(np.float32) / 127.5 - 1.0

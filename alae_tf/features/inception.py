@@ -3,8 +3,6 @@
 Keras' InceptionV3 has other weights and preprocessing, so distances computed with it are not FIDs.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 

@@ -1,7 +1,5 @@
 """LPIPS: a perceptual distance, and the features behind it (Zhang et al., CVPR 2018, v0.1)."""
 
-from __future__ import annotations
-
 import typing
 
 import numpy as np

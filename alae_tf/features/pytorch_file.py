@@ -5,8 +5,6 @@ only the few names that make tensors and plain containers, and never imports wha
 reads both formats: the zip archive, and the older series of pickles followed by the numbers.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import os

@@ -3,8 +3,6 @@
 A file is used only if its checksum is the published one, and only arrays are unpickled.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.util

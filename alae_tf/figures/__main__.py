@@ -3,8 +3,6 @@
 python -m alae_tf.figures reconstruct --run_dir=runs/mine --out=pairs.png
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 import re

@@ -1,7 +1,5 @@
 """Codes as points in two dimensions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.data import evenly

@@ -1,7 +1,5 @@
 """Paths between images."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

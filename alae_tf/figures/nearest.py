@@ -1,7 +1,5 @@
 """Generated images beside their nearest training images, which show memorisation."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.figures.kind import SET, Figure, Kind, fitted, number

@@ -1,7 +1,5 @@
 """Images above their reconstructions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.figures.kind import Figure, Kind, switch

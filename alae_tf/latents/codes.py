@@ -1,7 +1,5 @@
 """Interpolation and mixing of codes, and movement along directions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.latents import LatentError

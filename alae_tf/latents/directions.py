@@ -1,7 +1,5 @@
 """Named directions in w, and their file format."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Sequence

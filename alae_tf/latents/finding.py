@@ -6,8 +6,6 @@ in standard deviations of the data. If w varies much more in some directions tha
 normal leads away from the data; on digits, moving along it changed nothing visible.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Labels of images, a column of numbers for each."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

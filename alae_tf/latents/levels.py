@@ -1,7 +1,5 @@
 """Ranges of levels, by number or by name."""
 
-from __future__ import annotations
-
 import re
 
 from alae_tf.latents import LatentError

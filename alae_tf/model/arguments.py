@@ -1,7 +1,5 @@
 """Checks of the arguments of the Python API."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,7 +1,5 @@
 """E, G and F of a model as graphs, each traced once, at its first use."""
 
-from __future__ import annotations
-
 import functools
 import typing
 import weakref

@@ -3,8 +3,6 @@
 It is a run directory without the state of training; every command accepts it as --run_dir.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

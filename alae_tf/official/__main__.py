@@ -11,8 +11,6 @@ run), recomputes every quantity in the file and prints the largest error of each
 iterations are computed in float64, and the losses of the first one also in float32.
 """
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys

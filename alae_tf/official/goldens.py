@@ -1,7 +1,5 @@
 """Recomputes, with our model, numbers that the authors' model produced."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Converts a checkpoint of the authors' training into a run directory."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os

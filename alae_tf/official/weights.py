@@ -1,7 +1,5 @@
 """The authors' tensors ↔ ours: a table of names and translations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
