@@ -54,11 +54,10 @@ def _checked(value: tf.Tensor, *checks: tuple[tf.Tensor, str]) -> tf.Tensor:
 
 def _fits(width: tf.Tensor, height: tf.Tensor) -> tuple[tf.Tensor, str]:
     """A check of the limits of `alae_tf.images.read.open_image`."""
-    width, height = tf.cast(width, tf.int64), tf.cast(height, tf.int64)
-    most = tf.cast(Image.MAX_IMAGE_PIXELS or MOST_SIDE**2, tf.int64)
+    # In float64, since the product of two integers of 2³² would overflow.
+    width, height = tf.cast(width, tf.float64), tf.cast(height, tf.float64)
     sides = (tf.minimum(width, height) > 0) & (tf.maximum(width, height) <= MOST_SIDE)
-    # The product of two sides of 2³² would overflow, hence the sides first.
-    fits = tf.cond(sides, lambda: width * height <= most, lambda: False)
+    fits = sides & (width * height <= (Image.MAX_IMAGE_PIXELS or MOST_SIDE**2))
     return fits, f"a side above {MOST_SIDE:,} or too many pixels"
 
 

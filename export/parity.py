@@ -15,6 +15,7 @@ from alae_tf.system.timing import median_seconds
 
 from .formats import File, Format, Runtime
 from .graphs import Graphs
+from .publish import all_files
 
 TIMES = 5  # calls, of which the latency is the median
 SLOW = 0.1  # seconds; a call that takes longer is timed only once
@@ -140,8 +141,7 @@ def compare(folder: Path, file: File, runtime: str, model: Runtime, graph: str, 
     largest = float(np.abs(difference).max())
     spread = np.sqrt(np.mean(np.square(expected - expected.mean(axis=0))))
     delegated = getattr(model, "delegated", None)
-    path, one = folder / file.name, [np.resize(x, (file.batch or 1, *x.shape[1:])) for x in inputs]
-    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    one = [np.resize(x, (file.batch or 1, *x.shape[1:])) for x in inputs]
     seconds = median_seconds(lambda: run(*one), 1)
     if seconds <= SLOW:
         seconds = median_seconds(lambda: run(*one), TIMES)
@@ -155,7 +155,7 @@ def compare(folder: Path, file: File, runtime: str, model: Runtime, graph: str, 
         spread_error=float(np.sqrt(np.mean(np.square(difference))) / max(spread, 1e-12)),
         allowed=file.allowed,
         latency_ms=1e3 * seconds,
-        size=sum(each.stat().st_size for each in files),
+        size=sum(each.stat().st_size for each in all_files(folder / file.name)),
         delegated=delegated() if delegated else None,
         bound=file.bound,
     )

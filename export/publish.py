@@ -108,11 +108,13 @@ def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
         return
     config = {RENAMED.get(name, name): value for name, value in old["config"].items()}
     ours = json.loads(json.dumps(dataclasses.asdict(model.config)))  # tuples become lists
+    theirs = old.get("weights")  # the first version recorded a word
+    trained = theirs.get("trained", True) if isinstance(theirs, dict) else theirs != "random"
     kinds = {True: "trained", False: "random"}
     compared = [
         *((name, config[name], ours[name]) for name in ours if name in config.keys() - CHANGEABLE),
         ("level", old["level"], model.level),
-        ("weights", kinds[trained(old)], kinds[weights.trained]),
+        ("weights", kinds[trained], kinds[weights.trained]),
     ]
     differ = [
         f"{name}: {theirs} in the directory, {value} in this model"
@@ -123,12 +125,6 @@ def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
         raise ExportError(
             f"--out={out}: holds another model; give another directory.\n  " + "\n  ".join(differ)
         )
-
-
-def trained(manifest: dict) -> bool:
-    """Whether the weights of an export were trained; the first version recorded a word."""
-    kind = manifest.get("weights")
-    return kind.get("trained", True) if isinstance(kind, dict) else kind != "random"
 
 
 def next_version(out: Path) -> int:
@@ -208,11 +204,12 @@ def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
         for name in names
-        for path in _all_files(folder / name)
+        for path in all_files(folder / name)
     }
 
 
-def _all_files(path: Path) -> list[Path]:
+def all_files(path: Path) -> list[Path]:
+    """A file, or the files in a directory."""
     return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
 
 
@@ -232,7 +229,7 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
         str(path.relative_to(folder))
         for name in names
         for path in (
-            (folder / name).iterdir() if name == "saved_model" else _all_files(folder / name)
+            (folder / name).iterdir() if name == "saved_model" else all_files(folder / name)
         )
     ]
     gone = before.keys() - after["files"].keys()

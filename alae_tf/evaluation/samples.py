@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import pkgutil
 import typing
 from collections.abc import Callable, Iterator
 
@@ -15,6 +16,10 @@ from alae_tf.features.weights import EvaluationError
 from alae_tf.model.autoencoder import Autoencoder
 
 PART = 64  # images at once
+PUBLISHED = {  # imported when they are needed
+    "lpips": "alae_tf.features.lpips:Lpips",
+    "inception": "alae_tf.features.inception:Inception",
+}
 MOST_IMAGES = 50_000  # by default, as for published FIDs
 
 
@@ -175,14 +180,8 @@ def load_network(name: str, source: Source, resolution: int) -> typing.Any:
     Raises:
         EvaluationError: the weights are missing, or the data has no labels to train with.
     """
-    if name == "lpips":
-        from alae_tf.features.lpips import Lpips
+    if name == "digits":
+        from alae_tf.features.digits import classifier
 
-        return Lpips()
-    if name == "inception":
-        from alae_tf.features.inception import Inception
-
-        return Inception()
-    from alae_tf.features.digits import classifier
-
-    return classifier(source, source.held_out, resolution)
+        return classifier(source, source.held_out, resolution)
+    return pkgutil.resolve_name(PUBLISHED[name])()

@@ -203,7 +203,11 @@ class Autoencoder:
         a and b, which the path includes, are w [latent] or styles [styles, latent].
         """
         t = np.linspace(0, 1, whole("steps", steps, 2, MOST_IMAGES), dtype=np.float32)
-        return self.decode(lerp(self._one("a", a), self._one("b", b), t))
+        latent, styles = self.config.latent_size, self.config.styles
+        shapes = (latent,), (styles, latent), (1, latent), (1, styles, latent)
+        ends = (numbers(name, code, *shapes) for name, code in (("a", a), ("b", b)))
+        ends = (np.broadcast_to(code.reshape(-1, latent), (styles, latent)) for code in ends)
+        return self.decode(lerp(*ends, t))
 
     def mix(self, destination, source, levels: str = "coarse") -> np.ndarray:
         """Images with the styles of `source` at some levels and of `destination` at the others:
@@ -265,12 +269,6 @@ class Autoencoder:
         latent, styles = self.config.latent_size, self.config.styles
         codes = numbers(name, codes, (latent,), *self._many)
         return to_styles(codes.reshape(-1, latent) if codes.ndim == 1 else codes, styles)
-
-    def _one(self, name: str, code) -> np.ndarray:
-        """One code as styles [styles, latent]."""
-        latent, styles = self.config.latent_size, self.config.styles
-        shapes = (latent,), (styles, latent), (1, latent), (1, styles, latent)
-        return np.broadcast_to(numbers(name, code, *shapes).reshape(-1, latent), (styles, latent))
 
     def _parts(self, count: int) -> Iterator[slice]:
         """Slices of `count` images that are computed at once."""
