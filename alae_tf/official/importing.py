@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -34,18 +33,9 @@ MARK = f"import{PARTIAL}"  # exists in the run directory while it is being writt
 LOCK = ".lock"
 
 
-class Imported(NamedTuple):
-    """The result of an import."""
-
-    config: Config  # of the new run
-    read: list[str]  # the authors' names of the imported networks
-    tensors: int  # number of imported tensors
-    left: list[str]  # other contents of the file: networks, optimizers, names of skipped classes
-
-
 def import_run(
     path: str | Path, run_dir: str | Path, config_path: str | Path | None, which: str = "ema"
-) -> Imported:
+) -> tuple[Config, list[str], int, list[str]]:
     """Creates a run directory from a checkpoint, at its top level, with new optimizers.
 
     Args:
@@ -53,6 +43,10 @@ def import_run(
         run_dir: new or empty; nothing is overwritten.
         config_path: a flagfile; default: the sizes of the tensors, and the defaults of `Config`.
         which: "ema" for the EMA weights, "raw" for the weights that training moves.
+
+    Returns:
+        (the run's config; the authors' names of the imported networks; the number of their tensors;
+        the other contents of the file: networks, optimizers, names of skipped classes).
 
     Raises:
         PytorchFileError: the file cannot be read or is refused.
@@ -67,25 +61,23 @@ def import_run(
     directory.check(Config(), resume="never")
     asked = Config.load(config_path) if config_path else None
     contents = read_pytorch(path)
-    names, wrong = {}, []
+    names = {}
     try:
         names, tensors = choose(contents.data, which)
         sizes = read_sizes(tensors)
         check_numbers(tensors, sizes, os.path.getsize(path))
         config = asked or sizes
-        wrong = differences(config, sizes, str(config_path), str(path))
-        if not wrong:
-            trainer = Trainer(config)
-            for alae in (trainer.alae, trainer.ema):
-                load_weights(alae, tensors)
+        if wrong := differences(config, sizes, str(config_path), str(path)):
+            raise OfficialError("holds other networks:\n  " + "\n  ".join(wrong))
+        trainer = Trainer(config)
+        for alae in (trainer.alae, trainer.ema):
+            load_weights(alae, tensors)
     except (OfficialError, ConfigError) as error:
         # `G/const` → `generator_s.const`, as in the file.
         message = re.sub(
             r"(?<!\S)(E|G|D|F|w_avg)/", lambda m: names.get(m[1], m[1]) + ".", str(error)
         )
         raise OfficialError(f"{path}: {message}") from None
-    if wrong:
-        raise OfficialError(f"{path}: holds other networks:\n  " + "\n  ".join(wrong))
     write(trainer, directory)
     left = [str(name) for name in contents.data["models"] if name not in names.values()]
     for name, value in contents.data.items():
@@ -93,7 +85,7 @@ def import_run(
             held = f" ({', '.join(map(str, value))})" if isinstance(value, dict) else ""
             left.append(f"{name}{held}")
     left += [f"objects of {name}" for name in contents.skipped]
-    return Imported(config, list(names.values()), len(tensors), left)
+    return config, list(names.values()), len(tensors), left
 
 
 def choose(data: object, which: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:
