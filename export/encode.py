@@ -83,13 +83,9 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
 
 
 class Images:
-    """Image files that the command line names, alone or by their folder.
+    """Image files that the command line names, alone or by their folder, but for those left out.
 
-    Attributes:
-        files: the images that were not left out, sorted within a folder.
-
-    Raises:
-        ImageError: a path is missing, a pipe or a device, or a folder without images.
+    Raises ImageError if a path is missing, a pipe or a device, or a folder without images.
     """
 
     def __init__(self, paths: list[Path]):
@@ -134,11 +130,8 @@ def read_colour(path: Path) -> np.ndarray:
 
 
 def encode(model: TFLite, images: Images) -> np.ndarray:
-    """w of the middle square of each image, fitted as in training: float32 [N, latent].
-
-    Raises:
-        ExportFailed: an image that was named, or every image, cannot be read or encoded.
-    """
+    """w of the middle square of each image, fitted as in training: float32 [N, latent]. Raises
+    ExportFailed if an image that was named, or every image, cannot be read or encoded."""
     _, side, _, channels = model.input["shape"].tolist()
     parts, enlarged, files, step = [], 0, images.files, images_at_once(side)
     starts, few = range(0, len(files), step), len(files) < BAR_FROM

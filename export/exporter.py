@@ -26,12 +26,8 @@ IMAGES = 500  # for calibration and comparison; 100 above 64 px, where each take
 
 
 def export(options: Options) -> int:
-    """Loads a model; writes, checks and publishes its files. Returns 0, or 1 if one was left out.
-
-    Raises:
-        AlaeError: a flag is wrong.
-        ExportFailed: every file was rejected, or the disk failed; nothing is published.
-    """
+    """Loads a model; writes, checks and publishes its files. Returns 0, or 1 if one was left out;
+    if every file was rejected or the disk failed, nothing is published and ExportFailed raised."""
     formats = registry.chosen(options.formats)
     registry.check_packages(formats)
     model, weights = load(options.run_dir, options.untrained, options.level)

@@ -32,13 +32,8 @@ def load(
 ) -> tuple[Autoencoder, Weights]:
     """Loads a model in float32, and identifies its weights.
 
-    Args:
-        run_dir: run whose EMA weights are taken.
-        untrained: used without `run_dir`: config of a model with random weights.
-        level: a level that the run has reached; None: the current one.
-
-    Raises:
-        AlaeError: the run, its checkpoint, the config or the level is missing or wrong.
+    The EMA weights of a run, at a level that it has reached (None: the current one); without
+    `run_dir`, random weights with the config `untrained`. Raises AlaeError if one is wrong.
     """
     logging.set_verbosity(logging.ERROR)  # converters warn about gradients, which exports lack
     tf.get_logger().setLevel("ERROR")

@@ -217,11 +217,8 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
     """Renames files and directories of `folder` into place, the manifest last.
 
     Files that the old manifest lists are replaced, or deleted if they depend on other weights;
-    versions of the SavedModel stay.
-
-    Raises:
-        AlaeError: another file has the name of a new one; nothing was renamed.
-        OSError: a file cannot be renamed; all are as they were.
+    versions of the SavedModel stay. All files are renamed or none: raises AlaeError if another file
+    has the name of a new one, OSError if a file cannot be renamed.
     """
     before = (read_manifest(out) or {"files": {}})["files"]
     after = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -244,9 +241,6 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes an indented JSON file into a folder that is not published yet.
-
-    Raises:
-        ValueError: a number is not finite, which JSON cannot hold.
-    """
+    """Writes an indented JSON file into a folder that is not published yet; raises ValueError if a
+    number is not finite, which JSON cannot hold."""
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -145,14 +145,8 @@ class Rest:
         self.patience, self.session = patience, requests.Session()
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Runs a signature on arrays [N, …] by name; bytes are an object array [N].
-
-        Returns:
-            Arrays [N, …] by name; if the signature has one output, its name is "".
-
-        Raises:
-            ServerError: the request failed.
-        """
+        """Runs a signature on arrays [N, …] by name (bytes: an object array [N]), and returns such
+        arrays; if the signature has one output, its name is "". Raises ServerError."""
         rows = [
             {name: _to_json(value) for name, value in zip(inputs, row, strict=True)}
             for row in zip(*inputs.values(), strict=True)

@@ -98,15 +98,9 @@ def check_runtime(given: str | None) -> None:
 
 
 def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
-    """Writes the page, its runtime and the list of its models.
+    """Writes the page, its runtime (see --web_runtime) and the list of the models in folder/model.
 
-    Args:
-        folder: folder to write into.
-        names: names of the models in folder/model.
-        runtime: value of --web_runtime.
-
-    Raises:
-        ExportError: npm fails, or fetches something else.
+    Raises ExportError if npm fails, or fetches something else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for file in PAGE.iterdir():

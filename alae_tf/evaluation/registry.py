@@ -168,14 +168,8 @@ def open_networks(
 ) -> dict[str, typing.Any]:
     """Checks that metrics can be measured, and loads their feature networks by name.
 
-    Args:
-        names: of metrics.
-        source, protocol: see `Samples`.
-        resolution: of the model's top level; smaller images are enlarged.
-        given: networks that are already loaded.
-
-    Raises:
-        EvaluationError: labels, enough images or a file of weights are missing.
+    `resolution` is that of the model's top level; smaller images are enlarged. Networks in `given`
+    are not loaded again. Raises EvaluationError if labels, images or a file of weights are missing.
     """
     from alae_tf.evaluation import samples
 

@@ -141,11 +141,8 @@ def average_pool(x: tf.Tensor) -> tf.Tensor:
 
 
 def folded(arrays: dict[str, np.ndarray]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-    """PyTorch's arrays → (kernel [h, w, in, out], bias) of each convolution and normalisation.
-
-    Raises:
-        EvaluationError: the arrays are not those of this network.
-    """
+    """PyTorch's arrays → (kernel [h, w, in, out], bias) of each convolution and normalisation;
+    raises EvaluationError if they are not those of this network."""
     layers = {}
     try:
         for key, kernel in arrays.items():

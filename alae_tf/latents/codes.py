@@ -58,11 +58,10 @@ def mix(styles: np.ndarray, other: np.ndarray, rows: slice) -> np.ndarray:
 def move(
     styles: np.ndarray, direction: np.ndarray, amount: np.ndarray | float, rows: slice = slice(None)
 ) -> np.ndarray:
-    """Codes moved along a direction: styles + amount·direction.
+    """Codes moved along a direction [latent]: styles + amount·direction.
 
     Args:
         styles: w [N, latent] or styles [N, styles, latent].
-        direction: unit vector [latent].
         amount: a number, or one for each code [N].
         rows: the styles that move; ignored for w, which stands for all styles.
 

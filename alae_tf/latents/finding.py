@@ -18,12 +18,8 @@ SVM_C = 1.0  # for standardised codes
 
 
 def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
-    """The direction from the other codes to a class, across the plane of a linear SVM.
-
-    Args:
-        w: codes [N, latent].
-        positive: bool [N], true for codes of the class.
-        seed: of the choice of held-out codes.
+    """The direction from the other codes w [N, latent] to a class, those where `positive` [N] is
+    true, across the plane of a linear SVM.
 
     Returns:
         (unit vector [latent] towards the class; balanced accuracy on a held-out fifth, in [0, 1],

@@ -25,13 +25,9 @@ MOST_CLASSES = 20  # of a column of texts
 def of(source: Source, labels: str) -> dict[str, np.ndarray]:
     """The columns that --labels names: name → float64 [len(source)], NaN where unknown.
 
-    Args:
-        source: the images.
-        labels: "classes", a column for each class of the source; "folders", a column for each top
-            folder; "attribute:NAME,…", attributes of a TFDS set; or a table, see `read_csv`.
-
-    Raises:
-        LatentError, DataError: the source does not have these labels, or the file cannot be read.
+    `labels` is "classes", a column for each class of the source; "folders", a column for each top
+    folder; "attribute:NAME,…", attributes of a TFDS set; or a table, see `read_csv`. Raises
+    LatentError or DataError if the source does not have them, or the file cannot be read.
     """
     if labels == "classes":
         if source.labels is None:
@@ -61,7 +57,7 @@ def columns(names: Sequence[str] | None, classes: np.ndarray) -> dict[str, np.nd
 
 
 def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
-    """The columns of a table with a header, in the order of `images`.
+    """The columns of a table with a header: name → float64 [len(images)], NaN where unknown.
 
     A column of texts becomes a column for each of its values, named COLUMN=VALUE: 1 for its images,
     0 for others. Reported on stderr: ignored columns, which hold neither numbers nor classes,
@@ -72,9 +68,6 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             with blanks such as CelebA's list_attr_celeba.txt. The first column names images as
             `images` does, without folder or extension if the name remains unique.
         images: paths relative to the images' folder.
-
-    Returns:
-        name → float64 [len(images)], NaN where unknown.
 
     Raises:
         LatentError: the file is not a table, or none of its rows names an image.

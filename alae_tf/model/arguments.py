@@ -12,14 +12,9 @@ def array(name: str, values) -> np.ndarray:
 
 
 def numbers(name: str, values, *shapes: tuple[int | str, ...]) -> np.ndarray:
-    """An argument as finite float32.
+    """An argument as finite float32 of one of some shapes, in which "N" stands for any size.
 
-    Args:
-        shapes: the accepted shapes; a text such as "N" stands for any size.
-
-    Raises:
-        ValueError: it holds something other than real numbers, has another shape, or has entries
-            that are not finite in float32.
+    Raises ValueError if it is something else, or not finite in float32.
     """
     values = array(name, values)
     if values.dtype.kind not in "fiu":

@@ -105,14 +105,8 @@ def _texts(config: Config) -> dict[str, str]:
 
 
 def load(path: str | Path) -> Autoencoder:
-    """A model from a `.keras` file or from the Hub.
-
-    Args:
-        path: a file, or "hf://NAMESPACE/NAME", which Keras fetches (package huggingface_hub).
-
-    Raises:
-        CheckpointError: it is missing, damaged, or not an ALAE of this project.
-    """
+    """A model from a `.keras` file, or from "hf://NAMESPACE/NAME", which Keras fetches (package
+    huggingface_hub). Raises CheckpointError if it is missing, damaged or not of this project."""
     if not str(path).startswith(HUB):
         if not Path(path).is_file():
             raise CheckpointError(f"{path}: no such file.")
