@@ -101,7 +101,7 @@ class Client:
         if not pngs:
             return []
         try:
-            data = np.array([png for _, png in pngs], object)
+            data = np.array([file for _, file in pngs], object)
             return [self._ask("encode_bytes", "w", image_bytes=data)]
         except ServerError as error:
             if not error.refused:

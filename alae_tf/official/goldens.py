@@ -64,7 +64,14 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
         if "in/x_0" in file:
             if run_dir is not None:
                 raise OfficialError("holds training iterations; --run_dir needs a forward file")
-            yield from verify_training(file, meta)
+            yield from iterate(file, meta, "float64")
+            # In float32 the other quantities depend on the CPU: rounding can move a value across
+            # the kink of a leaky ReLU or change the sign of a gradient near zero, and either
+            # affects whole tensors.
+            for name, error in iterate(file, meta, "float32"):
+                if not name.startswith("loss_"):
+                    return
+                yield f"float32/{name}", error
         else:
             yield from verify_forward(file, meta, run_dir)
     except KeyError as error:
@@ -152,19 +159,6 @@ def verify_forward(
         else:
             raise OfficialError(f"out/{name}: is not a known quantity")
         yield name, relative_error(ours, theirs)
-
-
-def verify_training(file: Mapping[str, np.ndarray], meta: Mapping) -> Iterator[tuple[str, float]]:
-    """Losses and every tensor after each iteration, in float64; the first losses also in float32.
-
-    In float32 the other quantities depend on the CPU: rounding can move a value across the kink of
-    a leaky ReLU or change the sign of a gradient near zero, and either affects whole tensors.
-    """
-    yield from iterate(file, meta, "float64")
-    for name, error in iterate(file, meta, "float32"):
-        if not name.startswith("loss_"):
-            return
-        yield f"float32/{name}", error
 
 
 def iterate(
