@@ -205,9 +205,11 @@ class Autoencoder:
         t = np.linspace(0, 1, whole("steps", steps, 2, MOST_IMAGES), dtype=np.float32)
         latent, styles = self.config.latent_size, self.config.styles
         shapes = (latent,), (styles, latent), (1, latent), (1, styles, latent)
-        ends = (numbers(name, code, *shapes) for name, code in (("a", a), ("b", b)))
-        ends = (np.broadcast_to(code.reshape(-1, latent), (styles, latent)) for code in ends)
-        return self.decode(lerp(*ends, t))
+        ends = []
+        for name, code in (("a", a), ("b", b)):
+            code = numbers(name, code, *shapes).reshape(-1, latent)
+            ends.append(np.broadcast_to(code, (styles, latent)))
+        return self.decode(lerp(ends[0], ends[1], t))
 
     def mix(self, destination, source, levels: str = "coarse") -> np.ndarray:
         """Images with the styles of `source` at some levels and of `destination` at the others:
