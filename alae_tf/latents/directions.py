@@ -30,23 +30,16 @@ CONTENTS = {  # see `schema`
 
 @dataclasses.dataclass(frozen=True)
 class Direction:
-    """A direction in w along which one property of images changes.
+    """A direction in w along which one property of images changes."""
 
-    Attributes:
-        name: for example "smile".
-        vector: unit vector, float32 [latent].
-        source: a description of how it was found.
-        measure: measured values by name, for example {"held-out accuracy": 0.97}.
-        span: 2nd and 98th percentile of w·vector over the images it was found with.
-        model: checksum of the weights it was found with, "" if unknown.
-    """
-
-    name: str
-    vector: np.ndarray
-    source: str = ""
+    name: str  # for example "smile"
+    vector: np.ndarray  # unit vector, float32 [latent]
+    source: str = ""  # a description of how it was found
+    # Measured values by name, for example {"held-out accuracy": 0.97}.
     measure: dict[str, float] = dataclasses.field(default_factory=dict)
+    # 2nd and 98th percentile of w·vector over the images it was found with.
     span: tuple[float, float] | None = None
-    model: str = ""
+    model: str = ""  # checksum of the weights it was found with, "" if unknown
 
     def position(self, w: np.ndarray) -> np.ndarray:
         """Position of codes along the direction: w [N, latent] → w·vector [N]."""

@@ -29,24 +29,16 @@ NOISE_RATE = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Projection:
-    """The result for some images.
+    """The result for some images."""
 
-    Attributes:
-        before: E(x), w [N, latent].
-        after: the codes found, w [N, latent] or styles [N, styles, latent].
-        noise: the noise maps found, or None if they did not move.
-        reconstructed, projected: G's images of `before` and `after`, uint8 [N, H, W, C].
-        perceptual: LPIPS of each image after each iteration, [N, steps + 1], beginning with E(x).
-        squared: mean squared error of images in [−1, 1], of the same shape.
-    """
-
-    before: np.ndarray
-    after: np.ndarray
-    noise: list[np.ndarray] | None
-    reconstructed: np.ndarray
-    projected: np.ndarray
+    before: np.ndarray  # E(x), w [N, latent]
+    after: np.ndarray  # the codes found, w [N, latent] or styles [N, styles, latent]
+    noise: list[np.ndarray] | None  # the noise maps found, or None if they did not move
+    reconstructed: np.ndarray  # G's images of `before`, uint8 [N, H, W, C]
+    projected: np.ndarray  # G's images of `after`
+    # LPIPS of each image after each iteration, [N, steps + 1], beginning with E(x).
     perceptual: np.ndarray
-    squared: np.ndarray
+    squared: np.ndarray  # mean squared error of images in [−1, 1], of the same shape
 
 
 def project(
