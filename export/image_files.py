@@ -54,10 +54,11 @@ def _checked(value: tf.Tensor, *checks: tuple[tf.Tensor, str]) -> tf.Tensor:
 
 def _fits(width: tf.Tensor, height: tf.Tensor) -> tuple[tf.Tensor, str]:
     """A check of the limits of `alae_tf.images.read.open_image`."""
-    # In float64, since the product of two integers of 2³² would overflow.
-    width, height = tf.cast(width, tf.float64), tf.cast(height, tf.float64)
+    width, height = tf.cast(width, tf.int64), tf.cast(height, tf.int64)
+    most = tf.cast(Image.MAX_IMAGE_PIXELS or MOST_SIDE**2, tf.int64)
     sides = (tf.minimum(width, height) > 0) & (tf.maximum(width, height) <= MOST_SIDE)
-    fits = sides & (width * height <= (Image.MAX_IMAGE_PIXELS or MOST_SIDE**2))
+    # The product of two sides of 2³² would overflow, hence the sides first.
+    fits = tf.cond(sides, lambda: width * height <= most, lambda: False)
     return fits, f"a side above {MOST_SIDE:,} or too many pixels"
 
 
