@@ -62,9 +62,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--url", required=True, help=about)
     add("--model", default="alae", help=f"name of the model on the server. {default}")
-    about = f"seconds until an answer must be complete. Raise it for slow models. {default}"
+    about = f"seconds within which an answer must be complete. Raise it for slow models. {default}"
     add("--timeout", type=float, default=30.0, help=about)
-    about = f"seconds for which an unavailable server, for example at restart, is asked. {default}"
+    about = f"seconds to keep retrying an unreachable server, for example at a restart. {default}"
     add("--patience", type=float, default=3.0, help=about)
 
 
