@@ -7,7 +7,7 @@ BIN = .venv/bin
 
 .PHONY: train test slow lint demo
 
-# Trains MLP-ALAE on embedded digits; pictures appear in runs/quickstart/samples/.
+# Trains MLP-ALAE on the bundled digits; pictures appear in runs/quickstart/samples/.
 train: .venv/installed
 	$(BIN)/python -m alae_tf.train --flagfile=configs/quickstart.cfg --run_dir=$(RUN_DIR)
 
