@@ -37,11 +37,11 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     Args:
         config: the run's.
         level: level to measure.
-        batch: images an iteration.
+        batch: images per iteration.
         iterations: number to measure; 0: as many as take `SECONDS`.
 
     Returns:
-        iteration_seconds and images_per_second (means), page_faults (an iteration, not counting
+        iteration_seconds and images_per_second (means), page_faults (per iteration, not counting
         reads from disk), peak_memory_mib (of GPU 0, or of this process), encode_ms and decode_ms
         (one image, float32, noise "const"), matmul_gflops.
     """

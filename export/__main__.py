@@ -121,7 +121,7 @@ def names(known: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way or a file left out, 2 a wrong flag."""
+    """Exit codes: 0 done, 1 failed or a file was left out, 2 a wrong flag."""
     options = parse(arguments)
 
     def work() -> int:

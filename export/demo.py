@@ -51,7 +51,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag."""
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
     args = parse(arguments)
     models = [name for name in args.models.split(",") if name]
     return guarded("demo", lambda: run(models, args.out, args.port, args.web_runtime, args.build))

@@ -248,7 +248,7 @@ def write_codes(path: Path | None, images: Images, w: np.ndarray) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
     args = parse(arguments)
 
     def run() -> None:

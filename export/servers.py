@@ -1,6 +1,6 @@
 """Connections to a served model over REST or gRPC: arrays in, arrays out, within a deadline.
 
-An unavailable server is asked again for a while. Only gRPC needs TensorFlow, which makes its
+Requests to an unavailable server are retried for a while. Only gRPC needs TensorFlow, for its
 messages.
 """
 
@@ -140,7 +140,7 @@ class Rest:
         url: http://host:port, optionally with /v1/models/NAME.
         model: name of the model, for a URL without it.
         timeout: seconds until the answer to an attempt must be complete.
-        patience: seconds for which an unavailable server is asked again.
+        patience: seconds for which requests to an unavailable server are retried.
     """
 
     def __init__(self, url: str, model: str, timeout: float, patience: float = 3.0):

@@ -1,4 +1,4 @@
-"""Comparisons of the features of real and made images: fid, kid, fd_*, kd_*, precision, recall."""
+"""Features of real images against those of others: fid, kid, fd_*, kd_*, precision, recall."""
 
 from __future__ import annotations
 

@@ -64,9 +64,9 @@ class Card:
         blocks = [
             f"# {_escaped(name)}",
             f"{config.kind.title} for images of {side} px, {colour}. w has {config.latent_size} "
-            f"numbers. The files hold the EMA of {model.alae.count_params():,} weights; images seen "
-            f"in training: {seen}. `config.cfg` holds the settings. To use the model, in Python "
-            "and from the command line:",
+            f"numbers. The files hold the EMA of {model.alae.count_params():,} weights; images "
+            f"seen in training: {seen}. `config.cfg` holds the settings. To use the model, in "
+            "Python and from the command line:",
             f"    alae_tf.from_pretrained({json.dumps(name, ensure_ascii=False)})\n"
             f"    python -m alae_tf.figures generate --run_dir={typed} --out={typed}.png",
             *(f"## {head}\n{text}" for head, text in sections.items()),
