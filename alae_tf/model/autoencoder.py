@@ -387,7 +387,7 @@ def load_model(
     """Loads a trained run; the model computes in float32.
 
     Disables TensorFloat-32 for the whole process: on NVIDIA GPUs from Ampere on, float32 products
-    become exact and slower. To enable it again, call
+    become more exact and slower. To enable it again, call
     `tf.config.experimental.enable_tensor_float_32_execution(True)`.
 
     Args:
