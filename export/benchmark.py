@@ -161,7 +161,7 @@ def run(options: Options, json_file: Path | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag, run or config."""
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag, run or config."""
     flags = vars(parse(arguments))
     json_file = flags.pop("json")
     options = Options(**flags, quantize=tuple(QUANTIZATIONS))

@@ -101,7 +101,7 @@ def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
     """Raises an ExportError, before any work, if `out` holds an export of another run or level.
 
     Its files are used together, and a server takes the newest SavedModel as a better version of
-    the same model. So only a later checkpoint of the same run and level may follow.
+    the same model. Therefore only a later checkpoint of the same run and level may follow.
     """
     old = read_manifest(out)
     if old is None:

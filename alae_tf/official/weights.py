@@ -43,7 +43,7 @@ def entry(
     name: str, variable: Any, axes: Sequence[int] = (), ones: Sequence[int] = (), flip: bool = False
 ) -> Entry:
     """A tensor that both hold: ours has the axes of theirs in the order `axes` (default: the same),
-    without those of length 1 at `ones`, counted in our order; with `flip` it is turned by 180°."""
+    without those of length 1 at `ones`, counted in our order; with `flip` it is rotated by 180°."""
     ours = tuple(variable.shape)
     whole = np.expand_dims(np.empty(ours, bool), tuple(ones)).shape
     axes = axes or range(len(whole))
