@@ -63,23 +63,18 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
         raise ConfigError(f"{name}: is not a text file.") from None
     arguments: list[str] = []
     wants_value = False  # the previous line is a name alone, and this line may be its value
-    for number, line in enumerate(lines, start=1):
-        line = line.strip()
+    for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith(("#", "//")):
             continue
-        if not line.startswith("-") and not wants_value:
-            raise ConfigError(f"{name}, line {number}: {line!r} is not of the form --name=value.")
         flag, equals, value = line.partition("=") if line.startswith("-") else ("", "", line)
-        if any(blank.isspace() for blank in flag):
-            raise ConfigError(
-                f"{name}, line {number}: {line!r}: write --name=value, with an equals sign."
-            )
         try:
+            if not (flag or wants_value) or any(map(str.isspace, flag)):
+                raise ValueError
             arguments.append(flag + equals + unquote(value))
         except ValueError:
             raise ConfigError(
-                f"{name}, line {number}: {line!r}: a value that begins with a double quote must "
-                "be a JSON string."
+                f"{name}, line {number}: {line!r}: write --name=value; a value that begins with a "
+                "double quote must be a JSON string."
             ) from None
         wants_value = bool(flag) and not equals
     try:
@@ -103,9 +98,8 @@ def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
         if flag not in ("--flagfile", "-flagfile"):
             expanded.append(argument)
             continue
-        if not equals:
-            name = value_of(flag, left)
-            left.pop(0)
+        if not equals and left:
+            name = left.pop(0)
         if not name:
             raise ConfigError(f"{flag}=: name a file, for example --flagfile=configs/smoke.cfg.")
         try:
@@ -113,22 +107,6 @@ def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
         except ConfigError as error:
             raise ConfigError(f"--flagfile={error}") from None
     return expanded
-
-
-def is_flag(argument: str) -> bool:
-    """Whether an argument is a flag: it begins with a dash and is not a negative number."""
-    return argument.startswith("-") and not argument[1:2].isdigit()
-
-
-def value_of(flag: str, following: list[str]) -> str:
-    """The value of a flag written without an equals sign: the next argument.
-
-    Raises:
-        ConfigError: there is no next argument, or it is a flag.
-    """
-    if not following or is_flag(following[0]):
-        raise ConfigError(f"{flag}: has no value; write {flag}=VALUE.")
-    return following[0]
 
 
 def quote(value: str) -> str:
