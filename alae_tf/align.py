@@ -30,8 +30,9 @@ from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import Face, FaceFinder, model_folder
 from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
+from alae_tf.system.arguments import Arguments, between, side
 from alae_tf.system.environment import start
-from alae_tf.system.errors import AlaeError, guarded, is_utf8, program, report
+from alae_tf.system.errors import AlaeError, guarded, is_utf8, report
 from alae_tf.system.files import check_directory, member, write_atomic
 
 CSV = "align.csv"
@@ -39,7 +40,6 @@ MEASURES = ("yaw", "pitch", "roll", "mouth", "smile")
 COLUMNS = ("file", *MEASURES, "photo", "square", "points")
 EVERY = 10.0  # seconds between two writes of the table
 LONGEST = 1e6  # longest side of a square, in pixels
-SIZES = tuple(2**k for k in range(2, 11))
 
 
 class AlignError(AlaeError):
@@ -73,36 +73,22 @@ class Cut:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program("alae_tf.align"),
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("photos", nargs="*", metavar="PHOTO", help="image files, and folders of them")
-    add("--out", required=True, type=Path, metavar="DIR", help="output folder. Required")
-    about = "side of a crop, in pixels: 4, 8, 16, … 1024. Default: %(default)s"
-    add("--size", type=int, default=256, metavar="N", help=about)
-    add(
-        "--crop",
-        default="ffhq",
-        choices=sorted(CROPS),
-        help="place of the square. ffhq: the whole head; celeba, lfw: tighter, as in these data "
-        "sets. Default: %(default)s",
-    )
-    about = "crop at most N faces of a photo, the largest first. Default: all"
-    add("--most", type=int, metavar="N", help=about)
-    about = "folder of edited crops to paste back, with unchanged names. Default: crop faces"
-    add("--paste_back", type=Path, metavar="DIR", help=about)
-    about = f"--paste_back: the {CSV} of the crops. Required with --paste_back"
-    add("--csv", type=Path, metavar="FILE", help=about)
-    about = "replace the files that an earlier run wrote into --out. Default: off"
-    add("--overwrite", action="store_true", help=about)
+    parser = Arguments("alae_tf.align", __doc__)
+    about = "image files, and folders of them"
+    parser.add_argument("photos", nargs="*", metavar="PHOTO", help=about)
+    parser.flag("--out", "output folder", "DIR", type=Path, required=True)
+    about = "side of a crop, in pixels: 4, 8, 16, … 1024"
+    parser.flag("--size", about, "N", type=side, default=256)
+    about = "place of the square. ffhq: the whole head; celeba, lfw: tighter, as in these data sets"
+    parser.flag("--crop", about, choices=tuple(CROPS), default="ffhq")
+    about = "crop at most N faces of a photo, the largest first"
+    parser.flag("--most", about, "N", type=between(1, 10**6), absent="all")
+    about = "folder of edited crops to paste back, with unchanged names"
+    parser.flag("--paste_back", about, "DIR", type=Path, absent="crop faces")
+    about = f"--paste_back: the {CSV} of the crops"
+    parser.flag("--csv", about, "FILE", type=Path, absent="none; required with --paste_back")
+    parser.switch("--overwrite", "replace the files that an earlier run wrote into --out")
     args = parser.parse_args(arguments)
-    if args.size not in SIZES:
-        parser.error(f"--size={args.size}: must be 4, 8, 16, … or 1024.")
-    if args.most is not None and args.most < 1:
-        parser.error(f"--most={args.most}: must be 1 or more.")
     if bool(args.paste_back) == bool(args.photos):
         parser.error("give either photos or --paste_back=DIR.")
     if bool(args.paste_back) != bool(args.csv):

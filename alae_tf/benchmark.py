@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alae_tf.config import Config, ConfigError, flags
 from alae_tf.system import quiet
@@ -21,9 +20,6 @@ from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 from alae_tf.system.files import check_output, temporary_folder
 from alae_tf.system.timing import matmul_gflops, median_seconds
-
-if TYPE_CHECKING:
-    from alae_tf.data import Source
 
 SECONDS = 10.0  # least time to measure
 LEAST = 5  # least iterations to measure
@@ -45,8 +41,10 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
         reads from disk), peak_memory_mib (of GPU 0, or of this process), encode_ms and decode_ms
         (one image, float32, noise "const"), matmul_gflops.
     """
+    import numpy as np
     import tensorflow as tf
 
+    from alae_tf.data.arrays import ArraySource
     from alae_tf.model.autoencoder import Autoencoder
     from alae_tf.training.progress import Progress
     from alae_tf.training.strategy import make_strategy
@@ -56,7 +54,9 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
         config = config.replace(epochs_by_level=(LONG,))
     strategy = make_strategy(config)  # before any other use of TensorFlow
     gflops = matmul_gflops()
-    source = noise(2 * batch, config.level_resolution(level), config.image_channels)
+    side = config.level_resolution(level)
+    shape = (2 * batch, side, side, config.image_channels)
+    source = ArraySource("noise", np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     run = Progress(config, source, strategy)
     run.images_seen = run.growth.faded_in(level)
     run.enter_level(level)
@@ -96,27 +96,6 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     }
 
 
-def noise(size: int, resolution: int, channels: int) -> Source:
-    """A source of random images of the right size, in memory."""
-    import numpy as np
-
-    from alae_tf.data import Source
-
-    shape = (size, resolution, resolution, channels)
-    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-
-    class Noise(Source):
-        uri, channels = "noise", shape[-1]
-
-        def __len__(self) -> int:
-            return size
-
-        def image(self, index: int) -> np.ndarray:
-            return images[index]
-
-    return Noise()
-
-
 def usage() -> resource.struct_rusage:
     """The system's counters for this process."""
     return resource.getrusage(resource.RUSAGE_SELF)
@@ -136,26 +115,18 @@ def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
     parser = flags.parser("alae_tf.benchmark", __doc__)
-    parser.add_argument(
-        "--level",
-        metavar="N|all",
-        help="level to measure, or all: each in a process of its own, for its own peak of memory. "
-        "Default: the top level",
-    )
-    parser.add_argument(
-        "--batch", type=int, metavar="N", help="images an iteration. Default: from --batch_by_level"
-    )
-    parser.add_argument(
+    about = "level to measure, or all: each in a process of its own, for its own peak of memory"
+    parser.flag("--level", about, "N|all", absent="the top level")
+    parser.flag("--batch", "images an iteration", "N", type=int, absent="from --batch_by_level")
+    parser.flag(
         "--iterations",
+        "iterations to measure after a warm-up, rounded up to a multiple of --r1_every; 0: as many "
+        f"as take {SECONDS:g} seconds, at least {LEAST}",
+        "N",
         type=int,
         default=0,
-        metavar="N",
-        help="iterations to measure after a warm-up, rounded up to a multiple of --r1_every. "
-        f"Default: 0: as many as take {SECONDS:g} seconds, at least {LEAST}",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", help="write the results to this file, too. Default: none"
-    )
+    parser.flag("--json", "write the results to this file, too", "FILE")
     given = list(sys.argv[1:] if arguments is None else arguments)
 
     def work() -> None:

@@ -15,8 +15,9 @@ from alae_tf import data as sources
 from alae_tf.config import Config
 from alae_tf.latents import LatentError
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
+from alae_tf.system.arguments import SEED, Arguments, between
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program, report
+from alae_tf.system.errors import guarded, report
 from alae_tf.system.files import check_output
 from alae_tf.system.quiet import import_tensorflow
 
@@ -30,51 +31,42 @@ if TYPE_CHECKING:
 UNLABELLED = ("components", "factors")
 MOST_IMAGES = 10_000
 SAMPLES = 10_000  # random codes, if no images are used
+EXAMPLES = """\
+examples:
+  %(prog)s --run_dir=models/digits --labels=classes --data=mnist5k: --out=digits.json
+  %(prog)s --run_dir=runs/faces --labels=faces/align.csv --out=faces.json
+  %(prog)s --run_dir=runs/faces --labels=components --out=components.json
+"""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program("alae_tf.directions"),
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n"
-        "  %(prog)s --run_dir=models/digits --labels=classes --data=mnist5k: --out=digits.json\n"
-        "  %(prog)s --run_dir=runs/faces --labels=faces/align.csv --out=faces.json\n"
-        "  %(prog)s --run_dir=runs/faces --labels=components --out=components.json",
-    )
-    add = parser.add_argument
-    about = "directory of the run, or a shipped model's name. Required"
-    add("--run_dir", required=True, metavar="DIR", help=about)
-    add("--out", required=True, type=Path, metavar="FILE.json", help="output file. Required")
-    add(
+    parser = Arguments("alae_tf.directions", __doc__, epilog=EXAMPLES)
+    about = "directory of the run, or a shipped model's name"
+    parser.flag("--run_dir", about, "DIR", required=True)
+    parser.flag("--out", "output file", "FILE.json", type=Path, required=True)
+    parser.flag(
         "--labels",
+        "classes: the data's classes; folders: the subfolders of folder:DIR; attribute:NAME,…: "
+        "attributes of tfds:NAME; FILE: a table of file names and columns of numbers or classes "
+        "(CSV with commas, semicolons or tabs, or CelebA's list_attr_celeba.txt); components: "
+        "principal components of w, no labels; factors: factors of G's style layers, no labels",
+        "WHAT",
         required=True,
-        metavar="WHAT",
-        help="classes: the data's classes; folders: the subfolders of folder:DIR; "
-        "attribute:NAME,…: attributes of tfds:NAME; FILE: a table of file names and columns of "
-        "numbers or classes (CSV with commas, semicolons or tabs, or CelebA's "
-        "list_attr_celeba.txt); components: principal components of w, no labels; factors: "
-        "factors of G's style layers, no labels. Required",
     )
-    add("--data", metavar="URI", help="the images. Default: the run's own")
-    add("--columns", metavar="NAME,…", help="columns of the labels to use. Default: all")
-    add(
-        "--given",
-        metavar="NAME,…",
-        help="columns to hold constant: all other directions are made orthogonal to their "
-        "directions. Default: none",
-    )
-    about = "number of components or factors. Default: %(default)s"
-    add("--count", type=int, default=8, metavar="N", help=about)
-    add("--levels", metavar="RANGE", help="factors: levels of the style layers. Default: all")
-    about = f"number of images to use. Default: all, at most {MOST_IMAGES:,}"
-    add("--images", type=int, metavar="N", help=about)
-    about = "use the checkpoint at N images seen. Default: the newest"
-    add("--checkpoint", type=int, metavar="N", help=about)
-    about = "seed that chooses the held-out images. Default: %(default)s"
-    add("--seed", type=int, default=0, metavar="N", help=about)
-    add("--overwrite", action="store_true", help="replace an existing file. Default: off")
+    parser.flag("--data", "the images", "URI", absent="the run's own")
+    parser.flag("--columns", "columns of the labels to use", "NAME,…", type=split, absent="all")
+    about = "columns to hold constant: all other directions are made orthogonal to their directions"
+    parser.flag("--given", about, "NAME,…", type=split)
+    parser.flag("--count", "number of components or factors", "N", type=between(1, 1000), default=8)
+    parser.flag("--levels", "factors: levels of the style layers", "RANGE", absent="all")
+    most = f"all, at most {MOST_IMAGES:,}"
+    parser.flag("--images", "number of images to use", "N", type=between(1, 10**6), absent=most)
+    about = "use the checkpoint at N images seen"
+    parser.flag("--checkpoint", about, "N", type=int, absent="the newest")
+    about = "seed that chooses the held-out images"
+    parser.flag("--seed", about, "N", type=between(0, SEED), default=0)
+    parser.switch("--overwrite", "replace an existing file")
     args = parser.parse_args(arguments)
     if not args.labels:
         parser.error(
@@ -82,12 +74,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         )
     if args.out.suffix != ".json":
         parser.error(f"--out={args.out}: must end in .json.")
-    if not 1 <= args.count <= 1000:
-        parser.error(f"--count={args.count}: must be 1 to 1000.")
-    if args.images is not None and not 1 <= args.images <= 10**6:
-        parser.error(f"--images={args.images}: must be 1 to 1,000,000.")
-    if not 0 <= args.seed < 2**31:
-        parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
     if args.labels in UNLABELLED and (args.columns or args.given):
         parser.error(f"--labels={args.labels}: cannot be used with --columns or --given.")
     if args.levels and args.labels != "factors":
@@ -95,11 +81,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def split(text: str) -> list[str]:
+    """The names in a list."""
+    return text.split(",") if text else []
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
     args = parse(arguments)
-    args.columns = args.columns.split(",") if args.columns else []
-    args.given = args.given.split(",") if args.given else []
     return guarded("directions", lambda: work(**vars(args)))
 
 
@@ -115,8 +104,8 @@ def work(
     out: Path,
     labels: str,
     data: str | None,
-    columns: list[str],
-    given: list[str],
+    columns: list[str] | None,
+    given: list[str] | None,
     count: int,
     levels: str | None,
     images: int | None,

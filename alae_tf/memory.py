@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 
 from alae_tf.config import Config, ConfigError, flags
 from alae_tf.system import quiet
+from alae_tf.system.arguments import between
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 
@@ -151,19 +152,9 @@ def by_level(config: Config) -> Iterator[Memory]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
     parser = flags.parser("alae_tf.memory", __doc__)
-    parser.add_argument(
-        "--gpu_gib",
-        default="8,12,16,24,40,80",
-        metavar="X,…",
-        help="memory sizes of GPUs, in GiB. Default: %(default)s",
-    )
-    parser.add_argument(
-        "--reserve",
-        default=0.2,
-        type=float,
-        metavar="X",
-        help="fraction of a GPU's memory to leave free, in [0, 1). Default: %(default)s",
-    )
+    parser.flag("--gpu_gib", "memory sizes of GPUs, in GiB", "X,…", default="8,12,16,24,40,80")
+    about = "fraction of a GPU's memory to leave free"
+    parser.flag("--reserve", about, "X", type=between(0, 1, float), default=0.2)
 
     def work() -> None:
         own, config = flags.parse(parser, arguments)
@@ -180,8 +171,6 @@ def show(config: Config, gpu_gib: str, reserve: float) -> None:
         gpus = []
     if not gpus or not all(0 < gpu < float("inf") for gpu in gpus):
         raise ConfigError(f"--gpu_gib={gpu_gib}: must be numbers, for example 8,12,16.")
-    if not 0 <= reserve < 1:
-        raise ConfigError(f"--reserve={reserve:g}: must be in [0, 1).")
     quiet.import_tensorflow()
     names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
     print(f"| level | px | fixed, MiB | per image, MiB | {names} |")

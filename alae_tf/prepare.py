@@ -12,60 +12,42 @@ import sys
 from pathlib import Path
 
 from alae_tf.data.prepared import MOST_SHARDS, check_out
+from alae_tf.system.arguments import Arguments, between, side
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, printable, program, report
+from alae_tf.system.errors import guarded, printable, report
 from alae_tf.system.quiet import import_tensorflow
 from alae_tf.training.interrupt import Interrupt
+
+EXAMPLE = """\
+example: alae prepare --data=folder:photos --out=photos128 --max_resolution=128
+         alae train --data=tfrecord:photos128 …
+"""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line, with the checks that need no images."""
-    parser = argparse.ArgumentParser(
-        prog=program("alae_tf.prepare"),
-        description=__doc__,
-        epilog="example: python -m alae_tf.prepare --data=folder:photos --out=photos128 "
-        "--max_resolution=128; then python -m alae_tf.train --data=tfrecord:photos128 …",
-    )
-    parser.add_argument(
-        "--data", required=True, help="the images; see --data of alae train. Required"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="a new directory, or that of a preparation to continue. Required",
-    )
-    parser.add_argument(
-        "--max_resolution",
-        type=int,
-        required=True,
-        metavar="N",
-        help="highest resolution, in pixels: 4, 8, 16, … 1024; usually that of the model's last "
-        "level. Required",
-    )
-    parser.add_argument(
+    parser = Arguments("alae_tf.prepare", __doc__, epilog=EXAMPLE)
+    parser.flag("--data", "the images; see --data of alae train", "URI", required=True)
+    about = "a new directory, or that of a preparation to continue"
+    parser.flag("--out", about, "DIR", type=Path, required=True)
+    about = "highest resolution, in pixels: 4, 8, 16, … 1024; usually that of the last level"
+    parser.flag("--max_resolution", about, "N", type=side, required=True)
+    parser.flag(
         "--shards",
-        type=int,
-        metavar="N",
-        help="files for the training images, at each resolution. Default: 16, or more to keep "
-        "shards below 1 GiB (all resolutions together)",
+        "files for the training images, at each resolution",
+        "N",
+        type=between(1, MOST_SHARDS),
+        absent="16, or more to keep shards below 1 GiB (all resolutions together)",
     )
-    parser.add_argument(
+    parser.flag(
         "--test_fraction",
-        type=float,
-        metavar="X",
-        help="fraction of the images to hold out, evenly spaced; 0 drops the source's own held-out "
-        "images. Default: the source's own held-out images, if any",
+        "fraction of the images to hold out, evenly spaced; 0 drops the source's own "
+        "held-out images",
+        "X",
+        type=between(0, 1, float),
+        absent="the source's own held-out images, if any",
     )
-    args = parser.parse_args(arguments)
-    if args.max_resolution not in [2**k for k in range(2, 11)]:
-        parser.error(f"--max_resolution={args.max_resolution}: must be 4, 8, 16, … or 1024.")
-    if args.shards is not None and not 1 <= args.shards <= MOST_SHARDS:
-        parser.error(f"--shards={args.shards}: must be 1 to {MOST_SHARDS}.")
-    if args.test_fraction is not None and not 0 <= args.test_fraction < 1:
-        parser.error(f"--test_fraction={args.test_fraction:g}: must be in [0, 1).")
-    return args
+    return parser.parse_args(arguments)
 
 
 def prepare(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from alae_tf.config import GROUPS, RENAMED, Config, flagfile
 from alae_tf.config.settings import Parser
-from alae_tf.system.errors import program, report
+from alae_tf.system.errors import report
 
 FIRST = ("data", "levels", "epochs", "batch_by_level")  # in --help, below the command's own flags
 EPILOG = """\
@@ -28,19 +28,14 @@ def parser(module: str, about: str | None) -> Parser:
         module: the command's module, for example "alae_tf.train".
         about: the module's docstring.
     """
-    made = Parser(
-        Config,
-        GROUPS,
-        FIRST,
-        prog=program(module),
-        usage="%(prog)s [--flagfile=FILE] [--name=value …]",
-        description=about,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    usage = "%(prog)s [--flagfile=FILE] [--name=value …]"
+    made = Parser(Config, GROUPS, FIRST, module, about, usage=usage, epilog=EPILOG)
+    made.flag(
+        "--flagfile",
+        "file of flags, inserted at this place: a path, or the name of a shipped config such as "
+        "smoke or quickstart",
+        "FILE",
     )
-    about = "file of flags, inserted at this place: a path, or the name of a shipped config such "
-    about += "as smoke or quickstart. Default: none"
-    made.add_argument("--flagfile", metavar="FILE", help=about)
     return made
 
 

@@ -10,6 +10,7 @@ import re
 import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from alae_tf.system.arguments import Arguments
 from alae_tf.system.errors import ConfigError
 
 METAVARS = {str: "TEXT", int: "N", float: "X", bool: "{true,false}"}
@@ -87,20 +88,26 @@ def _inside(number: typing.Any, within: str) -> bool:
     return above and (number <= high if within[-1] == "]" else number < high)
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(Arguments):
     """Parses settings in absl's syntax, beside a command's own flags.
 
     Args:
         record: the dataclass of the settings.
         groups: the meaning of each group of settings, in the order of the help.
         first: settings that the help shows first.
-        options: see ArgumentParser.
+        module, about, options: see `Arguments`.
     """
 
     def __init__(
-        self, record: type, groups: Mapping[str, str], first: Sequence[str] = (), **options
+        self,
+        record: type,
+        groups: Mapping[str, str],
+        first: Sequence[str] = (),
+        module: str = "",
+        about: str | None = None,
+        **options,
     ):
-        super().__init__(allow_abbrev=False, **options)
+        super().__init__(module, about, allow_abbrev=False, **options)
         self.fields = {field.name: field for field in dataclasses.fields(record)}
         section = self.add_argument_group("the settings that matter most")
         for name in first:

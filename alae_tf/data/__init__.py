@@ -18,6 +18,7 @@ from alae_tf.data.source import (
     evenly,
     existing_directory,
     local_path,
+    named,
     split_query,
     unpacking,
 )
@@ -103,19 +104,17 @@ def check(uri: str) -> None:
     Raises:
         DataError: the URI is malformed, or its directory does not exist.
     """
-    scheme, argument = parse(uri)
-    path, _ = split_query(uri, argument, scheme.options)
-    if scheme.folder is not None:
-        directory = scheme.folder(local_path(uri, path))
-        existing_directory(uri, str(directory), "It should hold the images.")
+    with named(uri):
+        scheme, argument = parse(uri)
+        path, _ = split_query(argument, scheme.options)
+        if scheme.folder is not None:
+            existing_directory(str(scheme.folder(local_path(path))))
 
 
 def absolute(uri: str, start: str | Path) -> str:
-    """Makes the relative paths in a URI absolute.
+    """A URI with absolute paths; `start` is the directory that its paths are relative to.
 
-    Args:
-        uri: as given to --data; an unknown kind of data is returned unchanged.
-        start: the directory that its paths are relative to.
+    A URI of an unknown kind is returned unchanged.
 
     Raises:
         DataError: an option is unknown or has no value.
@@ -124,7 +123,8 @@ def absolute(uri: str, start: str | Path) -> str:
     scheme = SCHEMES.get(name)
     if not argument or scheme is None:
         return uri
-    path, options = split_query(uri, argument, scheme.options)
+    with named(uri):
+        path, options = split_query(argument, scheme.options)
     if scheme.folder is not None:
         path = os.path.join(start, os.path.expanduser(path))
     for option in options.keys() & set(scheme.paths):
@@ -148,12 +148,13 @@ def open_source(uri: str) -> Source:
     Raises:
         DataError: the URI is malformed, or the images cannot be read.
     """
-    scheme, argument = parse(uri)
-    return pkgutil.resolve_name(scheme.open)(uri, argument)
+    with named(uri):
+        scheme, argument = parse(uri)
+        return pkgutil.resolve_name(scheme.open)(uri, argument)
 
 
 def parse(uri: str) -> tuple[Scheme, str]:
-    """Splits a URI into its scheme and its argument.
+    """The scheme and the argument of a URI.
 
     Raises:
         DataError: the URI is malformed; the message suggests a correct one.
@@ -162,18 +163,18 @@ def parse(uri: str) -> tuple[Scheme, str]:
     if name in SCHEMES:
         scheme = SCHEMES[name]
         if not colon:
-            raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{forms()}")
+            raise DataError(f"the colon is missing; did you mean {uri}:?\n{forms()}")
         if bool(argument) == scheme.form.endswith(":"):
             what = "nothing may" if argument else "something must"
-            raise DataError(f"--data={uri}: {what} follow the colon.\n{forms()}")
+            raise DataError(f"{what} follow the colon.\n{forms()}")
         return scheme, argument
     if os.sep in name or name.startswith((".", "~")) or (uri and Path(uri).exists()):
-        path = local_path(uri, uri)
+        path = local_path(uri)
         if how := unpacking(path):
-            raise DataError(f"--data={uri}: is an archive. {how}\n{forms()}")
+            raise DataError(f"is an archive. {how}\n{forms()}")
         directory = path.parent if path.is_file() else path
         marks = {name: scheme.mark for name, scheme in SCHEMES.items() if scheme.mark}
         recognised = [name for name, mark in marks.items() if any(directory.glob(mark))]
         meant = f"{(recognised or ['folder'])[0]}:{directory if path.is_file() else uri}"
-        raise DataError(f"--data={uri}: is only a path; did you mean {meant}?\n{forms()}")
-    raise DataError(f"--data={uri}: '{name}' is not a known kind of data.\n{forms()}")
+        raise DataError(f"is only a path; did you mean {meant}?\n{forms()}")
+    raise DataError(f"'{name}' is not a known kind of data.\n{forms()}")
