@@ -14,6 +14,7 @@ import argparse
 import csv
 import dataclasses
 import io
+import itertools
 import os
 import sys
 import threading
@@ -48,27 +49,13 @@ class AlignError(AlaeError):
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """A face cropped from a photo.
+    """A face cropped from a photo."""
 
-    Attributes:
-        file: the crop's name, relative to the folder of the table.
-        photo: path of the photo.
-        quad: [4, 2], the corners in the photo; see `alae_tf.images.warp`.
-        points: [5, 2]; see `Face.points`.
-        measures: see `Face.measures`.
-    """
-
-    file: str
+    file: str  # the crop's name, relative to the folder of the table
     photo: Path
-    quad: np.ndarray
-    points: np.ndarray
-    measures: dict[str, float]
-
-    def row(self, folder: Path) -> list[str]:
-        """The cells of `COLUMNS`; the photo's path is relative to `folder`, that of the table."""
-        measured = [f"{self.measures[name]:.4f}" for name in MEASURES]
-        photo = os.path.relpath(self.photo, folder)
-        return [self.file, *measured, photo, _to_text(self.quad), _to_text(self.points)]
+    quad: np.ndarray  # [4, 2], the corners in the photo; see `alae_tf.images.warp`
+    points: np.ndarray  # [5, 2]; see `Face.points`
+    measures: dict[str, float]  # see `Face.measures`
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -98,15 +85,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 no face found or failed, 2 a wrong flag or file."""
-    args = parse(arguments)
-    if args.paste_back:
-        return guarded(
-            "align", lambda: put_back(args.paste_back, args.csv, args.out, args.overwrite)
-        )
-    return guarded(
-        "align",
-        lambda: cut_out(args.photos, args.out, args.size, args.crop, args.most, args.overwrite),
-    )
+    a = parse(arguments)
+
+    def work() -> int:
+        if a.paste_back:
+            return put_back(a.paste_back, a.csv, a.out, a.overwrite)
+        return cut_out(a.photos, a.out, a.size, a.crop, a.most, a.overwrite)
+
+    return guarded("align", work)
 
 
 def cut_out(
@@ -116,7 +102,7 @@ def cut_out(
     photos = list({photo.resolve(): photo for photo in image_files.find(given)}.values())
     model_folder()  # raises if the detector is not installed
     table = out / CSV
-    held = check_directory("--out", out, "an alignment", CSV)
+    held = check_directory("--out", out, "alignment", CSV)
     if held and not overwrite and read_table(table, "--out"):
         raise AlignError(f"--out={out}: has crops already; --overwrite replaces them.")
     crops = _crops(table) if held else set()
@@ -125,7 +111,11 @@ def cut_out(
         raise AlignError(f"--out={out}: the photos are crops in this folder; give another folder.")
     names = _names(photos, [Path(path) for path in given])
     taken = {f"{name}.png" for name in names.values()}
-    _check_crops(out, taken, crops)
+    for name in taken:
+        path = _member(out, name, f"--out={out}", follow=False)
+        if os.path.lexists(path) and path.parent.resolve() / path.name not in crops:
+            why = f"is not a crop listed in {CSV}; give another folder."
+            raise AlignError(f"--out={out}: {name} {why}")
     cuts: list[Cut] = []
     bare: list[Path] = []
     pending: list[tuple[Path, bytes]] = []
@@ -165,10 +155,8 @@ def cut_out(
     for photo in bare:
         report("align", f"{photo}: no face found.")
     with_faces = len({cut.photo for cut in cuts})
-    print(
-        f"align: {len(cuts):,} faces in {with_faces:,} of {len(photos):,} photos, in {out}/; "
-        f"{len(bare):,} without a face."
-    )
+    found = f"{len(cuts):,} faces in {with_faces:,} of {len(photos):,} photos, in {out}/"
+    print(f"align: {found}; {len(bare):,} without a face.")
     return 0 if cuts else 1
 
 
@@ -199,27 +187,8 @@ def _find_all(
                 yield photo, found
 
 
-def _check_crops(out: Path, names: Iterable[str], crops: set[Path]) -> None:
-    """Checks the places of new crops.
-
-    Args:
-        out: the folder.
-        names: the crops' names, relative to it.
-        crops: paths of an earlier run's crops, which may be replaced.
-
-    Raises:
-        AlignError: a subfolder leads out of the folder, or a crop would replace another file.
-    """
-    for name in names:
-        path = _member(out, name, f"--out={out}", follow=False)
-        if os.path.lexists(path) and path.parent.resolve() / path.name not in crops:
-            raise AlignError(
-                f"--out={out}: {name} is not a crop listed in {CSV}; give another folder."
-            )
-
-
 def _file_names(name: str, count: int, taken: set[str], out: Path) -> Iterator[str]:
-    """File names for the crops of one photo; adds them to `taken`, which no other crop may have."""
+    """Names of the crops of one photo, which differ from existing files and those in `taken`."""
     for number in range(1, count + 1):
         file = f"{name}.png" if number == 1 else f"{name}-{number}.png"
         while number > 1 and (file in taken or os.path.lexists(out / file)):
@@ -238,23 +207,22 @@ def _names(photos: Iterable[Path], roots: list[Path]) -> dict[Path, str]:
     for photo in photos:
         root = next((root for root in roots if root in photo.parents), photo.parent)
         inside = photo.relative_to(root)
-        name, number = str(inside.with_suffix("")), 1
-        if name in taken:
-            name = str(inside)
-        while name in taken:
-            number += 1
-            name = f"{inside}.{number}"
-        taken.add(name)
-        names[photo] = name
+        more = (f"{inside}.{number}" for number in itertools.count(2))
+        choices = itertools.chain([str(inside.with_suffix("")), str(inside)], more)
+        names[photo] = next(name for name in choices if name not in taken)
+        taken.add(names[photo])
     return names
 
 
 def _table(cuts: list[Cut], folder: Path) -> bytes:
-    """The content of the CSV file."""
+    """The content of the CSV file; the paths of photos are relative to its folder."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(cut.row(folder) for cut in cuts)
+    for cut in cuts:
+        measured = [f"{cut.measures[name]:.4f}" for name in MEASURES]
+        photo = os.path.relpath(cut.photo, folder)
+        writer.writerow([cut.file, *measured, photo, _to_text(cut.quad), _to_text(cut.points)])
     return text.getvalue().encode()
 
 
@@ -322,26 +290,20 @@ def put_back(edited: Path, table: Path, out: Path, overwrite: bool) -> int:
 def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
     """The crops that an `align.csv` lists.
 
-    Args:
-        path: the file.
-        flag: the flag that names it, for error messages.
-
     Raises:
-        AlignError: it cannot be read or is not such a table.
+        AlignError: it cannot be read or is not such a table; the message names the flag.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        return [
-            Cut(
-                row["file"],
-                path.parent / _relative(row["photo"]),
-                _square(row["square"]),
-                _from_text(row["points"], 5),
-                {name: float(row[name]) for name in MEASURES},
-            )
-            for row in rows
-        ]
+        cuts = []
+        for row in rows:
+            photo, quad, points = row["photo"], _square(row["square"]), _points(row["points"], 5)
+            if os.path.isabs(photo) or "\0" in photo:
+                raise ValueError(f"photo: got {photo!r}, expected a relative path")
+            measures = {name: float(row[name]) for name in MEASURES}
+            cuts.append(Cut(row["file"], path.parent / photo, quad, points, measures))
+        return cuts
     except OSError as error:
         raise AlignError(f"{flag}={path}: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
@@ -352,15 +314,9 @@ def _to_text(points: np.ndarray) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
 
-def _relative(path: str) -> str:
-    if os.path.isabs(path) or "\0" in path:
-        raise ValueError(f"photo: got {path!r}, expected a relative path")
-    return path
-
-
 def _square(text: str) -> np.ndarray:
     """Parses the corners [4, 2] of a square with sides of 1 to `LONGEST` pixels."""
-    quad = _from_text(text, 4)
+    quad = _points(text, 4)
     down, across = quad[1] - quad[0], quad[3] - quad[0]
     turned = np.array([-across[1], across[0]])  # equals `down`, up to the table's rounding
     side = np.hypot(*across)
@@ -369,7 +325,7 @@ def _square(text: str) -> np.ndarray:
     return quad
 
 
-def _from_text(text: str, count: int) -> np.ndarray:
+def _points(text: str, count: int) -> np.ndarray:
     points = np.array([[float(number) for number in pair.split(",")] for pair in text.split()])
     if points.shape != (count, 2) or not np.isfinite(points).all():
         raise ValueError(f"got {text!r}, expected {count} points")

@@ -5,6 +5,7 @@ python -m alae_tf.benchmark --flagfile=configs/celeba128.cfg --level=3 --batch=1
 
 from __future__ import annotations
 
+import functools
 import json
 import resource
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from alae_tf.config import Config, ConfigError, flags
 from alae_tf.system import quiet
+from alae_tf.system.arguments import between
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 from alae_tf.system.files import check_output, temporary_folder
@@ -31,8 +33,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     """Measures a training run's own iterations, on random images, at blend 1.
 
     Args:
-        config: the run's.
-        level: level to measure.
+        config, level: the run's.
         batch: images an iteration.
         iterations: number to measure; 0: as many as take `SECONDS`.
 
@@ -49,6 +50,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     from alae_tf.training.progress import Progress
     from alae_tf.training.strategy import make_strategy
 
+    usage = functools.partial(resource.getrusage, resource.RUSAGE_SELF)
     config = config.replace(batch_by_level=(batch,), epochs=config.levels * LONG)
     if config.levels > 1:
         config = config.replace(epochs_by_level=(LONG,))
@@ -76,11 +78,8 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     count, seconds = go(iterations or LEAST, 0.0 if iterations else SECONDS)
     faults = usage().ru_minflt - faults
     gpus = tf.config.list_logical_devices("GPU")
-    peak = (
-        tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
-        if gpus
-        else usage().ru_maxrss / 2**10
-    )
+    memory = tf.config.experimental.get_memory_info
+    peak = memory("GPU:0")["peak"] / 2**20 if gpus else usage().ru_maxrss / 2**10
     model = Autoencoder(config, run.trainer.ema, level)
     one = source.image(0)
     w = model.encode(one)
@@ -94,11 +93,6 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
         "decode_ms": 1e3 * median_seconds(lambda: model.decode(w), 11),
         "matmul_gflops": gflops,
     }
-
-
-def usage() -> resource.struct_rusage:
-    """The system's counters for this process."""
-    return resource.getrusage(resource.RUSAGE_SELF)
 
 
 def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
@@ -117,13 +111,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = flags.parser("alae_tf.benchmark", __doc__)
     about = "level to measure, or all: each in a process of its own, for its own peak of memory"
     parser.flag("--level", about, "N|all", absent="the top level")
-    parser.flag("--batch", "images an iteration", "N", type=int, absent="from --batch_by_level")
+    parser.flag(
+        "--batch",
+        "images an iteration",
+        "N",
+        type=between(1, 2**20),
+        absent="from --batch_by_level",
+    )
     parser.flag(
         "--iterations",
         "iterations to measure after a warm-up, rounded up to a multiple of --r1_every; 0: as many "
         f"as take {SECONDS:g} seconds, at least {LEAST}",
         "N",
-        type=int,
+        type=between(0, 10**9),
         default=0,
     )
     parser.flag("--json", "write the results to this file, too", "FILE")
@@ -150,28 +150,22 @@ def show(
         raise ConfigError(f"--level={level_text}: must be 0 to {top}, or all.")
     level = top if level_text in (None, "all") else int(level_text)
     batch = config.batch_size(level) if batch is None else batch
-    if batch < 1:
-        raise ConfigError(f"--batch={batch}: must be at least 1.")
-    if iterations < 0:
-        raise ConfigError(f"--iterations={iterations}: must be 0 or more.")
     if json_file:
         check_output("--json", Path(json_file), overwrite=True)
     if level_text == "all":
-        results = {str(level): in_a_process(level, given) for level in range(config.levels)}
-        if json_file:
-            Path(json_file).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        return
-    quiet.import_tensorflow()
-    import tensorflow as tf
+        result = {str(level): in_a_process(level, given) for level in range(config.levels)}
+    else:
+        quiet.import_tensorflow()
+        import tensorflow as tf
 
-    try:
-        result = measure(config, level, batch, iterations)
-    except tf.errors.ResourceExhaustedError as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(f"--batch={batch}: out of memory; try a smaller one ({first}).") from None
-    print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
-    for name, value in result.items():
-        print(f"{name:>20}  {value:.4g}")
+        try:
+            result = measure(config, level, batch, iterations)
+        except tf.errors.ResourceExhaustedError as error:
+            why = f"out of memory; try a smaller one ({str(error).splitlines()[0]})"
+            raise ConfigError(f"--batch={batch}: {why}.") from None
+        print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
+        for name, value in result.items():
+            print(f"{name:>20}  {value:.4g}")
     if json_file:
         Path(json_file).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

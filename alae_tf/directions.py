@@ -55,9 +55,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         required=True,
     )
     parser.flag("--data", "the images", "URI", absent="the run's own")
-    parser.flag("--columns", "columns of the labels to use", "NAME,…", type=split, absent="all")
+    parser.flag(
+        "--columns", "columns of the labels to use", "NAME,…", type=split, default="", absent="all"
+    )
     about = "columns to hold constant: all other directions are made orthogonal to their directions"
-    parser.flag("--given", about, "NAME,…", type=split)
+    parser.flag("--given", about, "NAME,…", type=split, default="")
     parser.flag("--count", "number of components or factors", "N", type=between(1, 1000), default=8)
     parser.flag("--levels", "factors: levels of the style layers", "RANGE", absent="all")
     most = f"all, at most {MOST_IMAGES:,}"
@@ -104,8 +106,8 @@ def work(
     out: Path,
     labels: str,
     data: str | None,
-    columns: list[str] | None,
-    given: list[str] | None,
+    columns: list[str],
+    given: list[str],
     count: int,
     levels: str | None,
     images: int | None,
@@ -205,12 +207,10 @@ def labelled(
     """A direction for each column: a linear SVM for two values, least squares for more.
 
     Args:
-        model: the model.
         w: [N, latent], codes of the images.
         columns: labels by name, [N] each; NaN: unknown.
         seed: chooses the images held out to measure the directions.
-        labels: --labels.
-        uri: the images.
+        labels, uri: as given.
         given: columns to whose directions all others are made orthogonal.
         required: whether --columns lists the columns; otherwise those without a direction are
             reported and left out.
@@ -257,9 +257,7 @@ def labelled(
             except LatentError as error:
                 raise LatentError(f"--given={','.join(given)}: {name}: {error}.") from None
             source += f", given {', '.join(given)}"
-            measure = {
-                f"{what}, before orthogonalisation": value for what, value in measure.items()
-            }
+            measure = {f"{what}, before orthogonalisation": v for what, v in measure.items()}
         span = finding.span(w, vector)
         found.append(Direction(name, vector, source, measure, span, model.fingerprint))
     return found
@@ -269,9 +267,9 @@ def components(model: Autoencoder, w: np.ndarray, what: str, count: int) -> list
     """Principal components of codes w [N, latent]."""
     from alae_tf.latents import finding
 
-    vectors, shares = finding.principal(w, count)
+    found = finding.principal(w, count)
     about = f"principal components of w, {what}"
-    return numbered(model, "component", vectors, w, about, "share of variance", shares)
+    return numbered(model, "component", "share of variance", *found, w, about)
 
 
 def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
@@ -287,31 +285,29 @@ def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
         raise LatentError(
             f"--labels=factors: {model.config.kind.title} has no style layers; use components."
         )
-    vectors, shares = finding.factorised(kernels, count)
-    w, about = model.sample_w(SAMPLES), f"factorisation of G's style layers, levels {ranges}"
-    return numbered(model, "factor", vectors, w, about, "share of effect", shares)
+    found = finding.factorised(kernels, count)
+    about = f"factorisation of G's style layers, levels {ranges}"
+    return numbered(model, "factor", "share of effect", *found, model.sample_w(SAMPLES), about)
 
 
 def numbered(
     model: Autoencoder,
     name: str,
+    measure: str,
     vectors: np.ndarray,
+    shares: np.ndarray,
     w: np.ndarray,
     about: str,
-    measure: str,
-    values: np.ndarray,
 ) -> list[Direction]:
-    """Directions named by number."""
+    """Directions [N, latent] named by number, with their shares [N]."""
     from alae_tf.latents.directions import Direction
     from alae_tf.latents.finding import span
 
-    return [
-        Direction(
-            f"{name} {i + 1}", vector, about, {measure: float(value)}, span(w, vector),
-            model.fingerprint,
-        )
-        for i, (vector, value) in enumerate(zip(vectors, values, strict=True))
-    ]  # fmt: skip
+    found = []
+    for i, (vector, share) in enumerate(zip(vectors, shares, strict=True), start=1):
+        measured, of_w = {measure: float(share)}, span(w, vector)
+        found.append(Direction(f"{name} {i}", vector, about, measured, of_w, model.fingerprint))
+    return found
 
 
 def table(directions: list[Direction]) -> str:

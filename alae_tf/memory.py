@@ -13,8 +13,8 @@ must fit into this machine's memory.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
+import graphlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -50,23 +50,11 @@ class Memory:
 
 def execution_order(graph) -> list:
     """The operations in the order in which TensorFlow's executor starts them."""
-    operations = graph.get_operations()
-    waits = {}
-    followers = {operation: [] for operation in operations}
-    for operation in operations:
+    sorter = graphlib.TopologicalSorter()
+    for operation in graph.get_operations():
         before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
-        waits[operation] = len(before)
-        for each in before:
-            followers[each].append(operation)
-    ready = collections.deque(operation for operation in operations if not waits[operation])
-    order = []
-    while ready:
-        order.append(ready.popleft())
-        for follower in followers[order[-1]]:
-            waits[follower] -= 1
-            if not waits[follower]:
-                ready.append(follower)
-    return order
+        sorter.add(operation, *before)
+    return list(sorter.static_order())
 
 
 def peak_bytes(graph) -> int:
@@ -95,10 +83,9 @@ def peak_bytes(graph) -> int:
     for place, operation in enumerate(operations):
         freed = [ref for ref in ends.get(place, ()) if ref in alive]
         for tensor in operation.outputs:
-            if tensor.ref() in root or operation.type in ("Placeholder", "Const"):
+            shared = tensor.ref() in root or tensor.dtype.name in ("resource", "variant")
+            if shared or operation.type in ("Placeholder", "Const"):
                 continue  # placeholders are variables and the batch
-            if tensor.dtype.name in ("resource", "variant"):
-                continue
             if not tensor.shape.is_fully_defined():
                 raise ValueError(f"{tensor.name}: shape {tensor.shape}")
             size = tensor.shape.num_elements() * tensor.dtype.size
@@ -131,11 +118,11 @@ def measure(trainer, level: int) -> Memory:
         concrete = step.get_concrete_function(pixels, seed, scalar, scalar)
         peaks.append(peak_bytes(concrete.graph))
     variables = [*trainer.alae.variables, *trainer.ema.variables]
-    variables += [v for _, v, _ in trainer.optimizer_ed.slots()]
-    variables += [v for _, v, _ in trainer.optimizer_fg.slots()]
-    weights = 4 * sum(math.prod(variable.shape) for variable in variables)
+    slots = [*trainer.optimizer_ed.slots(), *trainer.optimizer_fg.slots()]
+    variables += [variable for _, variable, _ in slots]
     if config.accumulate > 1:  # the accumulated gradients
-        weights += 4 * sum(math.prod(v.shape) for v in trainer.alae.trainable_variables)
+        variables += trainer.alae.trainable_variables
+    weights = 4 * sum(math.prod(variable.shape) for variable in variables)
     slope = (peaks[1] - peaks[0]) / (BATCHES[1] - BATCHES[0])
     fixed = weights + peaks[0] - slope * BATCHES[0]
     return Memory(level, config.level_resolution(level), fixed, slope)

@@ -77,30 +77,23 @@ def prepare(
             return 0
         except Stopped:
             reason, code = interrupt.reason, interrupt.exit_code
-        except SourceChangedError as error:
-            report("prepare", f"{error}. Restore them, or prepare into another --out.")
-            return 1
-        except (DataError, OSError, tf.errors.OpError) as error:
+        except (SourceChangedError, DataError, OSError, tf.errors.OpError) as error:
             first = getattr(error, "strerror", None) or str(error).splitlines()[0]
             reason, code = first.rstrip("."), 1
-    report(
-        "prepare",
-        f"{reason}. --out={out}: finished shards are kept; the same command continues.",
-    )
+    kept = f"--out={out}: finished shards are kept; the same command continues."
+    report("prepare", f"{reason}. {kept}")
     return code
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or source, 128 + n stopped by signal n."""
-    args = parse(arguments)
+    a = parse(arguments)
 
     def work() -> int:
         try:
-            return prepare(
-                args.data, args.out, args.max_resolution, args.shards, args.test_fraction
-            )
+            return prepare(a.data, a.out, a.max_resolution, a.shards, a.test_fraction)
         except OSError as error:
-            report("prepare", f"--out={args.out}: {error.strerror or error}.")
+            report("prepare", f"--out={a.out}: {error.strerror or error}.")
             return 1
 
     return guarded("prepare", work)

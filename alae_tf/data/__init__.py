@@ -13,35 +13,21 @@ from alae_tf.data.source import (
     DataError,
     Scheme,
     Source,
-    Subset,
-    check_channels,
-    evenly,
     existing_directory,
     local_path,
     named,
     split_query,
     unpacking,
 )
+from alae_tf.data.source import Subset as Subset
+from alae_tf.data.source import check_channels as check_channels
+from alae_tf.data.source import evenly as evenly
 
 if typing.TYPE_CHECKING:
-    from alae_tf.data.pipeline import all_images, batches, epoch_order, fixed_images
-
-__all__ = [
-    "SCHEMES",
-    "DataError",
-    "Scheme",
-    "Source",
-    "Subset",
-    "absolute",
-    "all_images",
-    "batches",
-    "check",
-    "check_channels",
-    "epoch_order",
-    "evenly",
-    "fixed_images",
-    "open_source",
-]
+    from alae_tf.data.pipeline import all_images as all_images
+    from alae_tf.data.pipeline import batches as batches
+    from alae_tf.data.pipeline import epoch_order as epoch_order
+    from alae_tf.data.pipeline import fixed_images as fixed_images
 
 
 def _of_records(path: Path) -> Path:

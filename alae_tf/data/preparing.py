@@ -32,7 +32,6 @@ def split(source: Source, fraction: float | None) -> Sources:
     """Splits a source into "train" and, if images are held out, "test".
 
     Args:
-        source: the images.
         fraction: share to hold out; 0: none; None: the source's own held-out images.
 
     Raises:
@@ -43,37 +42,19 @@ def split(source: Source, fraction: float | None) -> Sources:
         return {"train": source} | ({"test": held_out} if held_out is not None else {})
     flag = f"--test_fraction={fraction:g}"
     if source.held_out is not None:
-        raise ConfigError(
-            f"{flag}: {source.uri} already holds out {len(source.held_out):,} images. Omit the "
-            "flag to use them, or set it to 0 to hold out none."
-        )
+        raise ConfigError(f"{flag}: {source.uri} has held-out images; omit it, or set it to 0.")
     size, count = len(source), round(fraction * len(source))
     if not 1 <= count < size:
-        raise ConfigError(
-            f"{flag}: would hold out {count:,} of {size:,} images; it must hold out at least one "
-            "and leave at least one."
-        )
-    held = np.zeros(size, bool)
-    held[((np.arange(count) + 0.5) * size / count).astype(np.int64)] = True
-    return {
-        "train": Subset(source, np.flatnonzero(~held)),
-        "test": Subset(source, np.flatnonzero(held)),
-    }
+        raise ConfigError(f"{flag}: holds out {count:,} of {size:,}; both parts need images.")
+    held = ((np.arange(count) + 0.5) * size / count).astype(np.int64)
+    kept = np.setdiff1d(np.arange(size), held)
+    return {"train": Subset(source, kept), "test": Subset(source, held)}
 
 
 def make_plan(
-    data: str,
-    sources: Sources,
-    max_resolution: int,
-    shards: int | None,
-    test_fraction: float | None,
+    data: str, sources: Sources, max_resolution: int, shards: int | None, fraction: float | None
 ) -> Plan:
     """The plan; by default with shards of `SHARD_BYTES`, but at least `LEAST_SHARDS`.
-
-    Args:
-        data: URI of the source.
-        sources: see `split`.
-        max_resolution, shards, test_fraction: as given on the command line.
 
     Raises:
         ConfigError: there are more shards than images.
@@ -82,7 +63,7 @@ def make_plan(
     if shards and shards > images:
         raise ConfigError(f"--shards={shards}: must be at most {images:,}, the number of images.")
     test = len(sources.get("test", ()))
-    plan = Plan(data, channels, max_resolution, test_fraction, images, test, shards or 0)
+    plan = Plan(data, channels, max_resolution, fraction, images, test, shards or 0)
     if not shards:
         size = images * sum(record_bytes(r, channels) for r in plan.resolutions)
         shards = min(max(LEAST_SHARDS, math.ceil(size / SHARD_BYTES)), MOST_SHARDS, images)
@@ -113,16 +94,11 @@ def locked(out: Path, plan: Plan) -> Iterator[None]:
 
 
 def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool]) -> str:
-    """Writes the missing files, and dataset.json last.
+    """Writes the missing files, and dataset.json last; returns a summary for the user.
 
     Args:
         out: the directory, `locked`.
-        plan: see `make_plan`.
-        sources: the images, see `split`.
         stopping: called before each image; the work ends if it returns True.
-
-    Returns:
-        A summary for the user.
 
     Raises:
         OSError: the disk has too little space. Other exceptions: see `ShardWriter.run`.

@@ -67,7 +67,7 @@ def describe(path: Path) -> dict[str, int | str]:
     """The size and the checksum of a file."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
+        return {"bytes": file.tell(), "sha256": digest}
 
 
 def write_labels(out: Path, part: str, source: Source) -> dict | None:
@@ -83,12 +83,9 @@ def write_labels(out: Path, part: str, source: Source) -> dict | None:
 
 
 class ShardWriter:
-    """Writes shards into a directory.
+    """Writes shards into a directory, whose work folder must exist.
 
     Args:
-        out: the directory; its work folder must exist.
-        sources: the images of each part.
-        resolutions: pixels, powers of two.
         stopping: called before each image; the work ends if it returns True.
         advance: called with the number of images just finished, from several threads.
 
@@ -121,7 +118,7 @@ class ShardWriter:
             SourceChangedError, DataError, OSError, tf.errors.OpError: the first failure. In both
                 cases finished shards have their notes, and no other files remain.
         """
-        futures = [pool().submit(self._guarded, shard) for shard in shards]
+        futures = [pool().submit(self._make, shard) for shard in shards]
         try:
             wait(futures)
         finally:
@@ -139,25 +136,25 @@ class ShardWriter:
             return None
         return note if whole else None
 
-    def _guarded(self, shard: Shard) -> None:
+    def _make(self, shard: Shard) -> None:
         try:
-            self._make(shard)
+            self._check_stop()
+            note, names = self.note(shard), self._names(shard)
+            missing = [r for r in names if not note or not self._whole(names[r], note)]
+            if missing:
+                self._write(shard, missing, note)
+            else:
+                self.advance(len(shard))
         except BaseException:
             self._failed.set()
             raise
-
-    def _make(self, shard: Shard) -> None:
-        if self._failed.is_set() or self.stopping():
-            raise Stopped
-        note, names = self.note(shard), self._names(shard)
-        missing = [r for r in self.resolutions if not note or not self._whole(names[r], note)]
-        if missing:
-            self._write(shard, missing, note)
-        else:
-            self.advance(len(shard))
         with self._lock:
             self.kept += len(names) - len(missing)
             self.repaired += [names[r] for r in missing if note]
+
+    def _check_stop(self) -> None:
+        if self._failed.is_set() or self.stopping():
+            raise Stopped
 
     def _write(self, shard: Shard, resolutions: list[int], note: dict | None) -> None:
         """Writes a shard's files of some resolutions, and the note of a new shard."""
@@ -168,12 +165,10 @@ class ShardWriter:
                 for name in names.values()
             }
             with contextlib.ExitStack() as stack:
-                writers = [
-                    stack.enter_context(tf.io.TFRecordWriter(str(path))) for path in paths.values()
-                ]
+                enter = stack.enter_context
+                writers = [enter(tf.io.TFRecordWriter(str(path))) for path in paths.values()]
                 for index in range(shard.start, shard.stop):
-                    if self._failed.is_set() or self.stopping():
-                        raise Stopped
+                    self._check_stop()
                     images = self.sources[shard.part].pyramid(index, list(names))
                     for writer, image in zip(writers, images, strict=True):
                         writer.write(format_.to_record(image))
@@ -186,8 +181,8 @@ class ShardWriter:
             for name, entry in entries.items():
                 if note and note[name] != entry:
                     raise SourceChangedError(
-                        f"{name} was missing or damaged, and its new content differs from the old: "
-                        "the images (or Pillow) have changed"
+                        f"{name}: its new content differs from the old: the images (or Pillow) "
+                        "have changed; restore them, or give another --out"
                     )
             for name, path in paths.items():
                 os.replace(path, self.out / name)

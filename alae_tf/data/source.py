@@ -34,21 +34,13 @@ def named(uri: str) -> Iterator[None]:
 
 
 class Source(abc.ABC):
-    """Images that can be read in any order, from several threads at once.
+    """Images that can be read in any order, from several threads at once."""
 
-    Attributes:
-        uri: as given to --data.
-        channels: 1 (grey) or 3 (RGB), the same for every image.
-        labels: int64 [len], or None if the images have no classes.
-        class_names: the names of the classes by label, or None if they have no names.
-        held_out: the images that training never sees, or None.
-    """
-
-    uri: str
-    channels: int
-    labels: np.ndarray | None = None
-    class_names: list[str] | None = None
-    held_out: "Source | None" = None
+    uri: str  # as given to --data
+    channels: int  # 1 (grey) or 3 (RGB), the same for every image
+    labels: np.ndarray | None = None  # int64 [len], or None if the images have no classes
+    class_names: list[str] | None = None  # by label
+    held_out: "Source | None" = None  # the images that training never sees
 
     def warn_about_sizes(self, resolution: int) -> None:  # noqa: B027 (optional)
         """Reports images that must be enlarged or lose most of their area; to be called once.
@@ -117,24 +109,15 @@ class Scheme:
     """A kind of data, which --data names by a URI NAME:ARGUMENT.
 
     To add a data source, write its file and one entry in `alae_tf.data.SCHEMES`.
-
-    Args:
-        form: how the URI is written, for the help.
-        about: a description of one line.
-        open: "module:function" of a function (uri, argument) → `Source`, imported when needed.
-        folder: if the argument is a path, a function (path) → the directory that must exist.
-        options: the names that may follow a question mark in the argument, as name=value.
-        paths: those options whose values are paths.
-        mark: pattern of the files by which a directory of this kind is recognised.
     """
 
-    form: str
-    about: str
-    open: str
-    folder: Callable[[Path], Path] | None = None
-    options: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    mark: str = ""
+    form: str  # how the URI is written, for the help
+    about: str  # a description of one line
+    open: str  # "module:function": (uri, argument) → `Source`, imported when needed
+    folder: Callable[[Path], Path] | None = None  # the argument's path → directory that must exist
+    options: tuple[str, ...] = ()  # may follow a question mark in the argument, as name=value
+    paths: tuple[str, ...] = ()  # the options whose values are paths
+    mark: str = ""  # pattern of the files by which a directory of this kind is recognised
 
 
 def check_channels(source: Source, channels: int, flag: str = "--data") -> None:

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -26,16 +27,13 @@ Cells = Sequence[Sequence[np.ndarray | None]]
 
 
 def table(cells: Cells, left: Sequence[str] = (), top: Sequence[str] = ()) -> np.ndarray:
-    """Images in rows, with labels.
+    """Images in rows, with labels: uint8 [H', W', 3].
 
     Args:
         cells: rows of uint8 images [H, W, 1 or 3], all of one size; None leaves a cell white.
             Images below 64 px are enlarged by repeating pixels.
         left: a label for each row.
         top: a label for each column; labels wider than the column are shortened.
-
-    Returns:
-        uint8 [H', W', 3].
     """
     height, width = next(cell.shape[:2] for row in cells for cell in row if cell is not None)
     factor = max(1, SMALLEST // height)
@@ -92,18 +90,16 @@ def encode(frames: Sequence[np.ndarray], kind: str, seconds: float = 0.1) -> byt
         seconds: how long each frame of an animation is shown.
     """
     first, *rest = [Image.fromarray(frame) for frame in frames]
+    day = time.gmtime(0)  # a fixed date keeps the bytes the same
+    moving = dict(save_all=True, append_images=rest, loop=0, duration=round(1000 * seconds))
+    how: dict[str, Any] = {
+        "png": dict(optimize=True),
+        "pdf": dict(save_all=True, append_images=rest, creationDate=day, modDate=day),
+        "gif": moving,
+        "webp": dict(moving, lossless=True),
+    }
     file = io.BytesIO()
-    if kind == "png":
-        first.save(file, "PNG", optimize=True)
-    elif kind == "pdf":
-        day = time.gmtime(0)  # a fixed date keeps the bytes the same
-        first.save(file, "PDF", save_all=True, append_images=rest, creationDate=day, modDate=day)
-    else:
-        how = dict(lossless=True) if kind == "webp" else {}
-        first.save(
-            file, kind.upper(), save_all=True, append_images=rest, loop=0,
-            duration=round(1000 * seconds), **how,
-        )  # fmt: skip
+    first.save(file, kind.upper(), **how[kind])
     return file.getvalue()
 
 

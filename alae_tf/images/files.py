@@ -34,10 +34,7 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     """Finds the image files in a folder and its subfolders.
 
     Links are followed, but each folder is visited once. `SIDE_FOLDERS` and names that begin with a
-    dot are ignored.
-
-    Args:
-        root: the folder; its own name may begin with a dot.
+    dot are ignored, unless it is the root itself.
 
     Returns:
         The paths of the image files, unsorted; the number of other files by extension, without
@@ -52,23 +49,21 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     while starts:  # first the folders in root itself, then those that links lead to
         links: list[str] = []
         for start in sorted(starts):
-            for folder, folders, names in os.walk(
-                start, onerror=lambda e: closed.append(e.filename)
-            ):
+            walked = os.walk(start, onerror=lambda error: closed.append(error.filename))
+            for folder, folders, names in walked:
                 status = os.stat(folder)
                 if (status.st_dev, status.st_ino) in visited:
                     folders.clear()
                     continue
                 visited.add((status.st_dev, status.st_ino))
-                folders[:] = sorted(
-                    f for f in folders if f not in SIDE_FOLDERS and not f.startswith(".")
-                )
+                shown = [f for f in folders if f not in SIDE_FOLDERS and not f.startswith(".")]
+                folders[:] = sorted(shown)
                 links += [path for f in folders if os.path.islink(path := os.path.join(folder, f))]
-                for name in names:
+                for name in (name for name in names if not name.startswith(".")):
                     ending = os.path.splitext(name)[1].lower()
-                    if ending in endings and not name.startswith("."):
+                    if ending in endings:
                         found.append(os.path.join(folder, name))
-                    elif ending not in COMPANIONS and not name.startswith("."):
+                    elif ending not in COMPANIONS:
                         others[ending] += 1
         starts = links
     return found, others, closed
@@ -131,16 +126,14 @@ def open_file(file: str | PathLike, channels: int) -> np.ndarray:
 def read_images(
     files: Sequence[str | PathLike], resolution: int, channels: int, leave_out: bool = False
 ) -> np.ndarray:
-    """Reads image files; their centre squares are fitted as in training.
+    """The centre squares of image files, fitted as in training: uint8 [N, resolution, resolution,
+    channels].
 
     Args:
         files: see `find`.
         resolution: pixels.
         channels: 1: colour images are converted to grey, with a warning; 3: grey images to RGB.
         leave_out: leave out files that cannot be read, with a warning, unless all are unreadable.
-
-    Returns:
-        uint8 [N, resolution, resolution, channels].
 
     Raises:
         ImageError: a file cannot be read; with `leave_out`, no file can be read.

@@ -60,9 +60,7 @@ def save(
 
     Args:
         variables: by name.
-        run_dir: the run's directory.
         state: JSON values beside the variables; `images_seen` names the file.
-        keep: number of checkpoints to keep.
 
     Raises:
         OSError: the disk is full or unreachable; earlier checkpoints are untouched.
@@ -101,15 +99,15 @@ def read(
             if not np.isfinite(value).all():
                 raise ValueError(f"{name} is not finite")
         return entries, state
+    except MemoryError:
+        raise
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
         # Damaged bytes make zipfile seek wrongly; a directory of that name is no disk error either.
-        of_file = isinstance(error, OSError) and error.errno in (None, errno.EINVAL, errno.EISDIR)
-        if isinstance(error, OSError | MemoryError) and not of_file:
-            if isinstance(error, OSError):
-                error.filename = str(path)  # set only if `open` failed
+        of_file = (None, errno.EINVAL, errno.EISDIR)
+        if isinstance(error, OSError) and error.errno not in of_file:
+            error.filename = str(path)  # set only if `open` failed
             raise
         why = "it has no state" if isinstance(error, KeyError) else error
-        why = "it is a directory" if isinstance(error, IsADirectoryError) else why
         raise CheckpointError(f"{path}: not a whole checkpoint ({why})") from None
 
 
@@ -129,14 +127,9 @@ def check_state(
 def read_newest(
     run_dir: str | Path, needs: Collection[str] = LOADED
 ) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]] | None:
-    """The newest whole checkpoint; newer ones, which are damaged, are reported.
+    """The newest whole checkpoint: (path, entries, state), or None if there is no checkpoint.
 
-    Args:
-        run_dir: the run's directory.
-        needs: keys that the state must have.
-
-    Returns:
-        (path, entries, state), or None if there is no checkpoint.
+    Newer ones, which are damaged, are reported.
 
     Raises:
         CheckpointError: there are checkpoints and none can be read.
@@ -163,10 +156,8 @@ def read_one(
     """
     numbers = checkpoint_numbers(run_dir)
     if images_seen not in numbers:
-        raise CheckpointError(
-            f"--run_dir={run_dir}: no checkpoint at {images_seen} images; it has "
-            f"{', '.join(map(str, numbers)) or 'none'}."
-        )
+        held = ", ".join(map(str, numbers)) or "none"
+        raise CheckpointError(f"--run_dir={run_dir}: none at {images_seen} images; it has {held}.")
     path = list_checkpoints(run_dir)[numbers.index(images_seen)]
     return path, *read(path)
 
@@ -213,11 +204,8 @@ def take_over(
     """Copies the weights and the EMA of another run's newest checkpoint into a run's variables;
     returns that checkpoint's state.
 
-    If it has only the EMA, as in a shipped model, the weights begin with the EMA.
-
-    Args:
-        variables: of the run, by name; those of the optimizers do not change.
-        run_dir: the other run's.
+    If it has only the EMA, as in a shipped model, the weights begin with the EMA. Variables of the
+    optimizers do not change.
 
     Raises:
         CheckpointError: the other run has no readable checkpoint, or other networks.
@@ -246,7 +234,6 @@ def load_networks(
     process (`alae_tf.system.float32`).
 
     Args:
-        run_dir: the run's directory.
         checkpoint: images seen at the checkpoint; default: the newest whole one.
         weights: "ema" or "raw", the weights that training moves.
 
@@ -270,9 +257,7 @@ def load_networks(
         raise CheckpointError(f"--run_dir={run_dir}: it has no checkpoint yet; train it first.")
     file, entries, state = found
     if state["level"] >= config.levels:
-        raise CheckpointError(
-            f"{file}: is of level {state['level']}, and {path} has {config.levels} levels."
-        )
+        raise CheckpointError(f"{file}: is of level {state['level']}; {path} has {config.levels}.")
     float32.use()
     alae, prefix = build_alae(config.replace(precision="float32")), WEIGHTS[weights]
     chosen = {name: value for name, value in entries.items() if name.startswith(f"{prefix}/")}

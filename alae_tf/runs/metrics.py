@@ -18,11 +18,8 @@ SPEED = ("learning_rate", "images_per_second", "data_wait")
 class Metrics:
     """The rows of one run.
 
-    Args:
-        path: the file.
-
     Attributes:
-        path: as given.
+        path: the file.
         columns: of the next row. Cells of values that were not measured are empty.
     """
 
@@ -50,11 +47,8 @@ class Metrics:
         if damaged:
             aside = self.path.with_name(f"metrics-damaged-{images_seen}.csv")
             write_atomic(aside, self.path.read_bytes())
-            report(
-                str(self.path),
-                f"{damaged} of its lines are damaged; {len(rows)} rows are kept. A copy of the "
-                f"damaged file is {aside.name}.",
-            )
+            kept = f"{len(rows)} rows are kept. A copy of the damaged file is {aside.name}."
+            report(str(self.path), f"{damaged} of its lines are damaged; {kept}")
         rows = [row for row in rows if int(row["images_seen"]) <= images_seen]
         write_atomic(self.path, self._text(rows, header=True).encode())
 

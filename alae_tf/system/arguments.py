@@ -33,10 +33,11 @@ class Arguments(argparse.ArgumentParser):
             name: with both dashes.
             about: its help, to which the default is appended.
             metavar: the value's name in the help.
-            absent: describes the default if it is None.
+            absent: describes the default if it is None or empty.
             options: see `add_argument`.
         """
-        end = f"Default: {options.get('default', absent)}"
+        default = options.get("default")
+        end = f"Default: {absent if default in (None, '') else default}"
         about = f"{about}. {'Required' if options.get('required') else end}".replace("%", "%%")
         self.add_argument(name, help=about, metavar=metavar, **options)
 

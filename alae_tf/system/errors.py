@@ -33,12 +33,8 @@ class CheckpointError(AlaeError):
 
 
 def report(who: str, message: str) -> None:
-    """Prints a message on stderr, above a progress bar if one is shown.
-
-    Args:
-        who: the command, flag or file that the message is about.
-        message: may hold any characters; control characters are escaped.
-    """
+    """Prints a message about a command, flag or file on stderr, above a progress bar if one is
+    shown; control characters are escaped."""
     tqdm.write(printable(f"{who}: {message}"), file=sys.stderr)
 
 
@@ -49,9 +45,7 @@ class WarnOnce:
         who: the command.
         then: how the command proceeds, for example "training continues".
 
-    Call:
-        what: the step that failed.
-        error: its exception.
+    Call: (the step that failed, its exception).
     """
 
     def __init__(self, who: str, then: str):
@@ -118,11 +112,7 @@ def is_utf8(text: str) -> bool:
 
 
 def program(module: str) -> str:
-    """How the user typed a command: `alae train`, or `python -m alae_tf.train`.
-
-    Args:
-        module: the command's, for example "alae_tf.train".
-    """
+    """How the user typed the command of a module: `alae train`, or `python -m alae_tf.train`."""
     typed = sys.argv[0]  # set to the whole command by `alae_tf.__main__`
     return typed if typed.startswith(("alae ", "python -m alae_tf ")) else f"python -m {module}"
 

@@ -32,10 +32,7 @@ class PluginError(AlaeError):
 
 
 def load(group: str = "alae_tf.plugins") -> None:
-    """Imports the plug-ins of all installed packages.
-
-    Args:
-        group: the group of entry points.
+    """Imports the plug-ins of all installed packages in a group of entry points.
 
     Raises:
         PluginError: importing a plug-in failed.

@@ -124,7 +124,7 @@ def test_a_run_without_its_checkpoints_is_not_started_again(tmp_path):
     with pytest.raises(ConfigError, match="--run_dir=.* 64 images"):
         directory.check(Config(), "auto")
     directory.checkpoints.write_text("no directory")
-    with pytest.raises(ConfigError, match="--run_dir=.*checkpoints is a file"):
+    with pytest.raises(ConfigError, match="--run_dir=.*checkpoints"):
         directory.check(Config(), "auto")
     directory.checkpoints.unlink()
     directory.checkpoints.mkdir()
