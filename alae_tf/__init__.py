@@ -37,17 +37,11 @@ def __getattr__(name: str) -> object:
 
 
 def read_images(paths: Iterable[str | os.PathLike], model: Autoencoder) -> np.ndarray:
-    """Reads images for a model: the central square of each, resized.
+    """The central squares of images, resized for a model: uint8 [N, resolution, resolution,
+    channels].
 
-    Args:
-        paths: image files, and folders of them.
-        model: sets the resolution and the channels.
-
-    Returns:
-        uint8 [N, resolution, resolution, channels].
-
-    Raises:
-        ImageError: a file is missing or cannot be read.
+    `paths` are image files, and folders of them. Raises ImageError if a file is missing or cannot
+    be read.
     """
     from alae_tf.images import files
 

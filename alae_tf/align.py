@@ -227,11 +227,8 @@ def _table(cuts: list[Cut], folder: Path) -> bytes:
 
 
 def _crops(table: Path) -> set[Path]:
-    """Paths of an earlier run's crops, in the table's folder; links are not followed.
-
-    Raises:
-        AlignError: the table names a file outside the folder.
-    """
+    """Paths of an earlier run's crops, in the table's folder; links are not followed. Raises
+    AlignError if the table names a file outside the folder."""
     folder, flag = table.parent, f"--out={table}"
     cuts = (cut for cut in read_table(table, "--out") if cut.file.endswith(".png"))
     paths = [_member(folder, cut.file, flag, follow=False) for cut in cuts]
@@ -288,11 +285,8 @@ def put_back(edited: Path, table: Path, out: Path, overwrite: bool) -> int:
 
 
 def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
-    """The crops that an `align.csv` lists.
-
-    Raises:
-        AlignError: it cannot be read or is not such a table; the message names the flag.
-    """
+    """The crops that an `align.csv` lists. Raises AlignError if it cannot be read or is not such a
+    table; the message names the flag."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

@@ -166,10 +166,7 @@ def chosen_columns(
     source: Source, labels: str, names: list[str], given: list[str]
 ) -> dict[str, np.ndarray]:
     """The columns of labels to use: `names`, or all, and `given`; by name, [len(source)] each.
-
-    Raises:
-        LatentError: a column does not exist.
-    """
+    Raises LatentError if a column does not exist."""
     from alae_tf.latents.labels import of
 
     columns = of(source, labels)

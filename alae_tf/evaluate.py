@@ -165,11 +165,8 @@ def work(
 
 
 def choose(run_dir: Path, asked: str) -> list[int | None]:
-    """The checkpoints to measure, by images seen; None: the newest.
-
-    Raises:
-        EvaluationError: the run has no checkpoint, or not the one asked for.
-    """
+    """The checkpoints to measure, by images seen; None: the newest. Raises EvaluationError if the
+    run has no checkpoint, or not the one asked for."""
     numbers = checkpoint_numbers(run_dir)
     if not numbers:
         raise EvaluationError(f"--run_dir={run_dir}: has no checkpoint yet; train it first.")

@@ -58,11 +58,7 @@ def execution_order(graph) -> list:
 
 
 def peak_bytes(graph) -> int:
-    """The peak memory of a graph's tensors, in bytes.
-
-    Raises:
-        ValueError: a shape is unknown.
-    """
+    """The peak memory of a graph's tensors, in bytes; raises ValueError if a shape is unknown."""
     root = {}  # tensor → the tensor whose memory it uses
     last_use = {}
     operations = execution_order(graph)

@@ -22,12 +22,8 @@ DEEPEST = 16  # nested flagfiles
 
 
 def find(name: str) -> Path:
-    """The file that --flagfile names: a path, or a shipped config, for example `smoke`,
-    `smoke.cfg` or `configs/smoke.cfg`.
-
-    Raises:
-        ConfigError: no such file; lists the shipped configs.
-    """
+    """The file that --flagfile names: a path, or a shipped config, for example `smoke`, `smoke.cfg`
+    or `configs/smoke.cfg`. Raises ConfigError if no such file; lists the shipped configs."""
     path = Path(os.path.expanduser(name))
     if path.exists() and not path.is_dir():
         return path
@@ -41,14 +37,9 @@ def find(name: str) -> Path:
 
 
 def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
-    """The arguments in a flagfile.
+    """The arguments in a flagfile; see `find`. `above` are the flagfiles that include it.
 
-    Args:
-        name: see `find`.
-        above: the flagfiles that include this one.
-
-    Raises:
-        ConfigError: it cannot be read, is not text, includes itself, or has an invalid line.
+    Raises ConfigError if it cannot be read, is not text, includes itself, or has an invalid line.
     """
     try:
         path = find(name).resolve()
@@ -84,11 +75,8 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
 
 
 def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
-    """Arguments in which each --flagfile is replaced by the arguments in the file.
-
-    Raises:
-        ConfigError: see `read`; the message begins with the flag.
-    """
+    """Arguments in which each --flagfile is replaced by the arguments in the file. Raises
+    ConfigError if see `read`; the message begins with the flag."""
     left, expanded = list(arguments), []
     while left:
         argument = left.pop(0)
@@ -116,9 +104,6 @@ def quote(value: str) -> str:
 
 
 def unquote(text: str) -> str:
-    """A value as read from a flagfile.
-
-    Raises:
-        ValueError: it begins with a double quote and is not a JSON string.
-    """
+    """A value as read from a flagfile; raises ValueError if it begins with a double quote and is
+    not a JSON string."""
     return json.loads(text, strict=False) if text.startswith('"') else text

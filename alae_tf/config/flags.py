@@ -22,12 +22,8 @@ names of the same settings in the config files of the authors' code.
 
 
 def parser(module: str, about: str | None) -> Parser:
-    """The parser of a command that takes a config; the command adds its own flags.
-
-    Args:
-        module: the command's module, for example "alae_tf.train".
-        about: the module's docstring.
-    """
+    """The parser of a command that takes a config; the command adds its own flags. See
+    `Arguments`."""
     usage = "%(prog)s [--flagfile=FILE] [--name=value …]"
     made = Parser(Config, GROUPS, FIRST, module, about, usage=usage, epilog=EPILOG)
     made.flag(
@@ -44,14 +40,8 @@ def parse(
 ) -> tuple[argparse.Namespace, Config]:
     """The command's own flags, and the config that the other flags describe.
 
-    Settings that the architecture ignores are reported.
-
-    Args:
-        parser: from `parser`.
-        arguments: the command line; default: that of the process.
-
-    Raises:
-        ConfigError: a flag is unknown, or a setting is wrong.
+    Settings that the architecture ignores are reported. Raises ConfigError if a flag is unknown, or
+    a setting is wrong.
     """
     given = flagfile.expand(sys.argv[1:] if arguments is None else arguments)
     own, texts = parser.texts(given, RENAMED)

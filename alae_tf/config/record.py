@@ -301,11 +301,8 @@ class Config:
 
     @classmethod
     def from_text(cls, values: typing.Mapping[str, str]) -> Config:
-        """A config from texts by field name.
-
-        Raises:
-            ConfigError: a name is unknown, or a text is not a valid value.
-        """
+        """A config from texts by field name; raises ConfigError if a name is unknown, or a text is
+        not a valid value."""
         fields = {field.name: field for field in dataclasses.fields(cls)}
         for name in values:
             if name not in fields:
@@ -314,11 +311,8 @@ class Config:
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
-        """Reads a flagfile (`alae_tf.config.flagfile`), also one of the project's first version.
-
-        Raises:
-            ConfigError: it cannot be read, or a setting is wrong.
-        """
+        """Reads a flagfile (`alae_tf.config.flagfile`), also one of the project's first version;
+        raises ConfigError if it cannot be read, or a setting is wrong."""
         arguments = flagfile.read(str(path))
         if not arguments:
             raise ConfigError(f"{path}: is empty; write settings, for example --levels=4.")

@@ -47,11 +47,7 @@ def to_text(value: object) -> str:
 
 
 def from_text(field: dataclasses.Field, text: str) -> typing.Any:
-    """Parses a value.
-
-    Raises:
-        ConfigError: the text is not of the field's type.
-    """
+    """Parses a value; raises ConfigError if the text is not of the field's type."""
     try:
         if isinstance(field.default, tuple):
             return tuple(map(kind(field), text.split(",")))
@@ -126,12 +122,8 @@ class Parser(Arguments):
     ) -> tuple[argparse.Namespace, dict[str, str]]:
         """The command's own flags, and the texts of the given settings by name.
 
-        Args:
-            arguments: without flagfiles.
-            renamed: the present names of settings by their earlier names, which are refused.
-
-        Raises:
-            ConfigError: an argument is unknown or has no value.
+        `renamed`: the present names of settings by their earlier names, which are refused. Raises
+        ConfigError if an argument is unknown or has no value.
         """
         own, rest = self.parse_known_args([self._long(argument) for argument in arguments])
         for argument in rest:

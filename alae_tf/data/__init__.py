@@ -85,11 +85,8 @@ def __getattr__(name: str) -> object:
 
 
 def check(uri: str) -> None:
-    """Checks a URI without importing TensorFlow or looking at the images.
-
-    Raises:
-        DataError: the URI is malformed, or its directory does not exist.
-    """
+    """Checks a URI without importing TensorFlow or looking at the images; raises DataError if the
+    URI is malformed, or its directory does not exist."""
     with named(uri):
         scheme, argument = parse(uri)
         path, _ = split_query(argument, scheme.options)
@@ -98,13 +95,8 @@ def check(uri: str) -> None:
 
 
 def absolute(uri: str, start: str | Path) -> str:
-    """A URI with absolute paths; `start` is the directory that its paths are relative to.
-
-    A URI of an unknown kind is returned unchanged.
-
-    Raises:
-        DataError: an option is unknown or has no value.
-    """
+    """A URI with absolute paths; `start` is the directory that its paths are relative to. One of an
+    unknown kind is returned unchanged. Raises DataError if an option is unknown or has no value."""
     name, _, argument = uri.partition(":")
     scheme = SCHEMES.get(name)
     if not argument or scheme is None:
@@ -126,25 +118,16 @@ def is_uri(text: str) -> bool:
 
 
 def open_source(uri: str) -> Source:
-    """Opens the training images that a URI names; `held_out` of the result holds the others.
-
-    Args:
-        uri: see `SCHEMES`.
-
-    Raises:
-        DataError: the URI is malformed, or the images cannot be read.
-    """
+    """Opens the training images that a URI names; `held_out` of the result holds the others. Raises
+    DataError if the URI is malformed, or the images cannot be read."""
     with named(uri):
         scheme, argument = parse(uri)
         return pkgutil.resolve_name(scheme.open)(uri, argument)
 
 
 def parse(uri: str) -> tuple[Scheme, str]:
-    """The scheme and the argument of a URI.
-
-    Raises:
-        DataError: the URI is malformed; the message suggests a correct one.
-    """
+    """The scheme and the argument of a URI. Raises DataError if the URI is malformed; the message
+    suggests a correct one."""
     name, colon, argument = uri.partition(":")
     if name in SCHEMES:
         scheme = SCHEMES[name]

@@ -93,16 +93,11 @@ class FolderSource(Source):
                 )
 
     def classes(self, names: list[str] | None = None) -> tuple[list[str], np.ndarray]:
-        """The first folder in each relative path as the image's class.
+        """The names of the classes, sorted, and the class of each image, int64 [n]: the first
+        folder in its relative path.
 
-        Args:
-            names: the allowed classes; default: all that occur.
-
-        Returns:
-            The names of the classes, sorted, and the class of each image, int64 [n].
-
-        Raises:
-            DataError: an image is in no folder or in one that is not allowed, or there is only one.
+        Raises DataError if an image is in no folder or in one that is not in `names`, or there is
+        only one.
         """
         folders = [name.partition("/")[0] if "/" in name else "" for name in self.files]
         names = names or sorted(set(folders))

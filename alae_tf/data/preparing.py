@@ -31,11 +31,8 @@ Sources = dict[str, Source]  # the images of "train", and of "test" if images ar
 def split(source: Source, fraction: float | None) -> Sources:
     """Splits a source into "train" and, if images are held out, "test".
 
-    Args:
-        fraction: share to hold out; 0: none; None: the source's own held-out images.
-
-    Raises:
-        ConfigError: the fraction does not fit the source.
+    `fraction` is the share to hold out; None: the source's own held-out images. Raises ConfigError
+    if it does not fit the source.
     """
     if not fraction:
         held_out = source.held_out if fraction is None else None
@@ -54,11 +51,8 @@ def split(source: Source, fraction: float | None) -> Sources:
 def make_plan(
     data: str, sources: Sources, max_resolution: int, shards: int | None, fraction: float | None
 ) -> Plan:
-    """The plan; by default with shards of `SHARD_BYTES`, but at least `LEAST_SHARDS`.
-
-    Raises:
-        ConfigError: there are more shards than images.
-    """
+    """The plan; by default with shards of `SHARD_BYTES`, but at least `LEAST_SHARDS`. Raises
+    ConfigError if there are more shards than images."""
     images, channels = len(sources["train"]), sources["train"].channels
     if shards and shards > images:
         raise ConfigError(f"--shards={shards}: must be at most {images:,}, the number of images.")
@@ -72,11 +66,8 @@ def make_plan(
 
 @contextmanager
 def locked(out: Path, plan: Plan) -> Iterator[None]:
-    """Locks a directory for this process, and checks or writes its plan.
-
-    Raises:
-        ConfigError: another process is preparing images there, or the plan differs.
-    """
+    """Locks a directory for this process, and checks or writes its plan; raises ConfigError if
+    another process is preparing images there, or the plan differs."""
     work = out / WORK
     work.mkdir(parents=True, exist_ok=True)
     try:
@@ -94,14 +85,10 @@ def locked(out: Path, plan: Plan) -> Iterator[None]:
 
 
 def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool]) -> str:
-    """Writes the missing files, and dataset.json last; returns a summary for the user.
+    """Writes the missing files into a `locked` directory, and dataset.json last; returns a summary.
+    `stopping` is called before each image; the work ends if it returns True.
 
-    Args:
-        out: the directory, `locked`.
-        stopping: called before each image; the work ends if it returns True.
-
-    Raises:
-        OSError: the disk has too little space. Other exceptions: see `ShardWriter.run`.
+    Raises OSError if the disk has too little space; see also `ShardWriter.run`.
     """
     shards = []
     for part, source in sources.items():  # shards of "test" are as large as those of "train"

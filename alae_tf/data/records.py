@@ -91,13 +91,9 @@ class RecordFiles:
 
 
 def count_records(path: str | os.PathLike) -> int:
-    """The number of records in a file; records of equal size are counted by the file's size.
-
-    A GZIP file is decompressed for this, but not stored.
-
-    Raises:
-        DataError: the file is missing, cut short or damaged.
-    """
+    """The number of records in a file; records of equal size are counted by the file's size. A GZIP
+    file is decompressed, but not stored. Raises DataError if it is missing, cut short or
+    damaged."""
     if _is_gzip(path):
         try:
             with gzip.open(path) as file:
@@ -137,13 +133,8 @@ def _checksum(data: bytes) -> int:
 
 
 def _spans(path: str | os.PathLike, file: IO[bytes] | gzip.GzipFile, start: int = 0) -> np.ndarray:
-    """The offset and length of each record's data, int64 [records, 2].
-
-    Args:
-        path: the file's name, for messages.
-        file: its contents, uncompressed.
-        start: where they begin in `file`.
-    """
+    """The offset and length of each record's data, int64 [records, 2], in a file whose uncompressed
+    contents begin at `start`."""
     spans: list[tuple[int, int]] = []
     file.seek(start)
     header = file.read(HEADER)

@@ -55,11 +55,8 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def image(self, index: int) -> np.ndarray:
-        """Image `index` (0 to len - 1), decoded and upright: uint8 [H, W, channels], any size.
-
-        Raises:
-            DataError: the image cannot be read.
-        """
+        """Image `index` (0 to len - 1), decoded and upright: uint8 [H, W, channels], any size;
+        raises DataError if the image cannot be read."""
 
     def pyramid(self, index: int, resolutions: Sequence[int]) -> list[np.ndarray]:
         """Image `index` at several resolutions, each uint8 [resolution, resolution, channels].
@@ -142,10 +139,8 @@ def split_query(argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str,
 
     The path may contain question marks: the options begin at the last question mark that is
     followed by an allowed key and an equals sign. For a path that itself ends like an option, add
-    an option: "folder:/photos?test=1?channels=3".
-
-    Raises:
-        DataError: an option is not in `allowed`, or has no value.
+    an option: "folder:/photos?test=1?channels=3". Raises DataError if an option is not allowed, or
+    has no value.
     """
     if not allowed:
         return argument, {}
@@ -166,11 +161,8 @@ def split_query(argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str,
 
 
 def local_path(path: str) -> Path:
-    """The path in a URI, with ~ expanded; it need not exist.
-
-    Raises:
-        DataError: the path is too long, unreadable or of an unknown user.
-    """
+    """The path in a URI, with ~ expanded; it need not exist. Raises DataError if the path is too
+    long, unreadable or of an unknown user."""
     try:
         local = Path(path).expanduser()
         local.exists()
@@ -181,11 +173,7 @@ def local_path(path: str) -> Path:
 
 
 def existing_directory(path: str) -> Path:
-    """The directory that a URI names.
-
-    Raises:
-        DataError: it is not a directory.
-    """
+    """The directory that a URI names; raises DataError if it is not a directory."""
     directory = local_path(path)
     if how := unpacking(directory):
         raise DataError(f"{directory} is an archive. {how}")

@@ -26,14 +26,8 @@ RETRIES = 2  # of a download; TFDS' default of 10 takes 3.5 minutes without a ne
 
 
 class TfdsSource(Source):
-    """One split of a prepared data set.
-
-    Images are decoded as in every other source, not by the builder's features.
-
-    Args:
-        uri: as given to --data.
-        builder: tfds.core.DatasetBuilder, prepared.
-        split: for example "train".
+    """One prepared split, for example "train". Images are decoded as in every other source, not by
+    the builder's features.
 
     Attributes:
         labels: int64 [len], the feature `label` if it is a ClassLabel, else None. The first use
@@ -74,11 +68,8 @@ class TfdsSource(Source):
         return np.fromiter(values, np.int64, len(self))
 
     def values(self, name: str) -> np.ndarray:
-        """A numeric feature, for example "attributes/Smiling": float64 [len].
-
-        Raises:
-            DataError: the first record has no feature of that name with one number.
-        """
+        """A numeric feature, for example "attributes/Smiling": float64 [len]; raises DataError if
+        the first record has no feature of that name with one number."""
         import tensorflow as tf
 
         first = tf.train.Example.FromString(self._records[0]).features.feature
@@ -107,10 +98,8 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
 
     It is read from, or prepared in, `?data_dir=DIR`; without that option in the directory that the
     environment variable TFDS_DATA_DIR names, or else in ~/tensorflow_datasets. The split "test" is
-    held out, or "validation" if there is no "test".
-
-    Raises:
-        DataError: TFDS does not know the data set or cannot prepare it; see also `TfdsSource`.
+    held out, or "validation" if there is no "test". Raises DataError if TFDS does not know the data
+    set or cannot prepare it; see also `TfdsSource`.
     """
     import tensorflow_datasets as tfds
 

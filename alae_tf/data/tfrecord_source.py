@@ -30,14 +30,8 @@ class TfrecordSource(Source):
 
     An image is read from the files of the requested resolution. Without such files it is fitted
     from the next higher resolution, or else from the highest. The files of a resolution are indexed
-    at first use.
-
-    Args:
-        uri: as given to --data.
-        directory: where the files are.
-        prefix: PREFIX.
-        manifest: the entry of dataset.json for these files, or None. Counts and sizes are checked
-            against it at opening; the checksums are not.
+    at first use. With `manifest`, the entry of dataset.json for these files, counts and sizes are
+    checked at opening; the checksums are not.
 
     Attributes:
         resolutions: pixels, ascending.
@@ -162,11 +156,8 @@ class TfrecordSource(Source):
         return image if stored == resolution else fit(image, resolution)
 
     def _stored(self, index: int, resolution: int, channels: int | None) -> np.ndarray:
-        """Image `index` in the files of a resolution: uint8 [resolution, resolution, C].
-
-        Args:
-            channels: the expected number, or None to accept any.
-        """
+        """Image `index` in the files of a resolution: uint8 [resolution, resolution, C];
+        `channels`: the expected C, or None for any."""
         with named(self.uri):
             records = self._records(resolution)
             record = records[index]
@@ -197,11 +188,8 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
     """`tfrecord:DIR`, or `tfrecord:DIR/PREFIX` if DIR holds several sets.
 
     If DIR holds exactly the sets `train` and `test`, `test` is held out; likewise `celeba-test`
-    beside `celeba` or `celeba-train`.
-
-    Raises:
-        DataError: DIR holds no such files, or several sets, or an unfinished preparation; see also
-            `TfrecordSource`.
+    beside `celeba` or `celeba-train`. Raises DataError if DIR holds no such files, or several sets,
+    or an unfinished preparation; see also `TfrecordSource`.
     """
     path = local_path(argument)
     directory, prefix = (path, None) if path.is_dir() else (path.parent, path.name)

@@ -46,18 +46,10 @@ CROPS = {
 
 
 def read_faces(files: Sequence[str | PathLike], name: str, side: int) -> np.ndarray:
-    """The largest face in each photograph, uint8 [N, side, side, 3].
+    """The largest face in each photograph, uint8 [N, side, side, 3]; `name` is a key of `CROPS`.
 
-    Photographs that cannot be read or show no face are left out with a warning.
-
-    Args:
-        files: see `alae_tf.images.files.find`.
-        name: the crop, a key of `CROPS`.
-        side: pixels.
-
-    Raises:
-        ImageError: no photograph can be read and shows a face.
-        FaceError: the detector of faces is not installed.
+    Photographs that cannot be read or show no face are left out with a warning. Raises ImageError
+    if none is left, FaceError if the detector of faces is not installed.
     """
     find, crops, why = FaceFinder(), [], ""
     for file in files:

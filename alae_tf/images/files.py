@@ -85,9 +85,8 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
     """The image files in a list of files and folders.
 
     The files in a folder and its subfolders are sorted; a warning counts those of other types.
-
-    Raises:
-        ImageError: a path does not exist, is not a regular file, or is a folder without images.
+    Raises ImageError if a path does not exist, is not a regular file, or is a folder without
+    images.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -111,11 +110,8 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
 
 
 def open_file(file: str | PathLike, channels: int) -> np.ndarray:
-    """Reads an image file, see `alae_tf.images.read.read_image`.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
+    """Reads an image file, see `alae_tf.images.read.read_image`; raises ImageError if it cannot be
+    read."""
     try:
         return read_image(file, channels)
     except Exception as error:  # PIL's parsers raise many types

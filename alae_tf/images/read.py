@@ -79,10 +79,6 @@ def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
     is converted to RGB by PIL's plain formula; colour profiles are ignored. Colour is converted to
     grey by luma (0.299 R + 0.587 G + 0.114 B).
 
-    Args:
-        file: path, or file object open for reading bytes.
-        channels: 1 for grey, 3 for RGB.
-
     Raises:
         Exception: see `open_image`; also if the file is cut short or damaged, or its pixels are
             floating-point numbers, whose range is unknown.

@@ -76,13 +76,8 @@ def crop(photo: np.ndarray, quad: np.ndarray, side: int) -> np.ndarray:
 def _mirrored(
     pixels: np.ndarray, margins: tuple[tuple[int, int], tuple[int, int]], length: float
 ) -> np.ndarray:
-    """Pads pixels with their mirror image, increasingly blurred and fading to the median.
-
-    Args:
-        pixels: uint8 [H, W, 3].
-        margins: (top, bottom), (left, right), in pixels.
-        length: side of the square, in pixels.
-    """
+    """Pads pixels, uint8 [H, W, 3], with their mirror image, increasingly blurred and fading to the
+    median. `margins`: (top, bottom), (left, right); `length`: side of the square, in pixels."""
     wide = np.pad(pixels, (*margins, (0, 0)), "reflect" if min(pixels.shape[:2]) > 1 else "edge")
     image = to_image(wide)
     blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(BLUR * length)), np.float32)

@@ -127,13 +127,8 @@ def check_state(
 def read_newest(
     run_dir: str | Path, needs: Collection[str] = LOADED
 ) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]] | None:
-    """The newest whole checkpoint: (path, entries, state), or None if there is no checkpoint.
-
-    Newer ones, which are damaged, are reported.
-
-    Raises:
-        CheckpointError: there are checkpoints and none can be read.
-    """
+    """The newest whole checkpoint: (path, entries, state), or None if there is no checkpoint. Newer
+    ones, which are damaged, are reported. Raises CheckpointError if all are damaged."""
     paths = list_checkpoints(run_dir)
     for path in reversed(paths):
         try:
@@ -149,11 +144,8 @@ def read_newest(
 def read_one(
     run_dir: str | Path, images_seen: int
 ) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]]:
-    """The checkpoint at a number of images: (path, entries, state).
-
-    Raises:
-        CheckpointError: it does not exist or cannot be read.
-    """
+    """The checkpoint at a number of images: (path, entries, state); raises CheckpointError if it
+    does not exist or cannot be read."""
     numbers = checkpoint_numbers(run_dir)
     if images_seen not in numbers:
         held = ", ".join(map(str, numbers)) or "none"
@@ -163,11 +155,8 @@ def read_one(
 
 
 def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.ndarray]) -> None:
-    """Assigns the entries to the variables, all or none.
-
-    Raises:
-        CheckpointError: names or shapes do not match; lists them.
-    """
+    """Assigns the entries to the variables, all or none. Raises CheckpointError if names or shapes
+    do not match; lists them."""
     wrong = [f"missing: {name}" for name in variables.keys() - entries.keys()]
     wrong += [f"unknown: {name}" for name in entries.keys() - variables.keys()]
     for name in variables.keys() & entries.keys():
@@ -205,10 +194,8 @@ def take_over(
     returns that checkpoint's state.
 
     If it has only the EMA, as in a shipped model, the weights begin with the EMA. Variables of the
-    optimizers do not change.
-
-    Raises:
-        CheckpointError: the other run has no readable checkpoint, or other networks.
+    optimizers do not change. Raises CheckpointError if the other run has no readable checkpoint, or
+    other networks.
     """
     found = read_newest(run_dir)
     if found is None:

@@ -56,10 +56,7 @@ PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
     """The directory of a run: a path, or a shipped model, for example `digits` or `models/digits`.
-
-    Raises:
-        CheckpointError: it is not a run; names the flag and lists the shipped models.
-    """
+    Raises CheckpointError if it is not a run; names the flag and lists the shipped models."""
     if not isinstance(run_dir, str | os.PathLike):
         raise CheckpointError(f"{flag}: got {run_dir!r}, expected a path.")
     path = Path(os.path.expanduser(run_dir))
@@ -107,11 +104,8 @@ def differences(before: Config, asked: Config) -> dict[str, str]:
 
 
 def check_init_from(config: Config) -> None:
-    """Checks the run of --init_from, if given.
-
-    Raises:
-        AlaeError: it has no checkpoint, or networks of other sizes.
-    """
+    """Checks the run of --init_from, if given; raises AlaeError if it has no checkpoint, or
+    networks of other sizes."""
     if not config.init_from:
         return
     path = existing_run(config.init_from, "--init_from")
@@ -166,13 +160,9 @@ class RunDirectory:
     def check(self, config: Config, resume: str) -> None:
         """Checks, before any work and without writing, that a run may start or continue.
 
-        Args:
-            config: the run's.
-            resume: "auto" (continue a run that exists, else start one), "never" or "must".
-
-        Raises:
-            ConfigError: the directory holds something other than a run or the run of another
-                config, or `resume` does not allow it.
+        `resume` is "auto" (continue a run that exists, else start one), "never" or "must". Raises
+        ConfigError if it does not allow it, or the directory holds something else or the run of
+        another config.
         """
         where = f"--run_dir={self.path}"
         held = check_directory("--run_dir", self.path, "run", CONFIG)
@@ -228,11 +218,8 @@ class RunDirectory:
         return differences(self.config() or config, config)
 
     def open(self) -> None:
-        """Creates the directory and locks it for this process.
-
-        Raises:
-            ConfigError: another process trains in it, or it cannot be written.
-        """
+        """Creates the directory and locks it for this process; raises ConfigError if another
+        process trains in it, or it cannot be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take()

@@ -47,11 +47,8 @@ class Result:
 
 
 def append(path: Path, result: Result) -> None:
-    """Appends a line, on a new line even after one cut short by a kill.
-
-    Raises:
-        OSError: the disk is full, unreachable or write-protected.
-    """
+    """Appends a line, on a new line even after one cut short by a kill; raises OSError if the disk
+    is full, unreachable or write-protected."""
     with open(path, "a+b") as file:
         file.seek(0, 2)
         if file.tell():

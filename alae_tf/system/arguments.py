@@ -12,13 +12,8 @@ SIDES = tuple(2**k for k in range(2, 11))  # of images, in pixels
 
 
 class Arguments(argparse.ArgumentParser):
-    """Parses a command line.
-
-    Args:
-        module: the command's, for example "alae_tf.train".
-        about: the module's docstring.
-        options: see ArgumentParser.
-    """
+    """Parses the command line of a module, for example "alae_tf.train"; `about` is its
+    docstring."""
 
     def __init__(self, module: str, about: str | None, **options):
         form = argparse.RawDescriptionHelpFormatter

@@ -12,13 +12,11 @@ from tqdm import tqdm
 
 
 class AlaeError(ValueError):
-    """An error that the user can fix.
+    """An error that the user can fix; names the flag or file at fault, what was wrong and what
+    would be right.
 
-    The message names the flag or file at fault, what was wrong and what would be right.
-
-    Attributes:
-        exit_code: of a command that ends with it. 2: a wrong flag, file or setting, found before
-            any work; 1: the work failed.
+    A command ends with `exit_code`. 2: a wrong flag, file or setting, found before any work; 1: the
+    work failed.
     """
 
     exit_code = 2
@@ -39,14 +37,9 @@ def report(who: str, message: str) -> None:
 
 
 class WarnOnce:
-    """Reports failures that need not end the work, each kind once.
-
-    Args:
-        who: the command.
-        then: how the command proceeds, for example "training continues".
-
-    Call: (the step that failed, its exception).
-    """
+    """Reports failures that need not end the work, each kind once; called with the step that failed
+    and its exception. `then` says how the command `who` proceeds, for example "training
+    continues"."""
 
     def __init__(self, who: str, then: str):
         self._who, self._then = who, then
@@ -68,11 +61,8 @@ class WarnOnce:
 
 
 def guarded(command: str, work: Callable[[], int | None]) -> int:
-    """Runs a command's work and reports errors that the user can fix in one message each.
-
-    Returns:
-        The exit code: the result of `work`, or 0; that of an `AlaeError`; 130 after Ctrl-C.
-    """
+    """Runs a command's work and reports errors that the user can fix in one message each. Returns
+    the exit code: the result of `work`, or 0; that of an `AlaeError`; 130 after Ctrl-C."""
     try:
         for argument in sys.argv[1:]:
             if not is_utf8(argument):

@@ -32,13 +32,9 @@ NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
     """Writes a file completely or not at all: under a temporary name, then renamed.
 
-    If the path is a symbolic link, the link itself is replaced.
-
-    Args:
-        data: the content, or a function that writes it into the open file.
-
-    Raises:
-        OSError: the disk is full, unreachable or write-protected; the old file is unchanged.
+    `data` may be a function that writes the content into the open file. If the path is a symbolic
+    link, the link itself is replaced. Raises OSError if the disk is full, unreachable or
+    write-protected; the old file is unchanged.
     """
     with temporary_file(path.parent) as file:
         data(file) if callable(data) else file.write(data)
@@ -104,12 +100,9 @@ def _temporary(folder: Path) -> Path:
 
 
 def _lock(descriptor: int, wait: bool = False) -> bool:
-    """Locks an open file or folder; False if the system or the disk has no locks.
-
-    Raises:
-        BlockingIOError: another process holds the lock, and `wait`, which takes only a moment for a
-            new file, is False.
-    """
+    """Locks an open file or folder; False if the system or the disk has no locks. Raises
+    BlockingIOError if another process holds the lock, and `wait`, which takes only a moment for a
+    new file, is False."""
     if fcntl is None:
         return False
     try:
@@ -187,12 +180,8 @@ class Lock:
 def member(folder: Path, name: str, follow: bool = True) -> Path:
     """The path of a file that a table or manifest names, in the folder that must contain it.
 
-    Args:
-        follow: whether to follow the file if it is a link: True for reading; False for renaming
-            and deleting.
-
-    Raises:
-        ValueError: the name is absolute, or leads out of the folder, perhaps through a link.
+    If the file is a link, `follow` it for reading, but not for renaming and deleting. Raises
+    ValueError if the name is absolute, or leads out of the folder, perhaps through a link.
     """
     path, whole = folder / name, os.path.realpath(folder)
     unfollowed = os.path.normpath(os.path.join(os.path.realpath(path.parent), path.name))
@@ -209,8 +198,7 @@ def replacements(
     """Plans the moves by which new files or folders replace old files; see `move`.
 
     Args:
-        source: contains the new files, on the same disk as `folder`.
-        names: names of the new files, relative to `source` and to `folder`.
+        source: contains the new files by their `names`, on the same disk as `folder`.
         folder: the destination.
         old: names of files to remove from `folder`; missing ones are ignored.
         aside: receives the old files, on the same disk.
@@ -235,11 +223,8 @@ def replacements(
 
 
 def move(moves: Sequence[tuple[Path, Path]]) -> None:
-    """Renames all files or none; creates missing folders and deletes those left empty.
-
-    Raises:
-        OSError: a file cannot be renamed; the renames before it are undone.
-    """
+    """Renames all files or none; creates missing folders and deletes those left empty. Raises
+    OSError if a file cannot be renamed; the renames before it are undone."""
     done: list[tuple[Path, Path]] = []
     try:
         for before, after in moves:
@@ -257,16 +242,14 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
 
 
 def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
-    """Checks, without writing, that a command may write into a directory.
+    """Whether a directory has the content of a command; checks, without writing, that it may write
+    there.
 
     Args:
         flag: the flag that names it, for example "--out".
         path: the directory; need not exist.
-        what: the content that it may already have, for example "export".
+        what: the content, for example "export".
         mark: a path inside that identifies this content.
-
-    Returns:
-        Whether the directory has this content.
 
     Raises:
         AlaeError: it is a file, is unreachable, or has other content that is not hidden.
@@ -286,12 +269,9 @@ def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
 
 
 def check_output(flag: str, path: Path, overwrite: bool) -> None:
-    """Checks, before any work, that a file can be written.
-
-    Raises:
-        AlaeError: it is a directory, exists without `overwrite`, or its directory is missing or
-            read-only; the message names the flag.
-    """
+    """Checks, before any work, that a file can be written. Raises AlaeError if it is a directory,
+    exists without `overwrite`, or its directory is missing or read-only; the message names the
+    flag."""
     folder = path.resolve().parent
     faults = {
         "is a directory; name a file": path.is_dir(),

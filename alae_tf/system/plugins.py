@@ -32,11 +32,8 @@ class PluginError(AlaeError):
 
 
 def load(group: str = "alae_tf.plugins") -> None:
-    """Imports the plug-ins of all installed packages in a group of entry points.
-
-    Raises:
-        PluginError: importing a plug-in failed.
-    """
+    """Imports the plug-ins of all installed packages in a group of entry points; raises PluginError
+    if importing a plug-in failed."""
     for entry in importlib.metadata.entry_points(group=group):
         try:
             entry.load()
