@@ -106,18 +106,18 @@ def cut_out(
     if held and not overwrite and read_table(table, "--out"):
         raise AlignError(f"--out={out}: has crops already; --overwrite replaces them.")
     crops = _crops(table) if held else set()
-    photos = [photo for photo in photos if photo.parent.resolve() / photo.name not in crops]
+    photos = [photo for photo in photos if _place(photo) not in crops]
     if not photos:
         raise AlignError(f"--out={out}: the photos are crops in this folder; give another folder.")
     names = _names(photos, [Path(path) for path in given])
     taken = {f"{name}.png" for name in names.values()}
     for name in taken:
         path = _member(out, name, f"--out={out}", follow=False)
-        if os.path.lexists(path) and path.parent.resolve() / path.name not in crops:
+        if os.path.lexists(path) and _place(path) not in crops:
             why = f"is not a crop listed in {CSV}; give another folder."
             raise AlignError(f"--out={out}: {name} {why}")
     cuts: list[Cut] = []
-    bare: list[Path] = []
+    bare = 0
     pending: list[tuple[Path, bytes]] = []
 
     def save() -> None:
@@ -141,7 +141,8 @@ def cut_out(
             if isinstance(found, str):
                 report("align", f"left out: {found}")
             elif not found[1]:
-                bare.append(photo)
+                report("align", f"{photo}: no face found.")
+                bare += 1
             else:
                 pixels, faces = found
                 files = _file_names(names[photo], len(faces[:most]), taken, out)
@@ -152,21 +153,20 @@ def cut_out(
     finally:
         cuts.sort(key=lambda cut: cut.file)
         save()
-    for photo in bare:
-        report("align", f"{photo}: no face found.")
     with_faces = len({cut.photo for cut in cuts})
     found = f"{len(cuts):,} faces in {with_faces:,} of {len(photos):,} photos, in {out}/"
-    print(f"align: {found}; {len(bare):,} without a face.")
+    print(f"align: {found}; {bare:,} without a face.")
     return 0 if cuts else 1
 
 
-def _find_all(
-    photos: list[Path],
-) -> Iterator[tuple[Path, tuple[np.ndarray, list[Face]] | str]]:
-    """Each photo with its pixels and faces, or with an error message."""
+Found = tuple[np.ndarray, list[Face]] | str  # pixels and faces, or an error message
+
+
+def _find_all(photos: list[Path]) -> Iterator[tuple[Path, Found]]:
+    """Each photo with what was found in it."""
     local = threading.local()
 
-    def find(photo: Path) -> tuple[np.ndarray, list[Face]] | str:
+    def find(photo: Path) -> Found:
         if not is_utf8(str(photo)):
             return f"{photo}: its name is not UTF-8, which the table requires; rename it."
         if not hasattr(local, "finder"):
@@ -229,10 +229,13 @@ def _table(cuts: list[Cut], folder: Path) -> bytes:
 def _crops(table: Path) -> set[Path]:
     """Paths of an earlier run's crops, in the table's folder; links are not followed. Raises
     AlignError if the table names a file outside the folder."""
-    folder, flag = table.parent, f"--out={table}"
-    cuts = (cut for cut in read_table(table, "--out") if cut.file.endswith(".png"))
-    paths = [_member(folder, cut.file, flag, follow=False) for cut in cuts]
-    return {path.parent.resolve() / path.name for path in paths}
+    files = [cut.file for cut in read_table(table, "--out") if cut.file.endswith(".png")]
+    return {_place(_member(table.parent, f, f"--out={table}", follow=False)) for f in files}
+
+
+def _place(path: Path) -> Path:
+    """The path without links, but for a link at the path itself."""
+    return path.parent.resolve() / path.name
 
 
 def _member(folder: Path, name: str, flag: str, follow: bool = True) -> Path:

@@ -71,9 +71,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.switch("--overwrite", "replace an existing file")
     args = parser.parse_args(arguments)
     if not args.labels:
-        parser.error(
-            "--labels: must be classes, folders, attribute:NAME, a file, components or factors."
-        )
+        parser.error("--labels=: must be classes, folders, attribute:NAME, a file, …; see --help.")
     if args.out.suffix != ".json":
         parser.error(f"--out={args.out}: must end in .json.")
     if args.labels in UNLABELLED and (args.columns or args.given):
@@ -220,7 +218,7 @@ def labelled(
     from alae_tf.latents import finding
     from alae_tf.latents.directions import Direction, orthogonal
 
-    raw: dict[str, Direction] = {}
+    raw = {}
     for name, values in columns.items():
         known = np.isfinite(values)
         different = np.unique(values[known])
@@ -241,22 +239,21 @@ def labelled(
             report("directions", f"{message}; left out.")
             continue
         source = f"{how} on {known.sum():,} images of {uri}, labels {labels}"
-        raw[name] = Direction(name, vector, source, {measure: score})
+        raw[name] = vector, source, measure, score
     if not raw:
         raise LatentError(f"--labels={labels}: no direction can be found for any column.")
     found = []
-    for name, each in raw.items():
-        others = [] if name in given else [raw[other].vector for other in given]
-        vector, source, measure = each.vector, each.source, each.measure
+    for name, (vector, source, measure, score) in raw.items():
+        others = [] if name in given else [raw[other][0] for other in given]
         if others:
             try:
                 vector = orthogonal(vector, others)
             except LatentError as error:
                 raise LatentError(f"--given={','.join(given)}: {name}: {error}.") from None
             source += f", given {', '.join(given)}"
-            measure = {f"{what}, before orthogonalisation": v for what, v in measure.items()}
-        span = finding.span(w, vector)
-        found.append(Direction(name, vector, source, measure, span, model.fingerprint))
+            measure += ", before orthogonalisation"
+        of_w = finding.span(w, vector)
+        found.append(Direction(name, vector, source, {measure: score}, of_w, model.fingerprint))
     return found
 
 
@@ -279,9 +276,8 @@ def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
         for kernel in model.config.kind.style_kernels(model.alae.G, level)
     ]
     if not kernels:
-        raise LatentError(
-            f"--labels=factors: {model.config.kind.title} has no style layers; use components."
-        )
+        why = f"{model.config.kind.title} has no style layers; use components."
+        raise LatentError(f"--labels=factors: {why}")
     found = finding.factorised(kernels, count)
     about = f"factorisation of G's style layers, levels {ranges}"
     return numbered(model, "factor", "share of effect", *found, model.sample_w(SAMPLES), about)

@@ -118,9 +118,7 @@ def work(
     from alae_tf.features.inception import Inception
     from alae_tf.model.autoencoder import load_model
 
-    networks = {}
-    if "inception" in needed:
-        networks["inception"] = Inception(inception)
+    networks = {"inception": Inception(inception)} if "inception" in needed else {}
     source = sources.open_source(uri)
     sources.check_channels(source, config.image_channels)
     if split is None and source.held_out is None:
@@ -129,16 +127,15 @@ def work(
     protocol = Protocol(split, images, noise, psi, seed, crop)
     networks = registry.open_networks(names, source, protocol, config.resolution, networks)
     measured: list[results.Result] = []
-    lost: list[str] = []
+    lost: list[OSError] = []
 
     def record(result: results.Result) -> None:
         measured.append(result)
-        if not recorded:
-            return
         try:
-            results.append(file, result)
+            if recorded:
+                results.append(file, result)
         except OSError as error:
-            lost.append(error.strerror or str(error))
+            lost.append(error)
 
     def measure(model: Any, about: dict[str, Any]) -> None:
         report("evaluate", f"{path}, {model!r}")
@@ -160,7 +157,8 @@ def work(
         report("evaluate", f"used {MOST_IMAGES:,} of {available:,} images.")
     print("\n".join(map(results.line, measured)) if json else results.table(measured))
     if lost:
-        raise EvaluationFailed(f"{file}: {lost[0]}; some of the values above were not added to it.")
+        why = f"{lost[0].strerror}; some of the values above were not added to it."
+        raise EvaluationFailed(f"{file}: {why}")
     return 0
 
 
@@ -177,10 +175,8 @@ def choose(run_dir: Path, asked: str) -> list[int | None]:
     named = {str(number): number for number in numbers}
     texts = [text.lstrip("0") or "0" for text in asked.split(",")]
     if not all(text in named for text in texts):
-        raise EvaluationError(
-            f"--checkpoints={asked}: must be newest, all, or some of "
-            f"{', '.join(map(str, numbers))}."
-        )
+        known = ", ".join(named)
+        raise EvaluationError(f"--checkpoints={asked}: must be newest, all, or some of {known}.")
     return [named[text] for text in dict.fromkeys(texts)]
 
 

@@ -19,7 +19,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 
-from alae_tf.config import Config, ConfigError, flags
+from alae_tf.config import Config, flags
 from alae_tf.system import quiet
 from alae_tf.system.arguments import between
 from alae_tf.system.environment import start
@@ -135,7 +135,8 @@ def by_level(config: Config) -> Iterator[Memory]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
     parser = flags.parser("alae_tf.memory", __doc__)
-    parser.flag("--gpu_gib", "memory sizes of GPUs, in GiB", "X,…", default="8,12,16,24,40,80")
+    about = "memory sizes of GPUs, in GiB"
+    parser.flag("--gpu_gib", about, "X,…", type=sizes, default="8,12,16,24,40,80")
     about = "fraction of a GPU's memory to leave free"
     parser.flag("--reserve", about, "X", type=between(0, 1, float), default=0.2)
 
@@ -146,14 +147,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return guarded("memory", work)
 
 
-def show(config: Config, gpu_gib: str, reserve: float) -> None:
+def sizes(text: str) -> list[float]:
+    """Numbers separated by commas, in GiB."""
+    return [between(0.001, 1e6, float)(each) for each in text.split(",")]
+
+
+def show(config: Config, gpus: list[float], reserve: float) -> None:
     """Prints a table with a row for each level."""
-    try:
-        gpus = [float(text) for text in gpu_gib.split(",")]
-    except ValueError:
-        gpus = []
-    if not gpus or not all(0 < gpu < float("inf") for gpu in gpus):
-        raise ConfigError(f"--gpu_gib={gpu_gib}: must be numbers, for example 8,12,16.")
     quiet.import_tensorflow()
     names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
     print(f"| level | px | fixed, MiB | per image, MiB | {names} |")
@@ -163,8 +163,8 @@ def show(config: Config, gpu_gib: str, reserve: float) -> None:
             str(need.largest_batch(gpu * 2**30 * (1 - reserve)) * config.accumulate or "—")
             for gpu in gpus
         )
-        sizes = f"{need.fixed / 2**20:,.3g} | {need.per_image / 2**20:,.3g}"
-        print(f"| {need.level} | {need.resolution} | {sizes} | {batches} |", flush=True)
+        used = f"{need.fixed / 2**20:,.3g} | {need.per_image / 2**20:,.3g}"
+        print(f"| {need.level} | {need.resolution} | {used} | {batches} |", flush=True)
 
 
 if __name__ == "__main__":

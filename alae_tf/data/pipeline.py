@@ -106,12 +106,9 @@ def fixed_images(source: Source, resolution: int, count: int) -> np.ndarray:
 def all_images(source: Source, resolution: int) -> np.ndarray:
     """All images of a source, in its order: uint8 [n, resolution, resolution, C]."""
     images = np.empty([len(source), resolution, resolution, source.channels], np.uint8)
-    with tqdm(
-        total=len(source), desc=source.uri, unit="image", delay=2, leave=False, disable=None
-    ) as bar:
-        for some in np.array_split(np.arange(len(source)), -(-len(source) // 1024)):
-            _fit_into(images, some, source, some)
-            bar.update(len(some))
+    parts = np.array_split(np.arange(len(source)), -(-len(source) // 1024))
+    for some in tqdm(parts, source.uri, unit="kimage", delay=2, leave=False, disable=None):
+        _fit_into(images, some, source, some)
     return images
 
 

@@ -58,10 +58,8 @@ class Plan:
             if before.get(name) != value
         ]
         if differ:
-            raise ConfigError(
-                f"--out={path.parents[1]}: holds a preparation with other settings. Use the same "
-                "settings or another directory:\n  " + "\n  ".join(differ)
-            )
+            how = "holds a preparation; give the same settings, or another directory"
+            raise ConfigError("\n  ".join([f"--out={path.parents[1]}: {how}:", *differ]))
 
 
 def check_out(out: Path) -> None:

@@ -8,7 +8,6 @@ import json
 import math
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.data.prepared import MANIFEST, MOST_SHARDS, PLAN, WORK, Plan
-from alae_tf.data.shards import Shard, ShardWriter, divide, record_bytes, write_labels
+from alae_tf.data.shards import ShardWriter, divide, record_bytes, write_labels
 from alae_tf.data.source import Source, Subset
 from alae_tf.system.errors import ConfigError
 from alae_tf.system.files import Lock, sweep, write_atomic
@@ -94,22 +93,15 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
     for part, source in sources.items():  # shards of "test" are as large as those of "train"
         number = plan.shards if part == "train" else -(-len(source) * plan.shards // plan.train)
         shards += divide(part, len(source), min(number, MOST_SHARDS))
-    lock = threading.Lock()
-    bar = tqdm(
-        desc="prepare",
-        total=sum(map(len, shards)),
-        unit="img",
-        unit_scale=True,
-        mininterval=0.5 if sys.stderr.isatty() else 30,
-    )
-
-    def advance(images: int) -> None:
-        with lock:
-            bar.update(images)
-
-    with bar:
-        writer = ShardWriter(out, sources, plan.resolutions, stopping, advance)
-        _check_space(out, plan, [shard for shard in shards if writer.note(shard) is None])
+    per_image = sum(record_bytes(r, plan.channels) for r in plan.resolutions)
+    total, often = sum(map(len, shards)), 0.5 if sys.stderr.isatty() else 30
+    with tqdm(None, "prepare", total, unit="img", unit_scale=True, mininterval=often) as bar:
+        writer = ShardWriter(out, sources, plan.resolutions, stopping, bar.update)
+        need = per_image * sum(len(shard) for shard in shards if writer.note(shard) is None)
+        free = shutil.disk_usage(out).free
+        if need > free:
+            sizes = f"{need / 2**30:,.2f} GiB are needed, but only {free / 2**30:,.2f} are free"
+            raise OSError(errno.ENOSPC, sizes)
         labels = {part: write_labels(out, part, source) for part, source in sources.items()}
         writer.run(shards)
     parts = {
@@ -118,29 +110,15 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
     }
     for shard in shards:
         parts[shard.part]["files"] |= writer.note(shard)
-    before = (out / MANIFEST).exists()
     write_atomic(out / MANIFEST, _json(dataclasses.asdict(plan) | {"parts": parts}))
-    return _summary(out, plan, writer, len(shards) * len(plan.resolutions), before)
-
-
-def _check_space(out: Path, plan: Plan, shards: list[Shard]) -> None:
-    per_image = sum(record_bytes(r, plan.channels) for r in plan.resolutions)
-    need, free = per_image * sum(map(len, shards)), shutil.disk_usage(out).free
-    if need > free:
-        text = f"{need / 2**30:,.2f} GiB are needed, but only {free / 2**30:,.2f} GiB are free"
-        raise OSError(errno.ENOSPC, text)
-
-
-def _summary(out: Path, plan: Plan, writer: ShardWriter, files: int, before: bool) -> str:
-    done = f"prepare: {out}: {plan.train:,} images to train on and {plan.test:,} held out, at "
-    done += f"{', '.join(map(str, plan.resolutions))} px, in {files:,} files"
-    if writer.repaired:
-        done += f"; rewritten, because damaged or missing: {', '.join(sorted(writer.repaired))}"
-    elif before:
-        done += ", all of which match their checksums: nothing to do"
-    elif writer.kept:
-        done += f", {writer.kept:,} of which existed before"
-    return f"{done}.\nTrain with --data=tfrecord:{out} --image_channels={plan.channels}"
+    resolutions = ", ".join(map(str, plan.resolutions))
+    files = sum(len(part["files"]) for part in parts.values())
+    repaired = ", ".join(sorted(writer.repaired)) or "none"
+    return (
+        f"prepare: {out}: {plan.train:,} images to train on and {plan.test:,} held out, at "
+        f"{resolutions} px, in {files:,} files; damaged or missing ones, rewritten: {repaired}.\n"
+        f"Train with --data=tfrecord:{out} --image_channels={plan.channels}"
+    )
 
 
 def _json(value: object) -> bytes:

@@ -87,11 +87,10 @@ class ShardWriter:
 
     Args:
         stopping: called before each image; the work ends if it returns True.
-        advance: called with the number of images just finished, from several threads.
+        advance: called with the number of images just finished.
 
     Attributes:
         repaired: names of the files that were missing or damaged and were written again.
-        kept: number of intact files.
     """
 
     def __init__(
@@ -106,7 +105,6 @@ class ShardWriter:
         self.sources, self.resolutions = sources, resolutions
         self.stopping, self.advance = stopping, advance
         self.repaired: list[str] = []
-        self.kept = 0
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
@@ -143,14 +141,12 @@ class ShardWriter:
             missing = [r for r in names if not note or not self._whole(names[r], note)]
             if missing:
                 self._write(shard, missing, note)
-            else:
-                self.advance(len(shard))
+            with self._lock:
+                self.advance(0 if missing else len(shard))
+                self.repaired += [names[r] for r in missing if note]
         except BaseException:
             self._failed.set()
             raise
-        with self._lock:
-            self.kept += len(names) - len(missing)
-            self.repaired += [names[r] for r in missing if note]
 
     def _check_stop(self) -> None:
         if self._failed.is_set() or self.stopping():
@@ -172,7 +168,8 @@ class ShardWriter:
                     images = self.sources[shard.part].pyramid(index, list(names))
                     for writer, image in zip(writers, images, strict=True):
                         writer.write(format_.to_record(image))
-                    self.advance(1)
+                    with self._lock:
+                        self.advance(1)
             entries = {}
             for name, path in paths.items():
                 with open(path, "rb+") as file:

@@ -116,10 +116,8 @@ def check_init_from(config: Config) -> None:
         if groups[name] == "model" or name in ("image_channels", "latent_regression")
     ]
     if differ:
-        raise ConfigError(
-            f"--init_from={config.init_from}: has other networks; give the same settings, as "
-            f"--flagfile={path / CONFIG} does:\n  " + "\n  ".join(differ)
-        )
+        how = f"has other networks; give the same settings, as --flagfile={path / CONFIG} does"
+        raise ConfigError("\n  ".join([f"--init_from={config.init_from}: {how}:", *differ]))
     if not list_checkpoints(path):
         raise ConfigError(f"--init_from={config.init_from}: it has no checkpoint yet.")
 
@@ -175,10 +173,8 @@ class RunDirectory:
             raise ConfigError(f"{where}: holds a run (--resume=never); give another directory.")
         differ = [line for name, line in self.changes(config).items() if name not in CHANGEABLE]
         if differ:
-            raise ConfigError(
-                f"{where}: holds a run of another config; give another directory, or the same "
-                "settings:\n  " + "\n  ".join(differ)
-            )
+            how = "holds a run of another config; give another directory, or the same settings"
+            raise ConfigError("\n  ".join([f"{where}: {how}:", *differ]))
         self._check_images(config.data)
         folders = (self.checkpoints, self.samples, self.tensorboard)
         for path in (*folders, self.metrics.path):

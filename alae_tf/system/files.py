@@ -128,7 +128,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-class Lock:
+class Lock(contextlib.AbstractContextManager):
     """A lock file that one process at a time holds; the system releases it when that process ends.
 
     Creates the file if it is missing; does not follow links.
@@ -169,9 +169,6 @@ class Lock:
     def release(self) -> None:
         """Releases the lock."""
         self._file.close()
-
-    def __enter__(self) -> Lock:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.release()

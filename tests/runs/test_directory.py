@@ -26,7 +26,7 @@ def test_a_new_directory_gets_a_flagfile_that_repeats_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("resume", "changes", "message"),
     [
-        ("never", {}, "already holds a run"),
+        ("never", {}, "--resume=never"),
         ("must", {}, "has no checkpoint"),
         ("auto", {"latent_size": 9}, "latent_size: 256 before, 9 now"),
     ],
