@@ -108,7 +108,7 @@ def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
-    parser = flags.parser("alae_tf.benchmark", __doc__)
+    parser = flags.Parser("alae_tf.benchmark", __doc__)
     about = "level to measure, or all: each in a process of its own, for its own peak of memory"
     parser.flag("--level", about, "N|all", absent="the top level")
     parser.flag(
@@ -118,19 +118,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=between(1, 2**20),
         absent="from --batch_by_level",
     )
-    parser.flag(
-        "--iterations",
-        "iterations to measure after a warm-up, rounded up to a multiple of --r1_every; 0: as many "
-        f"as take {SECONDS:g} seconds, at least {LEAST}",
-        "N",
-        type=between(0, 10**9),
-        default=0,
-    )
+    about = "iterations to measure after a warm-up, rounded up to a multiple of --r1_every; 0: as "
+    about += f"many as take {SECONDS:g} seconds, at least {LEAST}"
+    parser.flag("--iterations", about, "N", type=between(0, 10**9), default=0)
     parser.flag("--json", "write the results to this file, too", "FILE")
     given = list(sys.argv[1:] if arguments is None else arguments)
 
     def work() -> None:
-        own, config = flags.parse(parser, given)
+        own, config = parser.parse(given)
         show(config, own.level, own.batch, own.iterations, own.json, given)
 
     return guarded("benchmark", work)

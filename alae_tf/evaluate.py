@@ -44,12 +44,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.flag("--run_dir", about, "DIR", required=True)
     parser.flag("--metrics", "metrics, listed below", "NAME,…", default=DEFAULT)
     parser.flag("--data", "the images", "URI", absent="the run's own")
-    parser.flag(
-        "--split",
-        "real images to compare with: the held-out images or the training images",
-        choices=("test", "train"),
-        absent="test if the data has held-out images, else train",
-    )
+    about = "real images to compare with: the held-out images or the training images"
+    usual = "test if the data has held-out images, else train"
+    parser.flag("--split", about, choices=("test", "train"), absent=usual)
     about = "number of images, real and generated each; 0: all of the split, at most 50,000"
     parser.flag("--images", about, "N", type=between(0, 10**9), default=0)
     about = "noise in StyleALAE's G; random: as in the paper"

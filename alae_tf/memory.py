@@ -134,14 +134,14 @@ def by_level(config: Config) -> Iterator[Memory]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
-    parser = flags.parser("alae_tf.memory", __doc__)
+    parser = flags.Parser("alae_tf.memory", __doc__)
     about = "memory sizes of GPUs, in GiB"
     parser.flag("--gpu_gib", about, "X,…", type=sizes, default="8,12,16,24,40,80")
     about = "fraction of a GPU's memory to leave free"
     parser.flag("--reserve", about, "X", type=between(0, 1, float), default=0.2)
 
     def work() -> None:
-        own, config = flags.parse(parser, arguments)
+        own, config = parser.parse(arguments)
         show(config, own.gpu_gib, own.reserve)
 
     return guarded("memory", work)

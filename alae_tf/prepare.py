@@ -32,21 +32,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.flag("--out", about, "DIR", type=Path, required=True)
     about = "highest resolution, in pixels: 4, 8, 16, … 1024; usually that of the last level"
     parser.flag("--max_resolution", about, "N", type=side, required=True)
-    parser.flag(
-        "--shards",
-        "files for the training images, at each resolution",
-        "N",
-        type=between(1, MOST_SHARDS),
-        absent="16, or more to keep shards below 1 GiB (all resolutions together)",
-    )
-    parser.flag(
-        "--test_fraction",
-        "fraction of the images to hold out, evenly spaced; 0 drops the source's own "
-        "held-out images",
-        "X",
-        type=between(0, 1, float),
-        absent="the source's own held-out images, if any",
-    )
+    about = "files for the training images, at each resolution"
+    usual = "16, or more to keep shards below 1 GiB (all resolutions together)"
+    parser.flag("--shards", about, "N", type=between(1, MOST_SHARDS), absent=usual)
+    about = "fraction of the images to hold out, evenly spaced; 0 drops the source's own held-out "
+    about, usual = about + "images", "the source's own held-out images, if any"
+    parser.flag("--test_fraction", about, "X", type=between(0, 1, float), absent=usual)
     return parser.parse_args(arguments)
 
 

@@ -29,18 +29,14 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: see `training.loop.train`; 2 for a wrong flag or setting."""
-    parser = flags.parser("alae_tf.train", __doc__)
+    parser = flags.Parser("alae_tf.train", __doc__)
     parser.flag("--run_dir", "directory of the run, created if missing", "DIR", required=True)
-    parser.flag(
-        "--resume",
-        "auto: continue the run in --run_dir if it exists, else start it; never: only start; must: "
-        "only continue",
-        choices=("auto", "never", "must"),
-        default="auto",
-    )
+    about = "auto: continue the run in --run_dir if it exists, else start it; never: only start; "
+    about += "must: only continue"
+    parser.flag("--resume", about, choices=("auto", "never", "must"), default="auto")
 
     def work() -> int:
-        own, config = flags.parse(parser, arguments)
+        own, config = parser.parse(arguments)
         return run(config, own.run_dir, own.resume)
 
     return guarded("train", work)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alae_tf.config import flagfile
 from alae_tf.config.architecture import ARCHITECTURES, Architecture
-from alae_tf.config.settings import Parser, check, from_text, setting, to_text
+from alae_tf.config.settings import check, from_text, setting, to_text
 from alae_tf.system.errors import ConfigError
 
 # A setting's name in the first version → its name now; runs of the first version still load.
@@ -313,13 +313,15 @@ class Config:
     def load(cls, path: str | Path) -> Config:
         """Reads a flagfile (`alae_tf.config.flagfile`), also one of the project's first version;
         raises ConfigError if it cannot be read, or a setting is wrong."""
+        from alae_tf.config import flags  # which imports this module
+
         arguments = flagfile.read(str(path))
         if not arguments:
             raise ConfigError(f"{path}: is empty; write settings, for example --levels=4.")
         for old, new in RENAMED.items():
             arguments = [re.sub(f"^--?{old}(?==|$)", f"--{new}", each) for each in arguments]
         try:
-            return cls.from_text(Parser(cls, GROUPS, add_help=False).texts(arguments, {})[1])
+            return cls.from_text(flags.Parser("", None, add_help=False).texts(arguments)[1])
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 

@@ -129,8 +129,7 @@ def parse(uri: str) -> tuple[Scheme, str]:
     """The scheme and the argument of a URI. Raises DataError if the URI is malformed; the message
     suggests a correct one."""
     name, colon, argument = uri.partition(":")
-    if name in SCHEMES:
-        scheme = SCHEMES[name]
+    if scheme := SCHEMES.get(name):
         if not colon:
             raise DataError(f"the colon is missing; did you mean {uri}:?\n{forms()}")
         if bool(argument) == scheme.form.endswith(":"):

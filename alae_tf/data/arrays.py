@@ -14,7 +14,7 @@ from alae_tf.system.errors import report
 HELD_OUT_PER_CLASS = 50
 CHUNK = 2**20  # bytes read at once
 MAGIC = {1: 2049, 3: 2051}  # by rank: 0x0801 labels, 0x0803 images, both of unsigned bytes
-AGAIN = "Download it again, or point --data at another directory."
+AGAIN = "Download the files again, or point --data at another directory."
 
 
 class ArraySource(Source):
@@ -81,10 +81,7 @@ def open_idx(uri: str, argument: str) -> ArraySource:
     directory = existing_directory(argument)
     train, test = _read_pair(directory, "train"), _read_pair(directory, "t10k")
     if train is None:
-        raise DataError(
-            f"{directory} holds no train-images-idx3-ubyte, plain or .gz. Download MNIST's four "
-            "files into it, or point --data at another directory."
-        )
+        raise DataError(f"{directory} holds no train-images-idx3-ubyte, plain or .gz. {AGAIN}")
     return ArraySource(uri, *train, held_out=ArraySource(uri, *test) if test else None)
 
 
@@ -97,10 +94,8 @@ def _read_pair(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray | Non
     if labels is None:
         return images, None
     if len(labels) != len(images):
-        raise DataError(
-            f"{directory} has {len(labels):,} {part}-labels for {len(images):,} {part}-images. "
-            "Download both again, or remove the labels."
-        )
+        counts = f"{len(labels):,} {part}-labels for {len(images):,} {part}-images"
+        raise DataError(f"{directory} has {counts}. Remove the labels, or download both again.")
     return images, labels.astype(np.int64)
 
 

@@ -87,10 +87,7 @@ class FolderSource(Source):
             self.held_out = FolderSource(f"folder:{other}", other, self.class_names)
             ours, theirs = self.root.resolve(), self.held_out.root.resolve()
             if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
-                raise DataError(
-                    f"{ours} and {theirs} overlap, and training would see held-out images. Use "
-                    "two separate directories."
-                )
+                raise DataError(f"{ours} and {theirs} overlap; use separate directories.")
 
     def classes(self, names: list[str] | None = None) -> tuple[list[str], np.ndarray]:
         """The names of the classes, sorted, and the class of each image, int64 [n]: the first
@@ -115,13 +112,9 @@ class FolderSource(Source):
 
     def warn_about_sizes(self, resolution: int) -> None:
         short, long = self.sizes.min(axis=1), self.sizes.max(axis=1)
-        kinds = {
-            f"smaller than {resolution} px and will be enlarged": short < resolution,
-            f"over {ELONGATED} times as long as wide; only their central square is used": (
-                long > ELONGATED * short
-            ),
-        }
-        for kind, which in kinds.items():
+        small = f"smaller than {resolution} px and will be enlarged"
+        slim = f"over {ELONGATED} times as long as wide; only their central square is used"
+        for kind, which in ((small, short < resolution), (slim, long > ELONGATED * short)):
             places = np.flatnonzero(which).tolist()
             sizes = some(f"{self.files[i]} ({'x'.join(map(str, self.sizes[i]))})" for i in places)
             if places:
@@ -172,10 +165,8 @@ class FolderSource(Source):
         """The files that can be read as far as is checked at opening; sets `sizes`."""
         whole = len(found) <= DECODE_ALL
         trials = pool().map(lambda name: self._size(name, whole), found)
-        # The bar appears only if this takes long.
-        trials = tqdm(
-            trials, f"checking {self.root}", len(found), delay=2, leave=False, disable=None
-        )
+        about, late = f"checking {self.root}", 2  # the bar appears only if this takes long
+        trials = tqdm(trials, about, len(found), delay=late, leave=False, disable=None)
         results = dict(zip(found, trials, strict=True))
         for name in found if not whole else ():  # at least one image must be intact
             if not isinstance(results[name], Exception):

@@ -80,13 +80,11 @@ class RecordFiles:
         try:
             with gzip.open(path) as file:
                 shutil.copyfileobj(file, self._unpacked, 2**20)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno:
+                where = f"cannot be unpacked into {tempfile.gettempdir()}: {error.strerror}"
+                raise DataError(f"{path}: {where}. Set TMPDIR to a larger disk.") from None
             raise _damaged(path, error) from None
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot be unpacked into {tempfile.gettempdir()}: {error.strerror}. "
-                "Set TMPDIR to a directory with more space, or unpack the files (gunzip)."
-            ) from None
         return _spans(path, self._unpacked, start)
 
 

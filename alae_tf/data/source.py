@@ -122,10 +122,9 @@ def check_channels(source: Source, channels: int, flag: str = "--data") -> None:
     if source.channels != channels:
         folder = source.uri.partition("?")[0]
         other = f", or {flag}={folder}?channels={channels}" if folder.startswith("folder:") else ""
-        raise DataError(
-            f"{flag}={source.uri}: its images have {source.channels} channels, but the model takes "
-            f"{channels}. Train with --image_channels={source.channels}{other}."
-        )
+        how = f"Train with --image_channels={source.channels}{other}"
+        kinds = f"{source.channels} channels, and the model takes {channels}"
+        raise DataError(f"{flag}={source.uri}: its images have {kinds}. {how}.")
 
 
 def within_memory(source: Source, resolution: int) -> Source:
@@ -153,10 +152,8 @@ def split_query(argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str,
     if not found:
         wrong = re.findall(r"\?(\w+=[^/]*)$", path)
     if wrong:
-        raise DataError(
-            f"option '{wrong[0]}' is unknown or has no value. "
-            f"The options are {', '.join(f'{name}=…' for name in allowed)}."
-        )
+        known = ", ".join(f"{name}=…" for name in allowed)
+        raise DataError(f"option '{wrong[0]}' is unknown or has no value; the options: {known}.")
     return path, options
 
 

@@ -111,9 +111,8 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
             prepared = builder.is_prepared()
     except Exception as error:  # of several types: unknown name, config or version
         raise DataError(
-            f"TFDS cannot open it ({_first_line(error)}). Write tfds:NAME[/CONFIG][:VERSION] with "
-            "a name from https://www.tensorflow.org/datasets/catalog, or of a data set in "
-            "?data_dir=DIR."
+            f"TFDS cannot open it ({_why(error)}). Names are listed at "
+            "https://www.tensorflow.org/datasets/catalog; ?data_dir=DIR is the place of others."
         ) from None
     if not prepared:
         report(uri, f"not in {builder.data_dir}; TFDS will download and prepare it there")
@@ -122,10 +121,9 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
                 builder.download_and_prepare()
         except Exception as error:  # network, checksum, manual download, disk, missing packages …
             raise DataError(
-                f"TFDS cannot prepare it in {builder.data_dir} ({_why(error)}). "
-                f"Prepare it on a machine with a network (tfds build {name}), copy the directory, "
-                "and name its root with ?data_dir=DIR. Some data sets must be downloaded by hand "
-                "first; see their page in TFDS' catalog."
+                f"TFDS cannot prepare it in {builder.data_dir} ({_why(error)}). Prepare it on a "
+                f"machine with a network (tfds build {name}), copy the directory, and name its "
+                "root with ?data_dir=DIR. Some data sets must be downloaded by hand first."
             ) from None
     splits = builder.info.splits
     if "train" not in splits:
@@ -199,12 +197,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _why(error: Exception) -> str:
-    """Why a preparation failed, in one line; for a failed download, the host."""
+    """The type and first line of an error; for a failed download, the host."""
     address = getattr(getattr(error, "request", None), "url", None)
     if isinstance(error, OSError) and address:  # raised by requests, which TFDS uses
         return f"{urlsplit(address).hostname} is unreachable"
-    return f"{type(error).__name__}: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
+    first = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {first}"

@@ -43,11 +43,9 @@ def table(cells: Cells, left: Sequence[str] = (), top: Sequence[str] = ()) -> np
     start_x = MARGIN + (max(map(font.getlength, lefts), default=-MARGIN) + MARGIN if left else 0)
     start_x, start_y = int(start_x), MARGIN + (FONT + MARGIN if any(top) else 0)
     columns = max(map(len, cells))
-    size = (
-        start_x + columns * (width + GAP) - GAP + MARGIN,
-        start_y + len(cells) * (height + GAP) - GAP + MARGIN,
-    )
-    canvas = Image.new("RGB", size, (WHITE,) * 3)
+    end_x = start_x + columns * (width + GAP) - GAP + MARGIN
+    end_y = start_y + len(cells) * (height + GAP) - GAP + MARGIN
+    canvas = Image.new("RGB", (end_x, end_y), (WHITE,) * 3)
     draw = ImageDraw.Draw(canvas)
     for j, text in enumerate(top):
         text = _shorten(text, font, width + GAP)
@@ -111,9 +109,7 @@ def _font() -> ImageFont.FreeTypeFont:
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """A text as one line of at most `width` pixels."""
-    text = printable(text.replace("\n", " "))
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
+    whole = text = printable(text.replace("\n", " "))
+    while text and font.getlength(text + "…" * (text != whole)) > width:
         text = text[:-1]
-    return text + "…"
+    return text if text == whole else text + "…"
