@@ -10,7 +10,6 @@ the --labels of `alae_tf.directions`. --paste_back pastes crops of the same name
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 import io
@@ -58,8 +57,8 @@ class Cut:
     measures: dict[str, float]  # see `Face.measures`
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 no face found or failed, 2 a wrong flag or file."""
     parser = Arguments("alae_tf.align", __doc__)
     about = "image files, and folders of them"
     parser.add_argument("photos", nargs="*", metavar="PHOTO", help=about)
@@ -80,17 +79,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("give either photos or --paste_back=DIR.")
     if bool(args.paste_back) != bool(args.csv):
         parser.error(f"--paste_back and --csv=DIR/{CSV} require each other.")
-    return args
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 no face found or failed, 2 a wrong flag or file."""
-    a = parse(arguments)
 
     def work() -> int:
-        if a.paste_back:
-            return put_back(a.paste_back, a.csv, a.out, a.overwrite)
-        return cut_out(a.photos, a.out, a.size, a.crop, a.most, a.overwrite)
+        if args.paste_back:
+            return put_back(args.paste_back, args.csv, args.out, args.overwrite)
+        return cut_out(args.photos, args.out, args.size, args.crop, args.most, args.overwrite)
 
     return guarded("align", work)
 

@@ -30,12 +30,8 @@ LONG = 1e6  # epochs; no level ends during the measurement
 
 
 def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str, float]:
-    """Measures a training run's own iterations, on random images, at blend 1.
-
-    Args:
-        config, level: the run's.
-        batch: images an iteration.
-        iterations: number to measure; 0: as many as take `SECONDS`.
+    """Measures a training run's own iterations, on random images, at blend 1. `iterations` is their
+    number; 0: as many as take `SECONDS`.
 
     Returns:
         iteration_seconds and images_per_second (means), page_faults (an iteration, not counting

@@ -6,7 +6,6 @@ directions are principal components of w or closed-form factors of G's style lay
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +38,13 @@ examples:
 """
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def split(text: str) -> list[str]:
+    """The names in a list."""
+    return text.split(",") if text else []
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
     parser = Arguments("alae_tf.directions", __doc__, epilog=EXAMPLES)
     about = "directory of the run, or a shipped model's name"
     parser.flag("--run_dir", about, "DIR", required=True)
@@ -55,9 +59,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         required=True,
     )
     parser.flag("--data", "the images", "URI", absent="the run's own")
-    parser.flag(
-        "--columns", "columns of the labels to use", "NAME,…", type=split, default="", absent="all"
-    )
+    about = "columns of the labels to use"
+    parser.flag("--columns", about, "NAME,…", type=split, default="", absent="all")
     about = "columns to hold constant: all other directions are made orthogonal to their directions"
     parser.flag("--given", about, "NAME,…", type=split, default="")
     parser.flag("--count", "number of components or factors", "N", type=between(1, 1000), default=8)
@@ -78,17 +81,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--labels={args.labels}: cannot be used with --columns or --given.")
     if args.levels and args.labels != "factors":
         parser.error(f"--levels={args.levels}: requires --labels=factors.")
-    return args
-
-
-def split(text: str) -> list[str]:
-    """The names in a list."""
-    return text.split(",") if text else []
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
-    args = parse(arguments)
     return guarded("directions", lambda: work(**vars(args)))
 
 
@@ -205,13 +197,11 @@ def labelled(
         w: [N, latent], codes of the images.
         columns: labels by name, [N] each; NaN: unknown.
         seed: chooses the images held out to measure the directions.
-        labels, uri: as given.
         given: columns to whose directions all others are made orthogonal.
-        required: whether --columns lists the columns; otherwise those without a direction are
-            reported and left out.
+        required: whether a column without a direction is an error, or is reported and left out.
 
     Raises:
-        LatentError: a listed column, a given one, or all columns have no direction.
+        LatentError: a required column, a given one, or all columns have no direction.
     """
     import numpy as np
 

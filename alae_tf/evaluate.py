@@ -6,7 +6,6 @@ directory.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -36,8 +35,8 @@ example: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,ps
 """
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
     lines = [f"  {name:24} {m.better:7} {m.about}\n" for name, m in registry.METRICS.items()]
     parser = Arguments("alae_tf.evaluate", __doc__, epilog=EPILOG.format("".join(lines)))
     about = "directory of the run, or a shipped model's name"
@@ -63,12 +62,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     about = f"path of {weight_files.INCEPTION}"
     parser.flag("--inception", about, "FILE", absent=f"in {weight_files.cache()}")
     parser.switch("--json", "print the results as JSON lines instead of a table")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
-    args = parse(arguments)
+    args = parser.parse_args(arguments)
     return guarded("evaluate", lambda: work(**vars(args)))
 
 

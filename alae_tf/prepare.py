@@ -7,7 +7,6 @@ finished directory it verifies all checksums and rewrites damaged files.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -24,35 +23,15 @@ example: alae prepare --data=folder:photos --out=photos128 --max_resolution=128
 """
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line, with the checks that need no images."""
-    parser = Arguments("alae_tf.prepare", __doc__, epilog=EXAMPLE)
-    parser.flag("--data", "the images; see --data of alae train", "URI", required=True)
-    about = "a new directory, or that of a preparation to continue"
-    parser.flag("--out", about, "DIR", type=Path, required=True)
-    about = "highest resolution, in pixels: 4, 8, 16, … 1024; usually that of the last level"
-    parser.flag("--max_resolution", about, "N", type=side, required=True)
-    about = "files for the training images, at each resolution"
-    usual = "16, or more to keep shards below 1 GiB (all resolutions together)"
-    parser.flag("--shards", about, "N", type=between(1, MOST_SHARDS), absent=usual)
-    about = "fraction of the images to hold out, evenly spaced; 0 drops the source's own held-out "
-    about, usual = about + "images", "the source's own held-out images, if any"
-    parser.flag("--test_fraction", about, "X", type=between(0, 1, float), absent=usual)
-    return parser.parse_args(arguments)
-
-
 def prepare(
-    uri: str, out: Path, max_resolution: int, shards: int | None, test_fraction: float | None
+    data: str, out: Path, max_resolution: int, shards: int | None, test_fraction: float | None
 ) -> int:
-    """Opens, checks and writes; returns the exit code.
-
-    Raises:
-        ConfigError, DataError: before any work.
-    """
+    """Opens, checks and writes; returns the exit code. Raises ConfigError or DataError before any
+    work."""
     from alae_tf.data import DataError, open_source
 
     check_out(out)
-    source = open_source(uri)  # before TensorFlow, whose import takes seconds
+    source = open_source(data)  # before TensorFlow, whose import takes seconds
     import_tensorflow()
     import tensorflow as tf
 
@@ -60,7 +39,7 @@ def prepare(
     from alae_tf.data.shards import SourceChangedError, Stopped
 
     sources = split(source, test_fraction)
-    plan = make_plan(uri, sources, max_resolution, shards, test_fraction)
+    plan = make_plan(data, sources, max_resolution, shards, test_fraction)
     source.warn_about_sizes(max_resolution)
     with Interrupt() as interrupt, locked(out, plan):
         try:
@@ -78,13 +57,25 @@ def prepare(
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or source, 128 + n stopped by signal n."""
-    a = parse(arguments)
+    parser = Arguments("alae_tf.prepare", __doc__, epilog=EXAMPLE)
+    parser.flag("--data", "the images; see --data of alae train", "URI", required=True)
+    about = "a new directory, or that of a preparation to continue"
+    parser.flag("--out", about, "DIR", type=Path, required=True)
+    about = "highest resolution, in pixels: 4, 8, 16, … 1024; usually that of the last level"
+    parser.flag("--max_resolution", about, "N", type=side, required=True)
+    about = "files for the training images, at each resolution"
+    usual = "16, or more to keep shards below 1 GiB (all resolutions together)"
+    parser.flag("--shards", about, "N", type=between(1, MOST_SHARDS), absent=usual)
+    about = "fraction of the images to hold out, evenly spaced; 0 drops the source's own held-out "
+    about, usual = about + "images", "the source's own held-out images, if any"
+    parser.flag("--test_fraction", about, "X", type=between(0, 1, float), absent=usual)
+    args = parser.parse_args(arguments)
 
     def work() -> int:
         try:
-            return prepare(a.data, a.out, a.max_resolution, a.shards, a.test_fraction)
+            return prepare(**vars(args))
         except OSError as error:
-            report("prepare", f"--out={a.out}: {error.strerror or error}.")
+            report("prepare", f"--out={args.out}: {error.strerror or error}.")
             return 1
 
     return guarded("prepare", work)

@@ -27,10 +27,8 @@ def find(name: str) -> Path:
     path = Path(os.path.expanduser(name))
     if path.exists() and not path.is_dir():
         return path
-    if str(path.parent) not in (".", "configs"):
-        raise ConfigError(f"{name}: no such file.")
     shipped = SHIPPED / f"{path.name.removesuffix('.cfg')}.cfg"
-    if shipped.is_file():
+    if str(path.parent) in (".", "configs") and shipped.is_file():
         return shipped
     known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.cfg")))
     raise ConfigError(f"{name}: no such file; the shipped configs are {known}.")
@@ -48,10 +46,9 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
         if not path.is_file():  # reading a pipe could block
             raise ConfigError(f"{name}: is not a regular file.")
         lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise ConfigError(f"{name}: cannot be read as a flagfile ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{name}: is not a text file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not a text file"
+        raise ConfigError(f"{name}: cannot be read as a flagfile ({why}).") from None
     arguments: list[str] = []
     wants_value = False  # the previous line is a name alone, and this line may be its value
     for number, line in enumerate(map(str.strip, lines), start=1):

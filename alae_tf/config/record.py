@@ -34,10 +34,7 @@ class Config:
 
     Every field is a flag of the same name (`alae_tf.config.flags`). Fields named `…_by_level` have
     one entry a level; the last entry also applies to all higher levels. Names in brackets are those
-    of the authors' code.
-
-    Raises:
-        ConfigError: a value is out of range, or two values conflict.
+    of the authors' code. Raises ConfigError if a value is out of range, or two values conflict.
     """
 
     data: str = of_data(

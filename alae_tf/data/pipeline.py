@@ -46,9 +46,7 @@ def batches(
 
     Args:
         source: n images.
-        resolution: pixels.
-        batch_size: images; may exceed n.
-        seed: 0 or more.
+        batch_size: may exceed n.
         start: position of the first image.
         flip: mirror each image with probability ½, drawn from (seed, position of the batch). The
             flips of a resumed run agree if its batches begin at the same positions.

@@ -85,12 +85,9 @@ def write_labels(out: Path, part: str, source: Source) -> dict | None:
 class ShardWriter:
     """Writes shards into a directory, whose work folder must exist.
 
-    Args:
-        stopping: called before each image; the work ends if it returns True.
-        advance: called with the number of images just finished.
-
-    Attributes:
-        repaired: names of the files that were missing or damaged and were written again.
+    `stopping` is called before each image, and ends the work if it returns True; `advance` is
+    called with the number of images just finished. `repaired` are the names of the files that were
+    missing or damaged and were written again.
     """
 
     def __init__(
@@ -99,7 +96,7 @@ class ShardWriter:
         sources: Mapping[str, Source],
         resolutions: list[int],
         stopping: Callable[[], bool],
-        advance: Callable[[int], None],
+        advance: Callable[[int], object],
     ):
         self.out, self.work = out, out / WORK
         self.sources, self.resolutions = sources, resolutions

@@ -95,10 +95,8 @@ class TfrecordSource(Source):
             found.sort()
             if [part for part, _ in found] not in ([-1], list(range(len(found)))):
                 names = ", ".join(path.name for _, path in found)
-                raise DataError(
-                    f"parts are missing or belong to two sets at {resolution} px: {names}. They "
-                    "should be numbered from .000 without a gap."
-                )
+                where = f"missing or of two sets at {resolution} px: {names}"
+                raise DataError(f"parts are {where}; number them from .000 without a gap.")
         return {r: [path for _, path in found] for r, found in parts.items()}
 
     def _count(self) -> int:
@@ -135,10 +133,10 @@ class TfrecordSource(Source):
         except Exception as error:  # NumPy raises many types for a damaged header
             raise DataError(f"{name} cannot be read ({error}). {AGAIN}") from None
         if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or len(labels) != len(self):
-            raise DataError(
-                f"{name} holds {labels.dtype} {list(labels.shape)} instead of numbers "
-                f"[{len(self)}] or [{len(self)}, classes]. {AGAIN}"
+            held = (
+                f"{labels.dtype} {list(labels.shape)} instead of numbers for {len(self):,} images"
             )
+            raise DataError(f"{name} holds {held}. {AGAIN}")
         if labels.ndim == 2:
             valid = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
             labels = labels.argmax(axis=1) if valid else labels
@@ -167,9 +165,9 @@ class TfrecordSource(Source):
                 raise DataError(f"{records.place(index)} {error}. {AGAIN}") from None
             wanted = (resolution, resolution, channels or image.shape[2])
             if image.shape != wanted:
+                held = f"{records.place(index)} holds an image of {list(image.shape)}"
                 raise DataError(
-                    f"{records.place(index)} holds an image of height, width and channels "
-                    f"{list(image.shape)} instead of {list(wanted)}. {AGAIN}"
+                    f"{held} instead of {list(wanted)} (height, width, channels). {AGAIN}"
                 )
             return image
 
@@ -201,29 +199,28 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
     prefixes = sorted({match["prefix"] for match in matches if match})
     if prefix not in (None, *prefixes) or not prefixes:
         found = f"; the prefixes are {', '.join(prefixes)}" if prefixes else ""
-        raise DataError(
-            f"no file {directory}/{prefix or 'PREFIX'}-rNN.tfrecords[.PPP]{found}. Write "
-            "tfrecord:DIR or tfrecord:DIR/PREFIX, or make the files with python -m alae_tf.prepare."
+        name = f"{directory}/{prefix or 'PREFIX'}-rNN.tfrecords[.PPP]"
+        how = (
+            "Write tfrecord:DIR or tfrecord:DIR/PREFIX; python -m alae_tf.prepare makes such files"
         )
-    parts = _read_manifest(directory)
-    if prefix is None and (pair := _pair(prefixes)):
-        train, test = pair
-        source = TfrecordSource(uri, directory, train, parts.get(train))
-        source.held_out = TfrecordSource(uri, directory, test, parts.get(test))
-        return source
-    if prefix is None and len(prefixes) > 1:
+        raise DataError(f"no file {name}{found}. {how}.")
+    train, test = (prefix or prefixes[0], None) if prefix or len(prefixes) == 1 else _pair(prefixes)
+    if train is None:
         choices = " or ".join(f"--data=tfrecord:{directory / name}" for name in prefixes)
         raise DataError(f"holds several sets. Write {choices}")
-    prefix = prefix or prefixes[0]
-    return TfrecordSource(uri, directory, prefix, parts.get(prefix))
+    parts = _read_manifest(directory)
+    source = TfrecordSource(uri, directory, train, parts.get(train))
+    if test is not None:
+        source.held_out = TfrecordSource(uri, directory, test, parts.get(test))
+    return source
 
 
-def _pair(prefixes: list[str]) -> tuple[str, str] | None:
+def _pair(prefixes: list[str]) -> tuple[str | None, str | None]:
     """The training set and the held-out set, if these are the only two."""
     for train, test in (prefixes, prefixes[::-1]) if len(prefixes) == 2 else ():
         if test in (f"{train}-test", re.sub(r"(^|-)train$", r"\1test", train)):
             return train, test
-    return None
+    return None, None
 
 
 def _read_manifest(directory: Path) -> dict[str, dict]:

@@ -79,13 +79,10 @@ def below(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def encode(frames: Sequence[np.ndarray], kind: str, seconds: float = 0.1) -> bytes:
-    """The bytes of an image file; the same frames give the same bytes.
+    """The bytes of an image file of a kind in `FORMATS`; the same frames give the same bytes.
 
-    Args:
-        frames: pictures uint8 [H, W, 3] of one size: one for PNG, the frames of a looping animation
-            for GIF and WebP, the pages for PDF.
-        kind: one of FORMATS.
-        seconds: how long each frame of an animation is shown.
+    `frames` are pictures uint8 [H, W, 3] of one size: one for PNG, the frames of a looping
+    animation for GIF and WebP, shown for `seconds` each, the pages for PDF.
     """
     first, *rest = [Image.fromarray(frame) for frame in frames]
     day = time.gmtime(0)  # a fixed date keeps the bytes the same

@@ -71,14 +71,10 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
 
 def left_out(others: Counter[str]) -> str:
     """The files that `walk` counted, for a message: "3 .heic, 1 .mov (advice)"."""
-    counts = ", ".join(
-        f"{count:,} {ending or 'without an extension'}" for ending, count in others.most_common(8)
-    )
-    if len(others) > 8:
-        counts += ", …"
-    heif = any(ending in HEIF_EXTENSIONS for ending in others)
-    advice = "HEIC needs pillow-heif; " if heif else ""
-    return f"{counts} ({advice}image files end in {', '.join(extensions())})"
+    counts = [f"{n:,} {ending or 'without an extension'}" for ending, n in others.most_common(8)]
+    counts += ["…"] * (len(others) > 8)
+    advice = "HEIC needs pillow-heif; " if others.keys() & set(HEIF_EXTENSIONS) else ""
+    return f"{', '.join(counts)} ({advice}image files end in {', '.join(extensions())})"
 
 
 def find(paths: Iterable[str | PathLike]) -> list[Path]:
@@ -102,8 +98,7 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
         elif path.is_file():
             files.append(path)
         else:
-            why = "is neither a regular file nor" if path.exists() else "no such file or"
-            raise ImageError(f"{path}: {why} a folder.")
+            raise ImageError(f"{path}: no such file or folder, or not a regular file.")
     if not files:
         raise ImageError("no image files were given.")
     return files
@@ -149,9 +144,8 @@ def read_images(
         height, width, _ = pixels.shape
         enlarged += min(height, width) < resolution and not height == width == DIGIT
         images.append(fit(pixels, resolution))
-    total = f"of {len(files):,} images are"
-    if colour:
-        report("images", f"{colour:,} {total} in colour and were converted to grey.")
-    if enlarged:
-        report("images", f"{enlarged:,} {total} smaller than {resolution} px and were enlarged.")
+    small = f"smaller than {resolution} px and were enlarged"
+    for count, what in ((colour, "in colour and were converted to grey"), (enlarged, small)):
+        if count:
+            report("images", f"{count:,} of {len(files):,} images are {what}.")
     return np.stack(images)

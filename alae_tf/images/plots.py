@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def loss_plot(
         if before["level"] != (level := row["level"]):
             start = starts[int(level)] if int(level) < len(starts) else int(row["images_seen"])
             axes.axvline(start, color="grey", linestyle=":")
-            where = dict(xycoords=("data", "axes fraction"), va="top", color="grey")
+            where: dict[str, Any] = dict(xycoords=("data", "axes fraction"), va="top", color="grey")
             axes.annotate(f" level {level}", (start, 0.98), **where)
     axes.set(xlabel="images seen", ylabel="loss", yscale="log")
     axes.legend()

@@ -56,11 +56,8 @@ def save(
     state: Mapping[str, object],
     keep: int,
 ) -> Path:
-    """Writes a checkpoint, then deletes all but the newest `keep`.
-
-    Args:
-        variables: by name.
-        state: JSON values beside the variables; `images_seen` names the file.
+    """Writes a checkpoint of variables by name, then deletes all but the newest `keep`. `state`:
+    JSON values beside the variables; `images_seen` names the file.
 
     Raises:
         OSError: the disk is full or unreachable; earlier checkpoints are untouched.
@@ -214,7 +211,8 @@ def load_networks(
     checkpoint: int | None = None,
     weights: str = "ema",
 ) -> tuple[Config, ALAE, dict[str, typing.Any]]:
-    """The networks of a run, in float32 whatever precision it was trained in.
+    """The networks of a run in float32, whatever precision it was trained in: (config, networks,
+    state with `level`, `blend` and `images_seen`).
 
     Rounding in bfloat16 changes single pixels by several grey levels, and can differ more between
     two images than their codes do. For the same reason TensorFloat-32 is switched off for this
@@ -223,9 +221,6 @@ def load_networks(
     Args:
         checkpoint: images seen at the checkpoint; default: the newest whole one.
         weights: "ema" or "raw", the weights that training moves.
-
-    Returns:
-        (config, networks, state); the state has `level`, `blend` and `images_seen`.
 
     Raises:
         CheckpointError: `run_dir` is not a run directory, or has no such readable checkpoint.

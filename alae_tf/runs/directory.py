@@ -12,6 +12,7 @@ tensorboard/      losses and grids for TensorBoard
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -57,14 +58,13 @@ PATTERN = re.compile(r"images-(\d{12})\.npz")
 def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
     """The directory of a run: a path, or a shipped model, for example `digits` or `models/digits`.
     Raises CheckpointError if it is not a run; names the flag and lists the shipped models."""
-    if not isinstance(run_dir, str | os.PathLike):
-        raise CheckpointError(f"{flag}: got {run_dir!r}, expected a path.")
-    path = Path(os.path.expanduser(run_dir))
     try:
+        path = Path(os.path.expanduser(run_dir))
         if (path / CONFIG).is_file():
             return path
-    except OSError as error:  # for example a name that is too long
-        raise CheckpointError(f"{flag}={run_dir}: {error.strerror}.") from None
+    except (OSError, TypeError) as error:  # for example a name that is too long
+        why = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{flag}={run_dir}: {why}.") from None
     models = shipped.folder("models")
     if str(path.parent) in (".", "models") and (models / path.name / CONFIG).is_file():
         return models / path.name
@@ -184,10 +184,8 @@ class RunDirectory:
         seen = [int(row["images_seen"]) for row in self.metrics.rows()]
         seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]
         if seen and not saved:
-            raise ConfigError(
-                f"{where}: holds a run that has seen {max(seen):,} images, but none of its "
-                "checkpoints. Put them back into checkpoints/, or give another directory."
-            )
+            what = f"holds a run that has seen {max(seen):,} images, but none of its checkpoints"
+            raise ConfigError(f"{where}: {what}. Restore them, or give another directory.")
 
     def _check_images(self, uri: str) -> None:
         """Raises ConfigError if a relative path in --data named another folder at the start."""
@@ -257,13 +255,11 @@ class RunDirectory:
             raise FileNotFoundError(errno.ENOENT, "is unreachable", str(self.path))
         if self._lock is None:
             return
-        try:
+        with contextlib.suppress(BlockingIOError):
             if not self.lock_path.exists():  # the directory was restored without it
                 self._take()
             if self.lock_path.read_text(encoding="utf-8") == self._mark:
                 return
-        except BlockingIOError:
-            pass
         why = "was recreated by another process; this run writes nothing more to it."
         raise RunTakenError(f"--run_dir={self.path}: {why}")
 

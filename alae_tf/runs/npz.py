@@ -37,7 +37,6 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> np.nda
     # In Python's integers: declared sizes may exceed 64 bits.
     declared = math.prod(shape) * dtype.itemsize
     if dtype.kind not in "fiu" or fortran and len(shape) > 1 or declared != len(data):
-        raise ValueError(
-            f"{info.filename} declares {dtype} {list(shape)} and has {len(data):,} bytes"
-        )
+        held = f"{dtype} {list(shape)} and has {len(data):,} bytes"
+        raise ValueError(f"{info.filename} declares {held}")
     return np.frombuffer(data, dtype).reshape(shape)

@@ -66,10 +66,8 @@ def guarded(command: str, work: Callable[[], int | None]) -> int:
     try:
         for argument in sys.argv[1:]:
             if not is_utf8(argument):
-                raise ConfigError(
-                    f"{argument}: is not UTF-8, which TensorFlow requires of names; "
-                    "rename the file or directory, or make a link to it."
-                )
+                how = "rename the file or directory, or make a link to it"
+                raise ConfigError(f"{argument}: is not UTF-8, as TensorFlow requires; {how}.")
         return work() or 0
     except AlaeError as error:
         report(command, str(error))
@@ -120,6 +118,5 @@ def reason(message: str) -> str:
 
 def printable(text: str) -> str:
     """Text with control characters escaped, which could drive the terminal; newlines stay."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
-    )
+    shown = [c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text]
+    return "".join(shown)

@@ -131,12 +131,8 @@ def _stopped_by_sigterm() -> Iterator[None]:
 class Lock(contextlib.AbstractContextManager):
     """A lock file that one process at a time holds; the system releases it when that process ends.
 
-    Creates the file if it is missing; does not follow links.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-        OSError: the file cannot be created.
-        AlaeError: the operating system has no file locks.
+    Creates the file if it is missing; does not follow links. Raises BlockingIOError if another
+    process holds the lock, and AlaeError if the operating system has no file locks.
     """
 
     def __init__(self, path: Path):
