@@ -123,9 +123,9 @@ def check_state(
 
 def read_newest(
     run_dir: str | Path, needs: Collection[str] = LOADED
-) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]] | None:
-    """The newest whole checkpoint: (path, entries, state), or None if there is no checkpoint. Newer
-    ones, which are damaged, are reported. Raises CheckpointError if all are damaged."""
+) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]]:
+    """The newest whole checkpoint: (path, entries, state). Newer ones, which are damaged, are
+    reported. Raises CheckpointError if all are damaged, or there is none."""
     paths = list_checkpoints(run_dir)
     for path in reversed(paths):
         try:
@@ -133,9 +133,8 @@ def read_newest(
         except CheckpointError as error:
             then = "" if path == paths[0] else " The previous one is used."
             report("checkpoint", f"{error}.{then}")
-    if paths:
-        raise CheckpointError(f"{run_dir}: none of its {len(paths)} checkpoints can be read.")
-    return None
+    why = f"none of its {len(paths)} checkpoints can be read" if paths else "it has no checkpoint"
+    raise CheckpointError(f"--run_dir={run_dir}: {why}.")
 
 
 def read_one(
@@ -173,10 +172,9 @@ def restore(
 
     The chief renames newer, torn ones.
     """
-    found = read_newest(run_dir, STATE)
-    if found is None:
+    if not list_checkpoints(run_dir):
         return None
-    path, entries, state = found
+    path, entries, state = read_newest(run_dir, STATE)
     assign(variables, entries)
     for later in list_checkpoints(run_dir):
         if chief and later > path:  # torn; must not count as one of the newest to keep
@@ -194,10 +192,7 @@ def take_over(
     optimizers do not change. Raises CheckpointError if the other run has no readable checkpoint, or
     other networks.
     """
-    found = read_newest(run_dir)
-    if found is None:
-        raise CheckpointError(f"{run_dir}: it has no checkpoint.")
-    _, entries, state = found
+    _, entries, state = read_newest(run_dir)
     for name in [name for name in entries if name.startswith("ema/")]:
         entries.setdefault(f"alae/{name.removeprefix('ema/')}", entries[name])
     prefixes = tuple(f"{prefix}/" for prefix in WEIGHTS.values())
@@ -207,9 +202,7 @@ def take_over(
 
 
 def load_networks(
-    run_dir: str | Path,
-    checkpoint: int | None = None,
-    weights: str = "ema",
+    run_dir: str | Path, checkpoint: int | None = None, weights: str = "ema"
 ) -> tuple[Config, ALAE, dict[str, typing.Any]]:
     """The networks of a run in float32, whatever precision it was trained in: (config, networks,
     state with `level`, `blend` and `images_seen`).
@@ -235,8 +228,6 @@ def load_networks(
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
     found = read_newest(run_dir) if checkpoint is None else read_one(run_dir, checkpoint)
-    if found is None:
-        raise CheckpointError(f"--run_dir={run_dir}: it has no checkpoint yet; train it first.")
     file, entries, state = found
     if state["level"] >= config.levels:
         raise CheckpointError(f"{file}: is of level {state['level']}; {path} has {config.levels}.")
