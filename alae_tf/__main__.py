@@ -19,7 +19,7 @@ COMMANDS = {  # "module" or "module:function", and a line for --help
     "evaluate": ("alae_tf.evaluate", "measures the quality of a run"),
     "figures": ("alae_tf.figures", "draws figures of a run"),
     "align": ("alae_tf.align", "crops faces from photos, and pastes edited faces back"),
-    "directions": ("alae_tf.directions", "finds directions in w, for example that of a smile"),
+    "directions": ("alae_tf.directions", "finds directions in w, for example for a smile"),
     "export": ("alae_tf.export", "exports a run as SavedModel, TFLite and ONNX, with checks"),
     "encode": ("alae_tf.export.encode", "encodes images to w, or decodes w, with a TFLite file"),
     "client": ("alae_tf.export.client", "sends requests to a server of an exported model"),

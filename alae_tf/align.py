@@ -3,9 +3,10 @@
     python -m alae_tf.align photos/ --out=faces --size=128
     python -m alae_tf.align --paste_back=edited --csv=faces/align.csv --out=pasted
 
-Each face becomes a PNG file in --out. The table align.csv in --out lists each crop's photo, its
-place there, the rotation of the head, how far the mouth is open and how wide it smiles; it can be
-the --labels of `alae_tf.directions`. --paste_back pastes crops of the same names into their photos.
+Each face becomes a PNG file in --out. The table align.csv in --out lists the photo of each crop,
+its position in the photo, the rotation of the head, and how far the mouth is open and how wide it
+is; `alae_tf.directions` accepts the table as --labels. --paste_back pastes edited crops, whose
+names must be unchanged, into their photos.
 """
 
 from __future__ import annotations
@@ -65,12 +66,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.flag("--out", "output folder", "DIR", type=Path, required=True)
     about = "side of a crop, in pixels: 4, 8, 16, … 1024"
     parser.flag("--size", about, "N", type=side, default=256)
-    about = "place of the square. ffhq: the whole head; celeba, lfw: tighter, as in these data sets"
+    about = "region to crop. ffhq: the whole head; celeba, lfw: tighter, as in these data sets"
     parser.flag("--crop", about, choices=tuple(CROPS), default="ffhq")
     about = "crop at most N faces of a photo, the largest first"
     parser.flag("--most", about, "N", type=between(1, 10**6), absent="all")
     about = "folder of edited crops to paste back, with unchanged names"
-    parser.flag("--paste_back", about, "DIR", type=Path, absent="crop faces")
+    parser.flag("--paste_back", about, "DIR", type=Path)
     about = f"--paste_back: the {CSV} of the crops"
     parser.flag("--csv", about, "FILE", type=Path, absent="none; required with --paste_back")
     parser.switch("--overwrite", "replace the files that an earlier run wrote into --out")

@@ -34,7 +34,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     number; 0: as many as take `SECONDS`.
 
     Returns:
-        iteration_seconds and images_per_second (means), page_faults (an iteration, not counting
+        iteration_seconds and images_per_second (means), page_faults (per iteration, not counting
         reads from disk), peak_memory_mib (of GPU 0, or of this process), encode_ms and decode_ms
         (one image, float32, noise "const"), matmul_gflops.
     """
@@ -105,11 +105,11 @@ def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
     parser = flags.Parser("alae_tf.benchmark", __doc__)
-    about = "level to measure, or all: each in a process of its own, for its own peak of memory"
+    about = "level to measure; all: every level, each in its own process, for its own peak memory"
     parser.flag("--level", about, "N|all", absent="the top level")
     parser.flag(
         "--batch",
-        "images an iteration",
+        "images per iteration",
         "N",
         type=between(1, 2**20),
         absent="from --batch_by_level",
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = "iterations to measure after a warm-up, rounded up to a multiple of --r1_every; 0: as "
     about += f"many as take {SECONDS:g} seconds, at least {LEAST}"
     parser.flag("--iterations", about, "N", type=between(0, 10**9), default=0)
-    parser.flag("--json", "write the results to this file, too", "FILE")
+    parser.flag("--json", "also write the results to this file", "FILE")
     given = list(sys.argv[1:] if arguments is None else arguments)
 
     def work() -> None:

@@ -67,9 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.flag("--levels", "factors: levels of the style layers", "RANGE", absent="all")
     most = f"all, at most {MOST_IMAGES:,}"
     parser.flag("--images", "number of images to use", "N", type=between(1, 10**6), absent=most)
-    about = "use the checkpoint at N images seen"
+    about = "use the checkpoint saved after N images of training"
     parser.flag("--checkpoint", about, "N", type=int, absent="the newest")
-    about = "seed that chooses the held-out images"
+    about = "seed for choosing the held-out images"
     parser.flag("--seed", about, "N", type=between(0, SEED), default=0)
     parser.switch("--overwrite", "replace an existing file")
     args = parser.parse_args(arguments)

@@ -46,19 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
     about = "real images to compare with: the held-out images or the training images"
     usual = "test if the data has held-out images, else train"
     parser.flag("--split", about, choices=("test", "train"), absent=usual)
-    about = "number of images, real and generated each; 0: all of the split, at most 50,000"
+    about = "number of real images; as many are generated. 0: all of the split, at most 50,000"
     parser.flag("--images", about, "N", type=between(0, 10**9), default=0)
     about = "noise in StyleALAE's G; random: as in the paper"
     parser.flag("--noise", about, choices=("random", "const", "none"), default="random")
     about = "truncation psi of generated images; 1: no truncation"
     parser.flag("--psi", about, "X", type=between(-100, 100, float), default=1.0)
     parser.flag("--seed", "seed of all random numbers", "N", type=between(0, SEED), default=0)
-    parser.switch("--crop", "ppl_*: crop images to the centre of faces")
-    about = "weights to measure: their moving average, or those of the last step"
+    parser.switch("--crop", "ppl_*: crop images to the centre of aligned faces")
+    about = "weights to measure. ema: their moving average; raw: those of the last step"
     parser.flag("--weights", about, choices=("ema", "raw"), default="ema")
-    about = "checkpoints to measure; N: images seen"
+    about = "checkpoints to measure; N: the one at N images seen"
     parser.flag("--checkpoints", about, "newest|all|N,…", default="newest")
-    parser.switch("--baseline", "also measure PCA with as many components as w has")
+    parser.switch("--baseline", "also measure PCA with as many components as w has numbers")
     about = f"path of {weight_files.INCEPTION}"
     parser.flag("--inception", about, "FILE", absent=f"in {weight_files.cache()}")
     parser.switch("--json", "print the results as JSON lines instead of a table")

@@ -1,4 +1,4 @@
-"""The kinds of model, a record each.
+"""The kinds of model, one record each.
 
 To add a kind, write its networks in a new file, add its record to `ARCHITECTURES`, and add its own
 settings to `Config`. No TensorFlow, which makes checking a config fast.
@@ -23,7 +23,7 @@ class Architecture:
     """A kind of model."""
 
     name: str  # in --architecture
-    title: str  # in text for people
+    title: str  # in texts for users
     build: str  # "module:function": (config, dtype) → networks by the letters G, E, F and D
     settings: tuple[str, ...]  # that only this kind reads
     ignored: tuple[str, ...]  # settings that it allows in its configs and does not read

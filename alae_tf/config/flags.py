@@ -23,8 +23,8 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 METAVARS = {str: "TEXT", int: "N", float: "X", bool: "{true,false}"}
 EPILOG = """\
 Write a flag as --name=value, a switch also as --name or --noname. A later flag overrides
-an earlier one, therefore write changes after --flagfile. Capitals in [brackets] are the
-names of the same settings in the config files of the authors' code.
+an earlier one, so write changes after --flagfile. Names in [brackets] are those of the
+same settings in the authors' config files.
 """
 
 
@@ -34,7 +34,9 @@ class Parser(Arguments):
     def __init__(self, module: str, about: str | None, **options):
         usage = "%(prog)s [--flagfile=FILE] [--name=value …]"
         super().__init__(module, about, usage=usage, epilog=EPILOG, allow_abbrev=False, **options)
-        about = "file of flags, inserted at this place: a path, or the name of a shipped config "
+        about = (
+            "file of flags, read in place of this flag: a path, or the name of a shipped config "
+        )
         self.flag("--flagfile", f"{about}such as smoke or quickstart", "FILE")
         section = self.add_argument_group("the settings that matter most")
         for name in FIRST:

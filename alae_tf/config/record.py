@@ -33,8 +33,9 @@ class Config:
     """The settings of a run: data, networks, schedule and training.
 
     Every field is a flag of the same name (`alae_tf.config.flags`). Fields named `…_by_level` have
-    one entry a level; the last entry also applies to all higher levels. Names in brackets are those
-    of the authors' code. Raises ConfigError if a value is out of range, or two values conflict.
+    one entry per level; the last entry also applies to all higher levels. Names in [brackets] are
+    those of the same settings in the authors' config files. Raises ConfigError if a value is out of
+    range, or two values conflict.
     """
 
     data: str = of_data(
@@ -63,7 +64,7 @@ class Config:
         64, "style: channels at full resolution [START_CHANNEL_COUNT].", "[1, 16384]"
     )
     max_channels: int = of_model(
-        256, "style: most channels in a layer [MAX_CHANNEL_COUNT].", "[1, 16384]"
+        256, "style: largest number of channels in a layer [MAX_CHANNEL_COUNT].", "[1, 16384]"
     )
     image_size: int = of_model(28, "mlp: side of the square images, in pixels.", "[1, 1024]")
     hidden_size: int = of_model(
@@ -98,12 +99,12 @@ class Config:
     epochs_by_level: tuple[float, ...] = of_schedule(
         (10.0,),
         "style: passes over the training images at each level; the last level continues until "
-        "--epochs. From level 1 on, the first half blends the level in [EPOCHS_PER_LOD].",
+        "--epochs. From level 1 on, the first half of these blends the level in [EPOCHS_PER_LOD].",
         "(0, 1e9]",
     )
     batch_by_level: tuple[int, ...] = of_schedule(
         (128,),
-        "Images an iteration, on all replicas together, by level [LOD_2_BATCH_8GPU].",
+        "Images per iteration, on all replicas together, by level [LOD_2_BATCH_8GPU].",
         "[1, 1048576]",
     )
     learning_rate_by_level: tuple[float, ...] = of_schedule(
@@ -160,26 +161,26 @@ class Config:
     )
     tf32: bool = of_optimisation(
         True,
-        "Let NVIDIA GPUs since Ampere round the factors of float32 products to 10 bits "
+        "Let NVIDIA GPUs from Ampere on round the factors of float32 products to 10 bits "
         "(TensorFloat-32): faster, and TensorFlow's default. Switch off if training diverges only "
         "on these GPUs. Evaluation, loaded models and export always compute in true float32.",
     )
 
     seed: int = of_run(
         0,
-        "Seed of all random numbers. On one machine, the same seed gives the same run, bit by bit.",
+        "Seed of all random numbers. On one machine, the same seed gives the same run to the bit.",
         "[0, 2147483647]",
     )
     init_from: str = of_run(
         "",
-        "Start a new run from the weights of another run: its directory, or the name of a shipped "
-        "model. The networks must be the same, as set by --flagfile=OTHER/config.cfg. The run "
-        "starts with new optimizers at the level of these weights, fully blended in.",
+        "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
+        "The networks must be the same, as set by --flagfile=OTHER/config.cfg. The new run starts "
+        "with new optimizers, at the level of these weights, fully blended in.",
     )
     strategy: str = of_run(
         "auto",
         "mirrored: all GPUs of this machine, or its CPU; multi_worker: several machines that each "
-        "run this command and find each other by TF_CONFIG, Slurm or Kubernetes; one_device: the "
+        "run this command and find one another by TF_CONFIG, Slurm or Kubernetes; one_device: the "
         "first GPU, or the CPU; auto: multi_worker if TF_CONFIG names several workers, else "
         "mirrored.",
         choices=("auto", "mirrored", "multi_worker", "one_device"),
@@ -222,7 +223,9 @@ class Config:
         "Metrics to measure during training (see alae_tf.evaluate --help); values go to "
         "metrics.csv, TensorBoard and results.jsonl.",
     )
-    evaluate_count: int = of_run(1_000, "Images to measure, real and generated each.", "[4, 1e9]")
+    evaluate_count: int = of_run(
+        1_000, "Real images to measure; as many are generated.", "[4, 1e9]"
+    )
     truncation_psi: float = of_run(
         0.7, "Truncation in sample grids: w_avg + psi (w - w_avg). 1: no truncation.", "[0, 2]"
     )

@@ -20,7 +20,7 @@ def setting(
 
     Args:
         group: one of `alae_tf.config.GROUPS`.
-        default: sets the type; a tuple for a setting with one value a level.
+        default: sets the type; a tuple for a setting with one value per level.
         help: the flag's help.
         within: the interval of valid numbers; "(0, 1e9]" means more than 0, at most 10^9.
         choices: the valid values; empty for any.

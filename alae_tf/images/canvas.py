@@ -105,7 +105,7 @@ def _font() -> ImageFont.FreeTypeFont:
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """A text as one line of at most `width` pixels."""
+    """A string as one line of at most `width` pixels."""
     whole = text = printable(text.replace("\n", " "))
     while text and font.getlength(text + "…" * (text != whole)) > width:
         text = text[:-1]

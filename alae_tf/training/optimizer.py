@@ -48,11 +48,8 @@ class LREQAdam(keras.optimizers.Optimizer):
         gradient = tf.cast(gradient, variable.dtype)
         t_new = t + 1.0
         v_new = beta_2 * v + (1.0 - beta_2) * tf.square(gradient)
-        rate = (
-            tf.cast(learning_rate, variable.dtype)
-            * self._factors[index]
-            * tf.sqrt(1.0 - tf.pow(beta_2, t_new))
-        )
+        rate = tf.cast(learning_rate * self._factors[index], variable.dtype)
+        rate *= tf.sqrt(1.0 - tf.pow(beta_2, t_new))
         if self.gate is not None:
             open_ = tf.convert_to_tensor(self.gate) > 0.0
             t_new, v_new = tf.where(open_, t_new, t), tf.where(open_, v_new, v)
