@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import statistics
+import time
 import timeit
 from collections.abc import Callable
 
 
 def median_seconds(call: Callable[[], object], times: int = 5) -> float:
     """Median wall time of a function, called `times` (at least once)."""
-    return statistics.median(timeit.repeat(call, number=1, repeat=times))
+    seconds = timeit.repeat(call, timer=time.perf_counter, number=1, repeat=times)
+    return statistics.median(seconds)
 
 
 def matmul_gflops(size: int = 3000) -> float:
