@@ -24,7 +24,7 @@ from pathlib import Path
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.runs.metrics import Metrics
-from alae_tf.system import shipped
+from alae_tf.system import schema, shipped
 from alae_tf.system.errors import AlaeError, CheckpointError
 from alae_tf.system.files import Lock, check_directory, sweep, write_atomic
 
@@ -77,9 +77,11 @@ def started_in(run_dir: Path) -> Path | None:
     """The working directory in which a run was last started; None if it was not recorded."""
     with open(run_dir / CONFIG, encoding="utf-8", errors="replace") as file:
         first = file.readline()
+    if not first.startswith(STARTED):
+        return None
     try:
-        return Path(json.loads(first.removeprefix(STARTED))) if first.startswith(STARTED) else None
-    except (ValueError, TypeError):
+        return Path(schema.parse(first.removeprefix(STARTED), str))
+    except ValueError:
         return None
 
 
@@ -89,7 +91,8 @@ def images_of(run_dir: Path, uri: str) -> str:
     from alae_tf import data  # loading a model does not need it
 
     start = started_in(run_dir)
-    return data.absolute(uri, start) if start and start != Path.cwd() else uri
+    # `start` may have become a link to the place that its contents were moved to.
+    return data.absolute(uri, start) if start and start.resolve() != Path.cwd() else uri
 
 
 def differences(before: Config, asked: Config) -> dict[str, str]:

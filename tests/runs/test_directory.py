@@ -2,6 +2,7 @@ import pytest
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.runs.directory import (
+    STARTED,
     RunDirectory,
     RunTakenError,
     check_init_from,
@@ -193,3 +194,26 @@ def test_relative_images_are_those_where_the_run_was_started(small, tmp_path, mo
     run.check(config, "auto")
     run.config_path.write_text(config.to_flagfile())  # of an earlier version
     assert images_of(run.path, config.data) == config.data
+
+
+def test_the_place_of_a_run_may_have_become_a_link(small, tmp_path, monkeypatch):
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "photos").mkdir(parents=True)
+    monkeypatch.chdir(old)
+    run = RunDirectory(tmp_path / "run")
+    config = small.replace(data="folder:photos")
+    run.open()
+    run.write_config(config)
+    run.close()
+    old.rename(new)
+    old.symlink_to(new)
+    monkeypatch.chdir(old)
+    run.check(config, "auto")
+    assert images_of(run.path, config.data) == config.data
+
+
+@pytest.mark.parametrize("start", ["[" * 10**5, "[1]", "1e999", '"', "null"])
+def test_a_damaged_start(small, tmp_path, start):
+    path = tmp_path / "config.cfg"
+    path.write_text(f"{STARTED}{start}\n{small.to_flagfile()}")
+    assert images_of(tmp_path, small.data) == small.data
