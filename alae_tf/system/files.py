@@ -143,8 +143,7 @@ class Lock(contextlib.AbstractContextManager):
             )
         self._path = path
         while True:
-            # "a" keeps what the holder wrote into the file.
-            self._file = open(path, "a", opener=lambda p, f: os.open(p, f | os.O_NOFOLLOW, 0o666))
+            self._file = open(path, "a", opener=_open_file)  # keeps what the holder wrote into it
             try:
                 _lock(self._file.fileno())
             except OSError:
@@ -168,6 +167,11 @@ class Lock(contextlib.AbstractContextManager):
 
     def __exit__(self, *error: object) -> None:
         self.release()
+
+
+def _open_file(path: str, flags: int) -> int:
+    """`os.open` that neither follows a link nor waits for the reader of a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def member(folder: Path, name: str, follow: bool = True) -> Path:
@@ -265,7 +269,7 @@ def check_output(flag: str, path: Path, overwrite: bool) -> None:
     """Checks, before any work, that a file can be written. Raises AlaeError if it is a directory,
     exists without `overwrite`, or its directory is missing or read-only; the message names the
     flag."""
-    folder = path.resolve().parent
+    folder = Path(os.path.realpath(path)).parent  # `resolve` fails on links in a circle
     faults = {
         "is a directory; name a file": path.is_dir(),
         "its directory does not exist": not folder.is_dir(),

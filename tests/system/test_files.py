@@ -13,6 +13,7 @@ from alae_tf.system import files
 from alae_tf.system.errors import AlaeError
 from alae_tf.system.files import (
     Lock,
+    check_output,
     member,
     move,
     replacements,
@@ -217,3 +218,19 @@ def test_if_one_cannot_be_renamed_all_are_as_before(page):
     with pytest.raises(FileNotFoundError):
         move(moves)
     assert contents(page) == before
+
+
+def test_a_pipe_or_a_link_in_place_of_a_lock(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("file")
+    for name in ("pipe", "link"):
+        with pytest.raises(OSError):
+            Lock(tmp_path / name)
+    assert not (tmp_path / "file").exists()
+
+
+def test_outputs_among_links_in_a_circle(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(AlaeError, match="--out"):
+        check_output("--out", tmp_path / "circle/x.png", overwrite=False)
+    check_output("--out", tmp_path / "circle", overwrite=False)  # the link would be replaced
