@@ -10,6 +10,7 @@ import argparse
 import functools
 import http.server
 import json
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,8 @@ from . import publish, registry, web
 from .formats import Options
 
 MARK = ".alae-page.json"  # lists the files of a page that this command wrote and may replace
+PART = r"(?!\.{1,2}(?:/|$))[^/]+"  # of a path; no dots alone, which would lead elsewhere
+LISTED = re.compile(rf"(?:model|runtime)(?:/{PART})+|[^/.][^/]*\.(?:html|js|css|json)")
 IMAGES = 6  # generated images on which files are compared with Keras
 
 
@@ -105,7 +108,11 @@ def written_files(out: Path) -> list[str]:
     """The files of the page in a folder, relative to it; [] without a page. Raises AlaeError if
     their list is damaged."""
     try:
-        return schema.load(out / MARK, {"files": [str]})["files"]
+        files = schema.load(out / MARK, {"files": [str]})["files"]
+        for name in files:
+            if not LISTED.fullmatch(name):
+                raise ValueError(f"{name!r} is not a file of a page")
+        return files
     except FileNotFoundError:
         return []
     except ValueError as error:

@@ -98,6 +98,24 @@ def test_a_list_that_names_files_outside(build, tmp_path):
     assert victim.read_text() == "the user's"
 
 
+@pytest.mark.parametrize("name", ["thesis.tex", "model/../thesis.tex", "./thesis.tex", ".git/x"])
+def test_a_list_that_names_files_of_the_user(build, tmp_path, capsys, name):
+    (tmp_path / "model").mkdir()
+    (tmp_path / ".git").mkdir()
+    (tmp_path / name).write_text("the user's")
+    (tmp_path / demo.MARK).write_text(json.dumps({"files": [name]}))
+    assert build(tmp_path) == 2
+    assert demo.MARK in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "the user's"
+
+
+def test_files_that_a_page_may_have(tmp_path):
+    names = [*demo.web.NAMES, *(f"{path.name}" for path in demo.web.PAGE.iterdir())]
+    names = [f"runtime/{name}" if name in demo.web.NAMES else name for name in names]
+    for name in (*names, "models.json", "model/.a..b/decoder.tflite"):
+        assert demo.LISTED.fullmatch(name)
+
+
 def test_a_failed_build_leaves_what_was_there(build, tmp_path, monkeypatch):
     def fail(*args):
         raise AlaeError("no page")
