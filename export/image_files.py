@@ -76,7 +76,11 @@ def _png(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
         )
 
     size = tf.size(raw, tf.int64)
-    _, start, end, transparency = _walk(lambda at, *_: at < size, step, 8, 0, 0, 0)
+
+    def before_end(at: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+        return (at < size) & ~_is(raw, at + 4, b"IEND")
+
+    _, start, end, transparency = _walk(before_end, step, 8, 0, 0, 0)
     depth, colour = _number(raw, 24, 1), _number(raw, 25, 1)
     # For files below 8 bits, TensorFlow adds an alpha below 255 where the file has none.
     opaque = (depth < 8) & (transparency == 0)
@@ -180,7 +184,8 @@ def _bmp(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
 def _upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
     """The image [H, W, C], turned as its EXIF says: uint8 [bytes], beginning with the TIFF header;
     may be empty or damaged."""
-    big = _is(exif, 0, b"MM")
+    exif = tf.cond(_is(exif, 0, b"Exif\0\0"), lambda: exif[6:], lambda: exif)  # some PNG files
+    big, little = _is(exif, 0, b"MM"), _is(exif, 0, b"II")
     places = tf.where(big, tf.constant([256, 1], tf.int64), tf.constant([1, 256], tf.int64))
 
     def number(start: tf.Tensor | int, width: int) -> tf.Tensor:
@@ -190,11 +195,17 @@ def _upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
     fields = exif[start + 2 : start + 2 + 12 * number(start, 2)]
     fields = tf.cast(fields[: tf.size(fields) // 12 * 12], tf.int64)
     words = tf.reduce_sum(tf.reshape(fields, [-1, 6, 2]) * places, axis=2)
-    tag, kind, count_1, count_2, first, second = tf.unstack(words, 6, axis=1)
-    long = tf.where(big, first * 65536 + second, second * 65536 + first)
-    value = tf.where(kind == 3, first, tf.where(kind == 4, long, 0))
-    found = (tag == 0x0112) & (count_1 + count_2 == 1) & (number(2, 2) == 42)
-    value = tf.reduce_max(tf.concat([tf.where(found, value, 0), [0]], 0))
+    tag, kind, *halves = tf.unstack(words, 6, axis=1)
+    count, value = (
+        tf.where(big, a * 65536 + b, b * 65536 + a) for a, b in (halves[:2], halves[2:])
+    )
+    short, long = (  # types of 2 and of 4 bytes
+        tf.reduce_any(kind[:, tf.newaxis] == kinds, axis=1) for kinds in ([3, 8], [4, 9, 13])
+    )
+    inline = (count == 1) & (short | long) | (count == 2) & short
+    valid = (big | little) & tf.reduce_any(number(2, 2) == [42, 42 * 256])  # in either byte order
+    values = tf.boolean_mask(tf.where(short, halves[2], value), inline & (tag == 0x0112) & valid)
+    value = tf.concat([values, [0]], 0)[0]
     for values, change in (
         ([5, 6, 7, 8], lambda image: tf.transpose(image, [1, 0, 2])),
         ([3, 4, 7, 8], lambda image: tf.reverse(image, [0])),

@@ -19,6 +19,9 @@ HEIF_EXTENSIONS = (".heic", ".heif", ".hif")  # of phones; they need pillow-heif
 MOST_SIDE = 65_535
 MOST_TEXT = 64 * 2**20  # bytes of a colour profile or text in a PNG, decompressed; PIL's is 2**20
 ORIENTATION = 0x0112  # EXIF tag
+# By PIL's name of a PNG's pixels: the factor by which it scales them to 8 bits. It does not scale
+# the grey that stands for transparent.
+SCALES = {"L;2": 85, "L;4": 17}
 UPRIGHT = {  # by value of the tag: the transposition that makes the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -84,7 +87,11 @@ def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
             floating-point numbers, whose range is unknown.
     """
     with open_image(file) as opened:
+        is_png = isinstance(opened, PngImagePlugin.PngImageFile)
+        stored = opened.tile[0][3] if is_png and opened.tile else ""
         opened.load()
+        if stored in SCALES and "transparency" in opened.info:
+            opened.info["transparency"] *= SCALES[stored]
         image = _upright(opened)
         if image.mode == "F":
             raise ValueError("its pixels are floating-point numbers")

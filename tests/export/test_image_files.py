@@ -42,8 +42,23 @@ def turned(orientation: int, big: bool = False) -> bytes:
     return b"Exif\0\0" + header + fields + bytes(4)
 
 
+def odd(kind: int, *values: int, count: int = 1, header: bytes = b"II*\0") -> bytes:
+    """EXIF with an orientation of a type in each of several fields."""
+    form = "<HHII" if kind in (4, 9, 13) else "<HHIH2x"
+    fields = b"".join(struct.pack(form, 0x0112, kind, count, value) for value in values)
+    return b"Exif\0\0" + header + struct.pack("<IH", 8, len(values)) + fields + bytes(4)
+
+
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png4(transparent: int) -> bytes:
+    """A grey PNG of 4 bits with a transparent grey."""
+    header = struct.pack(">IIBBBBB", 16, 1, 4, 0, 0, 0, 0)
+    row = zlib.compress(b"\0" + bytes(range(0x01, 0xFF, 0x22)))
+    parts = (b"IHDR", header), (b"tRNS", struct.pack(">H", transparent)), (b"IDAT", row)
+    return read_magic() + b"".join(chunk(*part) for part in parts) + END
 
 
 def png16(colour: int, channels: int) -> bytes:
@@ -87,6 +102,16 @@ FILES = {
     "jpeg progressive": saved(RGB, "JPEG", progressive=True),
     "jpeg grey": saved(GREY, "JPEG"),
     "jpeg damaged exif": saved(RGB, "JPEG", exif=turned(6)[:-30]),
+    "jpeg signed exif": saved(RGB, "JPEG", exif=odd(8, 6)),
+    "jpeg long signed exif": saved(RGB, "JPEG", exif=odd(9, 6)),
+    "jpeg byte exif": saved(RGB, "JPEG", exif=odd(1, 6)),
+    "jpeg two values in exif": saved(RGB, "JPEG", exif=odd(3, 6, count=2)),
+    "jpeg two fields in exif": saved(RGB, "JPEG", exif=odd(3, 3, 6)),
+    "jpeg other exif": saved(RGB, "JPEG", exif=odd(3, 6, header=b"XX*\0")),
+    "jpeg swapped exif": saved(RGB, "JPEG", exif=odd(3, 6, header=b"II\0*")),
+    "png exif with its name": saved(RGB).replace(END, chunk(b"eXIf", turned(6)) + END),
+    "png exif after the end": saved(RGB) + chunk(b"eXIf", turned(6)[6:]),
+    "png 4 bits transparent": png4(9),
     "gif": saved(PALETTE, "GIF"),
     "gif 87": saved(PALETTE, "GIF", interlace=0),
     "gif transparent": saved(PALETTE, "GIF", transparency=3, comment=b"x" * 300),
