@@ -2,6 +2,7 @@
 
 import bisect
 import gzip
+import io
 import os
 import shutil
 import tempfile
@@ -37,7 +38,8 @@ class RecordFiles:
     def __init__(self, paths: Sequence[str | os.PathLike]):
         self.paths = [os.fspath(path) for path in paths]
         self._packed = {path for path in self.paths if _is_gzip(path)}
-        self._unpacked = tempfile.TemporaryFile()
+        # A machine may have no place for temporary files.
+        self._unpacked: IO[bytes] = tempfile.TemporaryFile() if self._packed else io.BytesIO()
         weakref.finalize(self, self._unpacked.close)
         spans = [self._index(path) for path in self.paths]
         self._spans = np.concatenate([np.zeros([0, 2], np.int64), *spans])  # offset, length

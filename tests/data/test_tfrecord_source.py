@@ -259,6 +259,12 @@ def test_a_length_with_the_magic_bytes_of_gzip_is_not_compression(tmp_path):
     assert len(records) == count_records(tmp_path / "x") == 2 and records[1] == b"short"
 
 
+def test_only_compressed_files_need_a_place_for_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda: pytest.fail("used"))
+    (tmp_path / "x").write_bytes(framed(b"a"))
+    assert list(RecordFiles([tmp_path / "x"])) == [b"a"]
+
+
 @pytest.mark.parametrize("damage", ["cut", "within", "flipped"])
 def test_damaged_compressed_files(tmp_path, damage):
     write_set(tmp_path, "x", [3])
