@@ -30,7 +30,8 @@ def import_tensorflow() -> None:
     # 3, because TensorFlow logs missing GPUs and failed graph rewrites as errors.
     os.environ.setdefault(LEVEL, "3")
     grep = shutil.which("grep")
-    if os.environ[LEVEL] == "0" or "tensorflow" in sys.modules or grep is None:
+    needless = os.environ[LEVEL] == "0" or "tensorflow" in sys.modules
+    if needless or grep is None or sys.stderr is None:  # None: standard error is closed
         import tensorflow  # noqa: F401
 
         return

@@ -34,6 +34,17 @@ def test_noise_is_hidden_and_errors_are_not(tmp_path, end, level):
     assert ("ImportError: no AVX" in done.stderr) == ("ImportError" in end)
 
 
+def test_standard_error_may_be_closed(tmp_path):
+    (tmp_path / "tensorflow.py").touch()
+    code = "import os; os.close(2); import sys; sys.stderr = None\n"
+    code += "from alae_tf.system import quiet; quiet.import_tensorflow(); print('after')"
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, cwd=tmp_path
+    )
+    assert done.stdout == b"after\n"
+
+
 def test_loading_a_model_is_quiet_too(small, tmp_path):
     from tests.export.test_export import save_run
 
