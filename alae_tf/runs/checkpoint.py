@@ -145,7 +145,7 @@ def read_one(
     numbers = checkpoint_numbers(run_dir)
     if images_seen not in numbers:
         held = ", ".join(map(str, numbers)) or "none"
-        raise CheckpointError(f"--run_dir={run_dir}: none at {images_seen} images; it has {held}.")
+        raise CheckpointError(f"--run_dir={run_dir}: no checkpoint at {images_seen}, but {held}.")
     path = list_checkpoints(run_dir)[numbers.index(images_seen)]
     return path, *read(path)
 
