@@ -18,7 +18,7 @@ from alae_tf.latents.directions import Direction
 from alae_tf.model.arguments import array, numbers, whole
 from alae_tf.model.graphs import Graphs
 from alae_tf.networks import ops
-from alae_tf.networks.alae import ALAE, build_alae
+from alae_tf.networks.alae import ALAE, build_alae, check_process
 from alae_tf.networks.names import checksum, named_variables
 from alae_tf.runs.checkpoint import assign, load_networks
 
@@ -75,10 +75,7 @@ class Autoencoder:
     @property
     def _graphs(self) -> Graphs:
         """E, G and F as graphs."""
-        if os.getpid() != self._process:
-            raise RuntimeError(
-                'not usable after a fork; start processes by multiprocessing.get_context("spawn")'
-            )
+        check_process(self._process)
         return self._made
 
     @functools.cached_property

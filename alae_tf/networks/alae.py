@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import numbers
+import os
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -168,7 +170,10 @@ def build_alae(
         winograd: see `EqualizedConv2D`.
         dtype: of the weights, and of everything that the config's precision does not lower;
             "float64" for checks that must not depend on rounding.
+
+    Raises RuntimeError in a fork of a process that has built networks.
     """
+    check_process(_first_process())
     with seeded(config.seed if seed is None else seed), named_afresh():
         networks = ARCHITECTURES[config.architecture].networks(config, dtype)
         alae = ALAE(
@@ -183,6 +188,21 @@ def build_alae(
         if isinstance(layer, EqualizedConv2D):
             layer.winograd = True
     return alae
+
+
+def check_process(owner: int) -> None:
+    """Raises RuntimeError unless this is the process `owner`, in which TensorFlow has worked: in a
+    fork it would hang."""
+    if os.getpid() != owner:
+        raise RuntimeError(
+            'not usable after a fork; start processes by multiprocessing.get_context("spawn")'
+        )
+
+
+@functools.cache
+def _first_process() -> int:
+    """The process that built the first networks."""
+    return os.getpid()
 
 
 @contextlib.contextmanager

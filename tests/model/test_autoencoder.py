@@ -376,7 +376,7 @@ def test_a_copy_computes_the_same(small):
 
 def test_a_forked_process_raises(small, monkeypatch):
     model = Autoencoder(small, build_alae(small))
-    w = model.sample_w(1)
+    w, pickled = model.sample_w(1), pickle.dumps(model)
     monkeypatch.setattr(os, "getpid", lambda: -1)
     image = np.zeros([model.resolution, model.resolution, 1], np.uint8)
     for work in (
@@ -386,6 +386,8 @@ def test_a_forked_process_raises(small, monkeypatch):
         lambda: model.truncate(w, 0.5),
         lambda: model.map(w),
         lambda: model.fingerprint,
+        lambda: pickle.loads(pickled),
+        lambda: build_alae(small),
     ):
         with pytest.raises(RuntimeError, match="spawn"):
             work()
