@@ -177,8 +177,11 @@ def test_images_that_changed_since_do_not_go_in(tmp_path, source):
 def test_a_torn_note_costs_only_its_shard(tmp_path, source):
     run(tmp_path)
     whole = contents(tmp_path)
-    for text in ('{"train-r02', "[]", "{}", '{"train-r02.tfrecords.000": 3}'):
-        (tmp_path / ".prepare" / "train-000.json").write_text(text)
+    note = tmp_path / ".prepare" / "train-000.json"
+    torn = ['{"train-r02', "[]", "{}", '{"train-r02.tfrecords.000": 3}', "[" * 10**5]
+    torn += [note.read_text().replace('"bytes"', '"size"')]
+    for text in torn:
+        note.write_text(text)
         assert run(tmp_path)[0] == 0 and contents(tmp_path) == whole
 
 

@@ -11,10 +11,10 @@ StyleGAN's and ALAE's own tools use the same names. No TensorFlow here.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from pathlib import Path
 
+from alae_tf.system import schema
 from alae_tf.system.errors import ConfigError
 from alae_tf.system.files import check_directory
 
@@ -49,8 +49,8 @@ class Plan:
     def check_same(self, path: Path) -> None:
         """Raises ConfigError if the plan in a file differs from this one or cannot be read."""
         try:
-            before = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
+            before = schema.load(path, {str: object})
+        except ValueError:
             raise ConfigError(f"{path} is damaged; give another --out.") from None
         differ = [
             f"{name}: {before.get(name)} before, {value} now"

@@ -26,8 +26,11 @@ from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import WORK, file_name
 from alae_tf.data.records import FOOTER, HEADER
 from alae_tf.data.threads import pool
+from alae_tf.system import schema
 from alae_tf.system.errors import AlaeError
 from alae_tf.system.files import temporary_file, write_atomic
+
+ENTRY = {"images": int, "bytes": int, "sha256": str}  # see `schema`; of a file in a note
 
 
 class Stopped(Exception):
@@ -124,12 +127,12 @@ class ShardWriter:
 
     def note(self, shard: Shard) -> dict[str, dict] | None:
         """The note of a finished shard, {file name: {images, bytes, sha256}}, or None."""
+        names = self._names(shard).values()
         try:
-            note = json.loads(self._note_path(shard).read_text(encoding="utf-8"))
-            whole = all(len(note[name]["sha256"]) == 64 for name in self._names(shard).values())
-        except (OSError, ValueError, LookupError, TypeError):
+            note = schema.load(self._note_path(shard), dict.fromkeys(names, ENTRY))
+        except (OSError, ValueError):
             return None
-        return note if whole else None
+        return note if all(len(note[name]["sha256"]) == 64 for name in names) else None
 
     def _make(self, shard: Shard) -> None:
         try:
