@@ -294,9 +294,10 @@ def test_directories_that_cannot_be_used(tmp_path, source):
     code, text = run(tmp_path / "out", "--shards=3", resolution=8)
     assert code == 2 and f"--out={tmp_path}/out: " in text
     assert "max_resolution: 16" in text and "shards: 2" in text
-    (tmp_path / "out" / ".prepare" / "plan.json").write_text("{")
-    code, text = run(tmp_path / "out", "--shards=2")
-    assert code == 2 and "plan.json" in text
+    for damaged in ("{", "[" * 10**5, "[1]"):
+        (tmp_path / "out" / ".prepare" / "plan.json").write_text(damaged)
+        code, text = run(tmp_path / "out", "--shards=2")
+        assert code == 2 and "plan.json" in text
 
 
 def test_two_at_once(tmp_path, source):

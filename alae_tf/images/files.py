@@ -16,7 +16,7 @@ from alae_tf.system.errors import AlaeError, printable, report
 
 # Folders of previews and copies that systems and programs create beside images.
 SIDE_FOLDERS = frozenset(
-    "__MACOSX @eaDir #recycle #snapshot $RECYCLE.BIN __pycache__ lost+found".split()
+    "__MACOSX @eaDir @tmp @Recycle #recycle #snapshot $RECYCLE.BIN __pycache__ lost+found".split()
     + ["System Volume Information"]
 )
 # Tables, texts and arrays that often accompany images. They are not reported as left out.

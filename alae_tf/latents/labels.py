@@ -87,6 +87,8 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             "and a row for each image."
         )
     places = _places(images)
+    if header[0] in places and os.path.splitext(header[0])[1]:
+        raise LatentError(f"{where}: its first row names an image; expected a header before it.")
     cells = np.full([len(images), len(header) - 1], "", object)
     missing, named = [], set()
     for number, row in enumerate(rows, start=2):
@@ -143,10 +145,10 @@ def _read_rows(path: Path) -> list[list[str]]:
         rows = [[cell.strip() for cell in row] for row in table if row]
     else:
         rows = [line.split() for line in text.split("\n") if line.strip()]
-        if len(rows) > 1 and len(rows[1]) == len(rows[0]) + 1:  # CelebA's files lack it
-            rows[0].insert(0, "")
     if not rows:
         raise ValueError("it is empty")
+    if len(rows) > 1 and len(rows[1]) == len(rows[0]) + 1:  # as CelebA and R write tables
+        rows[0].insert(0, "")
     return rows
 
 

@@ -85,7 +85,7 @@ def test_heic_is_read_where_its_reader_is_installed(tmp_path, monkeypatch):
 
 
 def test_hidden_and_side_folders_hold_neither_images_nor_classes(tmp_path, capsys):
-    sides = (".ipynb_checkpoints", "__MACOSX", "@eaDir", ".git", ".thumbnails", "cat/.hidden")
+    sides = ".ipynb_checkpoints __MACOSX @eaDir @tmp .git .thumbnails cat/.hidden".split()
     for folder_ in ("cat", "dog", *sides):
         save(tmp_path / folder_ / "a.png", "red")
     save(tmp_path / "cat/._a.png", "red")  # what macOS writes beside files on foreign disks

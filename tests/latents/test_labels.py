@@ -78,6 +78,8 @@ def test_a_csv_file_by_path_or_by_name(faces, tmp_path):
         (b"file,\xff\n", "CSV"),
         (b'file,a\n"1.png,2', "CSV"),
         (b"file,yaw\n1.png,left\n", "column"),
+        (b"a/1.png 5\n2.png 7\n3.png 5\n", "header"),
+        (b"1.png,5\n2.png,7\n3.png,5\n", "header"),
     ],
 )
 def test_csv_files_that_are_wrong(faces, tmp_path, text, message):
@@ -96,6 +98,7 @@ NAN = np.nan
             "4\n5_o_Clock_Shadow Young \n1.jpg  1 -1\n2.jpg -1  1\n3.jpg -1 -1\n4.jpg 1  1\n",
             {"5_o_Clock_Shadow": [1, -1, -1], "Young": [-1, 1, -1]},
         ),
+        ("3\nyaw\tn\n1.png\t1\t2\n2.png\t2\t3\n", {"yaw": [1, 2, NAN], "n": [2, 3, NAN]}),
         ("file yaw\na/1.png 1\n2 2\n", {"yaw": [1, 2, NAN]}),
         ("file;yaw;n\n1.png;0,5;1\n2.png;-1e0;2.5\n", {"yaw": [0.5, -1, NAN], "n": [1, 2.5, NAN]}),
         ("file\tyaw\n1.png\t0.5\nb/3.png\t2\n", {"yaw": [0.5, NAN, 2]}),
