@@ -285,8 +285,13 @@ def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
     """The crops that an `align.csv` lists. Raises AlignError if it cannot be read or is not such a
     table; the message names the flag."""
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("not a regular file")
         with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            table = csv.DictReader(file)
+            if lacking := set(COLUMNS) - set(table.fieldnames or ()):
+                raise ValueError(f"no column {min(lacking)}")
+            rows = list(table)
         cuts = []
         for row in rows:
             photo, quad, points = row["photo"], _square(row["square"]), _points(row["points"], 5)

@@ -173,12 +173,20 @@ def test_wrong_flags(capsys, arguments, flag):
         "file,photo\na.png,b.jpg\n",
         "file,yaw,pitch,roll,mouth,smile,photo,square,points\n"
         'a.png,1,1,1,1,1,b.jpg,"1,2 3,4","1,2"\n',
+        "file,name\n",  # of another program
+        "",
     ],
 )
 def test_invalid_tables(tmp_path, text):
     if text is not None:
         (tmp_path / "align.csv").write_text(text)
     with pytest.raises(AlaeError, match=f"--csv={tmp_path}/align.csv: "):
+        align.read_table(tmp_path / "align.csv")
+
+
+def test_a_pipe_is_not_a_table(tmp_path):
+    os.mkfifo(tmp_path / "align.csv")
+    with pytest.raises(AlaeError, match="align.csv"):
         align.read_table(tmp_path / "align.csv")
 
 
