@@ -47,13 +47,18 @@ VALUE_RANGES = {
 
 
 def check_out(out: Path) -> None:
-    """Raises an AlaeError, before any work, if a directory is a file, holds something else, or has
-    a name that TensorFlow, which writes SavedModels, expands as a pattern."""
+    """Raises an AlaeError, before any work, if a directory is a file or holds something else; see
+    also `check_name`."""
+    check_name(out)
+    check_directory("--out", out, "export", MANIFEST)
+
+
+def check_name(out: Path) -> None:
+    """Raises an ExportError if TensorFlow, which writes SavedModels, expands a path."""
     if set(PATTERN) & set(str(out)):
         raise ExportError(
             f"--out={out}: TensorFlow expands {' '.join(PATTERN)} in paths; give another name."
         )
-    check_directory("--out", out, "export", MANIFEST)
 
 
 @contextlib.contextmanager

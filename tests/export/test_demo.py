@@ -86,6 +86,13 @@ def test_a_damaged_list(build, tmp_path, capsys, text):
     assert demo.MARK in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["site[1]", "site*"])
+def test_names_that_tensorflow_expands(build, tmp_path, capsys, name):
+    assert build(tmp_path / name) == 2
+    assert f"--out={tmp_path / name}" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
 def test_a_list_that_names_files_outside(build, tmp_path):
     victim = tmp_path / "thesis.tex"
     victim.write_text("the user's")
