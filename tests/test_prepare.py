@@ -334,9 +334,15 @@ def test_dataset_json_is_checked_at_opening(tmp_path, source):
         (tmp_path / "train-labels.npy").write_bytes(damaged)
         with pytest.raises(data.DataError, match="train-labels.npy"):
             _ = open_source(uri).labels
-    (tmp_path / "train-labels.npy").unlink()
-    with pytest.raises(data.DataError, match="train-labels.npy"):
-        _ = open_source(uri).labels
+    for replace in (
+        lambda path: None,
+        os.mkfifo,
+        lambda path: np.savez(tmp_path / "x.npz", a=3) or (tmp_path / "x.npz").rename(path),
+    ):
+        (tmp_path / "train-labels.npy").unlink(missing_ok=True)
+        replace(tmp_path / "train-labels.npy")
+        with pytest.raises(data.DataError, match="train-labels.npy"):
+            _ = open_source(uri).labels
     np.save(tmp_path / "train-labels.npy", np.zeros(3))
     with pytest.raises(data.DataError, match=r"train-labels.npy.*float64 \[3\]"):
         _ = open_source(uri).labels

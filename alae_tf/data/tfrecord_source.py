@@ -129,7 +129,13 @@ class TfrecordSource(Source):
         None, with a warning, if it does not give each image exactly one class.
         """
         try:
-            labels = np.load(member(self._directory, name, follow=False), allow_pickle=False)
+            path = member(self._directory, name, follow=False)
+            if path.exists() and not path.is_file():
+                raise ValueError("not a regular file")
+            # Mapped: a header that declares more than the file holds takes no memory.
+            labels = np.load(path, mmap_mode="r", allow_pickle=False)
+            if not isinstance(labels, np.ndarray):
+                raise ValueError("an archive of arrays")
         except Exception as error:  # NumPy raises many types for a damaged header
             raise DataError(f"{name} cannot be read ({error}). {AGAIN}") from None
         if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or len(labels) != len(self):
