@@ -105,6 +105,13 @@ class Config:
         "dense layer on the last feature map, without styles (an ablation).",
         choices=("styles", "dense"),
     )
+    encoder_codes: str = setting(
+        "model",
+        "w",
+        "style: what E computes. w: as in the paper. layers: w, and a correction of it for each "
+        "layer of G, which update 4 trains (not in the paper).",
+        choices=("w", "layers"),
+    )
 
     epochs: float = setting(
         "schedule",
@@ -145,8 +152,9 @@ class Config:
         "optimisation",
         "EG",
         "Networks that update 3, the latent reconstruction, trains. EG: as in the paper. EFG: as "
-        "in the authors' code, which also trains F through G's input.",
-        choices=("EG", "EFG"),
+        "in the authors' code, which also trains F through G's input. E: for refining the encoder "
+        "of a trained model.",
+        choices=("EG", "EFG", "E"),
     )
     latent_regression: str = setting(
         "optimisation",
@@ -154,6 +162,40 @@ class Config:
         "The code that E reconstructs in update 3. w: as in the paper. z: E estimates z, and w is "
         "F(E(x)) (an ablation).",
         choices=("w", "z"),
+    )
+    reconstruction: float = setting(
+        "optimisation",
+        0.0,
+        "Weight of update 4, which the paper does not have: real images are reconstructed, "
+        "G(E(x)) against x. 0: no update 4. 1 suits a trained model (see --init_from).",
+        within="[0, 1e6]",
+    )
+    reconstruction_update: str = setting(
+        "optimisation",
+        "E",
+        "Networks that update 4 trains. E: what G draws does not change. EG: G also learns to draw "
+        "real images, which needs updates 1 and 2 as a counterweight.",
+        choices=("E", "EG"),
+    )
+    reconstruction_distance: str = setting(
+        "optimisation",
+        "lpips",
+        "Perceptual distance of update 4. lpips: LPIPS with AlexNet (the extra `metrics`). "
+        "encoder: between feature maps of E's EMA, which needs no file and suits any images.",
+        choices=("lpips", "encoder"),
+    )
+    reconstruction_pixels: float = setting(
+        "optimisation",
+        2.0,
+        "Weight of the squared error of pixels in update 4, beside the perceptual distance's 1.",
+        within="[0, 1e6]",
+    )
+    correction_pull: float = setting(
+        "optimisation",
+        0.1,
+        "With --encoder_codes=layers: weight of the squared corrections in update 4. A larger one "
+        "keeps the codes of the layers together, which makes edits work better.",
+        within="[0, 1e6]",
     )
     r1_gamma: float = setting(
         "optimisation",
