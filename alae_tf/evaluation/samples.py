@@ -109,7 +109,7 @@ class Samples:
         """Real images and their reconstructions: parts, uint8 [n, H, W, C] each."""
         self.counts["reconstructed"] = self.count
         for i, real in enumerate(self.real(about)):
-            yield real, self.decode(self.model.encode(real), i * PART)
+            yield real, self.decode(self.model.encode(real, layers=True), i * PART)
 
     def reconstructed(self, about: str = "reconstructions") -> Iterator[np.ndarray]:
         """The reconstructions of `pairs`."""

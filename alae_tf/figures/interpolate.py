@@ -35,7 +35,7 @@ def draw(figure: Figure, random: bool, space: str, psi: float | None, steps: int
 
 def between_images(figure: Figure, images: np.ndarray, steps: int) -> Drawing:
     """From each image x to the next, y: x, the path in w from E(x) to E(y), y."""
-    w = figure.model.encode(images)
+    w = figure.model.encode(images, layers=True)
     if figure.moving:
         t, following = np.arange(steps) / steps, np.roll(w, -1, axis=0)
         return frames(figure, [lerp(a, b, t) for a, b in zip(w, following, strict=True)])

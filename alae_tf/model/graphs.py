@@ -26,6 +26,7 @@ class Graphs:
 
     Attributes:
         encode: (x [N, H, W, C], blend) → w [N, latent].
+        codes: (x, blend) → styles [N, styles, latent].
         long_features: (x, blend) → [N, d].
         score: (x, blend) → D's logits [N, 1].
         map: z [N, latent] → w [N, latent].
@@ -43,6 +44,10 @@ class Graphs:
     @functools.cached_property
     def encode(self) -> typing.Any:
         return self._of_images(self._alae.encode)
+
+    @functools.cached_property
+    def codes(self) -> typing.Any:
+        return self._of_images(lambda *x: self._alae.codes(*x)[0])
 
     @functools.cached_property
     def long_features(self) -> typing.Any:

@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from alae_tf.features.lpips import prepare
 from alae_tf.latents import LatentError
-from alae_tf.latents.codes import to_styles
 from alae_tf.networks import ops
 
 if typing.TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Projection:
     """The result for some images.
 
     Attributes:
-        before: E(x), w [N, latent].
+        before: E(x), w [N, latent] or, in the space "styles", styles [N, styles, latent].
         after: the codes found, w [N, latent] or styles [N, styles, latent].
         noise: the noise maps found, or None if they did not move.
         reconstructed, projected: G's images of `before` and `after`, uint8 [N, H, W, C].
@@ -89,7 +88,7 @@ def project(
             raise LatentError(f"{name}: got {weight!r}, expected a finite number, 0 or more")
     if not len(images):
         raise LatentError("images: got none, expected at least one")
-    before = model.encode(images)
+    before = model.encode(images, layers=space == "styles")
     scale = float(max(model.sample_w(256).std(axis=0).mean(), 1e-6))
     found, descents = [], {}
     with tqdm(total=len(images) * steps, desc="project", leave=False, disable=not progress) as bar:
@@ -155,9 +154,8 @@ class Descent:
         Returns:
             Arrays by the names of `Projection`'s attributes, a noise map each as "noise NN".
         """
-        styles = self._model.config.styles
         self._target.assign(ops.to_unit(images))
-        self._start.assign(before if self._space == "w" else to_styles(before, styles))
+        self._start.assign(before)
         for variable in (self._moved, *self._adam.variables, *self._adam_noise.variables):
             variable.assign(tf.zeros(variable.shape, variable.dtype))
         for own, constant in zip(self._maps, self._constant, strict=False):

@@ -32,7 +32,10 @@ def perceptual_distance(maps: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) 
 
     As LPIPS (Zhang et al., CVPR 2018), without its weights of the channels.
     """
-    units = [[tf.math.l2_normalize(each, -1, 1e-8) for each in group] for group in (maps, others)]
+    units = [
+        [tf.math.l2_normalize(tf.cast(each, tf.float32), -1, 1e-8) for each in group]
+        for group in (maps, others)
+    ]
     return tf.add_n(
         [
             tf.reduce_mean(tf.reduce_sum((a - b) ** 2, -1), [1, 2])
