@@ -241,7 +241,8 @@ class Encoder(keras.Model):
         features, *given = visit(self.blocks[first], self.features(x, first))
         if first < self.levels - 1:
             coarser = self.features(ops.downsample2(x), first + 1)
-            features, given = ops.lerp(coarser, features, blend), [g * tf.cast(blend, g.dtype) for g in given]
+            features = ops.lerp(coarser, features, blend)
+            given = [each * tf.cast(blend, each.dtype) for each in given]
         for block in self.blocks[first + 1 :]:
             features, *more = visit(block, features)
             given += more
