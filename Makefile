@@ -1,13 +1,13 @@
 PYTHON ?= python3
 RUN_DIR ?= runs/quickstart
-# A file of versions to install, such as constraints.txt, which passed the tests. Default: the newest.
+# File of package versions to install. Those in constraints.txt passed the tests. Default: the newest.
 CONSTRAINTS ?=
 PORT ?= 8000
 BIN = .venv/bin
 
 .PHONY: train test slow lint demo
 
-# Trains MLP-ALAE on embedded digits; pictures appear in runs/quickstart/samples/.
+# Trains MLP-ALAE on the bundled digits; pictures appear in runs/quickstart/samples/.
 train: .venv/installed
 	$(BIN)/python -m alae_tf.train --flagfile=configs/quickstart.cfg --run_dir=$(RUN_DIR)
 
@@ -28,7 +28,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# The file marks a complete installation; an interrupted one is repeated.
+# The file .venv/installed marks a complete installation; an interrupted installation is repeated.
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' \

@@ -25,7 +25,7 @@ COMMANDS = {
     "evaluate": ("alae_tf.evaluate", "measures the quality of a run"),
     "figures": ("alae_tf.figures", "draws figures of a run"),
     "align": ("alae_tf.align", "crops faces from photos, and pastes edited faces back"),
-    "directions": ("alae_tf.directions", "finds directions in w, for example that of a smile"),
+    "directions": ("alae_tf.directions", "finds directions in w, for example for a smile"),
     "export": (
         "alae_tf.export",
         "exports a run as SavedModel, TFLite and ONNX, and checks the files",

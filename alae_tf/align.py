@@ -3,9 +3,10 @@
     python -m alae_tf.align photos/ --out=faces --size=128
     python -m alae_tf.align --paste_back=edited --csv=faces/align.csv --out=pasted
 
-Each face becomes a PNG file in --out. The table align.csv in --out lists each crop's photo, its
-place there, the rotation of the head, how far the mouth is open and how wide it smiles; it can be
-the --labels of `alae_tf.directions`. --paste_back pastes crops of the same names into their photos.
+Each face becomes a PNG file in --out. The table align.csv in --out lists the photo of each crop,
+its position in the photo, the rotation of the head, and how far the mouth is open and how wide it
+is; `alae_tf.directions` accepts the table as --labels. --paste_back pastes edited crops, whose
+names must be unchanged, into their photos.
 """
 
 from __future__ import annotations
@@ -87,12 +88,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--crop",
         default="ffhq",
         choices=sorted(CROPS),
-        help="place of the square. ffhq: the whole head; celeba, lfw: tighter, as in these data "
-        "sets. Default: %(default)s",
+        help="region to crop. ffhq: the whole head; celeba, lfw: tighter, as in these data sets. "
+        "Default: %(default)s",
     )
     about = "crop at most N faces of a photo, the largest first. Default: all"
     add("--most", type=int, metavar="N", help=about)
-    about = "folder of edited crops to paste back, with unchanged names. Default: crop faces"
+    about = "folder of edited crops to paste back, with unchanged names. Default: none"
     add("--paste_back", type=Path, metavar="DIR", help=about)
     about = f"--paste_back: the {CSV} of the crops. Required with --paste_back"
     add("--csv", type=Path, metavar="FILE", help=about)

@@ -37,11 +37,11 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     Args:
         config: the run's.
         level: level to measure.
-        batch: images an iteration.
+        batch: images per iteration.
         iterations: number to measure; 0: as many as take `SECONDS`.
 
     Returns:
-        iteration_seconds and images_per_second (means), page_faults (an iteration, not counting
+        iteration_seconds and images_per_second (means), page_faults (per iteration, not counting
         reads from disk), peak_memory_mib (of GPU 0, or of this process), encode_ms and decode_ms
         (one image, float32, noise "const"), matmul_gflops.
     """
@@ -139,11 +139,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--level",
         metavar="N|all",
-        help="level to measure, or all: each in a process of its own, for its own peak of memory. "
-        "Default: the top level",
+        help="level to measure; all: every level, each in its own process, so that each has its "
+        "own peak memory. Default: the top level",
     )
     parser.add_argument(
-        "--batch", type=int, metavar="N", help="images an iteration. Default: from --batch_by_level"
+        "--batch",
+        type=int,
+        metavar="N",
+        help="images per iteration. Default: from --batch_by_level",
     )
     parser.add_argument(
         "--iterations",
@@ -154,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"Default: 0: as many as take {SECONDS:g} seconds, at least {LEAST}",
     )
     parser.add_argument(
-        "--json", metavar="FILE", help="write the results to this file, too. Default: none"
+        "--json", metavar="FILE", help="also write the results to this file. Default: none"
     )
     given = list(sys.argv[1:] if arguments is None else arguments)
 

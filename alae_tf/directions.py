@@ -70,9 +70,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--levels", metavar="RANGE", help="factors: levels of the style layers. Default: all")
     about = f"number of images to use. Default: all, at most {MOST_IMAGES:,}"
     add("--images", type=int, metavar="N", help=about)
-    about = "use the checkpoint at N images seen. Default: the newest"
+    about = "use the checkpoint saved after N images of training. Default: the newest"
     add("--checkpoint", type=int, metavar="N", help=about)
-    about = "seed that chooses the held-out images. Default: %(default)s"
+    about = "seed for choosing the held-out images. Default: %(default)s"
     add("--seed", type=int, default=0, metavar="N", help=about)
     add("--overwrite", action="store_true", help="replace an existing file. Default: off")
     args = parser.parse_args(arguments)

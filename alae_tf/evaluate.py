@@ -66,7 +66,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         type=int,
         default=0,
         metavar="N",
-        help="number of images, real and generated each; 0: all of the split, at most 50,000. "
+        help="number of real images; as many are generated. 0: all of the split, at most 50,000. "
         "Default: %(default)s",
     )
     parser.add_argument(
@@ -92,25 +92,25 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--crop",
         action="store_true",
-        help="ppl_*: crop images to the centre of faces. Default: off",
+        help="ppl_*: crop images to the centre of aligned faces. Default: off",
     )
     parser.add_argument(
         "--weights",
         default="ema",
         choices=("ema", "raw"),
-        help="weights to measure: their moving average, or those of the last step. "
+        help="weights to measure. ema: their moving average; raw: those of the last step. "
         "Default: %(default)s",
     )
     parser.add_argument(
         "--checkpoints",
         default="newest",
         metavar="newest|all|N,…",
-        help="checkpoints to measure; N: images seen. Default: %(default)s",
+        help="checkpoints to measure; N: the one at N images seen. Default: %(default)s",
     )
     parser.add_argument(
         "--baseline",
         action="store_true",
-        help="also measure PCA with as many components as w has. Default: off",
+        help="also measure PCA with as many components as w has numbers. Default: off",
     )
     parser.add_argument(
         "--inception",

@@ -1,8 +1,8 @@
 """Writes the images of any source as TFRecords at every resolution from 4 pixels up.
 
-Training from them (--data=tfrecord:DIR) sees the same images in the same order as from the source
-but saves decoding and resizing. Repeat the command to continue an interrupted preparation; on a
-finished directory it verifies all checksums and rewrites damaged files.
+Training from these files (--data=tfrecord:DIR) sees the same images in the same order as training
+from the source, and saves decoding and resizing. Repeat the command to continue an interrupted
+preparation; on a finished directory it verifies all checksums and rewrites damaged files.
 """
 
 from __future__ import annotations

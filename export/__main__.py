@@ -62,7 +62,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     add("--directions", type=Path, metavar="FILE", help=about)
     about = (
         "web only: source of LiteRT.js, which runs the model. DIR: runtime/ of another export, to "
-        "work offline; cdn, or the URL of a similar host: visitors load it from there, and the "
+        "work offline; cdn, or the URL of a similar host: visitors load it from that host, and the "
         "folder is smaller. Default: a copy from npm, which is cached"
     )
     add("--web_runtime", metavar="DIR|cdn|URL", help=about)
@@ -86,8 +86,8 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     about = "config file (.cfg) of a model with random weights, to try sizes and speeds"
     model.add_argument("--untrained", type=Path, metavar="CONFIG", help=about)
     about = (
-        "level of a progressively grown model, from 0 (the lowest resolution). Give it to get a "
-        "lower resolution. Default: the level that the run has reached"
+        "level of a progressively grown model, from 0 (the lowest resolution). Set it for a lower "
+        "resolution. Default: the level that the run has reached"
     )
     parser.add_argument("--level", type=int, help=about)
 
@@ -121,7 +121,7 @@ def names(known: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way or a file left out, 2 a wrong flag."""
+    """Exit codes: 0 done, 1 failed or a file was left out, 2 a wrong flag."""
     options = parse(arguments)
 
     def work() -> int:

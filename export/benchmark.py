@@ -162,7 +162,7 @@ def run(options: Options, json_file: Path | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag, run or config."""
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag, run or config."""
     args = parse(arguments)
     options = Options(
         run_dir=args.run_dir,

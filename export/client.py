@@ -29,28 +29,29 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     servers.add_flags(parser)
-    about = "images in a request; an exported TF Serving takes up to 16. Default: %(default)s"
+    about = "images per request; TF Serving as exported takes up to 16. Default: %(default)s"
     parser.add_argument("--batch", type=int, default=8, help=about)
     commands = parser.add_subparsers(dest="command", required=True)
+    picture = {"metavar": "PICTURE.png", "help": "file for the picture. Required"}
     for name, help_, out in (
-        ("encode", "images → w", "W.npy|W.json"),
-        ("reconstruct", "images → their reconstructions", "PICTURE.png"),
+        ("encode", "images → w", {"metavar": "W.npy|W.json", "help": "file for w. Required"}),
+        ("reconstruct", "images → their reconstructions", picture),
     ):
         command = commands.add_parser(name, help=help_)
         command.add_argument("images", nargs="+", type=Path, help="image files or folders of them")
-        command.add_argument("--out", type=Path, required=True, metavar=out)
+        command.add_argument("--out", type=Path, required=True, **out)
     command = commands.add_parser("decode", help="w → pictures")
     command.add_argument(
         "w", type=Path, help=".npy file of [N, latent] or [N, styles, latent], or .json of encode"
     )
-    command.add_argument("--out", type=Path, required=True, metavar="PICTURE.png")
+    command.add_argument("--out", type=Path, required=True, **picture)
     command = commands.add_parser("generate", help="new pictures")
     add = command.add_argument
     add("--count", type=int, default=1, help="number of pictures. Default: %(default)s")
     add("--seed", type=int, default=0, help="seed of z. Default: %(default)s")
     add("--psi", type=float, default=0.7, help="truncation; 1 for none. Default: %(default)s")
     add("--latent_size", type=int, help="length of z. Default: as the server reports")
-    command.add_argument("--out", type=Path, required=True, metavar="PICTURE.png")
+    command.add_argument("--out", type=Path, required=True, **picture)
     args = parser.parse_args(arguments)
     endings = (".npy", ".json") if args.command == "encode" else (".png",)
     if args.out.suffix not in endings:

@@ -43,7 +43,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--out", type=Path, default=Path("demo"), help=f"folder for the page. {default}")
     add("--port", type=int, default=8000, help=f"port, or 0 for any free one. {default}")
     add("--web_runtime", metavar="DIR|cdn|URL", help="see `alae export`. Default: from npm")
-    add("--build", action="store_true", help="write the folder without serving it")
+    add("--build", action="store_true", help="only write the folder, do not serve it. Default: off")
     args = parser.parse_args(arguments)
     if not 0 <= args.port <= 65535:
         parser.error(f"--port={args.port}: must be 0 to 65535.")
@@ -51,7 +51,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag."""
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
     args = parse(arguments)
     models = [name for name in args.models.split(",") if name]
     return guarded("demo", lambda: run(models, args.out, args.port, args.web_runtime, args.build))

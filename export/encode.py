@@ -36,7 +36,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=program(f"{__package__}.encode"),
         description="Encodes images into w, or draws images from w (--decode). Images in a folder "
-        "that the model cannot take are left out and reported.",
+        "that the model cannot use are reported and left out.",
         epilog="Example: %(prog)s photos/ --model=encoder_float16.tflite --out=w.json",
     )
     add = parser.add_argument
@@ -248,7 +248,7 @@ def write_codes(path: Path | None, images: Images, w: np.ndarray) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed on the way, 2 a wrong flag or file."""
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
     args = parse(arguments)
 
     def run() -> None:

@@ -25,7 +25,7 @@ BOX_BITS = 22  # PIL's weights are whole numbers of this many bits
 def decode(data: tf.Tensor) -> tf.Tensor:
     """Decodes a PNG, JPEG, GIF (its first frame) or BMP file: string → uint8 [H, W, 3].
 
-    The image is turned upright as its EXIF says and laid on white. The graph fails with
+    The image is turned upright as its EXIF says and composited on white. The graph fails with
     InvalidArgumentError on other files, and on those too large for `alae_tf.images.read`.
     """
     raw = tf.io.decode_raw(data, tf.uint8)  # [bytes]

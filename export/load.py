@@ -2,10 +2,10 @@
 
 alae load --url=grpc://localhost:8500 --shape=64,64,3 --clients=1,8,64 --seconds=20
 
-Each client encodes an image of its own again and again, one image a request. An answer is wrong if
-it is not a w of finite numbers, or differs from the client's first answer by over 1e-4 of the
-largest number in it, which reveals a server that mixes up requests. A server on this machine
-shares its cores with the clients.
+Each client repeatedly encodes an image of its own, one image per request. An answer is wrong if it
+is not a w of finite numbers, or if it differs from the client's first answer by over 1e-4 of the
+largest number in that answer, which reveals a server that mixes up requests. A server on this
+machine shares its cores with the clients.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--shape", required=True, metavar="H,W,C", help="shape of the model's images. Required")
     about = f"numbers of clients to try, one after another. {default}"
     add("--clients", default="1,8,64", metavar="N,…", help=about)
-    about = f"seconds that each number of clients is measured for. {default}"
+    about = f"seconds to measure each number of clients. {default}"
     add("--seconds", type=float, default=20.0, help=about)
     add("--json", type=Path, metavar="FILE", help="file for the figures, as JSON. Default: none")
     args = parser.parse_args(arguments)

@@ -111,7 +111,7 @@ def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
     """Checks, before any work, that a directory holds no export of another model.
 
     Its files are used together, and a server takes the newest SavedModel as a better version of
-    the same model. So only a later checkpoint of the same run and level may follow.
+    the same model. Therefore only a later checkpoint of the same run and level may follow.
 
     Raises:
         ExportError: it holds an export of another run or level.

@@ -1,6 +1,6 @@
 """Connections to a served model over REST or gRPC: arrays in, arrays out, within a deadline.
 
-An unavailable server is asked again for a while. Only gRPC needs TensorFlow, which makes its
+Requests to an unavailable server are retried for a while. Only gRPC needs TensorFlow, for its
 messages.
 """
 
@@ -62,9 +62,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--url", required=True, help=about)
     add("--model", default="alae", help=f"name of the model on the server. {default}")
-    about = f"seconds until an answer must be complete. Raise it for slow models. {default}"
+    about = f"seconds within which an answer must be complete. Raise it for slow models. {default}"
     add("--timeout", type=float, default=30.0, help=about)
-    about = f"seconds for which an unavailable server, for example at restart, is asked. {default}"
+    about = f"seconds to keep retrying an unreachable server, for example at a restart. {default}"
     add("--patience", type=float, default=3.0, help=about)
 
 
@@ -140,7 +140,7 @@ class Rest:
         url: http://host:port, optionally with /v1/models/NAME.
         model: name of the model, for a URL without it.
         timeout: seconds until the answer to an attempt must be complete.
-        patience: seconds for which an unavailable server is asked again.
+        patience: seconds for which requests to an unavailable server are retried.
     """
 
     def __init__(self, url: str, model: str, timeout: float, patience: float = 3.0):

@@ -25,7 +25,7 @@ def test_a_model_is_complete(path):
     assert model.images_seen > 0 and model.blend == 1.0 and model.level == config.levels - 1
     assert sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) < LARGEST
     card = (path / "README.md").read_text()
-    for word in ("Data", "Licence", "Figures", "Limits", f"{model.images_seen:,} images"):
+    for word in ("Data", "Licence", "Results", "Limits", f"{model.images_seen:,} images"):
         assert word in card
     measured = [r for r in results.read(path / "results.jsonl") if not r.model.get("baseline")]
     assert {each.model["images_seen"] for each in measured} == {model.images_seen}

@@ -1,4 +1,4 @@
-"""The kinds of model, a record each.
+"""The kinds of model, one record each.
 
 To add a kind, write its networks in a new file, add its record to `ARCHITECTURES`, and add its own
 settings to `Config`. No TensorFlow, which makes checking a config fast.
@@ -24,7 +24,7 @@ class Architecture:
 
     Args:
         name: its name in --architecture.
-        title: its name in text for people.
+        title: its name in texts for users.
         build: "module:function", the function that builds the networks: (config, dtype) → dict
             with the keys G, E, F and D.
         settings: names of the settings that only this kind reads.

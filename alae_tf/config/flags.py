@@ -19,8 +19,8 @@ from alae_tf.system.errors import program, report
 FIRST = ("data", "levels", "epochs", "batch_by_level")
 EPILOG = """\
 Write a flag as --name=value, a switch as --name or --noname. A later flag overrides
-an earlier one, therefore write changes after --flagfile. Capitals in [brackets] are the
-names of the same settings in the config files of the authors' code.
+an earlier one, so write changes after --flagfile. Names in [brackets] are those of the
+same settings in the authors' config files.
 """
 METAVARS = {str: "TEXT", int: "N", float: "X"}
 
@@ -43,8 +43,8 @@ def parser(module: str, about: str | None) -> argparse.ArgumentParser:
     made.add_argument(
         "--flagfile",
         metavar="FILE",
-        help="file of flags, inserted at this place: a path, or the name of a shipped config such "
-        "as smoke or quickstart. Default: none",
+        help="file of flags, read in place of this flag: a path, or the name of a shipped config "
+        "such as smoke or quickstart. Default: none",
     )
     return made
 

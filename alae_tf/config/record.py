@@ -28,8 +28,8 @@ class Config:
     """The settings of a run: data, networks, schedule and training.
 
     Every field is a flag of the same name (`alae_tf.config.flags`). Fields named `…_by_level` have
-    one entry a level; the last entry also applies to all higher levels. Names in brackets are those
-    of the authors' code.
+    one entry per level; the last entry also applies to all higher levels. Names in [brackets] are
+    those of the same settings in the authors' config files.
 
     Raises:
         ConfigError: a value is out of range, or two values conflict.
@@ -69,7 +69,7 @@ class Config:
     max_channels: int = setting(
         "model",
         256,
-        "style: most channels in a layer [MAX_CHANNEL_COUNT].",
+        "style: largest number of channels in a layer [MAX_CHANNEL_COUNT].",
         within="[1, 16384]",
     )
     image_size: int = setting(
@@ -123,13 +123,13 @@ class Config:
         "schedule",
         (10.0,),
         "style: passes over the training images at each level; the last level continues until "
-        "--epochs. From level 1 on, the first half blends the level in [EPOCHS_PER_LOD].",
+        "--epochs. From level 1 on, the first half of these blends the level in [EPOCHS_PER_LOD].",
         within="(0, 1e9]",
     )
     batch_by_level: tuple[int, ...] = setting(
         "schedule",
         (128,),
-        "Images an iteration, on all replicas together, by level [LOD_2_BATCH_8GPU].",
+        "Images per iteration, on all replicas together, by level [LOD_2_BATCH_8GPU].",
         within="[1, 1048576]",
     )
     learning_rate_by_level: tuple[float, ...] = setting(
@@ -237,7 +237,7 @@ class Config:
     tf32: bool = setting(
         "optimisation",
         True,
-        "Let NVIDIA GPUs since Ampere round the factors of float32 products to 10 bits "
+        "Let NVIDIA GPUs from Ampere on round the factors of float32 products to 10 bits "
         "(TensorFloat-32): faster, and TensorFlow's default. Switch off if training diverges only "
         "on these GPUs. Evaluation, loaded models and export always compute in true float32.",
     )
@@ -245,21 +245,21 @@ class Config:
     seed: int = setting(
         "run",
         0,
-        "Seed of all random numbers. On one machine, the same seed gives the same run, bit by bit.",
+        "Seed of all random numbers. On one machine, the same seed gives the same run to the bit.",
         within="[0, 2147483647]",
     )
     init_from: str = setting(
         "run",
         "",
-        "Start a new run from the weights of another run: its directory, or the name of a shipped "
-        "model. The networks must be the same, as set by --flagfile=OTHER/config.cfg. The run "
-        "starts with new optimizers at the level of these weights, fully blended in.",
+        "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
+        "The networks must be the same, as set by --flagfile=OTHER/config.cfg. The new run starts "
+        "with new optimizers, at the level of these weights, fully blended in.",
     )
     strategy: str = setting(
         "run",
         "auto",
         "mirrored: all GPUs of this machine, or its CPU; multi_worker: several machines that each "
-        "run this command and find each other by TF_CONFIG, Slurm or Kubernetes; one_device: the "
+        "run this command and find one another by TF_CONFIG, Slurm or Kubernetes; one_device: the "
         "first GPU, or the CPU; auto: multi_worker if TF_CONFIG names several workers, else "
         "mirrored.",
         choices=("auto", "mirrored", "multi_worker", "one_device"),
@@ -316,7 +316,7 @@ class Config:
         "metrics.csv, TensorBoard and results.jsonl.",
     )
     evaluate_count: int = setting(
-        "run", 1_000, "Images to measure, real and generated each.", within="[4, 1e9]"
+        "run", 1_000, "Real images to measure; as many are generated.", within="[4, 1e9]"
     )
     truncation_psi: float = setting(
         "run",

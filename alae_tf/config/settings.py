@@ -21,7 +21,7 @@ def setting(
 
     Args:
         group: one of `alae_tf.config.GROUPS`.
-        default: its default; a tuple for a setting with one value a level.
+        default: its default; a tuple for a setting with one value per level.
         help: the flag's help.
         within: the interval of valid numbers; "(0, 1e9]" means more than 0, at most 10^9.
         choices: the valid values; empty for any.

@@ -134,7 +134,7 @@ def absolute(uri: str, start: str | Path) -> str:
 
 
 def is_uri(text: str) -> bool:
-    """Whether a text is a URI and not the name of an existing file."""
+    """Whether a string is a URI and not the name of an existing file."""
     scheme = text.partition(":")[0]
     return ":" in text and scheme in SCHEMES and not Path(text).exists()
 

@@ -66,7 +66,7 @@ class Plan:
         except (ValueError, TypeError):
             raise ConfigError(f"{path} is damaged; give another --out.") from None
         differ = [
-            f"{name}: {before.get(name)} there, {value} now"
+            f"{name}: {before.get(name)} before, {value} now"
             for name, value in dataclasses.asdict(self).items()
             if before.get(name) != value
         ]

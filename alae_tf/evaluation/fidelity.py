@@ -1,4 +1,4 @@
-"""Comparisons of the features of real and made images: fid, kid, fd_*, kd_*, precision, recall."""
+"""Compares features of real and other images: fid, kid, fd_*, kd_*, precision, recall."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from alae_tf.latents.codes import slerp
 EPSILON = 1e-4
 KEPT = (1, 99)  # percentiles between which distances count
 PAIRS = 10_000  # at most; published figures have 100,000
-LARGEST = 256  # pixels a side that LPIPS sees, as published
+LARGEST = 256  # pixels per side that LPIPS sees, as published
 
 
 def path_length(samples: Samples, space: str, where: str) -> float:

@@ -1,4 +1,4 @@
-"""How much nearer to an image than G(E(x)) the generator comes with refined codes."""
+"""How much closer to an image than G(E(x)) the generator comes with refined codes."""
 
 from __future__ import annotations
 

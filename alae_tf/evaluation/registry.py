@@ -54,13 +54,17 @@ def _distances() -> dict[str, Metric]:
     """fid, kid, fd_* and kd_*, of generated and of reconstructed images."""
     found = {}
     for kind, ending in (("generated", ""), ("reconstructed", "_reconstruction")):
-        for name, network in (("id", "inception"), ("d_lpips", "lpips"), ("d_digits", "digits")):
+        for name, network, features in (
+            ("id", "inception", "Inception"),
+            ("d_lpips", "lpips", "LPIPS"),
+            ("d_digits", "digits", "digit classifier's"),
+        ):
             for letter, function, of in (("f", "frechet", "Fréchet"), ("k", "kernel", "kernel")):
                 if letter + name == "kd_digits":
                     continue
                 found[f"{letter}{name}{ending}"] = Metric(
                     LOWER,
-                    f"{of} distance of {kind} images, {network} features",
+                    f"{of} distance of {kind} images, {features} features",
                     f"alae_tf.evaluation.fidelity:{function}",
                     (kind, network),
                     network,

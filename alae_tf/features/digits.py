@@ -56,7 +56,7 @@ class Classifier:
         return self._whole(self._prepare(images), training=False).numpy().argmax(axis=1)
 
     def save(self, path: Path) -> None:
-        """Writes the weights to the cache if that is possible."""
+        """Writes the weights to the cache, if possible."""
         buffer = io.BytesIO()
         np.savez(buffer, *self._whole.get_weights())
         weights.keep(path, buffer.getvalue())

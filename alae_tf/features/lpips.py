@@ -54,7 +54,7 @@ NETS = {
         (4, 2),
     ),
 }
-LEAST = 32  # pixels a side; smaller images are enlarged, since pooling would leave nothing
+LEAST = 32  # pixels per side; smaller images are enlarged, since pooling would leave nothing
 PIXELS = 2**19  # computed at once, which bounds the memory
 
 
@@ -143,7 +143,7 @@ class Lpips:
 
 
 def prepare(images: np.ndarray | tf.Tensor | tf.Variable) -> tf.Tensor:
-    """Images (see `Lpips.distance`) → float RGB in [−1, 1], at least `LEAST` pixels a side."""
+    """Images (see `Lpips.distance`) → float RGB in [−1, 1], at least `LEAST` pixels per side."""
     x = tf.cast(images, tf.float32)
     x = x / 127.5 - 1.0 if images.dtype == np.uint8 else x
     x = tf.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x

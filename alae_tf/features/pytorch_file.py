@@ -65,7 +65,7 @@ class Contents(NamedTuple):
     """The contents of a checkpoint.
 
     Attributes:
-        data: dicts, lists, tuples, numbers and texts; tensors are read-only NumPy arrays, and
+        data: dicts, lists, tuples, numbers and strings; tensors are read-only NumPy arrays, and
             objects of unknown classes are `Skipped`.
         skipped: names of the unknown classes, sorted.
     """
@@ -169,7 +169,7 @@ def read_legacy(file: BinaryIO) -> Contents:
     """The older format: five pickles, then the count and the numbers of each storage."""
     size = os.fstat(file.fileno()).st_size
     _, version, system = (Unpickler(file, size).load() for _ in range(3))
-    # Check types first: a text of a nested object could be endless.
+    # Check types first: the text of a nested object could be endless.
     if type(version) is not int or version != LEGACY_VERSION:
         raise PytorchFileError(f"its format version is not {LEGACY_VERSION}")
     if system["little_endian"] is not True:

@@ -65,7 +65,7 @@ def shipped(name: str, out: str, arguments: list[str] | None = None) -> int:
         parser = argparse.ArgumentParser(
             prog=program(f"alae_tf {name}"),
             description=f"Draws {kind.about}. The model is {SHIPPED}, a shipped model of faces, "
-            "unless --run_dir names another.",
+            "unless --run_dir names another model.",
         )
         if kind.images == FILES:
             parser.add_argument(
@@ -93,12 +93,12 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
     Args:
         out: default of --out; None: --out and --run_dir are required.
     """
-    add, default = parser.add_argument, ". Default: %(default)s" if out else ""
-    about = f"run directory, or a shipped model such as models/digits{default}"
+    add, default = parser.add_argument, ". Default: %(default)s" if out else ". Required"
+    about = f"run directory, or the name of a shipped model such as digits{default}"
     add("--run_dir", required=not out, default=out and SHIPPED, metavar="DIR", help=about)
-    about = f"file to write; its ending sets the format: {', '.join(kind.formats)}{default}"
+    about = f"file to write; its extension sets the format: {', '.join(kind.formats)}{default}"
     add("--out", required=not out, default=out, type=Path, metavar="FILE", help=about)
-    about = "file format, for a FILE without a known ending. Default: the ending of --out"
+    about = "file format, for a FILE without a known extension. Default: the extension of --out"
     add("--format", choices=kind.formats, help=about)
     add("--overwrite", **switch("replace FILE if it exists"))
     of_files = kind.images == FILES

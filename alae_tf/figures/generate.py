@@ -9,7 +9,7 @@ import numpy as np
 from alae_tf.figures.kind import Figure, Kind, choice, number
 from alae_tf.images import canvas
 
-COLUMNS = 8  # images a row, of several psi
+COLUMNS = 8  # images per row, with several psi
 
 
 def draw(figure: Figure, psi: Sequence[float] | None, noise: str) -> np.ndarray:

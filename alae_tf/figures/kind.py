@@ -198,7 +198,7 @@ def number(limits: tuple[float, float], default: Any, about: str, many: bool = F
         "type": (lambda text: [read(part) for part in _split(text)]) if many else read,
         "default": None if isinstance(default, str) else default,
         "metavar": ("N" if isinstance(low, int) else "X") + ",…" * many,
-        "help": f"{about}; {low:,.0f} to {high:,.0f}. Default: {default}",
+        "help": f"{about} ({low:,.0f} to {high:,.0f}). Default: {default}",
     }
 
 
@@ -215,7 +215,7 @@ def names(metavar: str, default: str, about: str) -> Flag:
 
 def switch(about: str) -> Flag:
     """A flag without a value, by default off."""
-    return {"action": "store_true", "help": about}
+    return {"action": "store_true", "help": f"{about}. Default: off"}
 
 
 def _split(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from alae_tf.figures.kind import Figure, Kind, switch
 from alae_tf.images import canvas
 from alae_tf.images.fit import fit
 
-WIDTH = 8  # pairs a row
+WIDTH = 8  # pairs per row
 MOSAIC = (1, 4, 16)  # pairs at full, half and quarter size
 
 

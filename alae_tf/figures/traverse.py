@@ -75,7 +75,8 @@ KIND = Kind(
             "required": True,
             "type": Path,
             "metavar": "FILE",
-            "help": "a .json file of alae directions, or a direction_N.npy of ALAE's authors",
+            "help": "a .json file of alae directions, or a direction_N.npy of ALAE's authors. "
+            "Required",
         },
         "names": names(
             "NAME,…", "the first four; in an animation, the first", "directions of FILE to draw"

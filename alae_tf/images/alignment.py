@@ -49,7 +49,7 @@ CROPS = {
     "ffhq": Crop(4.0, 3.6, 0.1),
     # The middle 128 px of CelebA's aligned images, as in the paper's CelebA run.
     "celeba": Crop(3.33, 3.16, 0.234),
-    # The training images of models/faces64, Labeled Faces in the Wild at 128 px, measured on 323.
+    # The training images of models/faces64 (Labeled Faces in the Wild), measured on 323 of them.
     "lfw": Crop(3.24, 3.11, 0.277),
 }
 

@@ -114,7 +114,7 @@ def _font() -> ImageFont.FreeTypeFont:
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """A text as one line of at most `width` pixels."""
+    """A string as one line of at most `width` pixels."""
     text = printable(text.replace("\n", " "))
     if font.getlength(text) <= width:
         return text

@@ -1,4 +1,4 @@
-"""Finds image files and reads them as a model takes them. No TensorFlow."""
+"""Finds image files and reads them for a model. No TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Operations on codes: mixing, paths and directions. NumPy in, NumPy out.
 
-Codes are w [N, latent] or styles [N, styles, latent], two styles a level, the coarsest first.
+Codes are w [N, latent] or styles [N, styles, latent], two styles per level, the coarsest first.
 """
 
 from alae_tf.system.errors import AlaeError

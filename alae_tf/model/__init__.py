@@ -1,1 +1,1 @@
-"""A trained model as Python users want it."""
+"""A trained model, for use from Python."""

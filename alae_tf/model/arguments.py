@@ -21,7 +21,7 @@ def numbers(name: str, values, *shapes: tuple[int | str, ...]) -> np.ndarray:
     """An argument as finite float32.
 
     Args:
-        shapes: the accepted shapes; a text such as "N" stands for any size.
+        shapes: the accepted shapes; a string such as "N" stands for any size.
 
     Raises:
         ValueError: it holds something other than real numbers, has another shape, or has entries

@@ -25,7 +25,7 @@ from alae_tf.runs.checkpoint import assign, load_networks
 if typing.TYPE_CHECKING:
     from alae_tf.model.projection import Projection
 
-# Values in the widest feature map of one part of a batch. They bound the memory to some 200 MB, for
+# Values in the widest feature map of one part of a batch. They limit memory to about 200 MB, for
 # example 8 images of 128 px at 64 channels; larger parts are no faster on CPUs.
 PART = 2**23
 MOST_IMAGES = 1_000_000  # in one call, whose codes are all in memory
@@ -392,8 +392,8 @@ def load_model(
 ) -> Autoencoder:
     """Loads a trained run; the model computes in float32.
 
-    Disables TensorFloat-32 for the whole process: on NVIDIA GPUs since Ampere, float32 products
-    become exact and slower. To enable it again, call
+    Disables TensorFloat-32 for the whole process: on NVIDIA GPUs from Ampere on, float32 products
+    become more exact and slower. To enable it again, call
     `tf.config.experimental.enable_tensor_float_32_execution(True)`.
 
     Args:
@@ -404,7 +404,7 @@ def load_model(
 
     Raises:
         CheckpointError: not a run directory, or the checkpoint is missing or cannot be read.
-        ValueError: `weights` is neither, or the run has not reached the level.
+        ValueError: `weights` is neither of the two, or the run has not reached the level.
         OSError: reading the disk failed.
     """
     if checkpoint is not None:

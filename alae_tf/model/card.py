@@ -44,11 +44,11 @@ class Card:
             results: of any checkpoints; only those of this model and of the baseline are shown.
 
         Raises:
-            AlaeError: a part is not a text.
+            AlaeError: a part is not a string.
         """
         for field in dataclasses.fields(self):
             if not isinstance(getattr(self, field.name), str):
-                raise AlaeError(f"card: {field.name} must be a text.")
+                raise AlaeError(f"card: {field.name} must be a string.")
         config, side = model.config, model.resolution
         name = printable(name.replace("\n", " "))
         typed = shlex.quote(name)
@@ -57,15 +57,16 @@ class Card:
         sections = {
             "Data": self.data or f"{_code(config.data)}. {UNKNOWN}",
             "Licence": self.licence or UNKNOWN,
-            "Figures": "\n".join(_figures(model, results)),
+            "Results": "\n".join(_table(model, results)),
             "Use": self.use or UNKNOWN,
             "Limits": self.limits or UNKNOWN,
         }
         blocks = [
             f"# {_escaped(name)}",
-            f"{config.kind.title}, {side} px, {colour}; w has {config.latent_size} numbers; "
-            f"the EMA of {model.alae.count_params():,} weights. Images seen: {seen}. "
-            "Its settings: `config.cfg`.",
+            f"{config.kind.title} for images of {side} px, {colour}. w has {config.latent_size} "
+            f"numbers. The files hold the EMA of {model.alae.count_params():,} weights; images "
+            f"seen in training: {seen}. `config.cfg` holds the settings. To use the model, in "
+            "Python and from the command line:",
             f"    alae_tf.from_pretrained({json.dumps(name, ensure_ascii=False)})\n"
             f"    python -m alae_tf.figures generate --run_dir={typed} --out={typed}.png",
             *(f"## {head}\n{text}" for head, text in sections.items()),
@@ -73,9 +74,9 @@ class Card:
         return "\n\n".join(blocks) + "\n"
 
 
-def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:
-    """A table of the newest values of this checkpoint's EMA weights on held-out images, beside the
-    baseline's."""
+def _table(model: Autoencoder, results: Sequence[Result]) -> list[str]:
+    """The newest values of this checkpoint's EMA weights on held-out images, as a table, beside
+    those of the baseline."""
     ours = {
         r.metric: r
         for r in results
@@ -86,7 +87,7 @@ def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:
     }
     theirs = {r.metric: r for r in results if r.model.get("baseline")}
     if not ours:
-        return ["None were measured; `python -m alae_tf.evaluate` writes `results.jsonl`."]
+        return ["Nothing has been measured; `python -m alae_tf.evaluate` writes `results.jsonl`."]
     heads = ["", "model", *(["PCA"] if theirs else []), "better", "measured on"]
     rows = [heads, ["---"] * len(heads)]
     for name, result in ours.items():
@@ -95,7 +96,7 @@ def _figures(model: Autoencoder, results: Sequence[Result]) -> list[str]:
         rows.append(
             [_code(name), cell(result), *beside, _escaped(result.better), _escaped(counted)]
         )
-    note = "`results.jsonl` holds these values, with everything that each depends on."
+    note = "`results.jsonl` holds these values, and everything that each depends on."
     return [*(f"| {' | '.join(row)} |" for row in rows), "", note]
 
 

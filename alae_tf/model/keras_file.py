@@ -38,7 +38,7 @@ class TrainedALAE(keras.Model):
     """An ALAE with its config and the progress of its growing, which a file of weights lacks.
 
     Args:
-        config: the run's config, a text for each field as in its flagfile.
+        config: the run's config, a string for each field as in its flagfile.
         level, blend, images_seen: see `alae_tf.model.autoencoder.Autoencoder`.
 
     Call: images [N, H, W, C] in [−1, 1] → reconstructions G(E(x)) with constant noise.
@@ -105,7 +105,7 @@ class TrainedALAE(keras.Model):
 
 
 def _texts(config: Config) -> dict[str, str]:
-    """The settings as texts."""
+    """The settings as strings."""
     return {
         field.name: to_text(getattr(config, field.name)) for field in dataclasses.fields(config)
     }

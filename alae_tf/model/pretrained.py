@@ -68,7 +68,7 @@ def save_pretrained(
     if results is not None and not Path(results).is_file():
         raise AlaeError(f"results={results}: no such file; `alae evaluate` writes it.")
     if not isinstance(card, str | Card | None):
-        raise AlaeError(f"card: got {type(card).__name__}, expected a Card or a text.")
+        raise AlaeError(f"card: got {type(card).__name__}, expected a Card or a string.")
     measured = [] if results is None else read(Path(results))
     if results is not None and not measured:
         raise AlaeError(f"results={results}: holds no results of `alae evaluate`.")

@@ -157,7 +157,7 @@ class Encoder(keras.Model):
     Args:
         levels: int. Blocks; the full resolution is 2^(levels+1).
         start_channels: int. Channels at full resolution.
-        max_channels: int. Most channels of any block.
+        max_channels: int. Largest number of channels of a block.
         latent_size: int. Length of w.
         image_channels: int. Channels of the image.
 

@@ -82,7 +82,7 @@ class Generator(keras.Model):
     Args:
         levels: int. Blocks; the full resolution is 2^(levels+1).
         start_channels: int. Channels at full resolution.
-        max_channels: int. Most channels of any block.
+        max_channels: int. Largest number of channels of a block.
         latent_size: int. Length of a style vector.
         image_channels: int. Channels of the image.
 

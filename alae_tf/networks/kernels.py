@@ -14,10 +14,11 @@ T and S need one pass through memory: XLA compiles each into one loop. The gradi
 transpose, also defined in this module, so that derivatives of every order consist of the same maps
 and of matrix products.
 
-Exact in real numbers; in float32 Winograd's form has about four times the rounding error of a
-plain convolution (1.4e-6 of the result's size), far below that of TF32 on GPUs. Only training on
-CPUs uses these kernels (`winograd` of `EqualizedConv2D`); everything else uses `ops`. GPU libraries
-choose such algorithms on their own, and exported graphs need plain convolutions.
+In exact arithmetic the result is the same; in float32 Winograd's form has about four times the
+rounding error of a plain convolution (1.4e-6 of the result's size), far below that of TF32 on GPUs.
+Only training on CPUs uses these kernels (`winograd` of `EqualizedConv2D`); everything else uses
+`ops`. GPU libraries choose such algorithms on their own, and exported graphs need plain
+convolutions.
 """
 
 from __future__ import annotations

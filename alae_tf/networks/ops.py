@@ -182,7 +182,7 @@ def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def _upsample_conv(x: tf.Tensor, kernel: tf.Tensor):
-    def gradient(dy):  # dx is a stride-2 convolution of dy with the kernel turned and transposed
+    def gradient(dy):  # dx is a stride-2 convolution of dy with the kernel rotated and transposed
         dkernel = _four_shifts_transposed(_stride2_kernel(dy, x))
         return _stride2(dy, _four_shifts(_turn(kernel))), _turn(dkernel)
 
@@ -198,7 +198,7 @@ def _upsample_conv(x: tf.Tensor, kernel: tf.Tensor):
 
 
 def _turn(kernel: tf.Tensor) -> tf.Tensor:
-    """The kernel of the transposed convolution: [3, 3, C, K] ↔ [3, 3, K, C], turned by 180°."""
+    """The kernel of the transposed convolution: [3, 3, C, K] ↔ [3, 3, K, C], rotated by 180°."""
     return tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])
 
 

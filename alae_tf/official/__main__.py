@@ -2,7 +2,7 @@
 
     python -m alae_tf.official import model.pth --run_dir=runs/faces --config=configs/ffhq1024.cfg
 
-converts a checkpoint of the authors' training into a run directory for all other commands.
+converts a checkpoint of the authors into a run directory, which all other commands accept.
 
     python -m alae_tf.official verify tests/goldens/style32_forward.npz
 
@@ -89,28 +89,28 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("import", help="convert a checkpoint of the authors into a run")
     command.add_argument("file", help="a .pth file of the authors' training")
-    command.add_argument("--run_dir", required=True, help="new directory for the run")
+    command.add_argument("--run_dir", required=True, help="new directory for the run. Required")
     command.add_argument(
         "--config",
-        help="flagfile of the run, for example configs/ffhq1024.cfg; default: the sizes of the "
-        "tensors, and the defaults in `python -m alae_tf.train --help`",
+        help="flagfile of the run, for example configs/ffhq1024.cfg. Default: the sizes of the "
+        "tensors, and for other settings the defaults in `alae train --help`",
     )
     command.add_argument(
         "--which",
         type=weights_word,
         choices=("ema", "raw"),
         default="ema",
-        help="ema: the EMA weights, which are better; raw: the weights that training moves. "
-        "Default: %(default)s",
+        help="weights to import. ema: the moving average, which gives better images; raw: those "
+        "that training moves. Default: %(default)s",
     )
     command = commands.add_parser("verify", help="compare with numbers from the authors' model")
     command.add_argument("file", help="an .npz of weights, inputs and outputs")
-    command.add_argument("--run_dir", help="use the weights of this run; default: the file's")
+    command.add_argument("--run_dir", help="use the weights of this run. Default: the file's")
     command.add_argument(
         "--tolerance",
         type=float,
         default=1e-4,
-        help="largest relative error that passes; default: %(default)s",
+        help="largest relative error that passes. Default: %(default)s",
     )
     return parser
 

@@ -67,7 +67,7 @@ def per_channel(name: str, variable) -> Entry:
 
 
 def transposed(name: str, variable, axes: tuple[int, ...], flip: bool = False) -> Entry:
-    """A kernel: ours is theirs with its axes in this order and, for `flip`, turned by 180°."""
+    """A kernel: ours is theirs with its axes in this order and, for `flip`, rotated by 180°."""
     back = tuple(np.argsort(axes).tolist())
     turn = (slice(None, None, -1),) * 2 if flip else ()
     return Entry(

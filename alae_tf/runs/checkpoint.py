@@ -262,7 +262,7 @@ def load_networks(
 
     Raises:
         CheckpointError: `run_dir` is not a run directory, or has no such readable checkpoint.
-        ValueError: `weights` is neither.
+        ValueError: `weights` is neither of the two.
     """
     if not isinstance(weights, str) or weights not in WEIGHTS:
         raise ValueError(f"weights: got {weights!r}, expected {' or '.join(WEIGHTS)}")

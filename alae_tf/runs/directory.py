@@ -5,8 +5,8 @@ config-until-NNN.cfg  the settings up to NNN images of a run that continued with
 checkpoints/      images-NNNNNNNNNNNN.npz, the newest few
 metrics.csv       losses and speed by images seen
 losses.png        a plot of metrics.csv
-results.jsonl     measured values, one a line
-samples/          grids: originals over reconstructions, then generated images
+results.jsonl     measured values, one per line
+samples/          grids: originals above reconstructions, then generated images
 tensorboard/      losses and grids for TensorBoard
 """
 

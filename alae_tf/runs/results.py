@@ -1,4 +1,4 @@
-"""results.jsonl, one measured value a line; and its table."""
+"""results.jsonl, one measured value per line, and a table of the values."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def told(error: OSError) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text from the system was valid UTF-8; Python decodes other bytes to surrogates."""
+    """Whether a string of the system was valid UTF-8; Python decodes other bytes to surrogates."""
     return not any("\ud800" <= c <= "\udfff" for c in text)
 
 

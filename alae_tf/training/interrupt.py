@@ -9,7 +9,7 @@ OVER_TIME = 75  # exit code: unfinished, the same command continues (EX_TEMPFAIL
 
 
 class Interrupt:
-    """Within it, a first SIGTERM or Ctrl-C is only recorded; a second one has its usual effect.
+    """A context in which a first SIGTERM or Ctrl-C is only recorded; a second has its usual effect.
 
     Args:
         max_hours: hours after which the run should also stop; 0: never.

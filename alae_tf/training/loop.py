@@ -1,7 +1,7 @@
 """The training loop: plain Python around the traced step of `Trainer`.
 
 `train` prepares a `Run`, whose `begin` restores the newest checkpoint and whose `go` iterates:
-enter the level that is due, take a batch through Algorithm 1, and now and then record losses, draw
+enter the level that is due, take a batch through Algorithm 1, and at intervals record losses, draw
 samples, measure and save. `Progress` holds the state of the run; `Recorder`, `Sampler` and `Saver`
 write its files.
 """
@@ -30,10 +30,10 @@ from alae_tf.training.saver import Saver
 from alae_tf.training.strategy import all_gather, is_chief, make_strategy, workers
 
 Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
-MakeMeasure = Callable[[Source], tuple[Measure, Sequence[str]]]  # images → it, and those names
+MakeMeasure = Callable[[Source], tuple[Measure, Sequence[str]]]  # images → (measure, value names)
 # (new row of metrics.csv, new sample grid), None for what is not due
 Callback = Callable[[dict[str, float] | None, np.ndarray | None], None]
-LONGER = 1.05  # factor of --epochs above which a run that its last batch lengthens is reported
+LONGER = 1.05  # whole batches may lengthen a run by this factor without a report
 
 
 def train(
@@ -171,7 +171,7 @@ class Run:
             report(
                 "train",
                 f"ends after {end:,} images, not {progress.growth.total:,} (--epochs="
-                f"{self.config.epochs:g}): batches (--batch_by_level) are never cut.",
+                f"{self.config.epochs:g}): a level's last batch (--batch_by_level) is never cut.",
             )
         self.directory.sweep()
         self.directory.write_config(self.config, progress.images_seen)

@@ -66,7 +66,7 @@ class Means:
         self.sums, self.summed = self.sums + values, self.summed + 1
 
     def take(self) -> dict[str, float] | None:
-        """The means, then starts new sums; None if float16 skipped every update."""
+        """Returns the means and starts new sums; None if float16 skipped every update."""
         self.settle()
         if self.summed == 0:
             return None

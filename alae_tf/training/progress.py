@@ -1,4 +1,4 @@
-"""The state of a run between two iterations, and the iteration that moves it on."""
+"""The state of a run between two iterations, and the iteration that advances it."""
 
 from __future__ import annotations
 

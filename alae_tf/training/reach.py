@@ -29,7 +29,7 @@ UNREACHABLE = (
 
 @contextlib.contextmanager
 def full_disk_as_oserror() -> Iterator[None]:
-    """Turns TensorFlow's error for a full disk, which is also that for memory, into an OSError."""
+    """Turns TensorFlow's error for a full disk, the same as for full memory, into an OSError."""
     try:
         yield
     except tf.errors.ResourceExhaustedError:

@@ -61,7 +61,7 @@ class Recorder:
         self._since, self._images, self._progress.waited = time.monotonic(), 0, 0.0
 
     def count(self, images: int) -> None:
-        """Moves the bar on by the images of one iteration."""
+        """Advances the bar by the images of one iteration."""
         self._images += images
         self._bar.update(images)
 
@@ -112,5 +112,5 @@ class Recorder:
         self._reach(self._events.flush)
 
     def close(self) -> None:
-        """Ends the bar."""
+        """Closes the bar."""
         self._bar.close()

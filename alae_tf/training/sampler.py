@@ -22,7 +22,7 @@ def grid_images(resolution: int) -> int:
 
 
 def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Originals over their reconstructions, then generated images.
+    """Originals above their reconstructions, then generated images.
 
     Args:
         model: reconstructs and generates.
@@ -35,7 +35,7 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
     """
     rows, generated = [], []
     width = columns(originals.shape[1])
-    for start in range(0, len(originals), width):  # each row of generated images has its seed
+    for start in range(0, len(originals), width):  # each row of generated images has its own seed
         part = originals[start : start + width]
         rows += [part, model.reconstruct(part)]
         generated.append(model.generate(width, seed=seed + start))

@@ -6,7 +6,7 @@ process' place in it, are read from the environment:
 - TF_CONFIG, unless it is empty or {}: TensorFlow's JSON of {"cluster": {"worker": [addresses]},
   "task": …}, optionally with a "chief" beside the workers;
 - else Slurm's variables, in a job step started by `srun`;
-- else Kubernetes' interface, for the pods of one Job on the network of their hosts. ALAE_POD_LABEL
+- else Kubernetes' API, for the pods of one Job on the network of their hosts. ALAE_POD_LABEL
   selects them (for example job-name=alae), ALAE_WORKERS is their number, and HOST_IP the address
   of this pod's node.
 """
@@ -158,7 +158,7 @@ def _kubernetes_client():
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the run's files: the first worker, or the only one."""
+    """Whether this process writes the run's files: the chief, or the only process."""
     return worker_index(strategy) == 0
 
 

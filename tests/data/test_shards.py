@@ -40,7 +40,7 @@ def test_a_plan_must_be_the_same(tmp_path):
     path.parent.mkdir()
     path.write_text(json.dumps(dataclasses.asdict(PLAN)))
     PLAN.check_same(path)
-    with pytest.raises(ConfigError, match="shards: 3 there, 4"):
+    with pytest.raises(ConfigError, match="shards"):
         dataclasses.replace(PLAN, shards=4).check_same(path)
     path.write_text("{")
     with pytest.raises(ConfigError, match="plan.json"):
