@@ -128,8 +128,8 @@ class LayeredBlock(EncoderBlock):
         Returns (features, this block's share of w, its share of the corrections' hidden layer,
         float32 [N, 2·latent_size]).
 
-    Styles are averages over the whole image. The corrections also need to know where things are,
-    therefore they see the features out averaged over `layout`² fields.
+    Styles are averages over the whole image, and do not say where things are. The corrections
+    therefore also see the features out, averaged over `layout` × `layout` fields.
     """
 
     def __init__(self, inputs: int, channels: int, latent_size: int, layout: int, **kwargs):
