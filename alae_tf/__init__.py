@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pkgutil
 import sys
 import typing
 from collections.abc import Iterable
@@ -13,77 +14,34 @@ from alae_tf.system.errors import AlaeError
 if typing.TYPE_CHECKING:
     import numpy as np
 
-    from alae_tf.model.autoencoder import Autoencoder
-    from alae_tf.model.card import Card
+    from alae_tf.model.autoencoder import Autoencoder, load_model
+    from alae_tf.model.pretrained import from_pretrained, save_pretrained
 
+__all__ = ["from_pretrained", "load_model", "read_images", "save_pretrained"]
 __version__ = "0.1.0"
+HOMES = dict(load_model="autoencoder", from_pretrained="pretrained", save_pretrained="pretrained")
 
 if "keras" in sys.modules:  # registers the class for `keras.saving.load_model`
     with contextlib.suppress(AlaeError):  # another backend; reported when a model is loaded
         import alae_tf.model.keras_file  # noqa: F401
 
 
-def from_pretrained(name: str) -> Autoencoder:
-    """Loads a pretrained model.
-
-    Args:
-        name: a shipped model, for example "digits"; a model's folder; a `.keras` file; or
-            "hf://NAMESPACE/NAME".
-
-    Raises:
-        CheckpointError: it is missing or cannot be read.
-    """
+def __getattr__(name: str) -> object:
+    """Imports the functions that need TensorFlow on first use."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from alae_tf.system import quiet
 
     quiet.import_tensorflow()
-    from alae_tf.model.pretrained import from_pretrained
-
-    return from_pretrained(name)
-
-
-def save_pretrained(
-    model: Autoencoder,
-    path: str | os.PathLike,
-    card: str | Card | None = None,
-    half: bool = False,
-    results: str | os.PathLike | None = None,
-) -> None:
-    """Writes a model and its card as a folder that `from_pretrained` loads.
-
-    Args, Raises: see `alae_tf.model.pretrained.save_pretrained`.
-    """
-    from alae_tf.model import pretrained
-
-    pretrained.save_pretrained(model, path, card, half, results)
-
-
-def load_model(
-    run_dir: str, checkpoint: int | None = None, weights: str = "ema", level: int | None = None
-) -> Autoencoder:
-    """Loads a trained run as an `Autoencoder`, which encodes, decodes, reconstructs and generates.
-
-    Args, Raises: see `alae_tf.model.autoencoder.load_model`.
-    """
-    from alae_tf.system import quiet
-
-    quiet.import_tensorflow()
-    from alae_tf.model.autoencoder import load_model
-
-    return load_model(run_dir, checkpoint, weights, level)
+    return pkgutil.resolve_name(f"alae_tf.model.{HOMES[name]}:{name}")
 
 
 def read_images(paths: Iterable[str | os.PathLike], model: Autoencoder) -> np.ndarray:
-    """Reads images for a model: the central square of each, resized.
+    """The central squares of images, resized for a model: uint8 [N, resolution, resolution,
+    channels].
 
-    Args:
-        paths: image files, and folders of them.
-        model: sets the resolution and the channels.
-
-    Returns:
-        uint8 [N, resolution, resolution, channels].
-
-    Raises:
-        ImageError: a file is missing or cannot be read.
+    `paths` are image files, and folders of them. Raises ImageError if a file is missing or cannot
+    be read.
     """
     from alae_tf.images import files
 

@@ -11,56 +11,35 @@ from pathlib import Path
 import alae_tf
 from alae_tf.system.environment import start
 
-COMMANDS = {
-    "reconstruct": (
-        "alae_tf.figures.__main__:reconstruct",
-        "reconstructs photos with a shipped model",
-    ),
+COMMANDS = {  # "module" or "module:function", and a line for --help
+    "reconstruct": ("alae_tf.figures.__main__:reconstruct", "reconstructs photos with a model"),
     "generate": ("alae_tf.figures.__main__:generate", "generates new images with a shipped model"),
     "train": ("alae_tf.train", "trains a model, or continues a run"),
-    "prepare": (
-        "alae_tf.prepare",
-        "writes images as TFRecords at every resolution, for faster training",
-    ),
+    "prepare": ("alae_tf.prepare", "writes images as TFRecords, for faster training"),
     "evaluate": ("alae_tf.evaluate", "measures the quality of a run"),
     "figures": ("alae_tf.figures", "draws figures of a run"),
     "align": ("alae_tf.align", "crops faces from photos, and pastes edited faces back"),
     "directions": ("alae_tf.directions", "finds directions in w, for example for a smile"),
-    "export": (
-        "alae_tf.export",
-        "exports a run as SavedModel, TFLite and ONNX, and checks the files",
-    ),
+    "export": ("alae_tf.export", "exports a run as SavedModel, TFLite and ONNX, with checks"),
     "encode": ("alae_tf.export.encode", "encodes images to w, or decodes w, with a TFLite file"),
     "client": ("alae_tf.export.client", "sends requests to a server of an exported model"),
     "load": ("alae_tf.export.load", "load-tests a server of an exported model"),
-    "demo": (
-        "alae_tf.export.demo",
-        "builds and serves a page that runs the shipped models in the browser",
-    ),
+    "demo": ("alae_tf.export.demo", "serves a page that runs the shipped models in the browser"),
     "official": ("alae_tf.official", "imports and verifies the authors' weights"),
     "benchmark": ("alae_tf.benchmark", "measures the speed of training"),
     "memory": ("alae_tf.memory", "estimates the largest batch for each GPU size"),
     "export-benchmark": ("alae_tf.export.benchmark", "measures the speed of the exported formats"),
 }
+OVERVIEW = """\
+usage: alae COMMAND [flags]
 
+Adversarial Latent Autoencoders in TensorFlow. The commands:
 
-def overview() -> str:
-    """The text of --help."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: alae COMMAND [flags]",
-            "",
-            "Adversarial Latent Autoencoders in TensorFlow. The commands:",
-            "",
-            *lines,
-            "",
-            "alae COMMAND --help shows a command's flags, alae --version the version.",
-            "Example: alae train --flagfile=quickstart --run_dir=runs/quickstart",
-            "",
-        ]
-    )
+{}
+
+alae COMMAND --help shows a command's flags, alae --version the version.
+Example: alae train --flagfile=quickstart --run_dir=runs/quickstart
+"""
 
 
 def locate(module: str) -> str:
@@ -79,8 +58,11 @@ def main() -> int | None:
 def run() -> int:
     """Runs the command named on the command line; returns its exit code, or 2 if it is unknown."""
     arguments = sys.argv[1:]
+    overview = OVERVIEW.format(
+        "\n".join(f"  {name:<16}  {about}" for name, (_, about) in COMMANDS.items())
+    )
     if arguments[:1] in (["-h"], ["--help"], ["help"]):
-        print(overview(), end="")
+        print(overview, end="")
         return 0
     if arguments[:1] == ["--version"]:
         print(f"alae {alae_tf.__version__}")
@@ -89,7 +71,7 @@ def run() -> int:
         near = difflib.get_close_matches(arguments[0], COMMANDS, 1) if arguments else []
         meant = f" Did you mean {near[0]}?" if near else ""
         wrong = f"alae: {arguments[0]!r} is not a command.{meant}\n\n" if arguments else ""
-        print(wrong + overview(), end="", file=sys.stderr)
+        print(wrong + overview, end="", file=sys.stderr)
         return 2
     typed = "python -m alae_tf" if sys.argv[0].endswith("__main__.py") else "alae"
     sys.argv = [f"{typed} {arguments[0]}", *arguments[1:]]  # for `errors.program`

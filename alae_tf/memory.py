@@ -13,14 +13,15 @@ must fit into this machine's memory.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
+import graphlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
 
-from alae_tf.config import Config, ConfigError, flags
+from alae_tf.config import Config, flags
 from alae_tf.system import quiet
+from alae_tf.system.arguments import between
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 
@@ -49,31 +50,15 @@ class Memory:
 
 def execution_order(graph) -> list:
     """The operations in the order in which TensorFlow's executor starts them."""
-    operations = graph.get_operations()
-    waits = {}
-    followers = {operation: [] for operation in operations}
-    for operation in operations:
+    sorter = graphlib.TopologicalSorter()
+    for operation in graph.get_operations():
         before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
-        waits[operation] = len(before)
-        for each in before:
-            followers[each].append(operation)
-    ready = collections.deque(operation for operation in operations if not waits[operation])
-    order = []
-    while ready:
-        order.append(ready.popleft())
-        for follower in followers[order[-1]]:
-            waits[follower] -= 1
-            if not waits[follower]:
-                ready.append(follower)
-    return order
+        sorter.add(operation, *before)
+    return list(sorter.static_order())
 
 
 def peak_bytes(graph) -> int:
-    """The peak memory of a graph's tensors, in bytes.
-
-    Raises:
-        ValueError: a shape is unknown.
-    """
+    """The peak memory of a graph's tensors, in bytes; raises ValueError if a shape is unknown."""
     root = {}  # tensor → the tensor whose memory it uses
     last_use = {}
     operations = execution_order(graph)
@@ -94,10 +79,9 @@ def peak_bytes(graph) -> int:
     for place, operation in enumerate(operations):
         freed = [ref for ref in ends.get(place, ()) if ref in alive]
         for tensor in operation.outputs:
-            if tensor.ref() in root or operation.type in ("Placeholder", "Const"):
+            shared = tensor.ref() in root or tensor.dtype.name in ("resource", "variant")
+            if shared or operation.type in ("Placeholder", "Const"):
                 continue  # placeholders are variables and the batch
-            if tensor.dtype.name in ("resource", "variant"):
-                continue
             if not tensor.shape.is_fully_defined():
                 raise ValueError(f"{tensor.name}: shape {tensor.shape}")
             size = tensor.shape.num_elements() * tensor.dtype.size
@@ -130,11 +114,11 @@ def measure(trainer, level: int) -> Memory:
         concrete = step.get_concrete_function(pixels, seed, scalar, scalar)
         peaks.append(peak_bytes(concrete.graph))
     variables = [*trainer.alae.variables, *trainer.ema.variables]
-    variables += [v for _, v, _ in trainer.optimizer_ed.slots()]
-    variables += [v for _, v, _ in trainer.optimizer_fg.slots()]
-    weights = 4 * sum(math.prod(variable.shape) for variable in variables)
+    slots = [*trainer.optimizer_ed.slots(), *trainer.optimizer_fg.slots()]
+    variables += [variable for _, variable, _ in slots]
     if config.accumulate > 1:  # the accumulated gradients
-        weights += 4 * sum(math.prod(v.shape) for v in trainer.alae.trainable_variables)
+        variables += trainer.alae.trainable_variables
+    weights = 4 * sum(math.prod(variable.shape) for variable in variables)
     slope = (peaks[1] - peaks[0]) / (BATCHES[1] - BATCHES[0])
     fixed = weights + peaks[0] - slope * BATCHES[0]
     return Memory(level, config.level_resolution(level), fixed, slope)
@@ -150,38 +134,26 @@ def by_level(config: Config) -> Iterator[Memory]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
-    parser = flags.parser("alae_tf.memory", __doc__)
-    parser.add_argument(
-        "--gpu_gib",
-        default="8,12,16,24,40,80",
-        metavar="X,…",
-        help="memory sizes of GPUs, in GiB. Default: %(default)s",
-    )
-    parser.add_argument(
-        "--reserve",
-        default=0.2,
-        type=float,
-        metavar="X",
-        help="fraction of a GPU's memory to leave free, in [0, 1). Default: %(default)s",
-    )
+    parser = flags.Parser("alae_tf.memory", __doc__)
+    about = "memory sizes of GPUs, in GiB"
+    parser.flag("--gpu_gib", about, "X,…", type=sizes, default="8,12,16,24,40,80")
+    about = "fraction of a GPU's memory to leave free"
+    parser.flag("--reserve", about, "X", type=between(0, 1, float), default=0.2)
 
     def work() -> None:
-        own, config = flags.parse(parser, arguments)
+        own, config = parser.parse(arguments)
         show(config, own.gpu_gib, own.reserve)
 
     return guarded("memory", work)
 
 
-def show(config: Config, gpu_gib: str, reserve: float) -> None:
+def sizes(text: str) -> list[float]:
+    """Numbers separated by commas, in GiB."""
+    return [between(0.001, 1e6, float)(each) for each in text.split(",")]
+
+
+def show(config: Config, gpus: list[float], reserve: float) -> None:
     """Prints a table with a row for each level."""
-    try:
-        gpus = [float(text) for text in gpu_gib.split(",")]
-    except ValueError:
-        gpus = []
-    if not gpus or not all(0 < gpu < float("inf") for gpu in gpus):
-        raise ConfigError(f"--gpu_gib={gpu_gib}: must be numbers, for example 8,12,16.")
-    if not 0 <= reserve < 1:
-        raise ConfigError(f"--reserve={reserve:g}: must be in [0, 1).")
     quiet.import_tensorflow()
     names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
     print(f"| level | px | fixed, MiB | per image, MiB | {names} |")
@@ -191,8 +163,8 @@ def show(config: Config, gpu_gib: str, reserve: float) -> None:
             str(need.largest_batch(gpu * 2**30 * (1 - reserve)) * config.accumulate or "—")
             for gpu in gpus
         )
-        sizes = f"{need.fixed / 2**20:,.3g} | {need.per_image / 2**20:,.3g}"
-        print(f"| {need.level} | {need.resolution} | {sizes} | {batches} |", flush=True)
+        used = f"{need.fixed / 2**20:,.3g} | {need.per_image / 2**20:,.3g}"
+        print(f"| {need.level} | {need.resolution} | {used} | {batches} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,33 +29,23 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: see `training.loop.train`; 2 for a wrong flag or setting."""
-    parser = flags.parser("alae_tf.train", __doc__)
-    parser.add_argument(
-        "--run_dir",
-        metavar="DIR",
-        help="directory of the run, created if missing. Required",
-    )
-    parser.add_argument(
-        "--resume",
-        default="auto",
-        choices=("auto", "never", "must"),
-        help="auto: continue the run in --run_dir if it exists, else start it; never: only start; "
-        "must: only continue. Default: %(default)s",
-    )
+    parser = flags.Parser("alae_tf.train", __doc__)
+    parser.flag("--run_dir", "directory of the run, created if missing", "DIR", required=True)
+    about = "auto: continue the run in --run_dir if it exists, else start it; never: only start; "
+    about += "must: only continue"
+    parser.flag("--resume", about, choices=("auto", "never", "must"), default="auto")
 
     def work() -> int:
-        own, config = flags.parse(parser, arguments)
+        own, config = parser.parse(arguments)
         return run(config, own.run_dir, own.resume)
 
     return guarded("train", work)
 
 
-def run(config: Config, run_dir: str | None, resume: str) -> int:
+def run(config: Config, run_dir: str, resume: str) -> int:
     """Checks everything that can be checked without TensorFlow, then trains."""
     if not run_dir:
-        raise ConfigError(
-            "--run_dir: name the directory of the run, for example --run_dir=runs/mine."
-        )
+        raise ConfigError("--run_dir=: name the directory of the run, for example runs/mine.")
     directory = RunDirectory(run_dir)
     # With several workers, the chief checks; it may already have written into the directory.
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:

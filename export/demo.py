@@ -64,7 +64,7 @@ def run(models: list[str], out: Path, port: int, runtime: str | None, build: boo
     if not names or len(set(names)) < len(names):
         given = ",".join(models)
         raise AlaeError(f"--models={given}: give different names, for example digits,faces64.")
-    check_directory("--out", out, "a page", MARK, lambda name: name == ".lock")
+    check_directory("--out", out, "page", MARK)
     written_files(out)
     web.check_runtime(runtime)
     server = None if build else bind(out, port)

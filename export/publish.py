@@ -57,7 +57,7 @@ def check_out(out: Path) -> None:
         raise ExportError(
             f"--out={out}: TensorFlow expands {' '.join(PATTERN)} in paths; give another name."
         )
-    check_directory("--out", out, "an export", MANIFEST, lambda name: name.startswith("."))
+    check_directory("--out", out, "export", MANIFEST)
 
 
 @contextlib.contextmanager

@@ -155,8 +155,8 @@ def test_photos_of_one_name_get_crops_of_their_own(tmp_path):
         (["x.png", "--paste_back=x"], "--paste_back"),
         (["--paste_back=x"], "--csv"),
         (["x.png", "--csv=x"], "--paste_back"),
-        (["x.png", "--size=65"], "--size=65"),
-        (["x.png", "--most=0"], "--most=0"),
+        (["x.png", "--size=65"], "--size"),
+        (["x.png", "--most=0"], "--most"),
         (["x.png", "--crop=dlib"], "--crop"),
     ],
 )

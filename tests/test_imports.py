@@ -23,7 +23,7 @@ def imported(script, cwd=ROOT):
 @pytest.mark.parametrize(
     "script",
     [
-        "import alae_tf; alae_tf.load_model",
+        "import alae_tf; alae_tf.read_images",
         "import export.encode",
         "import alae_tf.train",
         "import alae_tf.prepare",

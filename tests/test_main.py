@@ -68,7 +68,7 @@ def test_every_command_exists_and_its_help_shows_every_default():
 
 
 def test_exit_codes_are_the_commands():
-    command = [sys.executable, "-m", "alae_tf", "train", "--levels=x"]
+    command = [sys.executable, "-m", "alae_tf", "train", "--run_dir=x", "--levels=x"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "--levels=x" in done.stderr

@@ -275,8 +275,7 @@ def test_errors_name_the_flag_and_nothing_is_written(tmp_path, source, monkeypat
     if "--data" in flag:
         monkeypatch.undo()
     code, text = run(tmp_path / "out", flag)
-    named = flag.removesuffix("=big")  # argparse quotes values that are not numbers
-    assert code == 2 and f"{named}: " in text, text
+    assert code == 2 and flag.partition("=")[0] in text, text
     assert "Traceback" not in text and not (tmp_path / "out").exists()
 
 

@@ -20,36 +20,22 @@ Check = tuple[bool, str, str]
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A kind of model.
+    """A kind of model."""
 
-    Args:
-        name: its name in --architecture.
-        title: its name in texts for users.
-        build: "module:function", the function that builds the networks: (config, dtype) → dict
-            with the keys G, E, F and D.
-        settings: names of the settings that only this kind reads.
-        ignored: names of settings that it allows in its configs and does not read.
-        check: config → checks of its settings.
-        styles: config → number of style vectors that G takes.
-        resolution: (config, level) → side of the images, in pixels.
-        widest: (config, level) → size of the largest feature map of one image in E or G, in
-            numbers.
-        style_kernels: (G, level) → kernels [latent, n] of the dense layers that compute the styles
-            of a level from w; an empty list if G has no style layers.
-        int8: TFLite's name of the operator that full int8 computes in 8 bits.
-    """
-
-    name: str
-    title: str
-    build: str
-    settings: tuple[str, ...]
-    ignored: tuple[str, ...]
-    check: Callable[[Config], Iterator[Check]]
-    styles: Callable[[Config], int]
-    resolution: Callable[[Config, int], int]
+    name: str  # in --architecture
+    title: str  # in texts for users
+    build: str  # "module:function": (config, dtype) → networks by the letters G, E, F and D
+    settings: tuple[str, ...]  # that only this kind reads
+    ignored: tuple[str, ...]  # settings that it allows in its configs and does not read
+    check: Callable[[Config], Iterator[Check]]  # of its settings
+    styles: Callable[[Config], int]  # number of style vectors that G takes
+    resolution: Callable[[Config, int], int]  # (config, level) → side of the images, in pixels
+    # (config, level) → size of the largest feature map of one image in E or G, in numbers
     widest: Callable[[Config, int], int]
+    # (G, level) → kernels [latent, n] of the dense layers that compute the styles of a level from
+    # w; an empty list if G has no style layers
     style_kernels: Callable[[Any, int], list]
-    int8: str
+    int8: str  # TFLite's name of the operator that full int8 computes in 8 bits
 
     def networks(self, config: Config, dtype: str = "float32") -> dict[str, Any]:
         """New networks by letter; see `build_alae`."""

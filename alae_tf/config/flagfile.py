@@ -22,33 +22,22 @@ DEEPEST = 16  # nested flagfiles
 
 
 def find(name: str) -> Path:
-    """The file that --flagfile names: a path, or a shipped config, for example `smoke`,
-    `smoke.cfg` or `configs/smoke.cfg`.
-
-    Raises:
-        ConfigError: no such file; lists the shipped configs.
-    """
+    """The file that --flagfile names: a path, or a shipped config, for example `smoke`, `smoke.cfg`
+    or `configs/smoke.cfg`. Raises ConfigError if no such file; lists the shipped configs."""
     path = Path(os.path.expanduser(name))
     if path.exists() and not path.is_dir():
         return path
-    if str(path.parent) not in (".", "configs"):
-        raise ConfigError(f"{name}: no such file.")
     shipped = SHIPPED / f"{path.name.removesuffix('.cfg')}.cfg"
-    if shipped.is_file():
+    if str(path.parent) in (".", "configs") and shipped.is_file():
         return shipped
     known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.cfg")))
     raise ConfigError(f"{name}: no such file; the shipped configs are {known}.")
 
 
 def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
-    """The arguments in a flagfile.
+    """The arguments in a flagfile; see `find`. `above` are the flagfiles that include it.
 
-    Args:
-        name: see `find`.
-        above: the flagfiles that include this one.
-
-    Raises:
-        ConfigError: it cannot be read, is not text, includes itself, or has an invalid line.
+    Raises ConfigError if it cannot be read, is not text, includes itself, or has an invalid line.
     """
     try:
         path = find(name).resolve()
@@ -57,29 +46,23 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
         if not path.is_file():  # reading a pipe could block
             raise ConfigError(f"{name}: is not a regular file.")
         lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise ConfigError(f"{name}: cannot be read as a flagfile ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{name}: is not a text file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not a text file"
+        raise ConfigError(f"{name}: cannot be read as a flagfile ({why}).") from None
     arguments: list[str] = []
     wants_value = False  # the previous line is a name alone, and this line may be its value
-    for number, line in enumerate(lines, start=1):
-        line = line.strip()
+    for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith(("#", "//")):
             continue
-        if not line.startswith("-") and not wants_value:
-            raise ConfigError(f"{name}, line {number}: {line!r} is not of the form --name=value.")
         flag, equals, value = line.partition("=") if line.startswith("-") else ("", "", line)
-        if any(blank.isspace() for blank in flag):
-            raise ConfigError(
-                f"{name}, line {number}: {line!r}: write --name=value, with an equals sign."
-            )
         try:
+            if not (flag or wants_value) or any(map(str.isspace, flag)):
+                raise ValueError
             arguments.append(flag + equals + unquote(value))
         except ValueError:
             raise ConfigError(
-                f"{name}, line {number}: {line!r}: a value that begins with a double quote must "
-                "be a JSON string."
+                f"{name}, line {number}: {line!r}: write --name=value; a value that begins with a "
+                "double quote must be a JSON string."
             ) from None
         wants_value = bool(flag) and not equals
     try:
@@ -89,11 +72,8 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
 
 
 def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
-    """Arguments in which each --flagfile is replaced by the arguments in the file.
-
-    Raises:
-        ConfigError: see `read`; the message begins with the flag.
-    """
+    """Arguments in which each --flagfile is replaced by the arguments in the file. Raises
+    ConfigError if see `read`; the message begins with the flag."""
     left, expanded = list(arguments), []
     while left:
         argument = left.pop(0)
@@ -103,9 +83,8 @@ def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
         if flag not in ("--flagfile", "-flagfile"):
             expanded.append(argument)
             continue
-        if not equals:
-            name = value_of(flag, left)
-            left.pop(0)
+        if not equals and left:
+            name = left.pop(0)
         if not name:
             raise ConfigError(f"{flag}=: name a file, for example --flagfile=configs/smoke.cfg.")
         try:
@@ -115,22 +94,6 @@ def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
     return expanded
 
 
-def is_flag(argument: str) -> bool:
-    """Whether an argument is a flag: it begins with a dash and is not a negative number."""
-    return argument.startswith("-") and not argument[1:2].isdigit()
-
-
-def value_of(flag: str, following: list[str]) -> str:
-    """The value of a flag written without an equals sign: the next argument.
-
-    Raises:
-        ConfigError: there is no next argument, or it is a flag.
-    """
-    if not following or is_flag(following[0]):
-        raise ConfigError(f"{flag}: has no value; write {flag}=VALUE.")
-    return following[0]
-
-
 def quote(value: str) -> str:
     """A value as written in a flagfile; the inverse of `unquote`."""
     plain = value.isprintable() and value == value.strip() and not value.startswith('"')
@@ -138,9 +101,6 @@ def quote(value: str) -> str:
 
 
 def unquote(text: str) -> str:
-    """A value as read from a flagfile.
-
-    Raises:
-        ValueError: it begins with a double quote and is not a JSON string.
-    """
+    """A value as read from a flagfile; raises ValueError if it begins with a double quote and is
+    not a JSON string."""
     return json.loads(text, strict=False) if text.startswith('"') else text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import re
 import typing
 from pathlib import Path
 
@@ -21,6 +23,9 @@ GROUPS = {
     "optimisation": "losses, optimizers and precision",
     "run": "hardware, checkpoints, logs and measurements",
 }
+of_data, of_model, of_schedule, of_optimisation, of_run = (
+    functools.partial(setting, group) for group in GROUPS
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,234 +34,186 @@ class Config:
 
     Every field is a flag of the same name (`alae_tf.config.flags`). Fields named `…_by_level` have
     one entry per level; the last entry also applies to all higher levels. Names in [brackets] are
-    those of the same settings in the authors' config files.
-
-    Raises:
-        ConfigError: a value is out of range, or two values conflict.
+    those of the same settings in the authors' config files. Raises ConfigError if a value is out of
+    range, or two values conflict.
     """
 
-    data: str = setting(
-        "data",
+    data: str = of_data(
         "mnist5k:",
         "The images: mnist5k: (5,000 digits, no download), idx:DIR (files in MNIST's format), "
-        "folder:DIR (image files), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (files written by "
-        "alae_tf.prepare or StyleGAN's tool). Options of folder:DIR, joined by &: ?channels=1 "
+        "folder:DIR (image files), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (files written "
+        "by alae_tf.prepare or StyleGAN's tool). Options of folder:DIR, joined by &: ?channels=1 "
         "reads grey images, ?test=DIR holds out the images of another folder, ?labels=folders "
         "makes each subfolder a class.",
     )
-    image_channels: int = setting("data", 1, "Channels of the images: 1 (grey) or 3 (RGB).")
-    flip: bool = setting("data", True, "Mirror images left-right at random. Switch off for digits.")
+    image_channels: int = of_data(1, "Channels of the images: 1 (grey) or 3 (RGB).")
+    flip: bool = of_data(True, "Mirror images left-right at random. Switch off for digits.")
 
-    architecture: str = setting(
-        "model",
+    architecture: str = of_model(
         "style",
         "style: StyleALAE, convolutional, grown level by level; mlp: the permutation-invariant "
         "MLP-ALAE of the paper's MNIST table.",
         choices=ARCHITECTURES,
     )
-    levels: int = setting(
-        "model",
+    levels: int = of_model(
         4,
         "style: number of resolutions, from 4 to 2^(levels+1) pixels [LAYER_COUNT]. mlp: 1.",
-        within="[1, 9]",
+        "[1, 9]",
     )
-    start_channels: int = setting(
-        "model",
-        64,
-        "style: channels at full resolution [START_CHANNEL_COUNT].",
-        within="[1, 16384]",
+    start_channels: int = of_model(
+        64, "style: channels at full resolution [START_CHANNEL_COUNT].", "[1, 16384]"
     )
-    max_channels: int = setting(
-        "model",
-        256,
-        "style: largest number of channels in a layer [MAX_CHANNEL_COUNT].",
-        within="[1, 16384]",
+    max_channels: int = of_model(
+        256, "style: largest number of channels in a layer [MAX_CHANNEL_COUNT].", "[1, 16384]"
     )
-    image_size: int = setting(
-        "model", 28, "mlp: side of the square images, in pixels.", within="[1, 1024]"
+    image_size: int = of_model(28, "mlp: side of the square images, in pixels.", "[1, 1024]")
+    hidden_size: int = of_model(
+        1024, "mlp: width of the two hidden layers of E and of G.", "[1, 65536]"
     )
-    hidden_size: int = setting(
-        "model", 1024, "mlp: width of the two hidden layers of E and of G.", within="[1, 65536]"
-    )
-    output_slope: float = setting(
-        "model",
+    output_slope: float = of_model(
         0.2,
         "mlp: negative slope of leaky ReLU in G and after E's last layer. 0.2 is the authors' "
         "default; their MNIST run used 0.01.",
-        within="[0, 1)",
+        "[0, 1)",
     )
-    latent_size: int = setting(
-        "model", 256, "Length of z and of w [LATENT_SPACE_SIZE].", within="[1, 65536]"
+    latent_size: int = of_model(256, "Length of z and of w [LATENT_SPACE_SIZE].", "[1, 65536]")
+    mapping_layers: int = of_model(
+        8, "Layers of F, the mapping network [MAPPING_LAYERS].", "[1, 256]"
     )
-    mapping_layers: int = setting(
-        "model", 8, "Layers of F, the mapping network [MAPPING_LAYERS].", within="[1, 256]"
-    )
-    discriminator: str = setting(
-        "model",
+    discriminator: str = of_model(
         "joint",
         "The discriminator of real and generated images. joint: D(E(x)), as in the paper. "
         "separate: a network of its own, shaped like E without styles; only update 3 trains E.",
         choices=("joint", "separate"),
     )
-    encoder_head: str = setting(
-        "model",
+    encoder_head: str = of_model(
         "styles",
         "style: how E computes w. styles: the sum of projected styles, as in the paper. dense: a "
         "dense layer on the last feature map, without styles (an ablation).",
         choices=("styles", "dense"),
     )
-    encoder_codes: str = setting(
-        "model",
+    encoder_codes: str = of_model(
         "w",
         "style: what E computes. w: as in the paper. layers: w, and a correction of it for each "
         "layer of G, which update 4 trains (not in the paper).",
         choices=("w", "layers"),
     )
 
-    epochs: float = setting(
-        "schedule",
-        60.0,
-        "Length of the whole run, in passes over the training images.",
-        within="(0, 1e9]",
+    epochs: float = of_schedule(
+        60.0, "Length of the whole run, in passes over the training images.", "(0, 1e9]"
     )
-    epochs_by_level: tuple[float, ...] = setting(
-        "schedule",
+    epochs_by_level: tuple[float, ...] = of_schedule(
         (10.0,),
         "style: passes over the training images at each level; the last level continues until "
         "--epochs. From level 1 on, the first half of these blends the level in [EPOCHS_PER_LOD].",
-        within="(0, 1e9]",
+        "(0, 1e9]",
     )
-    batch_by_level: tuple[int, ...] = setting(
-        "schedule",
+    batch_by_level: tuple[int, ...] = of_schedule(
         (128,),
         "Images per iteration, on all replicas together, by level [LOD_2_BATCH_8GPU].",
-        within="[1, 1048576]",
+        "[1, 1048576]",
     )
-    learning_rate_by_level: tuple[float, ...] = setting(
-        "schedule", (0.0015,), "Learning rate by level.", within="(0, 1e30]"
+    learning_rate_by_level: tuple[float, ...] = of_schedule(
+        (0.0015,), "Learning rate by level.", "(0, 1e30]"
     )
 
-    adam_beta_2: float = setting(
-        "optimisation",
-        0.99,
-        "Decay of the mean squared gradient in Adam; beta 1 is 0.",
-        within="[0, 1)",
+    adam_beta_2: float = of_optimisation(
+        0.99, "Decay of the mean squared gradient in Adam; beta 1 is 0.", "[0, 1)"
     )
-    updates: tuple[str, ...] = setting(
-        "optimisation",
+    updates: tuple[str, ...] = of_optimisation(
         ("d", "g", "latent"),
         "Updates of an iteration, in order. d, g, latent: those of the paper's Algorithm 1; "
         "plug-ins can add others (see alae_tf.training.algorithm).",
     )
-    latent_update: str = setting(
-        "optimisation",
+    latent_update: str = of_optimisation(
         "EG",
         "Networks that update 3, the latent reconstruction, trains. EG: as in the paper. EFG: as "
         "in the authors' code, which also trains F through G's input. E: for refining the encoder "
         "of a trained model.",
         choices=("EG", "EFG", "E"),
     )
-    latent_regression: str = setting(
-        "optimisation",
+    latent_regression: str = of_optimisation(
         "w",
         "The code that E reconstructs in update 3. w: as in the paper. z: E estimates z, and w is "
         "F(E(x)) (an ablation).",
         choices=("w", "z"),
     )
-    reconstruction: float = setting(
-        "optimisation",
+    reconstruction: float = of_optimisation(
         0.0,
         "Weight of update 4, which the paper does not have: real images are reconstructed, "
         "G(E(x)) against x. 0: no update 4. 1 suits a trained model (see --init_from).",
-        within="[0, 1e6]",
+        "[0, 1e6]",
     )
-    reconstruction_update: str = setting(
-        "optimisation",
+    reconstruction_update: str = of_optimisation(
         "E",
         "Networks that update 4 trains. E: what G draws does not change. EG: G also learns to draw "
         "real images, which needs updates 1 and 2 as a counterweight.",
         choices=("E", "EG"),
     )
-    reconstruction_distance: str = setting(
-        "optimisation",
+    reconstruction_distance: str = of_optimisation(
         "lpips",
         "Perceptual distance of update 4. lpips: LPIPS with AlexNet (the extra `metrics`). "
         "encoder: between feature maps of E's EMA, which needs no file and suits any images.",
         choices=("lpips", "encoder"),
     )
-    reconstruction_pixels: float = setting(
-        "optimisation",
+    reconstruction_pixels: float = of_optimisation(
         2.0,
         "Weight of the squared error of pixels in update 4, beside the perceptual distance's 1.",
-        within="[0, 1e6]",
+        "[0, 1e6]",
     )
-    correction_pull: float = setting(
-        "optimisation",
+    correction_pull: float = of_optimisation(
         0.1,
         "With --encoder_codes=layers: weight of the squared corrections in update 4. A larger one "
         "keeps the codes of the layers together, which makes edits work better.",
-        within="[0, 1e6]",
+        "[0, 1e6]",
     )
-    r1_gamma: float = setting(
-        "optimisation",
-        10.0,
-        "Weight of R1, the gradient penalty on real images. 0: no penalty.",
-        within="[0, 1e30]",
+    r1_gamma: float = of_optimisation(
+        10.0, "Weight of R1, the gradient penalty on real images. 0: no penalty.", "[0, 1e30]"
     )
-    r1_every: int = setting(
-        "optimisation",
+    r1_every: int = of_optimisation(
         1,
         "Compute R1 in every k-th iteration only, k times as strong (StyleGAN2's lazy "
         "regularisation). 1: as in the paper; 4 or more saves about a quarter of the work.",
-        within="[1, 1e6]",
+        "[1, 1e6]",
     )
-    style_mixing: float = setting(
-        "optimisation",
+    style_mixing: float = of_optimisation(
         0.9,
         "style: probability that, in updates 1 and 2, a batch takes its styles after a random "
         "layer from a second z.",
-        within="[0, 1]",
+        "[0, 1]",
     )
-    w_avg_decay: float = setting(
-        "optimisation", 0.995, "Decay of w_avg, the running mean of w.", within="[0, 1)"
-    )
-    ema_images: float = setting(
-        "optimisation",
+    w_avg_decay: float = of_optimisation(0.995, "Decay of w_avg, the running mean of w.", "[0, 1)")
+    ema_images: float = of_optimisation(
         10000.0,
         "Half-life of the EMA of the weights, in images; its decay is 0.5^(batch / ema_images).",
-        within="(0, 1e12]",
+        "(0, 1e12]",
     )
-    precision: str = setting(
-        "optimisation",
+    precision: str = of_optimisation(
         "float32",
         "Type of convolutions and activations; weights, statistics, styles, w and losses stay "
         "float32. bfloat16 or float16 is faster on hardware that supports it. float16 scales the "
         "losses and skips updates whose gradients overflow.",
         choices=("float32", "bfloat16", "float16"),
     )
-    tf32: bool = setting(
-        "optimisation",
+    tf32: bool = of_optimisation(
         True,
         "Let NVIDIA GPUs from Ampere on round the factors of float32 products to 10 bits "
         "(TensorFloat-32): faster, and TensorFlow's default. Switch off if training diverges only "
         "on these GPUs. Evaluation, loaded models and export always compute in true float32.",
     )
 
-    seed: int = setting(
-        "run",
+    seed: int = of_run(
         0,
         "Seed of all random numbers. On one machine, the same seed gives the same run to the bit.",
-        within="[0, 2147483647]",
+        "[0, 2147483647]",
     )
-    init_from: str = setting(
-        "run",
+    init_from: str = of_run(
         "",
         "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
         "The networks must be the same, as set by --flagfile=OTHER/config.cfg. The new run starts "
         "with new optimizers, at the level of these weights, fully blended in.",
     )
-    strategy: str = setting(
-        "run",
+    strategy: str = of_run(
         "auto",
         "mirrored: all GPUs of this machine, or its CPU; multi_worker: several machines that each "
         "run this command and find one another by TF_CONFIG, Slurm or Kubernetes; one_device: the "
@@ -264,73 +221,57 @@ class Config:
         "mirrored.",
         choices=("auto", "mirrored", "multi_worker", "one_device"),
     )
-    accumulate: int = setting(
-        "run",
+    accumulate: int = of_run(
         1,
         "Number of parts into which to split each replica's batch. Gradients accumulate over the "
         "parts; the result is that of the whole batch. Increase it when memory runs out.",
-        within="[1, 1048576]",
+        "[1, 1048576]",
     )
-    xla: bool = setting(
-        "run",
+    xla: bool = of_run(
         False,
         "Compile the forward and backward passes with XLA. Measure first: on CPUs it speeds up "
         "mlp and slows down style.",
     )
-    max_hours: float = setting(
-        "run",
+    max_hours: float = of_run(
         0.0,
         "Hours after which to save and stop with exit code 75, for schedulers with a time limit; "
         "the same command continues the run. 0: no limit.",
-        within="[0, 1e6]",
+        "[0, 1e6]",
     )
-    checkpoint_minutes: float = setting(
-        "run",
+    checkpoint_minutes: float = of_run(
         10.0,
         "Minutes between checkpoints, which are also written at the start of each level and at "
         "the end.",
-        within="(0, 1e8]",
+        "(0, 1e8]",
     )
-    keep_checkpoints: int = setting(
-        "run", 3, "Number of checkpoints to keep; older ones are deleted.", within="[1, 1e6]"
+    keep_checkpoints: int = of_run(
+        3, "Number of checkpoints to keep; older ones are deleted.", "[1, 1e6]"
     )
-    sample_images: int = setting(
-        "run", 100_000, "Images between two sample grids.", within="[1, 1e12]"
+    sample_images: int = of_run(100_000, "Images between two sample grids.", "[1, 1e12]")
+    log_images: int = of_run(
+        2_000, "Images between two rows of metrics.csv and TensorBoard.", "[1, 1e12]"
     )
-    log_images: int = setting(
-        "run",
-        2_000,
-        "Images between two rows of metrics.csv and TensorBoard.",
-        within="[1, 1e12]",
+    evaluate_images: int = of_run(
+        0, "Images between two measurements of --evaluate_metrics. 0: no measurements.", "[0, 1e12]"
     )
-    evaluate_images: int = setting(
-        "run",
-        0,
-        "Images between two measurements of --evaluate_metrics. 0: no measurements.",
-        within="[0, 1e12]",
-    )
-    evaluate_metrics: str = setting(
-        "run",
+    evaluate_metrics: str = of_run(
         "latent_cycle,psnr",
         "Metrics to measure during training (see alae_tf.evaluate --help); values go to "
         "metrics.csv, TensorBoard and results.jsonl.",
     )
-    evaluate_count: int = setting(
-        "run", 1_000, "Real images to measure; as many are generated.", within="[4, 1e9]"
+    evaluate_count: int = of_run(
+        1_000, "Real images to measure; as many are generated.", "[4, 1e9]"
     )
-    truncation_psi: float = setting(
-        "run",
-        0.7,
-        "Truncation in sample grids: w_avg + psi (w - w_avg). 1: no truncation.",
-        within="[0, 2]",
+    truncation_psi: float = of_run(
+        0.7, "Truncation in sample grids: w_avg + psi (w - w_avg). 1: no truncation.", "[0, 2]"
     )
-    truncation_cutoff: int = setting(
-        "run", 8, "The first style that is not truncated in sample grids.", within="[0, 1e6]"
+    truncation_cutoff: int = of_run(
+        8, "The first style that is not truncated in sample grids.", "[0, 1e6]"
     )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            check(field, field_type(field), getattr(self, field.name))
+            check(field, getattr(self, field.name))
         need = self._need
         need(self.image_channels in (1, 3), "image_channels", "1 (grey) or 3 (RGB)")
         for holds, name, right in self.kind.check(self):
@@ -396,35 +337,27 @@ class Config:
 
     @classmethod
     def from_text(cls, values: typing.Mapping[str, str]) -> Config:
-        """A config from texts by field name.
-
-        Raises:
-            ConfigError: a name is unknown, or a text is not a valid value.
-        """
+        """A config from texts by field name; raises ConfigError if a name is unknown, or a text is
+        not a valid value."""
         fields = {field.name: field for field in dataclasses.fields(cls)}
         for name in values:
             if name not in fields:
                 raise ConfigError(f"--{name}: no such setting; `--help` lists them all.")
-        return cls(
-            **{
-                name: from_text(fields[name], field_type(fields[name]), text)
-                for name, text in values.items()
-            }
-        )
+        return cls(**{name: from_text(fields[name], text) for name, text in values.items()})
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
-        """Reads a flagfile (`alae_tf.config.flagfile`), also one of the project's first version.
+        """Reads a flagfile (`alae_tf.config.flagfile`), also one of the project's first version;
+        raises ConfigError if it cannot be read, or a setting is wrong."""
+        from alae_tf.config import flags  # which imports this module
 
-        Raises:
-            ConfigError: it cannot be read, or a setting is wrong.
-        """
         arguments = flagfile.read(str(path))
         if not arguments:
             raise ConfigError(f"{path}: is empty; write settings, for example --levels=4.")
+        for old, new in RENAMED.items():
+            arguments = [re.sub(f"^--?{old}(?==|$)", f"--{new}", each) for each in arguments]
         try:
-            values = by_name(arguments)
-            return cls.from_text({RENAMED.get(name, name): text for name, text in values.items()})
+            return cls.from_text(flags.Parser("", None, add_help=False).texts(arguments)[1])
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
@@ -432,33 +365,3 @@ class Config:
 def by_level(values: tuple, level: int):
     """The entry of a level; the last entry also applies to all higher levels."""
     return values[min(level, len(values) - 1)]
-
-
-def field_type(field: dataclasses.Field) -> type:
-    """The type of a field's value, or of the entries of a tuple field."""
-    hint = typing.get_type_hints(Config)[field.name]
-    return typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint
-
-
-def by_name(arguments: list[str]) -> dict[str, str]:
-    """Texts of settings by name, from arguments in absl's syntax.
-
-    Raises:
-        ConfigError: an argument is not of the form --name=value.
-    """
-    booleans = [field.name for field in dataclasses.fields(Config) if field_type(field) is bool]
-    left, values = list(arguments), {}
-    while left:
-        argument = left.pop(0)
-        name, equals, text = argument.removeprefix("-").removeprefix("-").partition("=")
-        if not flagfile.is_flag(argument):
-            raise ConfigError(f"{argument!r} is not of the form --name=value.")
-        if not equals and name in booleans:
-            text = "true"
-        elif not equals and name.removeprefix("no") in booleans:
-            name, text = name.removeprefix("no"), "false"
-        elif not equals:
-            text = flagfile.value_of(argument, left)
-            left.pop(0)
-        values[name] = text
-    return values

@@ -1,4 +1,4 @@
-"""Settings: dataclass fields with help, a text form and valid values."""
+"""Settings: dataclass fields that are also flags, with help, a text form and valid values."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from collections.abc import Collection
 
 from alae_tf.system.errors import ConfigError
 
+IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false"}
+TRUE, FALSE = ("true", "t", "1"), ("false", "f", "0")
+
 
 def setting(
-    group: str,
-    default: object,
-    help: str,
-    within: str = "",
-    choices: Collection[str] = (),
+    group: str, default: object, help: str, within: str = "", choices: Collection[str] = ()
 ) -> typing.Any:
     """A dataclass field that is also a flag.
 
     Args:
         group: one of `alae_tf.config.GROUPS`.
-        default: its default; a tuple for a setting with one value per level.
+        default: sets the type; a tuple for a setting with one value per level.
         help: the flag's help.
         within: the interval of valid numbers; "(0, 1e9]" means more than 0, at most 10^9.
         choices: the valid values; empty for any.
@@ -30,74 +29,51 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def is_list(field: dataclasses.Field) -> bool:
-    """Whether a field holds several values."""
-    return isinstance(field.default, tuple)
+def kind(field: dataclasses.Field) -> type:
+    """The type of a field's value, or of the entries of a tuple field."""
+    return type(field.default[0] if isinstance(field.default, tuple) else field.default)
 
 
 def to_text(value: object) -> str:
     """A value as the text of a flag."""
     if isinstance(value, tuple):
-        return ",".join(to_text(entry) for entry in value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)
+        return ",".join(map(to_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def from_text(field: dataclasses.Field, kind: type, text: str) -> typing.Any:
-    """Parses a value of type `kind`, or a tuple of such values.
-
-    Raises:
-        ConfigError: the text does not parse.
-    """
+def from_text(field: dataclasses.Field, text: str) -> typing.Any:
+    """Parses a value; raises ConfigError if the text is not of the field's type."""
     try:
-        if is_list(field):
-            return tuple(kind(entry) for entry in text.split(","))
-        if kind is bool:
-            return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[
-                text.strip().lower()
-            ]
-        return kind(text)
-    except (ValueError, KeyError):
-        wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-        if is_list(field):
-            wanted = f"{wanted}, or several separated by commas"
+        if isinstance(field.default, tuple):
+            return tuple(map(kind(field), text.split(",")))
+        if kind(field) is bool:
+            return (*TRUE, *FALSE).index(text.strip().lower()) < len(TRUE)
+        return kind(field)(text)
+    except ValueError:
+        several = ", or several separated by commas" * isinstance(field.default, tuple)
+        wanted = IN_WORDS[kind(field)] + several
         raise ConfigError(f"--{field.name}={text}: must be {wanted}.") from None
 
 
-def check(field: dataclasses.Field, kind: type, value: object) -> None:
+def check(field: dataclasses.Field, value: object) -> None:
     """Raises ConfigError if a value has the wrong type, is out of range or not a choice."""
-    entries = value if is_list(field) else (value,)
-    if not isinstance(entries, tuple):
-        raise ConfigError(f"--{field.name}={value!r}: must be a tuple of {kind.__name__}.")
-    flag = f"--{field.name}={to_text(value)}"
+    flag, wanted = f"--{field.name}={to_text(value)}", kind(field)
     within, choices = field.metadata["within"], field.metadata["choices"]
+    entries = value if isinstance(field.default, tuple) else (value,)
+    if not isinstance(entries, tuple):
+        raise ConfigError(f"{flag}: must be a tuple of {wanted.__name__}.")
     for entry in entries:
-        fits = isinstance(entry, int | float) if kind is float else isinstance(entry, kind)
-        if not fits or (isinstance(entry, bool) and kind is not bool):
-            raise ConfigError(f"{flag}: must be of type {kind.__name__}.")
+        if type(entry) is not wanted and (type(entry), wanted) != (int, float):
+            raise ConfigError(f"{flag}: must be of type {wanted.__name__}.")
         if isinstance(entry, float) and not math.isfinite(entry):
             raise ConfigError(f"{flag}: must be a finite number.")
         if within and not _inside(entry, within):
-            raise ConfigError(f"{flag}: must be {_in_words(within)}.")
+            raise ConfigError(f"{flag}: must be in {within}.")
     if choices and value not in choices:
         raise ConfigError(f"{flag}: must be one of {', '.join(choices)}.")
 
 
-def _ends(within: str) -> tuple[float, float]:
-    low, high = within[1:-1].split(",")
-    return float(low), float(high)
-
-
 def _inside(number: typing.Any, within: str) -> bool:
-    low, high = _ends(within)
+    low, high = map(float, within[1:-1].split(","))
     above = number >= low if within[0] == "[" else number > low
     return above and (number <= high if within[-1] == "]" else number < high)
-
-
-def _in_words(within: str) -> str:
-    low, high = (f"{end:,.0f}" if end < 1e15 else f"{end:g}" for end in _ends(within))
-    if within[0] == "[" and within[-1] == "]":
-        return f"{low} to {high}"
-    least = f"{low} or more" if within[0] == "[" else f"more than {low}"
-    return f"{least}, and {'at most' if within[-1] == ']' else 'less than'} {high}"

@@ -13,34 +13,21 @@ from alae_tf.data.source import (
     DataError,
     Scheme,
     Source,
-    Subset,
-    check_channels,
-    evenly,
     existing_directory,
     local_path,
+    named,
     split_query,
     unpacking,
 )
+from alae_tf.data.source import Subset as Subset
+from alae_tf.data.source import check_channels as check_channels
+from alae_tf.data.source import evenly as evenly
 
 if typing.TYPE_CHECKING:
-    from alae_tf.data.pipeline import all_images, batches, epoch_order, fixed_images
-
-__all__ = [
-    "SCHEMES",
-    "DataError",
-    "Scheme",
-    "Source",
-    "Subset",
-    "absolute",
-    "all_images",
-    "batches",
-    "check",
-    "check_channels",
-    "epoch_order",
-    "evenly",
-    "fixed_images",
-    "open_source",
-]
+    from alae_tf.data.pipeline import all_images as all_images
+    from alae_tf.data.pipeline import batches as batches
+    from alae_tf.data.pipeline import epoch_order as epoch_order
+    from alae_tf.data.pipeline import fixed_images as fixed_images
 
 
 def _of_records(path: Path) -> Path:
@@ -98,33 +85,24 @@ def __getattr__(name: str) -> object:
 
 
 def check(uri: str) -> None:
-    """Checks a URI without importing TensorFlow or looking at the images.
-
-    Raises:
-        DataError: the URI is malformed, or its directory does not exist.
-    """
-    scheme, argument = parse(uri)
-    path, _ = split_query(uri, argument, scheme.options)
-    if scheme.folder is not None:
-        directory = scheme.folder(local_path(uri, path))
-        existing_directory(uri, str(directory), "It should hold the images.")
+    """Checks a URI without importing TensorFlow or looking at the images; raises DataError if the
+    URI is malformed, or its directory does not exist."""
+    with named(uri):
+        scheme, argument = parse(uri)
+        path, _ = split_query(argument, scheme.options)
+        if scheme.folder is not None:
+            existing_directory(str(scheme.folder(local_path(path))))
 
 
 def absolute(uri: str, start: str | Path) -> str:
-    """Makes the relative paths in a URI absolute.
-
-    Args:
-        uri: as given to --data; an unknown kind of data is returned unchanged.
-        start: the directory that its paths are relative to.
-
-    Raises:
-        DataError: an option is unknown or has no value.
-    """
+    """A URI with absolute paths; `start` is the directory that its paths are relative to. One of an
+    unknown kind is returned unchanged. Raises DataError if an option is unknown or has no value."""
     name, _, argument = uri.partition(":")
     scheme = SCHEMES.get(name)
     if not argument or scheme is None:
         return uri
-    path, options = split_query(uri, argument, scheme.options)
+    with named(uri):
+        path, options = split_query(argument, scheme.options)
     if scheme.folder is not None:
         path = os.path.join(start, os.path.expanduser(path))
     for option in options.keys() & set(scheme.paths):
@@ -140,40 +118,31 @@ def is_uri(text: str) -> bool:
 
 
 def open_source(uri: str) -> Source:
-    """Opens the training images that a URI names; `held_out` of the result holds the others.
-
-    Args:
-        uri: see `SCHEMES`.
-
-    Raises:
-        DataError: the URI is malformed, or the images cannot be read.
-    """
-    scheme, argument = parse(uri)
-    return pkgutil.resolve_name(scheme.open)(uri, argument)
+    """Opens the training images that a URI names; `held_out` of the result holds the others. Raises
+    DataError if the URI is malformed, or the images cannot be read."""
+    with named(uri):
+        scheme, argument = parse(uri)
+        return pkgutil.resolve_name(scheme.open)(uri, argument)
 
 
 def parse(uri: str) -> tuple[Scheme, str]:
-    """Splits a URI into its scheme and its argument.
-
-    Raises:
-        DataError: the URI is malformed; the message suggests a correct one.
-    """
+    """The scheme and the argument of a URI. Raises DataError if the URI is malformed; the message
+    suggests a correct one."""
     name, colon, argument = uri.partition(":")
-    if name in SCHEMES:
-        scheme = SCHEMES[name]
+    if scheme := SCHEMES.get(name):
         if not colon:
-            raise DataError(f"--data={uri}: the colon is missing; did you mean {uri}:?\n{forms()}")
+            raise DataError(f"the colon is missing; did you mean {uri}:?\n{forms()}")
         if bool(argument) == scheme.form.endswith(":"):
             what = "nothing may" if argument else "something must"
-            raise DataError(f"--data={uri}: {what} follow the colon.\n{forms()}")
+            raise DataError(f"{what} follow the colon.\n{forms()}")
         return scheme, argument
     if os.sep in name or name.startswith((".", "~")) or (uri and Path(uri).exists()):
-        path = local_path(uri, uri)
+        path = local_path(uri)
         if how := unpacking(path):
-            raise DataError(f"--data={uri}: is an archive. {how}\n{forms()}")
+            raise DataError(f"is an archive. {how}\n{forms()}")
         directory = path.parent if path.is_file() else path
         marks = {name: scheme.mark for name, scheme in SCHEMES.items() if scheme.mark}
         recognised = [name for name, mark in marks.items() if any(directory.glob(mark))]
         meant = f"{(recognised or ['folder'])[0]}:{directory if path.is_file() else uri}"
-        raise DataError(f"--data={uri}: is only a path; did you mean {meant}?\n{forms()}")
-    raise DataError(f"--data={uri}: '{name}' is not a known kind of data.\n{forms()}")
+        raise DataError(f"is only a path; did you mean {meant}?\n{forms()}")
+    raise DataError(f"'{name}' is not a known kind of data.\n{forms()}")

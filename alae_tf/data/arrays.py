@@ -14,19 +14,18 @@ from alae_tf.system.errors import report
 HELD_OUT_PER_CLASS = 50
 CHUNK = 2**20  # bytes read at once
 MAGIC = {1: 2049, 3: 2051}  # by rank: 0x0801 labels, 0x0803 images, both of unsigned bytes
+AGAIN = "Download the files again, or point --data at another directory."
 
 
 class ArraySource(Source):
-    """Grey images held in memory.
+    """Images held in memory.
 
     Args:
         uri: as given to --data.
-        images: uint8 [n, H, W].
+        images: uint8 [n, H, W] or [n, H, W, channels].
         labels: int64 [n], or None.
         held_out: the images that training never sees, or None.
     """
-
-    channels = 1
 
     def __init__(
         self,
@@ -35,19 +34,18 @@ class ArraySource(Source):
         labels: np.ndarray | None = None,
         held_out: Source | None = None,
     ):
-        self.uri = uri
-        self.images = images
-        self.labels = labels
-        self.held_out = held_out
+        self.uri, self.labels, self.held_out = uri, labels, held_out
+        self.images = images.reshape(*images.shape[:3], -1)
+        self.channels = self.images.shape[-1]
 
     def __len__(self) -> int:
         return len(self.images)
 
     def image(self, index: int) -> np.ndarray:
-        return self.images[index][..., None]
+        return self.images[index]
 
     def warn_about_sizes(self, resolution: int) -> None:
-        height, width = self.images.shape[1:]
+        height, width = self.images.shape[1:3]
         padded = PADDED_DIGIT if height == width == DIGIT else min(height, width)
         if padded < resolution and DIGIT != resolution:
             size = f"{width}x{height}"
@@ -80,49 +78,33 @@ def open_idx(uri: str, argument: str) -> ArraySource:
         DataError: there are no training images; a file is of another kind, cut short or damaged;
             the numbers of labels and images differ.
     """
-    directory = existing_directory(
-        uri, argument, "It should hold train-images-idx3-ubyte, plain or .gz."
-    )
-    train = _read_pair(uri, directory, "train")
+    directory = existing_directory(argument)
+    train, test = _read_pair(directory, "train"), _read_pair(directory, "t10k")
     if train is None:
-        raise DataError(
-            f"--data={uri}: {directory} holds no train-images-idx3-ubyte, plain or .gz. "
-            "Download MNIST's four files into it, or point --data at another directory."
-        )
-    test = _read_pair(uri, directory, "t10k")
+        raise DataError(f"{directory} holds no train-images-idx3-ubyte, plain or .gz. {AGAIN}")
     return ArraySource(uri, *train, held_out=ArraySource(uri, *test) if test else None)
 
 
-def _read_pair(uri: str, directory: Path, part: str) -> tuple[np.ndarray, np.ndarray | None] | None:
+def _read_pair(directory: Path, part: str) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Images and labels of one part ("train", "t10k"), or None if it has no images."""
-    images_path = _find(directory, f"{part}-images", "idx3-ubyte")
-    if images_path is None:
+    images = _read(directory, f"{part}-images", rank=3)
+    if images is None:
         return None
-    images = _read_idx(uri, images_path, rank=3)
-    labels_path = _find(directory, f"{part}-labels", "idx1-ubyte")
-    if labels_path is None:
+    labels = _read(directory, f"{part}-labels", rank=1)
+    if labels is None:
         return images, None
-    labels = _read_idx(uri, labels_path, rank=1).astype(np.int64)
     if len(labels) != len(images):
-        raise DataError(
-            f"--data={uri}: {labels_path.name} has {len(labels):,} labels for the {len(images):,} "
-            f"images of {images_path.name}. Download both again, or remove the labels."
-        )
-    return images, labels
+        counts = f"{len(labels):,} {part}-labels for {len(images):,} {part}-images"
+        raise DataError(f"{directory} has {counts}. Remove the labels, or download both again.")
+    return images, labels.astype(np.int64)
 
 
-def _find(directory: Path, stem: str, kind: str) -> Path | None:
-    names = [f"{stem}{joint}{kind}{end}" for joint in "-." for end in ("", ".gz")]
-    return next((directory / name for name in names if (directory / name).is_file()), None)
-
-
-def _read_idx(uri: str, path: Path, rank: int) -> np.ndarray:
-    """Reads a file of images, uint8 [n, H, W] (rank 3), or of labels, uint8 [n] (rank 1)."""
-
-    def wrong(problem: str) -> DataError:
-        again = "Download it again, or point --data at another directory."
-        return DataError(f"--data={uri}: {path.name} {problem}. {again}")
-
+def _read(directory: Path, stem: str, rank: int) -> np.ndarray | None:
+    """Images, uint8 [n, H, W] (rank 3), or labels, uint8 [n] (rank 1); None if there is no file."""
+    names = [f"{stem}{joint}idx{rank}-ubyte{end}" for joint in "-." for end in ("", ".gz")]
+    path = next((directory / name for name in names if (directory / name).is_file()), None)
+    if path is None:
+        return None
     start = 4 * (1 + rank)
     open_ = gzip.open if path.suffix == ".gz" else open
     try:
@@ -130,21 +112,16 @@ def _read_idx(uri: str, path: Path, rank: int) -> np.ndarray:
             header = file.read(start)
             magic, *shape = np.frombuffer(header.ljust(start, b"\0"), ">u4").tolist()
             if len(header) >= 4 and magic != MAGIC[rank]:
-                raise wrong(f"begins with magic number {magic} instead of {MAGIC[rank]}")
-            if len(header) < start:
-                raise wrong(f"ends after {len(header)} of {start} bytes")
+                why = f"begins with {magic} instead of {MAGIC[rank]}"
+                raise DataError(f"{path.name} {why}. {AGAIN}")
             # In chunks: the header may announce any size, and a .gz may inflate to any size.
             size, data = math.prod(shape), bytearray()
             while len(data) <= size and (chunk := file.read(min(CHUNK, size + 1 - len(data)))):
                 data += chunk
-    except EOFError:
-        raise wrong("is cut short") from None
-    except (OSError, zlib.error) as error:
-        raise wrong(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    if len(data) < size:
-        raise wrong(f"ends after {start + len(data):,} of {start + size:,} bytes, uncompressed")
-    if len(data) > size:
-        raise wrong(f"is longer than the {start + size:,} bytes that its header announces")
-    if not size:
-        raise wrong("is empty")
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path.name} cannot be read ({why}). {AGAIN}") from None
+    if len(header) < start or len(data) != size or not size:
+        got = f"{len(header) + len(data):,} of {start + size:,} bytes"
+        raise DataError(f"{path.name} is empty, cut short or too long: {got} read. {AGAIN}")
     return np.frombuffer(data, np.uint8).reshape(shape)

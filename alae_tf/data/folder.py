@@ -51,14 +51,12 @@ class FolderSource(Source):
     """
 
     def __init__(self, uri: str, argument: str, classes: list[str] | None = None):
-        path, options = split_query(uri, argument, FOLDER_OPTIONS)
-        if options.get("channels", "3") not in ("1", "3"):
-            raise DataError(f"--data={uri}: channels={options['channels']} must be 1 or 3.")
-        if options.get("labels", "folders") != "folders":
-            raise DataError(f"--data={uri}: labels={options['labels']} must be folders.")
-        self.uri = uri
-        self.channels = int(options.get("channels", "3"))
-        self.root = existing_directory(uri, path, "It should hold the images.")
+        path, options = split_query(argument, FOLDER_OPTIONS)
+        for option, allowed in (("channels", ("3", "1")), ("labels", ("folders",))):
+            if options.get(option, allowed[0]) not in allowed:
+                raise DataError(f"{option}={options[option]}: must be {' or '.join(allowed)}.")
+        self.uri, self.channels = uri, int(options.get("channels", "3"))
+        self.root = existing_directory(path)
         self._unreadable: dict[str, Exception] = {}
         self._lost = 0  # images that have become unreadable since opening
         self._lock = threading.Lock()
@@ -67,23 +65,16 @@ class FolderSource(Source):
         if not found:
             held = f" It holds {left_out(others)}." if others else ""
             raise DataError(
-                f"--data={uri}: no image in {self.root}.{held} "
-                f"Image files are named *{', *'.join(extensions())}; subdirectories are searched."
+                f"no image in {self.root}.{held} Image files are named "
+                f"*{', *'.join(extensions())}; subdirectories are searched."
             )
         self.files = self._check(found)
+        lost = some(f"{name} ({reason(error)})" for name, error in self._unreadable.items())
         if not self.files:
-            name, error = next(iter(self._unreadable.items()))
-            raise DataError(
-                f"--data={uri}: none of the {len(found):,} images can be read "
-                f"({name}: {reason(error)}). At least one intact image is needed."
-            )
-        if self._unreadable:
-            named = some(f"{name} ({reason(error)})" for name, error in self._unreadable.items())
-            report(
-                uri,
-                f"{self.skipped:,} of {len(found):,} images cannot be read and are left out: "
-                f"{named}",
-            )
+            raise DataError(f"none of the {len(found):,} images can be read: {lost}.")
+        if lost:
+            count = f"{self.skipped:,} of {len(found):,} images"
+            report(uri, f"{count} cannot be read and are left out: {lost}")
         if others:
             report(uri, f"files of other types are left out: {left_out(others)}")
         if closed:
@@ -96,22 +87,14 @@ class FolderSource(Source):
             self.held_out = FolderSource(f"folder:{other}", other, self.class_names)
             ours, theirs = self.root.resolve(), self.held_out.root.resolve()
             if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
-                raise DataError(
-                    f"--data={uri}: {ours} and {theirs} overlap, and training would see held-out "
-                    "images. Use two separate directories."
-                )
+                raise DataError(f"{ours} and {theirs} overlap; use separate directories.")
 
     def classes(self, names: list[str] | None = None) -> tuple[list[str], np.ndarray]:
-        """The first folder in each relative path as the image's class.
+        """The names of the classes, sorted, and the class of each image, int64 [n]: the first
+        folder in its relative path.
 
-        Args:
-            names: the allowed classes; default: all that occur.
-
-        Returns:
-            The names of the classes, sorted, and the class of each image, int64 [n].
-
-        Raises:
-            DataError: an image is in no folder or in one that is not allowed, or there is only one.
+        Raises DataError if an image is in no folder or in one that is not in `names`, or there is
+        only one.
         """
         folders = [name.partition("/")[0] if "/" in name else "" for name in self.files]
         names = names or sorted(set(folders))
@@ -129,18 +112,14 @@ class FolderSource(Source):
 
     def warn_about_sizes(self, resolution: int) -> None:
         short, long = self.sizes.min(axis=1), self.sizes.max(axis=1)
-        kinds = {
-            f"smaller than {resolution} px and will be enlarged": short < resolution,
-            f"over {ELONGATED} times as long as wide, and only their central square is used": (
-                long > ELONGATED * short
-            ),
-        }
-        for kind, which in kinds.items():
-            if which.any():
-                places = np.flatnonzero(which).tolist()
-                sizes = (f"{self.files[i]} ({'x'.join(map(str, self.sizes[i]))})" for i in places)
+        small = f"smaller than {resolution} px and will be enlarged"
+        slim = f"over {ELONGATED} times as long as wide; only their central square is used"
+        for kind, which in ((small, short < resolution), (slim, long > ELONGATED * short)):
+            places = np.flatnonzero(which).tolist()
+            sizes = some(f"{self.files[i]} ({'x'.join(map(str, self.sizes[i]))})" for i in places)
+            if places:
                 count = f"{len(places):,} of {len(self):,} images"
-                report(self.uri, f"{count} are {kind}: {some(sizes)}")
+                report(self.uri, f"{count} are {kind}: {sizes}")
 
     @property
     def skipped(self) -> int:
@@ -160,10 +139,10 @@ class FolderSource(Source):
                 if not self.root.is_dir():
                     break
                 self._note(name, error)
-        raise DataError(
-            f"--data={self.uri}: the images can no longer be read. Restore the files in "
-            f"{self.root}."
-        )
+        raise self._gone("the images can no longer be read")
+
+    def _gone(self, what: str) -> DataError:
+        return DataError(f"--data={self.uri}: {what}. Restore the files in {self.root}.")
 
     def _note(self, name: str, error: Exception) -> None:
         """Remembers an image that has become unreadable, and reports the first few."""
@@ -172,47 +151,35 @@ class FolderSource(Source):
                 return
             self._unreadable[name] = error
             self._lost += 1
-            lost, count = self._lost, len(self)
+            lost = self._lost
+        why, count = f"{name} ({reason(error)})", f"{lost:,} of {len(self):,} images"
         if lost <= NAMES_SHOWN:
-            why = reason(error)
-            report(self.uri, f"{name} can no longer be read ({why}); the next image replaces it")
+            report(self.uri, f"{why} can no longer be read; the next image replaces it")
         elif lost.bit_count() == 1:  # 8, 16, 32 …
-            report(self.uri, f"{lost:,} of {count:,} images can no longer be read")
-        if lost > max(NAMES_SHOWN, MOST_LOST * count):
-            raise DataError(
-                f"--data={self.uri}: {lost:,} of {count:,} images can no longer be read, the last "
-                f"one {name} ({reason(error)}); at most {MOST_LOST:.0%} may be missing. Restore "
-                f"the files in {self.root}."
-            )
+            report(self.uri, f"{count} can no longer be read")
+        if lost > max(NAMES_SHOWN, MOST_LOST * len(self)):
+            what = f"{count} can no longer be read, at last {why}"
+            raise self._gone(f"{what}; at most {MOST_LOST:.0%} may be missing")
 
     def _check(self, found: list[str]) -> list[str]:
         """The files that can be read as far as is checked at opening; sets `sizes`."""
         whole = len(found) <= DECODE_ALL
         trials = pool().map(lambda name: self._size(name, whole), found)
-        # The bar appears only if this takes long.
-        trials = tqdm(
-            trials, f"checking {self.root}", len(found), delay=2, leave=False, disable=None
-        )
+        about, late = f"checking {self.root}", 2  # the bar appears only if this takes long
+        trials = tqdm(trials, about, len(found), delay=late, leave=False, disable=None)
         results = dict(zip(found, trials, strict=True))
         for name in found if not whole else ():  # at least one image must be intact
             if not isinstance(results[name], Exception):
                 results[name] = self._size(name, whole=True)
             if not isinstance(results[name], Exception):
                 break
-        self._unreadable = {
-            name: result for name, result in results.items() if isinstance(result, Exception)
-        }
+        self._unreadable = {n: why for n, why in results.items() if isinstance(why, Exception)}
         sizes = {name: size for name, size in results.items() if name not in self._unreadable}
         self.sizes = np.array(list(sizes.values()), np.int64).reshape(-1, 2)
         return list(sizes)
 
     def _size(self, name: str, whole: bool) -> tuple[int, int] | Exception:
-        """Width and height, or why they cannot be read.
-
-        Args:
-            name: the file.
-            whole: decode the image, not only its header.
-        """
+        """Width and height, or why they cannot be read; `whole`: decodes the image, too."""
         try:
             if whole:
                 height, width, _ = self._read(name).shape

@@ -1,6 +1,7 @@
 """Batches of images from a source, as uint8 at one resolution."""
 
 import functools
+import math
 import weakref
 
 import numpy as np
@@ -45,9 +46,7 @@ def batches(
 
     Args:
         source: n images.
-        resolution: pixels.
-        batch_size: images; may exceed n.
-        seed: 0 or more.
+        batch_size: may exceed n.
         start: position of the first image.
         flip: mirror each image with probability ½, drawn from (seed, position of the batch). The
             flips of a resumed run agree if its batches begin at the same positions.
@@ -105,52 +104,42 @@ def fixed_images(source: Source, resolution: int, count: int) -> np.ndarray:
 def all_images(source: Source, resolution: int) -> np.ndarray:
     """All images of a source, in its order: uint8 [n, resolution, resolution, C]."""
     images = np.empty([len(source), resolution, resolution, source.channels], np.uint8)
-    with tqdm(
-        total=len(source), desc=source.uri, unit="image", delay=2, leave=False, disable=None
-    ) as bar:
-        for some in np.array_split(np.arange(len(source)), -(-len(source) // 1024)):
-            _fit_into(images, some, source, some)
-            bar.update(len(some))
+    parts = np.array_split(np.arange(len(source)), -(-len(source) // 1024))
+    for some in tqdm(parts, source.uri, unit="kimage", delay=2, leave=False, disable=None):
+        _fit_into(images, some, source, some)
     return images
 
 
-class _Kept:
-    """The cached images of one source at one resolution; `made` says which are valid."""
-
-    def __init__(self, size: int, resolution: int, channels: int):
-        self.resolution = resolution
-        # Pages that have not been written take no memory.
-        self.images = np.empty([size, resolution, resolution, channels], np.uint8)
-        self.made = np.zeros(size, bool)
-
-
-# TensorFlow never releases a Python function, nor the objects that it refers to. Therefore a data
-# set's function finds its cache through the source, and each source caches one resolution: a run
-# that grows level by level keeps only the images of its current level.
-_kept: weakref.WeakKeyDictionary[Source, _Kept] = weakref.WeakKeyDictionary()
+# The cached images of each source at one resolution, and which of them are valid. TensorFlow never
+# releases a Python function, nor the objects that it refers to. Therefore a data set's function
+# finds its cache through the source, and each source caches one resolution: a run that grows level
+# by level keeps only the images of its current level.
+_kept: weakref.WeakKeyDictionary[Source, tuple[np.ndarray, np.ndarray]]
+_kept = weakref.WeakKeyDictionary()
 
 
 def _keep(source: Source, resolution: int) -> None:
     """Starts the cache of a source at a resolution, if all images fit into it."""
-    if source in _kept and _kept[source].resolution == resolution:
+    shape = (len(source), resolution, resolution, source.channels)
+    if source in _kept and _kept[source][0].shape == shape:
         return
     _kept.pop(source, None)
-    if len(source) * resolution**2 * source.channels <= CACHE_BYTES:
-        _kept[source] = _Kept(len(source), resolution, source.channels)
+    if math.prod(shape) <= CACHE_BYTES:  # pages that have not been written take no memory
+        _kept[source] = np.empty(shape, np.uint8), np.zeros(len(source), bool)
 
 
 def _take(source: Source, resolution: int, indices: np.ndarray) -> np.ndarray:
     """The fitted images at `indices`, a copy: uint8 [k, resolution, resolution, C]."""
-    kept = _kept.get(source)
-    if kept is None or kept.resolution != resolution:
+    images, made = _kept.get(source, (None, None))
+    if images is None or made is None or images.shape[1] != resolution:
         images = np.empty([len(indices), resolution, resolution, source.channels], np.uint8)
         _fit_into(images, np.arange(len(indices)), source, indices)
         return images
-    missing = np.unique(indices[~kept.made[indices]])
+    missing = np.unique(indices[~made[indices]])
     if len(missing):
-        _fit_into(kept.images, missing, source, missing)
-        kept.made[missing] = True
-    return kept.images[indices]
+        _fit_into(images, missing, source, missing)
+        made[missing] = True
+    return images[indices]
 
 
 def _fit_into(out: np.ndarray, rows: np.ndarray, source: Source, indices: np.ndarray) -> None:

@@ -31,24 +31,15 @@ def file_name(prefix: str, resolution: int, part: int) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The settings of a preparation; they must be the same when it is continued.
+    """The settings of a preparation; they must be the same when it is continued."""
 
-    Args:
-        data: URI of the source.
-        channels: 1 or 3.
-        max_resolution: pixels, a power of two.
-        test_fraction: as given on the command line.
-        train, test: numbers of images.
-        shards: number of shards of the training images.
-    """
-
-    data: str
-    channels: int
-    max_resolution: int
-    test_fraction: float | None
-    train: int
-    test: int
-    shards: int
+    data: str  # URI of the source
+    channels: int  # 1 or 3
+    max_resolution: int  # pixels, a power of two
+    test_fraction: float | None  # as given on the command line
+    train: int  # images
+    test: int  # images
+    shards: int  # of the training images
 
     @property
     def resolutions(self) -> list[int]:
@@ -56,11 +47,7 @@ class Plan:
         return [2**k for k in range(2, self.max_resolution.bit_length())]
 
     def check_same(self, path: Path) -> None:
-        """Checks that the plan in a file equals this one.
-
-        Raises:
-            ConfigError: it differs, or cannot be read.
-        """
+        """Raises ConfigError if the plan in a file differs from this one or cannot be read."""
         try:
             before = dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError):
@@ -71,16 +58,10 @@ class Plan:
             if before.get(name) != value
         ]
         if differ:
-            raise ConfigError(
-                f"--out={path.parents[1]}: holds a preparation with other settings. Use the same "
-                "settings or another directory:\n  " + "\n  ".join(differ)
-            )
+            how = "holds a preparation; give the same settings, or another directory"
+            raise ConfigError("\n  ".join([f"--out={path.parents[1]}: {how}:", *differ]))
 
 
 def check_out(out: Path) -> None:
-    """Checks before any work that images may be prepared in a directory.
-
-    Raises:
-        AlaeError: it is a file, or holds something else.
-    """
-    check_directory("--out", out, "a preparation", PLAN, lambda name: name == WORK)
+    """Raises AlaeError if a directory holds something other than a preparation, or is a file."""
+    check_directory("--out", out, "preparation", PLAN)

@@ -8,7 +8,6 @@ import json
 import math
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.data.prepared import MANIFEST, MOST_SHARDS, PLAN, WORK, Plan
-from alae_tf.data.shards import Shard, ShardWriter, divide, record_bytes, write_labels
+from alae_tf.data.shards import ShardWriter, divide, record_bytes, write_labels
 from alae_tf.data.source import Source, Subset
 from alae_tf.system.errors import ConfigError
 from alae_tf.system.files import Lock, sweep, write_atomic
@@ -31,58 +30,33 @@ Sources = dict[str, Source]  # the images of "train", and of "test" if images ar
 def split(source: Source, fraction: float | None) -> Sources:
     """Splits a source into "train" and, if images are held out, "test".
 
-    Args:
-        source: the images.
-        fraction: share to hold out; 0: none; None: the source's own held-out images.
-
-    Raises:
-        ConfigError: the fraction does not fit the source.
+    `fraction` is the share to hold out; None: the source's own held-out images. Raises ConfigError
+    if it does not fit the source.
     """
     if not fraction:
         held_out = source.held_out if fraction is None else None
         return {"train": source} | ({"test": held_out} if held_out is not None else {})
     flag = f"--test_fraction={fraction:g}"
     if source.held_out is not None:
-        raise ConfigError(
-            f"{flag}: {source.uri} already holds out {len(source.held_out):,} images. Omit the "
-            "flag to use them, or set it to 0 to hold out none."
-        )
+        raise ConfigError(f"{flag}: {source.uri} has held-out images; omit it, or set it to 0.")
     size, count = len(source), round(fraction * len(source))
     if not 1 <= count < size:
-        raise ConfigError(
-            f"{flag}: would hold out {count:,} of {size:,} images; it must hold out at least one "
-            "and leave at least one."
-        )
-    held = np.zeros(size, bool)
-    held[((np.arange(count) + 0.5) * size / count).astype(np.int64)] = True
-    return {
-        "train": Subset(source, np.flatnonzero(~held)),
-        "test": Subset(source, np.flatnonzero(held)),
-    }
+        raise ConfigError(f"{flag}: holds out {count:,} of {size:,}; both parts need images.")
+    held = ((np.arange(count) + 0.5) * size / count).astype(np.int64)
+    kept = np.setdiff1d(np.arange(size), held)
+    return {"train": Subset(source, kept), "test": Subset(source, held)}
 
 
 def make_plan(
-    data: str,
-    sources: Sources,
-    max_resolution: int,
-    shards: int | None,
-    test_fraction: float | None,
+    data: str, sources: Sources, max_resolution: int, shards: int | None, fraction: float | None
 ) -> Plan:
-    """The plan; by default with shards of `SHARD_BYTES`, but at least `LEAST_SHARDS`.
-
-    Args:
-        data: URI of the source.
-        sources: see `split`.
-        max_resolution, shards, test_fraction: as given on the command line.
-
-    Raises:
-        ConfigError: there are more shards than images.
-    """
+    """The plan; by default with shards of `SHARD_BYTES`, but at least `LEAST_SHARDS`. Raises
+    ConfigError if there are more shards than images."""
     images, channels = len(sources["train"]), sources["train"].channels
     if shards and shards > images:
         raise ConfigError(f"--shards={shards}: must be at most {images:,}, the number of images.")
     test = len(sources.get("test", ()))
-    plan = Plan(data, channels, max_resolution, test_fraction, images, test, shards or 0)
+    plan = Plan(data, channels, max_resolution, fraction, images, test, shards or 0)
     if not shards:
         size = images * sum(record_bytes(r, channels) for r in plan.resolutions)
         shards = min(max(LEAST_SHARDS, math.ceil(size / SHARD_BYTES)), MOST_SHARDS, images)
@@ -91,11 +65,8 @@ def make_plan(
 
 @contextmanager
 def locked(out: Path, plan: Plan) -> Iterator[None]:
-    """Locks a directory for this process, and checks or writes its plan.
-
-    Raises:
-        ConfigError: another process is preparing images there, or the plan differs.
-    """
+    """Locks a directory for this process, and checks or writes its plan; raises ConfigError if
+    another process is preparing images there, or the plan differs."""
     work = out / WORK
     work.mkdir(parents=True, exist_ok=True)
     try:
@@ -113,40 +84,24 @@ def locked(out: Path, plan: Plan) -> Iterator[None]:
 
 
 def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool]) -> str:
-    """Writes the missing files, and dataset.json last.
+    """Writes the missing files into a `locked` directory, and dataset.json last; returns a summary.
+    `stopping` is called before each image; the work ends if it returns True.
 
-    Args:
-        out: the directory, `locked`.
-        plan: see `make_plan`.
-        sources: the images, see `split`.
-        stopping: called before each image; the work ends if it returns True.
-
-    Returns:
-        A summary for the user.
-
-    Raises:
-        OSError: the disk has too little space. Other exceptions: see `ShardWriter.run`.
+    Raises OSError if the disk has too little space; see also `ShardWriter.run`.
     """
     shards = []
     for part, source in sources.items():  # shards of "test" are as large as those of "train"
         number = plan.shards if part == "train" else -(-len(source) * plan.shards // plan.train)
         shards += divide(part, len(source), min(number, MOST_SHARDS))
-    lock = threading.Lock()
-    bar = tqdm(
-        desc="prepare",
-        total=sum(map(len, shards)),
-        unit="img",
-        unit_scale=True,
-        mininterval=0.5 if sys.stderr.isatty() else 30,
-    )
-
-    def advance(images: int) -> None:
-        with lock:
-            bar.update(images)
-
-    with bar:
-        writer = ShardWriter(out, sources, plan.resolutions, stopping, advance)
-        _check_space(out, plan, [shard for shard in shards if writer.note(shard) is None])
+    per_image = sum(record_bytes(r, plan.channels) for r in plan.resolutions)
+    total, often = sum(map(len, shards)), 0.5 if sys.stderr.isatty() else 30
+    with tqdm(None, "prepare", total, unit="img", unit_scale=True, mininterval=often) as bar:
+        writer = ShardWriter(out, sources, plan.resolutions, stopping, bar.update)
+        need = per_image * sum(len(shard) for shard in shards if writer.note(shard) is None)
+        free = shutil.disk_usage(out).free
+        if need > free:
+            sizes = f"{need / 2**30:,.2f} GiB are needed, but only {free / 2**30:,.2f} are free"
+            raise OSError(errno.ENOSPC, sizes)
         labels = {part: write_labels(out, part, source) for part, source in sources.items()}
         writer.run(shards)
     parts = {
@@ -155,29 +110,15 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
     }
     for shard in shards:
         parts[shard.part]["files"] |= writer.note(shard)
-    before = (out / MANIFEST).exists()
     write_atomic(out / MANIFEST, _json(dataclasses.asdict(plan) | {"parts": parts}))
-    return _summary(out, plan, writer, len(shards) * len(plan.resolutions), before)
-
-
-def _check_space(out: Path, plan: Plan, shards: list[Shard]) -> None:
-    per_image = sum(record_bytes(r, plan.channels) for r in plan.resolutions)
-    need, free = per_image * sum(map(len, shards)), shutil.disk_usage(out).free
-    if need > free:
-        text = f"{need / 2**30:,.2f} GiB are needed, but only {free / 2**30:,.2f} GiB are free"
-        raise OSError(errno.ENOSPC, text)
-
-
-def _summary(out: Path, plan: Plan, writer: ShardWriter, files: int, before: bool) -> str:
-    done = f"prepare: {out}: {plan.train:,} images to train on and {plan.test:,} held out, at "
-    done += f"{', '.join(map(str, plan.resolutions))} px, in {files:,} files"
-    if writer.repaired:
-        done += f"; rewritten, because damaged or missing: {', '.join(sorted(writer.repaired))}"
-    elif before:
-        done += ", all of which match their checksums: nothing to do"
-    elif writer.kept:
-        done += f", {writer.kept:,} of which existed before"
-    return f"{done}.\nTrain with --data=tfrecord:{out} --image_channels={plan.channels}"
+    resolutions = ", ".join(map(str, plan.resolutions))
+    files = sum(len(part["files"]) for part in parts.values())
+    repaired = ", ".join(sorted(writer.repaired)) or "none"
+    return (
+        f"prepare: {out}: {plan.train:,} images to train on and {plan.test:,} held out, at "
+        f"{resolutions} px, in {files:,} files; damaged or missing ones, rewritten: {repaired}.\n"
+        f"Train with --data=tfrecord:{out} --image_channels={plan.channels}"
+    )
 
 
 def _json(value: object) -> bytes:

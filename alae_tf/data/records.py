@@ -37,15 +37,13 @@ class RecordFiles:
     def __init__(self, paths: Sequence[str | os.PathLike]):
         self.paths = [os.fspath(path) for path in paths]
         self._packed = {path for path in self.paths if _is_gzip(path)}
-        self._unpacked = tempfile.TemporaryFile() if self._packed else None
-        if self._unpacked:
-            weakref.finalize(self, self._unpacked.close)
+        self._unpacked = tempfile.TemporaryFile()
+        weakref.finalize(self, self._unpacked.close)
         spans = [self._index(path) for path in self.paths]
         self._spans = np.concatenate([np.zeros([0, 2], np.int64), *spans])  # offset, length
         self._file_starts = np.cumsum([0] + [len(span) for span in spans])[:-1].tolist()
         if not len(self._spans):
-            names = ", ".join(self.paths) or "no file"
-            raise DataError(f"{names}: no record. At least one TFRecord is needed.")
+            raise DataError(f"{', '.join(self.paths)}: no record. At least one is needed.")
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -56,7 +54,7 @@ class RecordFiles:
             raise IndexError(index)
         path = self.paths[self._file_of(index)]
         offset, length = self._spans[index].tolist()
-        if self._unpacked and path in self._packed:
+        if path in self._packed:
             return os.pread(self._unpacked.fileno(), length, offset)
         with _open(path) as file:
             file.seek(offset)
@@ -75,31 +73,25 @@ class RecordFiles:
 
     def _index(self, path: str) -> np.ndarray:
         """`_spans` of a file, after unpacking it if it is compressed."""
-        if not self._unpacked or path not in self._packed:
+        if path not in self._packed:
             with _open(path) as file:
                 return _spans(path, file)
         start = self._unpacked.seek(0, os.SEEK_END)
         try:
             with gzip.open(path) as file:
                 shutil.copyfileobj(file, self._unpacked, 2**20)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno:
+                where = f"cannot be unpacked into {tempfile.gettempdir()}: {error.strerror}"
+                raise DataError(f"{path}: {where}. Set TMPDIR to a larger disk.") from None
             raise _damaged(path, error) from None
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot be unpacked into {tempfile.gettempdir()}: {error.strerror}. "
-                "Set TMPDIR to a directory with more space, or unpack the files (gunzip)."
-            ) from None
         return _spans(path, self._unpacked, start)
 
 
 def count_records(path: str | os.PathLike) -> int:
-    """The number of records in a file; records of equal size are counted by the file's size.
-
-    A GZIP file is decompressed for this, but not stored.
-
-    Raises:
-        DataError: the file is missing, cut short or damaged.
-    """
+    """The number of records in a file; records of equal size are counted by the file's size. A GZIP
+    file is decompressed, but not stored. Raises DataError if it is missing, cut short or
+    damaged."""
     if _is_gzip(path):
         try:
             with gzip.open(path) as file:
@@ -107,12 +99,9 @@ def count_records(path: str | os.PathLike) -> int:
         except (OSError, EOFError, zlib.error) as error:
             raise _damaged(path, error) from None
     with _open(path) as file:
-        header = file.read(HEADER)
+        first = HEADER + int.from_bytes(file.read(HEADER)[:8], "little") + FOOTER
         size = file.seek(0, os.SEEK_END)
-        first = HEADER + int.from_bytes(header[:8], "little") + FOOTER
-        if size % first == 0:
-            return size // first
-        return len(_spans(path, file))
+        return size // first if size % first == 0 else len(_spans(path, file))
 
 
 def _open(path: str | os.PathLike) -> IO[bytes]:
@@ -142,13 +131,8 @@ def _checksum(data: bytes) -> int:
 
 
 def _spans(path: str | os.PathLike, file: IO[bytes] | gzip.GzipFile, start: int = 0) -> np.ndarray:
-    """The offset and length of each record's data, int64 [records, 2].
-
-    Args:
-        path: the file's name, for messages.
-        file: its contents, uncompressed.
-        start: where they begin in `file`.
-    """
+    """The offset and length of each record's data, int64 [records, 2], in a file whose uncompressed
+    contents begin at `start`."""
     spans: list[tuple[int, int]] = []
     file.seek(start)
     header = file.read(HEADER)
@@ -168,7 +152,5 @@ def _damaged(path: str | os.PathLike, error: Exception) -> DataError:
 
 
 def _torn(place: str) -> DataError:
-    return DataError(
-        f"{place} is incomplete: the file was cut short or is not a TFRecord file. "
-        "Copy or prepare it again."
-    )
+    why = "the file was cut short or is not a TFRecord file. Copy or prepare it again."
+    return DataError(f"{place} is incomplete: {why}")

@@ -67,7 +67,7 @@ def describe(path: Path) -> dict[str, int | str]:
     """The size and the checksum of a file."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
+        return {"bytes": file.tell(), "sha256": digest}
 
 
 def write_labels(out: Path, part: str, source: Source) -> dict | None:
@@ -83,18 +83,11 @@ def write_labels(out: Path, part: str, source: Source) -> dict | None:
 
 
 class ShardWriter:
-    """Writes shards into a directory.
+    """Writes shards into a directory, whose work folder must exist.
 
-    Args:
-        out: the directory; its work folder must exist.
-        sources: the images of each part.
-        resolutions: pixels, powers of two.
-        stopping: called before each image; the work ends if it returns True.
-        advance: called with the number of images just finished, from several threads.
-
-    Attributes:
-        repaired: names of the files that were missing or damaged and were written again.
-        kept: number of intact files.
+    `stopping` is called before each image, and ends the work if it returns True; `advance` is
+    called with the number of images just finished. `repaired` are the names of the files that were
+    missing or damaged and were written again.
     """
 
     def __init__(
@@ -103,13 +96,12 @@ class ShardWriter:
         sources: Mapping[str, Source],
         resolutions: list[int],
         stopping: Callable[[], bool],
-        advance: Callable[[int], None],
+        advance: Callable[[int], object],
     ):
         self.out, self.work = out, out / WORK
         self.sources, self.resolutions = sources, resolutions
         self.stopping, self.advance = stopping, advance
         self.repaired: list[str] = []
-        self.kept = 0
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
@@ -121,7 +113,7 @@ class ShardWriter:
             SourceChangedError, DataError, OSError, tf.errors.OpError: the first failure. In both
                 cases finished shards have their notes, and no other files remain.
         """
-        futures = [pool().submit(self._guarded, shard) for shard in shards]
+        futures = [pool().submit(self._make, shard) for shard in shards]
         try:
             wait(futures)
         finally:
@@ -139,25 +131,23 @@ class ShardWriter:
             return None
         return note if whole else None
 
-    def _guarded(self, shard: Shard) -> None:
+    def _make(self, shard: Shard) -> None:
         try:
-            self._make(shard)
+            self._check_stop()
+            note, names = self.note(shard), self._names(shard)
+            missing = [r for r in names if not note or not self._whole(names[r], note)]
+            if missing:
+                self._write(shard, missing, note)
+            with self._lock:
+                self.advance(0 if missing else len(shard))
+                self.repaired += [names[r] for r in missing if note]
         except BaseException:
             self._failed.set()
             raise
 
-    def _make(self, shard: Shard) -> None:
+    def _check_stop(self) -> None:
         if self._failed.is_set() or self.stopping():
             raise Stopped
-        note, names = self.note(shard), self._names(shard)
-        missing = [r for r in self.resolutions if not note or not self._whole(names[r], note)]
-        if missing:
-            self._write(shard, missing, note)
-        else:
-            self.advance(len(shard))
-        with self._lock:
-            self.kept += len(names) - len(missing)
-            self.repaired += [names[r] for r in missing if note]
 
     def _write(self, shard: Shard, resolutions: list[int], note: dict | None) -> None:
         """Writes a shard's files of some resolutions, and the note of a new shard."""
@@ -168,16 +158,15 @@ class ShardWriter:
                 for name in names.values()
             }
             with contextlib.ExitStack() as stack:
-                writers = [
-                    stack.enter_context(tf.io.TFRecordWriter(str(path))) for path in paths.values()
-                ]
+                enter = stack.enter_context
+                writers = [enter(tf.io.TFRecordWriter(str(path))) for path in paths.values()]
                 for index in range(shard.start, shard.stop):
-                    if self._failed.is_set() or self.stopping():
-                        raise Stopped
+                    self._check_stop()
                     images = self.sources[shard.part].pyramid(index, list(names))
                     for writer, image in zip(writers, images, strict=True):
                         writer.write(format_.to_record(image))
-                    self.advance(1)
+                    with self._lock:
+                        self.advance(1)
             entries = {}
             for name, path in paths.items():
                 with open(path, "rb+") as file:
@@ -186,8 +175,8 @@ class ShardWriter:
             for name, entry in entries.items():
                 if note and note[name] != entry:
                     raise SourceChangedError(
-                        f"{name} was missing or damaged, and its new content differs from the old: "
-                        "the images (or Pillow) have changed"
+                        f"{name}: its new content differs from the old: the images (or Pillow) "
+                        "have changed; restore them, or give another --out"
                     )
             for name, path in paths.items():
                 os.replace(path, self.out / name)

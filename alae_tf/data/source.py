@@ -1,11 +1,12 @@
 """The common interface of all sources of images: random access by index."""
 
 import abc
+import contextlib
 import dataclasses
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 
 import numpy as np
@@ -22,27 +23,27 @@ class DataError(AlaeError):
     """Images are missing, damaged or not as requested."""
 
 
+@contextlib.contextmanager
+def named(uri: str) -> Iterator[None]:
+    """Adds --data=URI to errors within."""
+    flag = f"--data={uri}: "
+    try:
+        yield
+    except DataError as error:
+        raise DataError(flag + str(error).removeprefix(flag)) from None
+
+
 class Source(abc.ABC):
-    """Images that can be read in any order, from several threads at once.
+    """Images that can be read in any order, from several threads at once."""
 
-    Attributes:
-        uri: as given to --data.
-        channels: 1 (grey) or 3 (RGB), the same for every image.
-        labels: int64 [len], or None if the images have no classes.
-        class_names: the names of the classes by label, or None if they have no names.
-        held_out: the images that training never sees, or None.
-    """
-
-    uri: str
-    channels: int
-    labels: np.ndarray | None = None
-    class_names: list[str] | None = None
-    held_out: "Source | None" = None
+    uri: str  # as given to --data
+    channels: int  # 1 (grey) or 3 (RGB), the same for every image
+    labels: np.ndarray | None = None  # int64 [len], or None if the images have no classes
+    class_names: list[str] | None = None  # by label
+    held_out: "Source | None" = None  # the images that training never sees
 
     def warn_about_sizes(self, resolution: int) -> None:  # noqa: B027 (optional)
-        """Warns the user about images that must be enlarged or lose most of their area.
-
-        Call it once, before the work starts. By default it does nothing.
+        """Reports images that must be enlarged or lose most of their area; to be called once.
 
         Args:
             resolution: pixels that the images will be fitted to.
@@ -54,20 +55,13 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def image(self, index: int) -> np.ndarray:
-        """Image `index` (0 to len - 1), decoded and upright: uint8 [H, W, channels], any size.
-
-        Raises:
-            DataError: the image cannot be read.
-        """
+        """Image `index` (0 to len - 1), decoded and upright: uint8 [H, W, channels], any size;
+        raises DataError if the image cannot be read."""
 
     def pyramid(self, index: int, resolutions: Sequence[int]) -> list[np.ndarray]:
         """Image `index` at several resolutions, each uint8 [resolution, resolution, channels].
 
-        The image is decoded once; each resolution is fitted from the original (see
-        `alae_tf.images.fit.fit`).
-
-        Raises:
-            DataError: the image cannot be read.
+        Each is fitted from the original; see `alae_tf.images.fit.fit`. Raises: see `image`.
         """
         image = self.image(index)
         return [fit(image, resolution) for resolution in resolutions]
@@ -78,12 +72,7 @@ class Source(abc.ABC):
 
 
 class Subset(Source):
-    """Some images of a source.
-
-    Args:
-        source: all images.
-        indices: int64 [n], the images to keep.
-    """
+    """The images of a source at some indices, int64 [n]."""
 
     def __init__(self, source: Source, indices: np.ndarray):
         self.uri, self.channels = source.uri, source.channels
@@ -105,14 +94,9 @@ class Subset(Source):
 
 
 def evenly(source: Sized, count: int) -> np.ndarray:
-    """Indices of `count` images spread evenly over a source, the first image among them.
+    """Indices of `count` images spread evenly over a source, from 0 on: int64 [count], ascending.
 
-    Args:
-        source: the images, or anything else that has a length.
-        count: how many; if the source has fewer, some indices are repeated.
-
-    Returns:
-        int64 [count], ascending.
+    If the source has fewer images, some indices are repeated.
     """
     return np.linspace(0, len(source), count, endpoint=False).astype(int)
 
@@ -122,63 +106,40 @@ class Scheme:
     """A kind of data, which --data names by a URI NAME:ARGUMENT.
 
     To add a data source, write its file and one entry in `alae_tf.data.SCHEMES`.
-
-    Args:
-        form: how the URI is written, for the help.
-        about: a description of one line.
-        open: "module:function" of a function (uri, argument) → `Source`, imported when needed.
-        folder: if the argument is a path, a function (path) → the directory that must exist.
-        options: the names that may follow a question mark in the argument, as name=value.
-        paths: those options whose values are paths.
-        mark: pattern of the files by which a directory of this kind is recognised.
     """
 
-    form: str
-    about: str
-    open: str
-    folder: Callable[[Path], Path] | None = None
-    options: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    mark: str = ""
+    form: str  # how the URI is written, for the help
+    about: str  # a description of one line
+    open: str  # "module:function": (uri, argument) → `Source`, imported when needed
+    folder: Callable[[Path], Path] | None = None  # the argument's path → directory that must exist
+    options: tuple[str, ...] = ()  # may follow a question mark in the argument, as name=value
+    paths: tuple[str, ...] = ()  # the options whose values are paths
+    mark: str = ""  # pattern of the files by which a directory of this kind is recognised
 
 
 def check_channels(source: Source, channels: int, flag: str = "--data") -> None:
-    """Checks that images and a model are both grey, or both in colour.
-
-    Args:
-        source: the images.
-        channels: the model's number of channels, 1 or 3.
-        flag: the flag that named the images.
-
-    Raises:
-        DataError: the numbers of channels differ.
-    """
+    """Raises DataError, naming the flag, unless images have the model's number of channels."""
     if source.channels != channels:
         folder = source.uri.partition("?")[0]
         other = f", or {flag}={folder}?channels={channels}" if folder.startswith("folder:") else ""
-        raise DataError(
-            f"{flag}={source.uri}: its images have {source.channels} channels, but the model takes "
-            f"{channels}. Train with --image_channels={source.channels}{other}."
-        )
+        how = f"Train with --image_channels={source.channels}{other}"
+        kinds = f"{source.channels} channels, and the model takes {channels}"
+        raise DataError(f"{flag}={source.uri}: its images have {kinds}. {how}.")
 
 
 def within_memory(source: Source, resolution: int) -> Source:
     """The images, thinned evenly if they would take more than `MOST_BYTES` of memory."""
     most = MOST_BYTES // (5 * resolution**2 * source.channels)
-    if len(source) <= most:
-        return source
-    return Subset(source, evenly(source, most))
+    return source if len(source) <= most else Subset(source, evenly(source, most))
 
 
-def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+def split_query(argument: str, allowed: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Splits "PATH?key=value&key=value" into the path and its options.
 
     The path may contain question marks: the options begin at the last question mark that is
     followed by an allowed key and an equals sign. For a path that itself ends like an option, add
-    an option: "folder:/photos?test=1?channels=3".
-
-    Raises:
-        DataError: an option is not in `allowed`, or has no value.
+    an option: "folder:/photos?test=1?channels=3". Raises DataError if an option is not allowed, or
+    has no value.
     """
     if not allowed:
         return argument, {}
@@ -191,44 +152,30 @@ def split_query(uri: str, argument: str, allowed: tuple[str, ...]) -> tuple[str,
     if not found:
         wrong = re.findall(r"\?(\w+=[^/]*)$", path)
     if wrong:
-        raise DataError(
-            f"--data={uri}: option '{wrong[0]}' is unknown or has no value. "
-            f"The options are {', '.join(f'{name}=…' for name in allowed)}."
-        )
+        known = ", ".join(f"{name}=…" for name in allowed)
+        raise DataError(f"option '{wrong[0]}' is unknown or has no value; the options: {known}.")
     return path, options
 
 
-def local_path(uri: str, path: str) -> Path:
-    """The path in a URI, with ~ expanded; it need not exist.
-
-    Raises:
-        DataError: the path is too long, unreadable or of an unknown user.
-    """
+def local_path(path: str) -> Path:
+    """The path in a URI, with ~ expanded; it need not exist. Raises DataError if the path is too
+    long, unreadable or of an unknown user."""
     try:
         local = Path(path).expanduser()
         local.exists()
         return local
     except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"--data={uri}: {path} cannot be accessed ({why}).") from None
+        raise DataError(f"{path} cannot be accessed ({why}).") from None
 
 
-def existing_directory(uri: str, path: str, should: str) -> Path:
-    """The directory that a URI names.
-
-    Args:
-        uri: as given to --data.
-        path: the path in it.
-        should: a sentence for the error message: what the directory should be.
-
-    Raises:
-        DataError: it is not a directory.
-    """
-    directory = local_path(uri, path)
+def existing_directory(path: str) -> Path:
+    """The directory that a URI names; raises DataError if it is not a directory."""
+    directory = local_path(path)
+    if how := unpacking(directory):
+        raise DataError(f"{directory} is an archive. {how}")
     if not directory.is_dir():
-        if how := unpacking(directory):
-            raise DataError(f"--data={uri}: {directory} is an archive. {how}")
-        raise DataError(f"--data={uri}: {directory.absolute()} is not a directory. {should}")
+        raise DataError(f"{directory.absolute()} is not a directory; it should hold the images.")
     return directory
 
 

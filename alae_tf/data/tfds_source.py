@@ -26,15 +26,8 @@ RETRIES = 2  # of a download; TFDS' default of 10 takes 3.5 minutes without a ne
 
 
 class TfdsSource(Source):
-    """One split of a prepared data set.
-
-    Records are parsed and decoded here, not by the builder's features: only the needed feature is
-    decoded, and images by the same rules as in every other source.
-
-    Args:
-        uri: as given to --data.
-        builder: tfds.core.DatasetBuilder, prepared.
-        split: for example "train".
+    """One prepared split, for example "train". Images are decoded as in every other source, not by
+    the builder's features.
 
     Attributes:
         labels: int64 [len], the feature `label` if it is a ClassLabel, else None. The first use
@@ -48,9 +41,9 @@ class TfdsSource(Source):
     def __init__(self, uri: str, builder, split: str):
         self.uri = uri
         self._features = builder.info.features
-        self._key = _image_feature(uri, self._features)
+        self._key = _image_feature(self._features)
         self.channels = 1 if self._features[self._key].shape[-1] == 1 else 3
-        self._records = _open_records(uri, builder, split)
+        self._records = _open_records(builder, split)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -59,8 +52,6 @@ class TfdsSource(Source):
         try:
             file = io.BytesIO(self._value(index, self._key).bytes_list.value[0])
             return read_image(file, self.channels)
-        except DataError as error:
-            raise DataError(f"--data={self.uri}: {error}") from None
         except Exception as error:
             raise DataError(
                 f"--data={self.uri}: the '{self._key}' of record {index} cannot be read ({error}). "
@@ -77,11 +68,8 @@ class TfdsSource(Source):
         return np.fromiter(values, np.int64, len(self))
 
     def values(self, name: str) -> np.ndarray:
-        """A numeric feature, for example "attributes/Smiling": float64 [len].
-
-        Raises:
-            DataError: the first record has no feature of that name with one number.
-        """
+        """A numeric feature, for example "attributes/Smiling": float64 [len]; raises DataError if
+        the first record has no feature of that name with one number."""
         import tensorflow as tf
 
         first = tf.train.Example.FromString(self._records[0]).features.feature
@@ -110,14 +98,12 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
 
     It is read from, or prepared in, `?data_dir=DIR`; without that option in the directory that the
     environment variable TFDS_DATA_DIR names, or else in ~/tensorflow_datasets. The split "test" is
-    held out, or "validation" if there is no "test".
-
-    Raises:
-        DataError: TFDS does not know the data set or cannot prepare it; see also `TfdsSource`.
+    held out, or "validation" if there is no "test". Raises DataError if TFDS does not know the data
+    set or cannot prepare it; see also `TfdsSource`.
     """
-    name, options = split_query(uri, argument, ("data_dir",))
     import tensorflow_datasets as tfds
 
+    name, options = split_query(argument, ("data_dir",))
     data_dir = options.get("data_dir") or os.environ.get("TFDS_DATA_DIR")
     try:
         with _quiet():
@@ -125,9 +111,8 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
             prepared = builder.is_prepared()
     except Exception as error:  # of several types: unknown name, config or version
         raise DataError(
-            f"--data={uri}: TFDS cannot open it ({_first_line(error)}). Write "
-            "tfds:NAME[/CONFIG][:VERSION] with a name from "
-            "https://www.tensorflow.org/datasets/catalog, or of a data set in ?data_dir=DIR."
+            f"TFDS cannot open it ({_why(error)}). Names are listed at "
+            "https://www.tensorflow.org/datasets/catalog; ?data_dir=DIR is the place of others."
         ) from None
     if not prepared:
         report(uri, f"not in {builder.data_dir}; TFDS will download and prepare it there")
@@ -136,14 +121,13 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
                 builder.download_and_prepare()
         except Exception as error:  # network, checksum, manual download, disk, missing packages …
             raise DataError(
-                f"--data={uri}: TFDS cannot prepare it in {builder.data_dir} ({_why(error)}). "
-                f"Prepare it on a machine with a network (tfds build {name}), copy the directory, "
-                "and name its root with ?data_dir=DIR. Some data sets must be downloaded by hand "
-                "first; see their page in TFDS' catalog."
+                f"TFDS cannot prepare it in {builder.data_dir} ({_why(error)}). Prepare it on a "
+                f"machine with a network (tfds build {name}), copy the directory, and name its "
+                "root with ?data_dir=DIR. Some data sets must be downloaded by hand first."
             ) from None
     splits = builder.info.splits
     if "train" not in splits:
-        raise DataError(f"--data={uri}: no split 'train'; the splits are {', '.join(splits)}.")
+        raise DataError(f"no split 'train'; the splits are {', '.join(splits)}.")
     source = TfdsSource(uri, builder, "train")
     for split in ("test", "validation"):
         if split in splits and splits[split].num_examples:
@@ -152,26 +136,21 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
     return source
 
 
-def _image_feature(uri: str, features) -> str:
+def _image_feature(features) -> str:
     """The name of the image feature: `image`, or else the first one."""
     import tensorflow_datasets as tfds
 
     names = [name for name, kind in features.items() if isinstance(kind, tfds.features.Image)]
     if not names:
-        raise DataError(
-            f"--data={uri}: no image feature, only {', '.join(features)}. A data set of images is "
-            "needed."
-        )
+        raise DataError(f"no image feature, only {', '.join(features)}.")
     name = "image" if "image" in names else names[0]
     if features[name].np_dtype not in (np.uint8, np.uint16):
-        raise DataError(
-            f"--data={uri}: feature '{name}' has pixels of {np.dtype(features[name].np_dtype)}. "
-            "Only uint8 and uint16 can be read."
-        )
+        kind = np.dtype(features[name].np_dtype)
+        raise DataError(f"feature '{name}' has pixels of {kind}, expected uint8 or uint16.")
     return name
 
 
-def _open_records(uri: str, builder, split: str) -> Sequence[bytes] | RecordFiles:
+def _open_records(builder, split: str) -> Sequence[bytes] | RecordFiles:
     import tensorflow_datasets as tfds
 
     info = builder.info.splits[split]
@@ -181,16 +160,13 @@ def _open_records(uri: str, builder, split: str) -> Sequence[bytes] | RecordFile
         return builder.as_data_source(split, deserialize_method=method)
     if format_ != "tfrecord":
         raise DataError(
-            f"--data={uri}: the file format {format_} has no random access. "
-            "Prepare the data set with file_format=tfrecord or array_record."
+            f"the file format {format_} has no random access. Prepare the data set with "
+            "file_format=tfrecord or array_record."
         )
-    try:
-        records = RecordFiles(info.filepaths)
-    except DataError as error:
-        raise DataError(f"--data={uri}: {error}") from None
+    records = RecordFiles(info.filepaths)
     if len(records) != info.num_examples:
         raise DataError(
-            f"--data={uri}: split '{split}' has {len(records):,} records instead of "
+            f"split '{split}' has {len(records):,} records instead of "
             f"{info.num_examples:,}. Delete {builder.data_dir} and prepare it again."
         )
     return records
@@ -204,17 +180,16 @@ def _quiet() -> Iterator[None]:
 
     # TFDS warns through absl, urllib3 at each failed attempt.
     loggers = [logging.getLogger(name) for name in ("absl", "urllib3.connectionpool")]
-    levels = [logger.level for logger in loggers]
-    retries = downloader.MAX_RETRIES
+    before = [(logger, logger.level) for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
-    downloader.MAX_RETRIES = RETRIES  # private, but there is no setting for it
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
+    retries, downloader.MAX_RETRIES = downloader.MAX_RETRIES, RETRIES  # there is no setting for it
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
-        for logger, level in zip(loggers, levels, strict=True):
+        for logger, level in before:
             logger.setLevel(level)  # not after a failure: TFDS' threads keep running for a while
     finally:
         downloader.MAX_RETRIES = retries
@@ -222,12 +197,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _why(error: Exception) -> str:
-    """Why a preparation failed, in one line; for a failed download, the host."""
+    """The type and first line of an error; for a failed download, the host."""
     address = getattr(getattr(error, "request", None), "url", None)
     if isinstance(error, OSError) and address:  # raised by requests, which TFDS uses
         return f"{urlsplit(address).hostname} is unreachable"
-    return f"{type(error).__name__}: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
+    first = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {first}"

@@ -23,11 +23,8 @@ def to_record(image: np.ndarray) -> bytes:
 
 
 def from_record(record: bytes) -> np.ndarray:
-    """The image in a record: uint8 [H, W, C], read-only.
-
-    Raises:
-        ValueError: the record does not hold an image in this format.
-    """
+    """The image in a record: uint8 [H, W, C], read-only; raises ValueError if the record does not
+    hold an image in this format."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 

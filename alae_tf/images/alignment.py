@@ -16,25 +16,16 @@ from alae_tf.system.errors import report
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """A square around a face, turned upright by the line of the eyes and the line to the mouth.
+    """A square around a face, turned upright by the line of the eyes and the line to the mouth."""
 
-    Attributes:
-        eyes, mouth: the side as a multiple of the distance between the eyes, and of the distance
-            from the middle of the eyes to the middle of the mouth; the larger side is used.
-        down: how far the middle of the square is below the middle of the eyes, as a multiple of
-            the distance to the mouth.
-    """
-
+    # The side as a multiple of the distance between the eyes, and of that from the middle of the
+    # eyes to the middle of the mouth; the larger side is used.
     eyes: float
     mouth: float
-    down: float
+    down: float  # from the eyes to the middle of the square, as a multiple of that to the mouth
 
     def quad(self, points: np.ndarray) -> np.ndarray:
-        """The corners of the square, float64 [4, 2].
-
-        Args:
-            points: [5, 2], see `alae_tf.images.faces.Face.points`.
-        """
+        """The corners of the square, float64 [4, 2], around points [5, 2]; see `Face.points`."""
         left, right, _, mouth_left, mouth_right = points.astype(np.float64)
         middle, across = (left + right) / 2, right - left
         down = (mouth_left + mouth_right) / 2 - middle
@@ -55,36 +46,23 @@ CROPS = {
 
 
 def read_faces(files: Sequence[str | PathLike], name: str, side: int) -> np.ndarray:
-    """The largest face in each photograph.
+    """The largest face in each photograph, uint8 [N, side, side, 3]; `name` is a key of `CROPS`.
 
-    Photographs that cannot be read or show no face are left out with a warning.
-
-    Args:
-        files: see `alae_tf.images.files.find`.
-        name: the crop, a key of `CROPS`.
-        side: pixels.
-
-    Returns:
-        uint8 [N, side, side, 3].
-
-    Raises:
-        ImageError: no photograph can be read and shows a face.
-        FaceError: the detector of faces is not installed.
+    Photographs that cannot be read or show no face are left out with a warning. Raises ImageError
+    if none is left, FaceError if the detector of faces is not installed.
     """
-    find, crops = FaceFinder(), []
+    find, crops, why = FaceFinder(), [], ""
     for file in files:
         try:
             photo = open_file(file, 3)
+            faces = find(photo)
+            why = f"{file}: no face found."
+            if faces:
+                crops.append(crop(photo, CROPS[name].quad(faces[0].points), side))
+                continue
         except ImageError as error:
-            if file == files[-1] and not crops:
-                raise
-            report("left out", str(error))
-            continue
-        faces = find(photo)
-        if faces:
-            crops.append(crop(photo, CROPS[name].quad(faces[0].points), side))
-        else:
-            report("left out", f"{file}: no face found.")
+            why = str(error)
+        report("left out", why)
     if not crops:
-        raise ImageError(f"{files[0]}: no face found{' in it or the others' * (len(files) > 1)}.")
+        raise ImageError(f"none of {len(files):,} photos shows a face; the last: {why}")
     return np.stack(crops)

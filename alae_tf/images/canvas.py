@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -26,16 +27,13 @@ Cells = Sequence[Sequence[np.ndarray | None]]
 
 
 def table(cells: Cells, left: Sequence[str] = (), top: Sequence[str] = ()) -> np.ndarray:
-    """Images in rows, with labels.
+    """Images in rows, with labels: uint8 [H', W', 3].
 
     Args:
         cells: rows of uint8 images [H, W, 1 or 3], all of one size; None leaves a cell white.
             Images below 64 px are enlarged by repeating pixels.
         left: a label for each row.
         top: a label for each column; labels wider than the column are shortened.
-
-    Returns:
-        uint8 [H', W', 3].
     """
     height, width = next(cell.shape[:2] for row in cells for cell in row if cell is not None)
     factor = max(1, SMALLEST // height)
@@ -45,11 +43,9 @@ def table(cells: Cells, left: Sequence[str] = (), top: Sequence[str] = ()) -> np
     start_x = MARGIN + (max(map(font.getlength, lefts), default=-MARGIN) + MARGIN if left else 0)
     start_x, start_y = int(start_x), MARGIN + (FONT + MARGIN if any(top) else 0)
     columns = max(map(len, cells))
-    size = (
-        start_x + columns * (width + GAP) - GAP + MARGIN,
-        start_y + len(cells) * (height + GAP) - GAP + MARGIN,
-    )
-    canvas = Image.new("RGB", size, (WHITE,) * 3)
+    end_x = start_x + columns * (width + GAP) - GAP + MARGIN
+    end_y = start_y + len(cells) * (height + GAP) - GAP + MARGIN
+    canvas = Image.new("RGB", (end_x, end_y), (WHITE,) * 3)
     draw = ImageDraw.Draw(canvas)
     for j, text in enumerate(top):
         text = _shorten(text, font, width + GAP)
@@ -83,27 +79,22 @@ def below(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def encode(frames: Sequence[np.ndarray], kind: str, seconds: float = 0.1) -> bytes:
-    """The bytes of an image file; the same frames give the same bytes.
+    """The bytes of an image file of a kind in `FORMATS`; the same frames give the same bytes.
 
-    Args:
-        frames: pictures uint8 [H, W, 3] of one size: one for PNG, the frames of a looping animation
-            for GIF and WebP, the pages for PDF.
-        kind: one of FORMATS.
-        seconds: how long each frame of an animation is shown.
+    `frames` are pictures uint8 [H, W, 3] of one size: one for PNG, the frames of a looping
+    animation for GIF and WebP, shown for `seconds` each, the pages for PDF.
     """
     first, *rest = [Image.fromarray(frame) for frame in frames]
+    day = time.gmtime(0)  # a fixed date keeps the bytes the same
+    moving = dict(save_all=True, append_images=rest, loop=0, duration=round(1000 * seconds))
+    how: dict[str, Any] = {
+        "png": dict(optimize=True),
+        "pdf": dict(save_all=True, append_images=rest, creationDate=day, modDate=day),
+        "gif": moving,
+        "webp": dict(moving, lossless=True),
+    }
     file = io.BytesIO()
-    if kind == "png":
-        first.save(file, "PNG", optimize=True)
-    elif kind == "pdf":
-        day = time.gmtime(0)  # a fixed date keeps the bytes the same
-        first.save(file, "PDF", save_all=True, append_images=rest, creationDate=day, modDate=day)
-    else:
-        how = dict(lossless=True) if kind == "webp" else {}
-        first.save(
-            file, kind.upper(), save_all=True, append_images=rest, loop=0,
-            duration=round(1000 * seconds), **how,
-        )  # fmt: skip
+    first.save(file, kind.upper(), **how[kind])
     return file.getvalue()
 
 
@@ -115,9 +106,7 @@ def _font() -> ImageFont.FreeTypeFont:
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """A string as one line of at most `width` pixels."""
-    text = printable(text.replace("\n", " "))
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
+    whole = text = printable(text.replace("\n", " "))
+    while text and font.getlength(text + "…" * (text != whole)) > width:
         text = text[:-1]
-    return text + "…"
+    return text if text == whole else text + "…"

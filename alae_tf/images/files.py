@@ -34,10 +34,7 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     """Finds the image files in a folder and its subfolders.
 
     Links are followed, but each folder is visited once. `SIDE_FOLDERS` and names that begin with a
-    dot are ignored.
-
-    Args:
-        root: the folder; its own name may begin with a dot.
+    dot are ignored, unless it is the root itself.
 
     Returns:
         The paths of the image files, unsorted; the number of other files by extension, without
@@ -52,23 +49,21 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     while starts:  # first the folders in root itself, then those that links lead to
         links: list[str] = []
         for start in sorted(starts):
-            for folder, folders, names in os.walk(
-                start, onerror=lambda e: closed.append(e.filename)
-            ):
+            walked = os.walk(start, onerror=lambda error: closed.append(error.filename))
+            for folder, folders, names in walked:
                 status = os.stat(folder)
                 if (status.st_dev, status.st_ino) in visited:
                     folders.clear()
                     continue
                 visited.add((status.st_dev, status.st_ino))
-                folders[:] = sorted(
-                    f for f in folders if f not in SIDE_FOLDERS and not f.startswith(".")
-                )
+                shown = [f for f in folders if f not in SIDE_FOLDERS and not f.startswith(".")]
+                folders[:] = sorted(shown)
                 links += [path for f in folders if os.path.islink(path := os.path.join(folder, f))]
-                for name in names:
+                for name in (name for name in names if not name.startswith(".")):
                     ending = os.path.splitext(name)[1].lower()
-                    if ending in endings and not name.startswith("."):
+                    if ending in endings:
                         found.append(os.path.join(folder, name))
-                    elif ending not in COMPANIONS and not name.startswith("."):
+                    elif ending not in COMPANIONS:
                         others[ending] += 1
         starts = links
     return found, others, closed
@@ -76,23 +71,18 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
 
 def left_out(others: Counter[str]) -> str:
     """The files that `walk` counted, for a message: "3 .heic, 1 .mov (advice)"."""
-    counts = ", ".join(
-        f"{count:,} {ending or 'without an extension'}" for ending, count in others.most_common(8)
-    )
-    if len(others) > 8:
-        counts += ", …"
-    heif = any(ending in HEIF_EXTENSIONS for ending in others)
-    advice = "HEIC needs pillow-heif; " if heif else ""
-    return f"{counts} ({advice}image files end in {', '.join(extensions())})"
+    counts = [f"{n:,} {ending or 'without an extension'}" for ending, n in others.most_common(8)]
+    counts += ["…"] * (len(others) > 8)
+    advice = "HEIC needs pillow-heif; " if others.keys() & set(HEIF_EXTENSIONS) else ""
+    return f"{', '.join(counts)} ({advice}image files end in {', '.join(extensions())})"
 
 
 def find(paths: Iterable[str | PathLike]) -> list[Path]:
     """The image files in a list of files and folders.
 
     The files in a folder and its subfolders are sorted; a warning counts those of other types.
-
-    Raises:
-        ImageError: a path does not exist, is not a regular file, or is a folder without images.
+    Raises ImageError if a path does not exist, is not a regular file, or is a folder without
+    images.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -108,19 +98,15 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
         elif path.is_file():
             files.append(path)
         else:
-            why = "is neither a regular file nor" if path.exists() else "no such file or"
-            raise ImageError(f"{path}: {why} a folder.")
+            raise ImageError(f"{path}: no such file or folder, or not a regular file.")
     if not files:
         raise ImageError("no image files were given.")
     return files
 
 
 def open_file(file: str | PathLike, channels: int) -> np.ndarray:
-    """Reads an image file, see `alae_tf.images.read.read_image`.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
+    """Reads an image file, see `alae_tf.images.read.read_image`; raises ImageError if it cannot be
+    read."""
     try:
         return read_image(file, channels)
     except Exception as error:  # PIL's parsers raise many types
@@ -131,16 +117,14 @@ def open_file(file: str | PathLike, channels: int) -> np.ndarray:
 def read_images(
     files: Sequence[str | PathLike], resolution: int, channels: int, leave_out: bool = False
 ) -> np.ndarray:
-    """Reads image files; their centre squares are fitted as in training.
+    """The centre squares of image files, fitted as in training: uint8 [N, resolution, resolution,
+    channels].
 
     Args:
         files: see `find`.
         resolution: pixels.
         channels: 1: colour images are converted to grey, with a warning; 3: grey images to RGB.
         leave_out: leave out files that cannot be read, with a warning, unless all are unreadable.
-
-    Returns:
-        uint8 [N, resolution, resolution, channels].
 
     Raises:
         ImageError: a file cannot be read; with `leave_out`, no file can be read.
@@ -160,9 +144,8 @@ def read_images(
         height, width, _ = pixels.shape
         enlarged += min(height, width) < resolution and not height == width == DIGIT
         images.append(fit(pixels, resolution))
-    total = f"of {len(files):,} images are"
-    if colour:
-        report("images", f"{colour:,} {total} in colour and were converted to grey.")
-    if enlarged:
-        report("images", f"{enlarged:,} {total} smaller than {resolution} px and were enlarged.")
+    small = f"smaller than {resolution} px and were enlarged"
+    for count, what in ((colour, "in colour and were converted to grey"), (enlarged, small)):
+        if count:
+            report("images", f"{count:,} of {len(files):,} images are {what}.")
     return np.stack(images)

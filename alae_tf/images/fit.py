@@ -11,22 +11,15 @@ DIGIT, PADDED_DIGIT = 28, 32
 
 
 def fit(image: np.ndarray, resolution: int) -> np.ndarray:
-    """Makes an image square and `resolution` pixels wide.
+    """Makes an image, uint8 [H, W, 1 or 3], square: uint8 [resolution, resolution, 1 or 3].
 
     The centre square is cropped and resized in one step: to a smaller size by area averaging (each
-    pixel is the mean of the area it covers, rounded along rows and then along columns), to a
-    larger size with PIL's bicubic filter.
+    pixel is the mean of the area it covers, rounded along rows and then along columns), to a larger
+    size with PIL's bicubic filter.
 
     Digits: a 28x28 image is unchanged at resolution 28. For every other resolution it is first
     padded with 2 black pixels on each side; 32 can be halved evenly: at 16 a digit is the mean of
     2x2 blocks of the padded image.
-
-    Args:
-        image: uint8 [H, W, C], C = 1 or 3.
-        resolution: pixels.
-
-    Returns:
-        uint8 [resolution, resolution, C].
     """
     height, width, channels = image.shape
     if height == width == DIGIT != resolution:

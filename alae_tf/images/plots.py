@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +13,12 @@ import numpy as np
 def loss_plot(
     rows: Sequence[Mapping[str, str]], labels: Mapping[str, str], starts: Sequence[int] = ()
 ) -> bytes:
-    """Losses against images seen, with the levels marked.
+    """The bytes of a PNG file: losses against images seen, with the levels marked.
 
     Args:
         rows: the rows of metrics.csv, at least one.
         labels: column → name in the legend, for each loss.
         starts: images seen at the start of each level; default: at the level's first row.
-
-    Returns:
-        The bytes of a PNG file.
     """
     from matplotlib.figure import Figure
 
@@ -33,13 +31,8 @@ def loss_plot(
         if before["level"] != (level := row["level"]):
             start = starts[int(level)] if int(level) < len(starts) else int(row["images_seen"])
             axes.axvline(start, color="grey", linestyle=":")
-            axes.annotate(
-                f" level {level}",
-                (start, 0.98),
-                xycoords=("data", "axes fraction"),
-                va="top",
-                color="grey",
-            )
+            where: dict[str, Any] = dict(xycoords=("data", "axes fraction"), va="top", color="grey")
+            axes.annotate(f" level {level}", (start, 0.98), **where)
     axes.set(xlabel="images seen", ylabel="loss", yscale="log")
     axes.legend()
     file = io.BytesIO()
@@ -48,11 +41,9 @@ def loss_plot(
 
 
 def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:
-    """Curves against 0, 1, 2 …, as a picture uint8 [H, W, 3].
+    """Curves by their names in the legend, against 0, 1, 2 …, as a picture uint8 [H, W, 3].
 
-    Args:
-        curves: the values of each curve by its name in the legend.
-        label: of the horizontal axis.
+    `label` is that of the horizontal axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -71,15 +62,9 @@ def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:
 def class_plot(
     points: np.ndarray, labels: np.ndarray, names: Sequence[str], kind: str = "png"
 ) -> bytes:
-    """Points [N, 2], coloured by class.
+    """The bytes of a file, "png" or "pdf": points [N, 2], coloured by their classes [N].
 
-    Args:
-        labels: the class of each point [N].
-        names: of the classes, by number.
-        kind: "png" or "pdf".
-
-    Returns:
-        The bytes of the file.
+    `names` are those of the classes, by number.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
@@ -92,9 +77,8 @@ def class_plot(
         colour = colours(number % colours.N)
         axes.scatter(of[:, 0], of[:, 1], s=6, color=colour, label=f"{name} ({len(of):,})")
         if len(of):
-            axes.annotate(
-                name, tuple(np.median(of, axis=0)), weight="bold", ha="center", va="center"
-            )
+            middle = tuple(np.median(of, axis=0))
+            axes.annotate(name, middle, weight="bold", ha="center", va="center")
     axes.set(xticks=[], yticks=[], aspect="equal")
     if len(names) <= 20:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False)

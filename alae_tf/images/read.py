@@ -12,11 +12,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 # Closed lists: PIL would otherwise try old and exotic parsers on any file.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-EXTENSIONS = (
-    *(".png", ".apng"),
-    *(".jpg", ".jpeg", ".jpe", ".jfif"),
-    *(".webp", ".bmp", ".gif", ".tif", ".tiff"),
-)
+EXTENSIONS = tuple(".png .apng .jpg .jpeg .jpe .jfif .webp .bmp .gif .tif .tiff".split())
 HEIF_EXTENSIONS = (".heic", ".heif", ".hif")  # of phones; they need pillow-heif
 # JPEG's own limit. The limit on the area would accept a single column of 80 million pixels, for
 # which PIL needs half a minute and 3 GB.
@@ -76,19 +72,12 @@ def reason(error: Exception) -> str:
 
 
 def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
-    """Reads an image, turned upright according to its EXIF; of an animation, the first frame.
+    """Reads an image, turned upright according to its EXIF: uint8 [H, W, channels].
 
-    16-bit grey is rounded to 8 bits (0xFFFF becomes 255). Transparent parts become white, as in
-    most viewers; black outlines would vanish on black. CMYK is converted to RGB by PIL's plain
-    formula; colour profiles are ignored. Colour is converted to grey by luma (0.299 R + 0.587 G +
-    0.114 B).
-
-    Args:
-        file: path, or file object open for reading bytes.
-        channels: 1 for grey, 3 for RGB.
-
-    Returns:
-        uint8 [H, W, channels].
+    Of an animation, it is the first frame. 16-bit grey is rounded to 8 bits (0xFFFF becomes 255).
+    Transparent parts become white, as in most viewers; black outlines would vanish on black. CMYK
+    is converted to RGB by PIL's plain formula; colour profiles are ignored. Colour is converted to
+    grey by luma (0.299 R + 0.587 G + 0.114 B).
 
     Raises:
         Exception: see `open_image`; also if the file is cut short or damaged, or its pixels are

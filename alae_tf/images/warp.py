@@ -51,15 +51,9 @@ def warp(image: Image.Image, quad: np.ndarray, side: int) -> Image.Image:
 
 
 def crop(photo: np.ndarray, quad: np.ndarray, side: int) -> np.ndarray:
-    """Crops a square; outside the photograph it shows the mirror image, blurred as in FFHQ.
+    """Crops a square of a photo, uint8 [H, W, 3]: uint8 [side, side, 3].
 
-    Args:
-        photo: uint8 [H, W, 3].
-        quad: the square.
-        side: pixels of the result.
-
-    Returns:
-        uint8 [side, side, 3].
+    Outside the photograph it shows the mirror image, blurred as in FFHQ.
     """
     length = float(np.linalg.norm(quad[3] - quad[0]))
     shrink = max(1, int(length / side / 2))
@@ -67,10 +61,8 @@ def crop(photo: np.ndarray, quad: np.ndarray, side: int) -> np.ndarray:
     if shrink > 1:
         image, quad, length = image.reduce(shrink), quad / shrink, length / shrink
     size = np.array(image.size)
-    low, high = (
-        np.floor(quad.min(axis=0)).astype(int) - 2,
-        np.ceil(quad.max(axis=0)).astype(int) + 2,
-    )
+    low = np.floor(quad.min(axis=0)).astype(int) - 2
+    high = np.ceil(quad.max(axis=0)).astype(int) + 2
     before, after = np.maximum(-low, 0), np.maximum(high - size, 0)
     # At least one pixel, for the mirror image.
     low, high = np.clip(low, 0, size - 1), np.clip(high, 1, size)
@@ -84,13 +76,8 @@ def crop(photo: np.ndarray, quad: np.ndarray, side: int) -> np.ndarray:
 def _mirrored(
     pixels: np.ndarray, margins: tuple[tuple[int, int], tuple[int, int]], length: float
 ) -> np.ndarray:
-    """Pads pixels with their mirror image, increasingly blurred and fading to the median.
-
-    Args:
-        pixels: uint8 [H, W, 3].
-        margins: (top, bottom), (left, right), in pixels.
-        length: side of the square, in pixels.
-    """
+    """Pads pixels, uint8 [H, W, 3], with their mirror image, increasingly blurred and fading to the
+    median. `margins`: (top, bottom), (left, right); `length`: side of the square, in pixels."""
     wide = np.pad(pixels, (*margins, (0, 0)), "reflect" if min(pixels.shape[:2]) > 1 else "edge")
     image = to_image(wide)
     blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(BLUR * length)), np.float32)
@@ -108,16 +95,8 @@ def _mirrored(
 
 
 def paste_back(photo: np.ndarray, quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    """Replaces a square of a photograph, fading in from the square's edges.
-
-    Args:
-        photo: uint8 [H, W, 3].
-        quad: the square.
-        crop: uint8 [S, S, 3], the new content.
-
-    Returns:
-        uint8 [H, W, 3].
-    """
+    """A photo, uint8 [H, W, 3], with a square replaced by a crop, uint8 [S, S, 3], which fades in
+    from the square's edges."""
     image, length = to_image(crop), float(np.linalg.norm(quad[3] - quad[0]))
     image = image.reduce(max(1, int(len(crop) / length)))
     side = image.width
@@ -130,11 +109,7 @@ def paste_back(photo: np.ndarray, quad: np.ndarray, crop: np.ndarray) -> np.ndar
     ramp = np.clip(ramp, 0, 1)
     ramp = ramp * ramp * (3 - 2 * ramp)
     mask = to_image(np.rint(255 * np.minimum.outer(ramp, ramp)).astype(np.uint8)[..., np.newaxis])
-    drawn, weight = (
-        np.asarray(
-            each.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BICUBIC), np.float32
-        )
-        for each in (image, mask)
-    )
+    how = (size, Image.Transform.AFFINE, data, Image.Resampling.BICUBIC)
+    drawn, weight = (np.asarray(each.transform(*how), np.float32) for each in (image, mask))
     weight = weight[..., np.newaxis] / 255
     return np.rint(photo + weight * (drawn - photo)).astype(np.uint8)

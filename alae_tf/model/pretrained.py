@@ -63,7 +63,7 @@ def save_pretrained(
         OSError: the folder cannot be written.
     """
     path = Path(path)
-    if check_directory("save_pretrained", path, "a model", CONFIG):
+    if check_directory("save_pretrained", path, "model", CONFIG):
         raise AlaeError(f"{path}: already holds a model; give a new or empty folder.")
     if results is not None and not Path(results).is_file():
         raise AlaeError(f"results={results}: no such file; `alae evaluate` writes it.")

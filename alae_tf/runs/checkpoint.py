@@ -57,13 +57,8 @@ def save(
     state: Mapping[str, object],
     keep: int,
 ) -> Path:
-    """Writes a checkpoint, then deletes all but the newest `keep`.
-
-    Args:
-        variables: by name.
-        run_dir: the run's directory.
-        state: JSON values beside the variables; `images_seen` names the file.
-        keep: number of checkpoints to keep.
+    """Writes a checkpoint of variables by name, then deletes all but the newest `keep`. `state`:
+    JSON values beside the variables; `images_seen` names the file.
 
     Raises:
         OSError: the disk is full or unreachable; earlier checkpoints are untouched.
@@ -102,15 +97,15 @@ def read(
             if not np.isfinite(value).all():
                 raise ValueError(f"{name} is not finite")
         return entries, state
+    except MemoryError:
+        raise
     except Exception as error:  # damaged bytes make zipfile and zlib raise nearly anything
         # Damaged bytes make zipfile seek wrongly; a directory of that name is no disk error either.
-        of_file = isinstance(error, OSError) and error.errno in (None, errno.EINVAL, errno.EISDIR)
-        if isinstance(error, OSError | MemoryError) and not of_file:
-            if isinstance(error, OSError):
-                error.filename = str(path)  # set only if `open` failed
+        of_file = (None, errno.EINVAL, errno.EISDIR)
+        if isinstance(error, OSError) and error.errno not in of_file:
+            error.filename = str(path)  # set only if `open` failed
             raise
         why = "it has no state" if isinstance(error, KeyError) else error
-        why = "it is a directory" if isinstance(error, IsADirectoryError) else why
         raise CheckpointError(f"{path}: not a whole checkpoint ({why})") from None
 
 
@@ -129,19 +124,9 @@ def check_state(
 
 def read_newest(
     run_dir: str | Path, needs: Collection[str] = LOADED
-) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]] | None:
-    """The newest whole checkpoint; newer ones, which are damaged, are reported.
-
-    Args:
-        run_dir: the run's directory.
-        needs: keys that the state must have.
-
-    Returns:
-        (path, entries, state), or None if there is no checkpoint.
-
-    Raises:
-        CheckpointError: there are checkpoints and none can be read.
-    """
+) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]]:
+    """The newest whole checkpoint: (path, entries, state). Newer ones, which are damaged, are
+    reported. Raises CheckpointError if all are damaged, or there is none."""
     paths = list_checkpoints(run_dir)
     for path in reversed(paths):
         try:
@@ -149,35 +134,26 @@ def read_newest(
         except CheckpointError as error:
             then = "" if path == paths[0] else " The previous one is used."
             report("checkpoint", f"{error}.{then}")
-    if paths:
-        raise CheckpointError(f"{run_dir}: none of its {len(paths)} checkpoints can be read.")
-    return None
+    why = f"none of its {len(paths)} checkpoints can be read" if paths else "it has no checkpoint"
+    raise CheckpointError(f"--run_dir={run_dir}: {why}.")
 
 
 def read_one(
     run_dir: str | Path, images_seen: int
 ) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]]:
-    """The checkpoint at a number of images: (path, entries, state).
-
-    Raises:
-        CheckpointError: it does not exist or cannot be read.
-    """
+    """The checkpoint at a number of images: (path, entries, state); raises CheckpointError if it
+    does not exist or cannot be read."""
     numbers = checkpoint_numbers(run_dir)
     if images_seen not in numbers:
-        raise CheckpointError(
-            f"--run_dir={run_dir}: no checkpoint at {images_seen} images; it has "
-            f"{', '.join(map(str, numbers)) or 'none'}."
-        )
+        held = ", ".join(map(str, numbers)) or "none"
+        raise CheckpointError(f"--run_dir={run_dir}: none at {images_seen} images; it has {held}.")
     path = list_checkpoints(run_dir)[numbers.index(images_seen)]
     return path, *read(path)
 
 
 def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.ndarray]) -> None:
-    """Assigns the entries to the variables, all or none.
-
-    Raises:
-        CheckpointError: names or shapes do not match; lists them.
-    """
+    """Assigns the entries to the variables, all or none. Raises CheckpointError if names or shapes
+    do not match; lists them."""
     wrong = [f"missing: {name}" for name in variables.keys() - entries.keys()]
     wrong += [f"unknown: {name}" for name in entries.keys() - variables.keys()]
     for name in variables.keys() & entries.keys():
@@ -197,10 +173,9 @@ def restore(
 
     The chief renames newer, torn ones.
     """
-    found = read_newest(run_dir, STATE)
-    if found is None:
+    if not list_checkpoints(run_dir):
         return None
-    path, entries, state = found
+    path, entries, state = read_newest(run_dir, STATE)
     assign(variables, entries)
     for later in list_checkpoints(run_dir):
         if chief and later > path:  # torn; must not count as one of the newest to keep
@@ -214,21 +189,12 @@ def take_over(
     """Copies the weights and the EMA of another run's newest checkpoint into a run's variables;
     returns that checkpoint's state.
 
-    If it has only the EMA, as in a shipped model, the weights begin with the EMA. What a
-    `LayeredEncoder` has beyond an `Encoder` may be missing, and then stays new.
-
-    Args:
-        variables: of the run, by name; those of the optimizers do not change.
-        run_dir: the other run's.
-        ema: whether the weights begin with the EMA in any case.
-
-    Raises:
-        CheckpointError: the other run has no readable checkpoint, or other networks.
+    If it has only the EMA, as in a shipped model, or with `ema`, the weights begin with the EMA.
+    What a `LayeredEncoder` has beyond an `Encoder` may be missing, and then stays new. Variables of
+    the optimizers do not change. Raises CheckpointError if the other run has no readable
+    checkpoint, or other networks.
     """
-    found = read_newest(run_dir)
-    if found is None:
-        raise CheckpointError(f"{run_dir}: it has no checkpoint.")
-    _, entries, state = found
+    _, entries, state = read_newest(run_dir)
     averages = {f"alae/{name[4:]}": entries[name] for name in entries if name.startswith("ema/")}
     entries = entries | averages if ema else averages | entries
     prefixes = tuple(f"{prefix}/" for prefix in WEIGHTS.values())
@@ -242,23 +208,18 @@ def take_over(
 
 
 def load_networks(
-    run_dir: str | Path,
-    checkpoint: int | None = None,
-    weights: str = "ema",
+    run_dir: str | Path, checkpoint: int | None = None, weights: str = "ema"
 ) -> tuple[Config, ALAE, dict[str, typing.Any]]:
-    """The networks of a run, in float32 whatever precision it was trained in.
+    """The networks of a run in float32, whatever precision it was trained in: (config, networks,
+    state with `level`, `blend` and `images_seen`).
 
     Rounding in bfloat16 changes single pixels by several grey levels, and can differ more between
     two images than their codes do. For the same reason TensorFloat-32 is switched off for this
     process (`alae_tf.system.float32`).
 
     Args:
-        run_dir: the run's directory.
         checkpoint: images seen at the checkpoint; default: the newest whole one.
         weights: "ema" or "raw", the weights that training moves.
-
-    Returns:
-        (config, networks, state); the state has `level`, `blend` and `images_seen`.
 
     Raises:
         CheckpointError: `run_dir` is not a run directory, or has no such readable checkpoint.
@@ -273,13 +234,9 @@ def load_networks(
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
     found = read_newest(run_dir) if checkpoint is None else read_one(run_dir, checkpoint)
-    if found is None:
-        raise CheckpointError(f"--run_dir={run_dir}: it has no checkpoint yet; train it first.")
     file, entries, state = found
     if state["level"] >= config.levels:
-        raise CheckpointError(
-            f"{file}: is of level {state['level']}, and {path} has {config.levels} levels."
-        )
+        raise CheckpointError(f"{file}: is of level {state['level']}; {path} has {config.levels}.")
     float32.use()
     alae, prefix = build_alae(config.replace(precision="float32")), WEIGHTS[weights]
     chosen = {name: value for name, value in entries.items() if name.startswith(f"{prefix}/")}

@@ -12,6 +12,7 @@ tensorboard/      losses and grids for TensorBoard
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -55,24 +56,15 @@ PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
 def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
-    """The directory of a run.
-
-    Args:
-        run_dir: a path, which may begin with ~, or a shipped model, for example `digits` or
-            `models/digits`.
-        flag: its flag, for the message.
-
-    Raises:
-        CheckpointError: it is not a run; lists the shipped models.
-    """
-    if not isinstance(run_dir, str | os.PathLike):
-        raise CheckpointError(f"{flag}: got {run_dir!r}, expected a path.")
-    path = Path(os.path.expanduser(run_dir))
+    """The directory of a run: a path, or a shipped model, for example `digits` or `models/digits`.
+    Raises CheckpointError if it is not a run; names the flag and lists the shipped models."""
     try:
+        path = Path(os.path.expanduser(run_dir))
         if (path / CONFIG).is_file():
             return path
-    except OSError as error:  # for example a name that is too long
-        raise CheckpointError(f"{flag}={run_dir}: {error.strerror}.") from None
+    except (OSError, TypeError) as error:  # for example a name that is too long
+        why = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{flag}={run_dir}: {why}.") from None
     models = shipped.folder("models")
     if str(path.parent) in (".", "models") and (models / path.name / CONFIG).is_file():
         return models / path.name
@@ -112,8 +104,8 @@ def differences(before: Config, asked: Config) -> dict[str, str]:
 
 
 def check_init_from(config: Config) -> None:
-    """Raises an AlaeError unless the run of --init_from, if given, has a checkpoint and networks of
-    the same sizes; or if it is missing and no update would train G."""
+    """Checks the run of --init_from, if given; raises AlaeError if it has no checkpoint, or
+    networks of other sizes, or if it is missing and no update would train G."""
     if not config.init_from:
         if not {"d", "g"} & {*config.updates}:
             raise ConfigError(
@@ -130,10 +122,8 @@ def check_init_from(config: Config) -> None:
         and (name, config.encoder_codes) != ("encoder_codes", "layers")
     ]
     if differ:
-        raise ConfigError(
-            f"--init_from={config.init_from}: has other networks; give the same settings, as "
-            f"--flagfile={path / CONFIG} does:\n  " + "\n  ".join(differ)
-        )
+        how = f"has other networks; give the same settings, as --flagfile={path / CONFIG} does"
+        raise ConfigError("\n  ".join([f"--init_from={config.init_from}: {how}:", *differ]))
     if not list_checkpoints(path):
         raise ConfigError(f"--init_from={config.init_from}: it has no checkpoint yet.")
 
@@ -158,11 +148,7 @@ class RunTakenError(AlaeError):
 
 
 class RunDirectory:
-    """The files of one run.
-
-    Args:
-        path: the directory, created by `open`.
-    """
+    """The files of one run, in a directory that `open` creates."""
 
     def __init__(self, path: str | Path):
         self.path = Path(os.path.expanduser(path))
@@ -178,56 +164,40 @@ class RunDirectory:
     def check(self, config: Config, resume: str) -> None:
         """Checks, before any work and without writing, that a run may start or continue.
 
-        Args:
-            config: the run's.
-            resume: "auto" (continue a run that exists, else start one), "never" or "must".
-
-        Raises:
-            ConfigError: the directory holds something other than a run or the run of another
-                config, or `resume` does not allow it.
+        `resume` is "auto" (continue a run that exists, else start one), "never" or "must". Raises
+        ConfigError if it does not allow it, or the directory holds something else or the run of
+        another config.
         """
         where = f"--run_dir={self.path}"
-        held = check_directory(
-            "--run_dir", self.path, "a run", self.config_path.name, lambda name: name == ".lock"
-        )
+        held = check_directory("--run_dir", self.path, "run", CONFIG)
         saved = self.checkpoints.is_dir() and any(self.checkpoints.glob("images-*.npz"))
         if resume == "must" and not saved:
             raise ConfigError(f"{where}: has no checkpoint to continue (--resume=must).")
         if not held:
             return
         if resume == "never":
-            raise ConfigError(
-                f"{where}: already holds a run (--resume=never); give another directory."
-            )
+            raise ConfigError(f"{where}: holds a run (--resume=never); give another directory.")
         differ = [line for name, line in self.changes(config).items() if name not in CHANGEABLE]
         if differ:
-            raise ConfigError(
-                f"{where}: holds a run of another config; give another directory, or the same "
-                "settings:\n  " + "\n  ".join(differ)
-            )
+            how = "holds a run of another config; give another directory, or the same settings"
+            raise ConfigError("\n  ".join([f"{where}: {how}:", *differ]))
         self._check_images(config.data)
-        for folder in (self.checkpoints, self.samples, self.tensorboard):
-            if folder.exists() and not folder.is_dir():
-                raise ConfigError(f"{where}: its {folder.name} is a file, and must be a directory.")
-        if self.metrics.path.is_dir():
-            raise ConfigError(f"{where}: its metrics.csv is a directory, and must be a file.")
+        folders = (self.checkpoints, self.samples, self.tensorboard)
+        for path in (*folders, self.metrics.path):
+            if path.exists() and path.is_dir() != (path in folders):
+                right = "a directory" if path in folders else "a file"
+                raise ConfigError(f"{where}: its {path.name} must be {right}.")
         seen = [int(row["images_seen"]) for row in self.metrics.rows()]
         seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]
         if seen and not saved:
-            raise ConfigError(
-                f"{where}: holds a run that has seen {max(seen):,} images, but "
-                "none of its checkpoints. Put them back into checkpoints/, or give another "
-                "directory."
-            )
+            what = f"holds a run that has seen {max(seen):,} images, but none of its checkpoints"
+            raise ConfigError(f"{where}: {what}. Restore them, or give another directory.")
 
     def _check_images(self, uri: str) -> None:
         """Raises ConfigError if a relative path in --data named another folder at the start."""
         from alae_tf import data
 
-        start = started_in(self.path)
-        if start is None or start.resolve() == Path.cwd():
-            return
-        before = data.absolute(uri, start)
+        before = images_of(self.path, uri)
         if before == uri:
             return
         try:
@@ -235,16 +205,12 @@ class RunDirectory:
         except AlaeError:  # it has been moved
             return
         raise ConfigError(
-            f"--data={uri}: the run was started in {start}, where this path is {before}; continue "
-            "the run in that directory, or give an absolute path."
+            f"--data={uri}: was {before} when the run was started; continue the run in "
+            f"{started_in(self.path)}, or give an absolute path."
         )
 
     def config(self) -> Config | None:
-        """The config of the run, or None without one.
-
-        Raises:
-            ConfigError: it cannot be read.
-        """
+        """The config of the run, or None without one; raises ConfigError if it cannot be read."""
         return Config.load(self.config_path) if self.there else None
 
     def changes(self, config: Config) -> dict[str, str]:
@@ -252,39 +218,27 @@ class RunDirectory:
         return differences(self.config() or config, config)
 
     def open(self) -> None:
-        """Creates the directory and locks it for this process.
-
-        Raises:
-            ConfigError: another process trains in it, or it cannot be written.
-        """
+        """Creates the directory and locks it for this process; raises ConfigError if another
+        process trains in it, or it cannot be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take()
-        except BlockingIOError:
-            raise ConfigError(
-                f"--run_dir={self.path}: another process is training in it; give another one."
-            ) from None
         except OSError as error:
-            raise ConfigError(
-                f"--run_dir={self.path}: {error.strerror}; nothing was written."
-            ) from None
+            taken = isinstance(error, BlockingIOError)
+            why = "another process is training in it" if taken else error.strerror
+            raise ConfigError(f"--run_dir={self.path}: {why}; nothing was written.") from None
 
     def write_config(self, config: Config, images_seen: int = 0) -> None:
-        """Writes the config; an earlier one with other settings is kept under another name.
-
-        Args:
-            config: the settings from now on.
-            images_seen: images seen with the earlier settings.
-        """
-        started = f"{STARTED}{json.dumps(os.getcwd())}\n"
-        text = (started + config.to_flagfile()).encode()
+        """Writes the config; one with other settings, used up to `images_seen`, is kept beside."""
+        text = config.to_flagfile().encode()
         before = self.config_path.with_name(f"config-until-{images_seen}.cfg")
         # An existing one is right: the settings after it saved no checkpoint.
-        if images_seen and self.config_path.exists() and not before.exists():
+        if images_seen and self.there and not before.exists():
             old = self.config_path.read_bytes()
-            if not old.endswith(config.to_flagfile().encode()):
+            if not old.endswith(text):
                 write_atomic(before, old)
-        write_atomic(self.config_path, text)
+        started = f"{STARTED}{json.dumps(os.getcwd())}\n"
+        write_atomic(self.config_path, started.encode() + text)
 
     def close(self) -> None:
         """Unlocks the directory."""
@@ -307,24 +261,16 @@ class RunDirectory:
             raise FileNotFoundError(errno.ENOENT, "is unreachable", str(self.path))
         if self._lock is None:
             return
-        try:
+        with contextlib.suppress(BlockingIOError):
             if not self.lock_path.exists():  # the directory was restored without it
                 self._take()
             if self.lock_path.read_text(encoding="utf-8") == self._mark:
                 return
-        except BlockingIOError:
-            pass
-        raise RunTakenError(
-            f"--run_dir={self.path}: was recreated, and another process trains there; this run "
-            "stops and writes nothing more to it."
-        )
+        why = "was recreated by another process; this run writes nothing more to it."
+        raise RunTakenError(f"--run_dir={self.path}: {why}")
 
     def _take(self) -> None:
-        """Locks the directory, with a mark of this process in the lock file.
-
-        Raises:
-            BlockingIOError: another process holds the lock.
-        """
+        """Locks the directory, with a mark of this process in the lock file."""
         self.close()
         self._lock = Lock(self.lock_path)
         self.lock_path.write_text(self._mark, encoding="utf-8")

@@ -16,15 +16,8 @@ SPEED = ("learning_rate", "images_per_second", "data_wait")
 
 
 class Metrics:
-    """The rows of one run.
-
-    Args:
-        path: the file.
-
-    Attributes:
-        path: as given.
-        columns: of the next row. Cells of values that were not measured are empty.
-    """
+    """The rows of one run; `columns` are those of the next row. Cells of values that were not
+    measured are empty."""
 
     def __init__(self, path: Path):
         self.path, self.columns = path, (*FIRST, *SPEED)
@@ -37,12 +30,8 @@ class Metrics:
     def rewind(self, images_seen: int, losses: Sequence[str], added: Sequence[str] = ()) -> None:
         """Drops rows after a checkpoint, which the resumed run will write again.
 
-        A copy of a damaged file is kept under another name, which is reported.
-
-        Args:
-            images_seen: at the checkpoint.
-            losses: columns of the losses.
-            added: further columns from now on; columns of earlier rows are kept.
+        A copy of a damaged file is kept under another name, which is reported. The columns are
+        those of earlier rows, of the losses, and those `added` from now on.
         """
         columns, rows, damaged = self._read()
         columns = columns or [*FIRST, *losses, *SPEED]
@@ -50,11 +39,8 @@ class Metrics:
         if damaged:
             aside = self.path.with_name(f"metrics-damaged-{images_seen}.csv")
             write_atomic(aside, self.path.read_bytes())
-            report(
-                str(self.path),
-                f"{damaged} of its lines are damaged; {len(rows)} rows are kept. A copy of the "
-                f"damaged file is {aside.name}.",
-            )
+            kept = f"{len(rows)} rows are kept. A copy of the damaged file is {aside.name}."
+            report(str(self.path), f"{damaged} of its lines are damaged; {kept}")
         rows = [row for row in rows if int(row["images_seen"]) <= images_seen]
         write_atomic(self.path, self._text(rows, header=True).encode())
 

@@ -13,11 +13,8 @@ import numpy as np
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of numbers in a file, by name; read-only.
 
-    Unlike `np.load`, it does not allocate the size that an entry declares before reading it.
-
-    Raises:
-        OSError, ValueError, zipfile.BadZipFile and others: the file cannot be read, is not an
-            `.npz`, or is damaged (zipfile and zlib then raise nearly anything).
+    Unlike `np.load`, it does not allocate the size that an entry declares before reading it. Raises
+    nearly anything if the file is damaged or is not an `.npz`.
     """
     with open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
         size = stream.seek(0, os.SEEK_END)
@@ -40,7 +37,6 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> np.nda
     # In Python's integers: declared sizes may exceed 64 bits.
     declared = math.prod(shape) * dtype.itemsize
     if dtype.kind not in "fiu" or fortran and len(shape) > 1 or declared != len(data):
-        raise ValueError(
-            f"{info.filename} declares {dtype} {list(shape)} and has {len(data):,} bytes"
-        )
+        held = f"{dtype} {list(shape)} and has {len(data):,} bytes"
+        raise ValueError(f"{info.filename} declares {held}")
     return np.frombuffer(data, dtype).reshape(shape)

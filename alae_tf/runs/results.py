@@ -31,41 +31,24 @@ SHARES = ("representation/", "precision", "recall", "same_digit")  # shown in pe
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One value, with everything that it depends on.
+    """One value, with everything that it depends on."""
 
-    Attributes:
-        metric: its name; "METRIC/VALUE" for a metric of several values.
-        value: the number.
-        better: "lower" or "higher".
-        protocol: the fields of `Protocol`, and settings fixed by the metric.
-        data: URI of the images.
-        counts: images by kind.
-        networks: feature networks, name → SHA-256 of the weights, and the classifier's accuracy.
-        model: run directory, images_seen, level, blend, weights.
-        seconds: duration, without work shared with metrics before it.
-        versions: of packages.
-        date: UTC.
-    """
-
-    metric: str
+    metric: str  # "METRIC/VALUE" for a metric of several values
     value: float
-    better: str
-    protocol: dict[str, typing.Any]
-    data: str
-    counts: dict[str, int]
-    networks: dict[str, typing.Any]
-    model: dict[str, typing.Any]
-    seconds: float
-    versions: dict[str, str]
-    date: str
+    better: str  # "lower" or "higher"
+    protocol: dict[str, typing.Any]  # the fields of `Protocol`, and settings fixed by the metric
+    data: str  # URI of the images
+    counts: dict[str, int]  # images by kind
+    networks: dict[str, typing.Any]  # SHA-256 of the weights by name; the classifier's accuracy
+    model: dict[str, typing.Any]  # run directory, images_seen, level, blend, weights
+    seconds: float  # without work shared with metrics before it
+    versions: dict[str, str]  # of packages
+    date: str  # UTC
 
 
 def append(path: Path, result: Result) -> None:
-    """Appends a line, on a new line even after one cut short by a kill.
-
-    Raises:
-        OSError: the disk is full, unreachable or write-protected.
-    """
+    """Appends a line, on a new line even after one cut short by a kill; raises OSError if the disk
+    is full, unreachable or write-protected."""
     with open(path, "a+b") as file:
         file.seek(0, 2)
         if file.tell():
@@ -114,15 +97,10 @@ def table(results: Sequence[Result]) -> str:
         first = next(result for result in of if result is not None)
         counted = ", ".join(f"{count:,} {kind}" for kind, count in first.counts.items())
         rows.append([name, *map(cell, of), first.better, counted])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            text.rjust(width) if 0 < i <= len(heads) else text.ljust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = ["<", *">" * len(heads), "<", "<"]
+    form = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    return "\n".join(form.format(*row).rstrip() for row in rows)
 
 
 def _head(result: Result) -> str:

@@ -12,13 +12,11 @@ from tqdm import tqdm
 
 
 class AlaeError(ValueError):
-    """An error that the user can fix.
+    """An error that the user can fix; names the flag or file at fault, what was wrong and what
+    would be right.
 
-    The message names the flag or file at fault, what was wrong and what would be right.
-
-    Attributes:
-        exit_code: of a command that ends with it. 2: a wrong flag, file or setting, found before
-            any work; 1: the work failed.
+    A command ends with `exit_code`. 2: a wrong flag, file or setting, found before any work; 1: the
+    work failed.
     """
 
     exit_code = 2
@@ -33,26 +31,15 @@ class CheckpointError(AlaeError):
 
 
 def report(who: str, message: str) -> None:
-    """Prints a message on stderr, above a progress bar if one is shown.
-
-    Args:
-        who: the command, flag or file that the message is about.
-        message: may hold any characters; control characters are escaped.
-    """
+    """Prints a message about a command, flag or file on stderr, above a progress bar if one is
+    shown; control characters are escaped."""
     tqdm.write(printable(f"{who}: {message}"), file=sys.stderr)
 
 
 class WarnOnce:
-    """Reports failures that need not end the work, each kind once.
-
-    Args:
-        who: the command.
-        then: how the command proceeds, for example "training continues".
-
-    Call:
-        what: the step that failed.
-        error: its exception.
-    """
+    """Reports failures that need not end the work, each kind once; called with the step that failed
+    and its exception. `then` says how the command `who` proceeds, for example "training
+    continues"."""
 
     def __init__(self, who: str, then: str):
         self._who, self._then = who, then
@@ -74,18 +61,13 @@ class WarnOnce:
 
 
 def guarded(command: str, work: Callable[[], int | None]) -> int:
-    """Runs a command's work and reports errors that the user can fix in one message each.
-
-    Returns:
-        The exit code: the result of `work`, or 0; that of an `AlaeError`; 130 after Ctrl-C.
-    """
+    """Runs a command's work and reports errors that the user can fix in one message each. Returns
+    the exit code: the result of `work`, or 0; that of an `AlaeError`; 130 after Ctrl-C."""
     try:
         for argument in sys.argv[1:]:
             if not is_utf8(argument):
-                raise ConfigError(
-                    f"{argument}: is not UTF-8, which TensorFlow requires of names; "
-                    "rename the file or directory, or make a link to it."
-                )
+                how = "rename the file or directory, or make a link to it"
+                raise ConfigError(f"{argument}: is not UTF-8, as TensorFlow requires; {how}.")
         return work() or 0
     except AlaeError as error:
         report(command, str(error))
@@ -118,11 +100,7 @@ def is_utf8(text: str) -> bool:
 
 
 def program(module: str) -> str:
-    """How the user typed a command: `alae train`, or `python -m alae_tf.train`.
-
-    Args:
-        module: the command's, for example "alae_tf.train".
-    """
+    """How the user typed the command of a module: `alae train`, or `python -m alae_tf.train`."""
     typed = sys.argv[0]  # set to the whole command by `alae_tf.__main__`
     return typed if typed.startswith(("alae ", "python -m alae_tf ")) else f"python -m {module}"
 
@@ -140,6 +118,5 @@ def reason(message: str) -> str:
 
 def printable(text: str) -> str:
     """Text with control characters escaped, which could drive the terminal; newlines stay."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
-    )
+    shown = [c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text]
+    return "".join(shown)

@@ -32,14 +32,9 @@ NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
     """Writes a file completely or not at all: under a temporary name, then renamed.
 
-    If the path is a symbolic link, the link itself is replaced.
-
-    Args:
-        path: the file.
-        data: its content, or a function that writes the content into the open file.
-
-    Raises:
-        OSError: the disk is full, unreachable or write-protected; the old file is unchanged.
+    `data` may be a function that writes the content into the open file. If the path is a symbolic
+    link, the link itself is replaced. Raises OSError if the disk is full, unreachable or
+    write-protected; the old file is unchanged.
     """
     with temporary_file(path.parent) as file:
         data(file) if callable(data) else file.write(data)
@@ -52,11 +47,7 @@ def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None
 
 @contextlib.contextmanager
 def temporary_file(folder: Path) -> Iterator[BinaryIO]:
-    """A new file in a folder, open for writing; deleted at the end unless it was renamed.
-
-    Raises:
-        OSError: it cannot be created.
-    """
+    """A new file in a folder, open for writing; deleted at the end unless it was renamed."""
     path = _temporary(folder)
     file = open(path, "xb")  # does not follow links; respects the umask
     try:
@@ -69,11 +60,7 @@ def temporary_file(folder: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`; deleted at the end, also on SIGTERM.
-
-    Raises:
-        OSError: it cannot be created.
-    """
+    """A new folder in `parent`; deleted at the end, also on SIGTERM."""
     path = _temporary(parent)
     with _stopped_by_sigterm():
         path.mkdir(0o700)
@@ -113,15 +100,9 @@ def _temporary(folder: Path) -> Path:
 
 
 def _lock(descriptor: int, wait: bool = False) -> bool:
-    """Locks an open file or folder; False if the system or the disk has no locks.
-
-    Args:
-        descriptor: of the file or folder.
-        wait: whether to wait for the lock: a moment, for a new file, which only `sweep` can hold.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-    """
+    """Locks an open file or folder; False if the system or the disk has no locks. Raises
+    BlockingIOError if another process holds the lock, and `wait`, which takes only a moment for a
+    new file, is False."""
     if fcntl is None:
         return False
     try:
@@ -147,16 +128,11 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-class Lock:
+class Lock(contextlib.AbstractContextManager):
     """A lock file that one process at a time holds; the system releases it when that process ends.
 
-    Args:
-        path: the file, created if missing; not a link.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-        OSError: the file cannot be created.
-        AlaeError: the operating system has no file locks.
+    Creates the file if it is missing; does not follow links. Raises BlockingIOError if another
+    process holds the lock, and AlaeError if the operating system has no file locks.
     """
 
     def __init__(self, path: Path):
@@ -168,7 +144,7 @@ class Lock:
         self._path = path
         while True:
             # "a" keeps what the holder wrote into the file.
-            self._file = open(path, "a", opener=_open_no_link)
+            self._file = open(path, "a", opener=lambda p, f: os.open(p, f | os.O_NOFOLLOW, 0o666))
             try:
                 _lock(self._file.fileno())
             except OSError:
@@ -190,34 +166,19 @@ class Lock:
         """Releases the lock."""
         self._file.close()
 
-    def __enter__(self) -> Lock:
-        return self
-
     def __exit__(self, *error: object) -> None:
         self.release()
 
 
-def _open_no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
-
-
 def member(folder: Path, name: str, follow: bool = True) -> Path:
-    """The path of a file that a table or manifest names.
+    """The path of a file that a table or manifest names, in the folder that must contain it.
 
-    Args:
-        folder: the folder that must contain the file.
-        name: the file's name in the table, relative to the folder.
-        follow: whether to follow the file if it is a link: True for reading; False for renaming
-            and deleting.
-
-    Raises:
-        ValueError: the name is absolute, or leads out of the folder, perhaps through a link.
+    If the file is a link, `follow` it for reading, but not for renaming and deleting. Raises
+    ValueError if the name is absolute, or leads out of the folder, perhaps through a link.
     """
     path, whole = folder / name, os.path.realpath(folder)
-    if follow:
-        inside = os.path.realpath(path)
-    else:
-        inside = os.path.normpath(os.path.join(os.path.realpath(path.parent), path.name))
+    unfollowed = os.path.normpath(os.path.join(os.path.realpath(path.parent), path.name))
+    inside = os.path.realpath(path) if follow else unfollowed
     within = inside != whole and os.path.commonpath([inside, whole]) == whole
     if os.path.isabs(name) or "\0" in name or not within:
         raise ValueError(f"{name!r} is outside {folder}")
@@ -230,8 +191,7 @@ def replacements(
     """Plans the moves by which new files or folders replace old files; see `move`.
 
     Args:
-        source: contains the new files, on the same disk as `folder`.
-        names: names of the new files, relative to `source` and to `folder`.
+        source: contains the new files by their `names`, on the same disk as `folder`.
         folder: the destination.
         old: names of files to remove from `folder`; missing ones are ignored.
         aside: receives the old files, on the same disk.
@@ -256,11 +216,8 @@ def replacements(
 
 
 def move(moves: Sequence[tuple[Path, Path]]) -> None:
-    """Renames all files or none; creates missing folders and deletes those left empty.
-
-    Raises:
-        OSError: a file cannot be renamed; the renames before it are undone.
-    """
+    """Renames all files or none; creates missing folders and deletes those left empty. Raises
+    OSError if a file cannot be renamed; the renames before it are undone."""
     done: list[tuple[Path, Path]] = []
     try:
         for before, after in moves:
@@ -277,27 +234,18 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
                 parent.rmdir()
 
 
-def check_directory(
-    flag: str,
-    path: Path,
-    what: str,
-    mark: str,
-    ignored: Callable[[str], bool] = lambda name: False,
-) -> bool:
-    """Checks, without writing, that a command may write into a directory.
+def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
+    """Whether a directory has the content of a command; checks, without writing, that it may write
+    there.
 
     Args:
         flag: the flag that names it, for example "--out".
         path: the directory; need not exist.
-        what: the content that it may already have, for example "an export".
+        what: the content, for example "export".
         mark: a path inside that identifies this content.
-        ignored: whether to ignore a name inside.
-
-    Returns:
-        Whether the directory has this content.
 
     Raises:
-        AlaeError: it is a file, is unreachable, or has other content.
+        AlaeError: it is a file, is unreachable, or has other content that is not hidden.
     """
     where = f"{flag}={path}"
     try:
@@ -308,29 +256,22 @@ def check_directory(
         raise AlaeError(f"{where}: {error.strerror}; give another directory.") from None
     if (path / mark).exists():
         return True
-    if any(not name.endswith(PARTIAL) and not ignored(name) for name in names):
-        kind = what.partition(" ")[2]
-        raise AlaeError(f"{where}: holds files but no {kind}; give a new or empty directory.")
+    if not all(name.startswith(".") or name.endswith(PARTIAL) for name in names):
+        raise AlaeError(f"{where}: holds files but no {what}; give a new or empty directory.")
     return False
 
 
 def check_output(flag: str, path: Path, overwrite: bool) -> None:
-    """Checks, before any work, that a file can be written.
-
-    Args:
-        flag: the flag that names it, for example "--out".
-        path: the file.
-        overwrite: whether an existing file may be replaced.
-
-    Raises:
-        AlaeError: it is a directory, it exists, or its directory is missing or read-only.
-    """
-    where = f"{flag}={path}"
-    if path.is_dir():
-        raise AlaeError(f"{where}: is a directory; name a file.")
-    if not path.resolve().parent.is_dir():
-        raise AlaeError(f"{where}: its directory does not exist.")
-    if not os.access(path.resolve().parent, os.W_OK):
-        raise AlaeError(f"{where}: its directory is read-only.")
-    if path.exists() and not overwrite:
-        raise AlaeError(f"{where}: exists; --overwrite replaces it.")
+    """Checks, before any work, that a file can be written. Raises AlaeError if it is a directory,
+    exists without `overwrite`, or its directory is missing or read-only; the message names the
+    flag."""
+    folder = path.resolve().parent
+    faults = {
+        "is a directory; name a file": path.is_dir(),
+        "its directory does not exist": not folder.is_dir(),
+        "its directory is read-only": not os.access(folder, os.W_OK),
+        "exists; --overwrite replaces it": path.exists() and not overwrite,
+    }
+    for fault, found in faults.items():
+        if found:
+            raise AlaeError(f"{flag}={path}: {fault}.")

@@ -8,16 +8,7 @@ A package names the module that registers its records in the entry-point group `
 The module registers them when it is imported, for example by
 `alae_tf.figures.KINDS["sheet"] = Kind(…)`. Every command imports it at the start; the module must
 not import TensorFlow. Updates of Algorithm 1 are tensor code: their module belongs in the group
-`alae_tf.training`, which is imported when training starts.
-
-| registry | holds |
-|---|---|
-| `alae_tf.evaluation.registry.METRICS` | metrics, by name |
-| `alae_tf.figures.KINDS` | figures, by name |
-| `alae_tf.data.SCHEMES` | data sources, by scheme |
-| `alae_tf.config.architecture.ARCHITECTURES` | kinds of model, by name |
-| `alae_tf.export.registry.FORMATS` | export formats (`export.registry` in a clone) |
-| `alae_tf.training.algorithm.UPDATES` | updates of Algorithm 1 |
+`alae_tf.training`, which is imported when training starts. docs/architecture.md has the registries.
 """
 
 from __future__ import annotations
@@ -32,14 +23,8 @@ class PluginError(AlaeError):
 
 
 def load(group: str = "alae_tf.plugins") -> None:
-    """Imports the plug-ins of all installed packages.
-
-    Args:
-        group: the group of entry points.
-
-    Raises:
-        PluginError: importing a plug-in failed.
-    """
+    """Imports the plug-ins of all installed packages in a group of entry points; raises PluginError
+    if importing a plug-in failed."""
     for entry in importlib.metadata.entry_points(group=group):
         try:
             entry.load()

@@ -24,13 +24,8 @@ DEEPEST = 16  # nested lists and objects
 
 
 def load(path: Path, pattern: object) -> typing.Any:
-    """The contents of a JSON file.
-
-    Raises:
-        ValueError: it is not a regular file, too large, not JSON, or does not match the pattern;
-            the message names the field.
-        OSError: it cannot be read.
-    """
+    """The contents of a JSON file. Raises OSError, or ValueError if it is not a regular file, too
+    large, not JSON, or does not match the pattern; the message names the field."""
     if path.stat().st_size > LARGEST_FILE:
         raise ValueError(f"larger than {LARGEST_FILE >> 20} MiB")
     if not path.is_file():
@@ -39,11 +34,8 @@ def load(path: Path, pattern: object) -> typing.Any:
 
 
 def parse(text: str | bytes, pattern: object) -> typing.Any:
-    """The value of a JSON text.
-
-    Raises:
-        ValueError: it is not JSON, or does not match the pattern; the message names the field.
-    """
+    """The value of a JSON text. Raises ValueError if it is not JSON, or does not match the pattern;
+    the message names the field."""
     try:
         value = json.loads(text, parse_int=_whole)
     except RecursionError:

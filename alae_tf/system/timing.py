@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
+import timeit
 from collections.abc import Callable
 
 
 def median_seconds(call: Callable[[], object], times: int = 5) -> float:
     """Median wall time of a function, called `times` (at least once)."""
-
-    def once() -> float:
-        start = time.perf_counter()
-        call()
-        return time.perf_counter() - start
-
-    return statistics.median(once() for _ in range(times))
+    seconds = timeit.repeat(call, timer=time.perf_counter, number=1, repeat=times)
+    return statistics.median(seconds)
 
 
 def matmul_gflops(size: int = 3000) -> float:

@@ -10,9 +10,9 @@ from tests.paths import ROOT
 
 
 def parse(*arguments):
-    parser = flags.parser("alae_tf.some", "What it does.")
+    parser = flags.Parser("alae_tf.some", "What it does.")
     parser.add_argument("--run_dir")
-    return flags.parse(parser, arguments)
+    return parser.parse(arguments)
 
 
 def test_a_flagfile_then_changes():
@@ -68,7 +68,7 @@ def test_settings_that_an_mlp_ignores_are_reported(capsys):
 def test_help_has_all_settings_in_groups_with_their_defaults():
     script = (
         "import sys; from alae_tf.config import flags\n"
-        "try: flags.parse(flags.parser('alae_tf.some', 'What it does.'))\n"
+        "try: flags.Parser('alae_tf.some', 'What it does.').parse()\n"
         "finally: assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     command = [sys.executable, "-c", script, "--help", "--flagfile=configs/smoke.cfg"]
@@ -84,5 +84,5 @@ def test_help_has_all_settings_in_groups_with_their_defaults():
     words = " ".join(done.stdout.split())
     assert "[LOD_2_BATCH_8GPU]. Default: 128" in words
     assert all(option in words for option in ("?test=", "?labels=", "?channels="))
-    assert "--flip, --noflip Mirror images" in words
+    assert "--flip {true,false} Mirror images" in words
     assert "--latent_update {EG,EFG}" in words

@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from alae_tf.config import GROUPS, Config, ConfigError, field_type
+from alae_tf.config import GROUPS, Config, ConfigError
+from alae_tf.config.settings import kind
 from alae_tf.networks.alae import build_alae
 from tests.paths import ROOT
 
@@ -63,12 +64,12 @@ def test_every_number_has_bounds_and_every_field_a_group_in_their_order():
     assert list(dict.fromkeys(groups)) == list(GROUPS)
     assert groups == sorted(groups, key=list(GROUPS).index)
     for field in dataclasses.fields(Config):
-        number = field_type(field) in (int, float) and field.name != "image_channels"
+        number = kind(field) in (int, float) and field.name != "image_channels"
         assert bool(field.metadata["within"]) == number, field.name
 
 
 @pytest.mark.parametrize(
-    "field", [field for field in dataclasses.fields(Config) if field_type(field) in (int, float)]
+    "field", [field for field in dataclasses.fields(Config) if kind(field) in (int, float)]
 )
 def test_huge_and_negative_numbers_are_refused(field):
     for text in ("9" * 31, "9" * 5000, "1e308", "-1e308", "inf", "-1"):
@@ -88,13 +89,13 @@ def test_settings_that_an_mlp_ignores():
     ("changes", "flag", "right"),
     [
         ({"image_channels": 2}, "--image_channels=2", "1 .* 3"),
-        ({"levels": 0}, "--levels=0", "1 to 9"),
+        ({"levels": 0}, "--levels=0", "1, 9"),
         ({"batch_by_level": (8, 8, 8, 8, 8)}, "--batch_by_level=8,8,8,8,8", "--levels=4"),
         ({"batch_by_level": ()}, "--batch_by_level=", "--levels=4"),
-        ({"batch_by_level": (0,)}, "--batch_by_level=0", "1 to 1,048,576"),
+        ({"batch_by_level": (0,)}, "--batch_by_level=0", "1, 1048576"),
         ({"architecture": "gan"}, "--architecture=gan", "style, mlp"),
-        ({"style_mixing": 1.5}, "--style_mixing=1.5", "0 to 1"),
-        ({"seed": -1}, "--seed=-1", "0 to"),
+        ({"style_mixing": 1.5}, "--style_mixing=1.5", "0, 1"),
+        ({"seed": -1}, "--seed=-1", "0, "),
         ({"architecture": "mlp"}, "--levels=4", "--architecture=mlp"),
         ({"image_size": 64}, "--image_size=64", "--architecture=style"),
         ({"discriminator": "apart"}, "--discriminator=apart", "joint, separate"),
@@ -109,9 +110,9 @@ def test_settings_that_an_mlp_ignores():
         ({"learning_rate_by_level": (float("nan"),)}, "--learning_rate_by_level=nan", "finite"),
         ({"epochs_by_level": (float("inf"),)}, "--epochs_by_level=inf", "finite"),
         ({"levels": "4"}, "--levels=4", "int"),
-        ({"epochs": 1e308}, "--epochs=1e.308", "more than 0, and at most 1,000,000,000"),
-        ({"epochs_by_level": (1.0, 1e308)}, "--epochs_by_level=1.0,1e.308", "more than 0"),
-        ({"adam_beta_2": 1.0}, "--adam_beta_2=1.0", "0 or more, and less than 1"),
+        ({"epochs": 1e308}, "--epochs=1e.308", "0, 1e9"),
+        ({"epochs_by_level": (1.0, 1e308)}, "--epochs_by_level=1.0,1e.308", "0, 1e9"),
+        ({"adam_beta_2": 1.0}, "--adam_beta_2=1.0", "0, 1"),
     ],
 )
 def test_errors_name_the_flag_and_what_is_right(changes, flag, right):

@@ -19,33 +19,33 @@ FIELDS = {field.name: field for field in dataclasses.fields(Some)}
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "text", "value"),
+    ("name", "text", "value"),
     [
-        ("rate", float, "1e-3", 0.001),
-        ("sizes", int, "1,2,3", (1, 2, 3)),
-        ("kind", str, "b", "b"),
-        ("on", bool, "F", False),
+        ("rate", "1e-3", 0.001),
+        ("sizes", "1,2,3", (1, 2, 3)),
+        ("kind", "b", "b"),
+        ("on", "F", False),
     ],
 )
-def test_texts_and_values(name, kind, text, value):
-    found = settings.from_text(FIELDS[name], kind, text)
+def test_texts_and_values(name, text, value):
+    found = settings.from_text(FIELDS[name], text)
     assert found == value
-    settings.check(FIELDS[name], kind, found)
-    assert settings.from_text(FIELDS[name], kind, settings.to_text(found)) == value
+    settings.check(FIELDS[name], found)
+    assert settings.from_text(FIELDS[name], settings.to_text(found)) == value
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "text", "right"),
+    ("name", "text", "right"),
     [
-        ("rate", float, "fast", "a number"),
-        ("rate", float, "0.0", "more than 0, and at most 1"),
-        ("rate", float, "nan", "finite"),
-        ("sizes", int, "1,two", "whole number"),
-        ("sizes", int, "1,1001", "1 to 1,000"),
-        ("kind", str, "c", "a, b"),
-        ("on", bool, "maybe", "true or false"),
+        ("rate", "fast", "a number"),
+        ("rate", "0.0", "0, 1"),
+        ("rate", "nan", "finite"),
+        ("sizes", "1,two", "whole number"),
+        ("sizes", "1,1001", "1, 1000"),
+        ("kind", "c", "a, b"),
+        ("on", "maybe", "true or false"),
     ],
 )
-def test_errors_name_the_flag_its_value_and_what_is_right(name, kind, text, right):
+def test_errors_name_the_flag_its_value_and_what_is_right(name, text, right):
     with pytest.raises(ConfigError, match=f"--{name}={text}: .*{right}"):
-        settings.check(FIELDS[name], kind, settings.from_text(FIELDS[name], kind, text))
+        settings.check(FIELDS[name], settings.from_text(FIELDS[name], text))

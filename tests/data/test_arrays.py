@@ -71,7 +71,7 @@ def test_idx_needs_neither_labels_nor_a_test_set(tmp_path):
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(halves)  # two gzip streams in one file
     source = open_source(f"idx:{tmp_path}")
     assert source.labels is None and source.held_out is None
-    assert np.array_equal(source.images, IMAGES)
+    assert np.array_equal(source.images[..., 0], IMAGES)
 
 
 def test_idx_without_directory_or_images(tmp_path):
@@ -134,7 +134,8 @@ def test_idx_reads_no_more_than_the_header_promises(tmp_path, compressed):
 
 def test_a_header_that_promises_the_impossible(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, *[2**32 - 1] * 3))
-    assert "train-images-idx3-ubyte ends after 16 of 79,2" in error_of(f"idx:{tmp_path}")
+    message = error_of(f"idx:{tmp_path}")
+    assert "train-images-idx3-ubyte " in message and "16 of 79,2" in message
 
 
 def test_digits_that_will_be_enlarged_are_reported(mnist5k, tmp_path, capsys):
@@ -154,4 +155,4 @@ def test_digits_that_will_be_enlarged_are_reported(mnist5k, tmp_path, capsys):
 def test_idx_counts_must_agree(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(2, np.uint8)))
-    assert "train-labels-idx1-ubyte has 2 labels" in error_of(f"idx:{tmp_path}")
+    assert "2 train-labels" in error_of(f"idx:{tmp_path}")

