@@ -1,7 +1,5 @@
 """Writes a trained model in formats that other programs run, and compares each file with Keras."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Iterable
@@ -15,8 +13,6 @@ from alae_tf.system.quiet import import_tensorflow
 from . import publish, registry
 from .formats import Options
 from .tflite import QUANTIZATIONS
-
-GRAPHS = ("encoder", "decoder")
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -35,7 +31,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     )
     add("--out", type=Path, required=True, help=about)
     about = f"networks to write as ONNX and TFLite files, separated by commas. {default}"
-    add("--graphs", type=names(GRAPHS), default=",".join(GRAPHS), help=about)
+    add("--graphs", type=names(Options.graphs), default=",".join(Options.graphs), help=about)
     about = (
         "TFLite files to write for each network, separated by commas. none: float32; float16: "
         "weights in float16, half the size; dynamic_int8: weights in 8 bits; int8: weights and "

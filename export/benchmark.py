@@ -1,7 +1,5 @@
 """Compares the speed of the encoder and the decoder in Keras and in the exported formats."""
 
-from __future__ import annotations
-
 import argparse
 import functools
 import itertools
@@ -87,8 +85,9 @@ def measure(model, options: Options, folder: Path, threads: int) -> list[dict[st
 
     opened: list[tuple[File, Runtime]] = [(File("Keras", tuple(GRAPHS)), Keras(model))]
     for format_, file in registry.steps(options):
-        (open_file, *_) = format_.runtimes.values()
-        opened += [(each, open_file(folder / each.name, threads)) for each in file.parts or (file,)]
+        for open_file in [*format_.runtimes.values()][:1]:
+            parts = file.parts or (file,)
+            opened += [(part, open_file(folder / part.name, threads)) for part in parts]
     inputs, rows = {batch: noise(model, batch) for batch in BATCHES}, []
     for network, keys in GRAPHS.items():
         for (file, runtime), batch in itertools.product(opened, BATCHES):
@@ -163,15 +162,10 @@ def run(options: Options, json_file: Path | None) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag, run or config."""
-    args = parse(arguments)
-    options = Options(
-        run_dir=args.run_dir,
-        untrained=args.untrained,
-        level=args.level,
-        formats=args.formats,
-        quantize=tuple(QUANTIZATIONS),
-    )
-    return guarded("benchmark", lambda: run(options, args.json))
+    flags = vars(parse(arguments))
+    json_file = flags.pop("json")
+    options = Options(**flags, quantize=tuple(QUANTIZATIONS))
+    return guarded("benchmark", lambda: run(options, json_file))
 
 
 if __name__ == "__main__":

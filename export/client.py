@@ -4,13 +4,12 @@ alae client --url=http://localhost:8501 encode photo.png --out=w.npy
 alae client --url=grpc://localhost:8500 generate --count=16 --out=new.png
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from alae_tf.images.picture import lay_out, png
 from alae_tf.system.environment import start
@@ -76,12 +75,7 @@ def read(path: Path) -> bytes:
 
 
 class Client:
-    """Sends images and codes to a server in batches.
-
-    Args:
-        server: the connection.
-        batch: images in a request.
-    """
+    """Sends images and codes to a server, `batch` in a request."""
 
     def __init__(self, server: servers.Server, batch: int):
         self.server, self.batch = server, batch
@@ -89,34 +83,34 @@ class Client:
     def encode(self, images: Images) -> np.ndarray:
         """w of each image, float32 [N, latent]; files are read request by request.
 
-        Raises:
-            ExportFailed: the server fails, or an image that was named, or every image, cannot be
-                read or is refused.
+        Raises ExportFailed if the server fails, or if an image that was named, or every image,
+        cannot be read or is refused.
         """
         parts = []
         for files in self._progress(images.files, "encode_bytes"):
-            pngs = {}
+            pngs = []
             for path in files:
                 try:
-                    pngs[path] = read(path)
+                    pngs.append((path, read(path)))
                 except ExportFailed as error:
                     images.leave_out(path, error)
-            parts += self._encode([path for path in files if path in pngs], pngs, images)
+            parts += self._encode(pngs, images)
         return joined(parts, self.server.url).astype(np.float32)
 
-    def _encode(self, files: list[Path], pngs: dict[Path, bytes], images: Images) -> list:
+    def _encode(self, pngs: list[tuple[Path, bytes]], images: Images) -> list[np.ndarray]:
         """w of some images, without those that the server refuses."""
-        if not files:
+        if not pngs:
             return []
-        data = np.array([pngs[path] for path in files], object)
         try:
+            data = np.array([file for _, file in pngs], object)
             return [self._ask("encode_bytes", "w", image_bytes=data)]
         except ServerError as error:
             if not error.refused:
                 raise
-            if len(files) > 1:
-                return [w for path in files for w in self._encode([path], pngs, images)]
-            images.leave_out(files[0], ServerError(f"{files[0]}: {error}"))
+            if len(pngs) > 1:
+                return [w for each in pngs for w in self._encode([each], images)]
+            ((path, _),) = pngs
+            images.leave_out(path, ServerError(f"{path}: {error}"))
             return []
 
     def pixels(self, signature: str, **inputs: np.ndarray) -> np.ndarray:
@@ -129,8 +123,6 @@ class Client:
         return joined(parts, self.server.url)
 
     def _progress(self, things: list, label: str):
-        from tqdm import tqdm
-
         parts = [things[i : i + self.batch] for i in range(0, len(things), self.batch)]
         return tqdm(parts, label, unit="request", leave=False, delay=1)
 

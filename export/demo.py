@@ -102,11 +102,8 @@ def write_model(run: Path, folder: Path) -> None:
 
 
 def written_files(out: Path) -> list[str]:
-    """The files of the page in a folder, relative to it; [] without a page.
-
-    Raises:
-        AlaeError: their list is damaged.
-    """
+    """The files of the page in a folder, relative to it; [] without a page. Raises AlaeError if
+    their list is damaged."""
     try:
         return schema.load(out / MARK, {"files": [str]})["files"]
     except FileNotFoundError:
@@ -116,22 +113,17 @@ def written_files(out: Path) -> list[str]:
 
 
 def replace(out: Path, folder: Path) -> None:
-    """Replaces the page in `out` by the one in `folder`/web.
-
-    Raises:
-        AlaeError: another file has the name of a new one; nothing was replaced.
-        OSError: a file cannot be renamed; all are as they were.
-    """
+    """Replaces the page in `out` by the one in `folder`/web, all of it or nothing."""
     page, old = folder / "web", written_files(out)
     new = [str(path.relative_to(page)) for path in page.rglob("*") if path.is_file()]
+
+    def mark(files: Iterable[str]) -> None:
+        write_atomic(out / MARK, json.dumps({"files": sorted(files)}, indent=1).encode())
+
     moves = replacements(page, new, out, old, folder / "old")
-    _mark(out, {*old, *new})  # so that every file is listed if the process is killed
+    mark({*old, *new})  # so that every file is listed if the process is killed
     move(moves)
-    _mark(out, new)
-
-
-def _mark(out: Path, files: Iterable[str]) -> None:
-    write_atomic(out / MARK, json.dumps({"files": sorted(files)}, indent=1).encode())
+    mark(new)
 
 
 def bind(folder: Path, port: int) -> Server:

@@ -4,17 +4,16 @@ alae encode photo.png --model=encoder.tflite --out=w.npy
 alae encode --decode=w.npy --model=decoder.tflite --out=picture.png
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from tqdm import tqdm
 
 from alae_tf.images.files import find
 from alae_tf.images.fit import DIGIT, PADDED_DIGIT, fit
@@ -84,16 +83,9 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
 
 
 class Images:
-    """Image files that the command line names, alone or by their folder.
+    """Image files that the command line names, alone or by their folder, but for those left out.
 
-    Args:
-        paths: files, and folders of images.
-
-    Attributes:
-        files: the images that were not left out, sorted within a folder.
-
-    Raises:
-        ImageError: a path is missing, a pipe or a device, or a folder without images.
+    Raises ImageError if a path is missing, a pipe or a device, or a folder without images.
     """
 
     def __init__(self, paths: list[Path]):
@@ -106,11 +98,7 @@ class Images:
                 self._found.update(found)
 
     def leave_out(self, path: Path, error: ExportError) -> None:
-        """Drops a file of a folder and reports why.
-
-        Raises:
-            ExportError: `error` itself, if the user named the file or it is the last one.
-        """
+        """Drops a file and reports why; raises the error if the user named it or it is the last."""
         if path not in self._found or len(set(self.files)) == 1:
             raise error
         self.files = [file for file in self.files if file != path]
@@ -142,16 +130,14 @@ def read_colour(path: Path) -> np.ndarray:
 
 
 def encode(model: TFLite, images: Images) -> np.ndarray:
-    """w of the middle square of each image, fitted as in training: float32 [N, latent].
-
-    Raises:
-        ExportFailed: an image that was named, or every image, cannot be read or encoded.
-    """
+    """w of the middle square of each image, fitted as in training: float32 [N, latent]. Raises
+    ExportFailed if an image that was named, or every image, cannot be read or encoded."""
     _, side, _, channels = model.input["shape"].tolist()
-    parts, enlarged = [], 0
-    for files in _progress(images.files, images_at_once(side)):
+    parts, enlarged, files, step = [], 0, images.files, images_at_once(side)
+    starts, few = range(0, len(files), step), len(files) < BAR_FROM
+    for i in tqdm(starts, "encoding", unit="part", leave=False, disable=few):
         fitted = []
-        for path in files:
+        for path in files[i : i + step]:
             try:
                 pixels = read(path, channels)
             except ExportFailed as error:
@@ -163,7 +149,8 @@ def encode(model: TFLite, images: Images) -> np.ndarray:
             fitted.append(fit(pixels, side))
         if fitted:
             x = np.stack(fitted)
-            parts.append(model(x if model.input["dtype"] == np.uint8 else to_unit(x)))
+            x = x if model.input["dtype"] == np.uint8 else x.astype(np.float32) / 127.5 - 1.0
+            parts.append(model(x))
     if enlarged:
         count = f"{enlarged:,} of {len(images.files):,}"
         report("encode", f"{count} images are smaller than {side} pixels and were enlarged.")
@@ -171,20 +158,6 @@ def encode(model: TFLite, images: Images) -> np.ndarray:
     if not np.isfinite(w).all():
         raise ExportFailed("--model: returned values that are not finite; its weights are damaged.")
     return w
-
-
-def to_unit(pixels: np.ndarray) -> np.ndarray:
-    """uint8 pixels → float32 in [−1, 1]."""
-    return pixels.astype(np.float32) / 127.5 - 1.0
-
-
-def _progress(files: list[Path], at_once: int) -> Iterator[list[Path]]:
-    parts = [files[i : i + at_once] for i in range(0, len(files), at_once)]
-    if len(files) < BAR_FROM:
-        return iter(parts)
-    from tqdm import tqdm
-
-    return iter(tqdm(parts, "encoding", unit="part", leave=False))
 
 
 def draw(model: TFLite, path: Path) -> np.ndarray:
@@ -204,11 +177,8 @@ def draw(model: TFLite, path: Path) -> np.ndarray:
 
 
 def read_codes(path: Path) -> np.ndarray:
-    """Reads the array of a .npy file, or the rows of a .json file of `write_codes`, as float32.
-
-    Raises:
-        ExportError: the file is missing or damaged, or holds no finite numbers.
-    """
+    """Reads the array of a .npy file, or the rows of a .json file of `write_codes`, as float32;
+    raises ExportError."""
     try:
         if path.suffix == ".json":
             w = np.array(list(json.loads(path.read_bytes()).values()))

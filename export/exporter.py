@@ -1,8 +1,7 @@
 """Exports a model: files are written and checked in a hidden folder of --out, then published."""
 
-from __future__ import annotations
-
 import dataclasses
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,15 +26,8 @@ IMAGES = 500  # for calibration and comparison; 100 above 64 px, where each take
 
 
 def export(options: Options) -> int:
-    """Loads a model; writes, checks and publishes its files.
-
-    Returns:
-        The exit code: 0, or 1 if a file was left out.
-
-    Raises:
-        AlaeError: a flag is wrong.
-        ExportFailed: every file was rejected, or the disk failed; nothing is published.
-    """
+    """Loads a model; writes, checks and publishes its files. Returns 0, or 1 if one was left out;
+    if every file was rejected or the disk failed, nothing is published and ExportFailed raised."""
     formats = registry.chosen(options.formats)
     registry.check_packages(formats)
     model, weights = load(options.run_dir, options.untrained, options.level)
@@ -64,23 +56,8 @@ def export(options: Options) -> int:
 
 
 class Exporter:
-    """Writes the files of an export into a folder, and checks each of them.
-
-    Args:
-        model: model to export.
-        options: the user's choices.
-        pixels: real images, uint8 [n, H, W, C].
-        folder: folder to write into.
-
-    Attributes:
-        graphs: of the model.
-        reference: Keras' results on some of the images, for comparison.
-        pixels: the other images, for calibration of int8.
-        float32: converted float32 TFLite files, by signature.
-        rows: comparisons so far.
-        files: accepted files, each with its format.
-        left_out: a message for each rejected file.
-    """
+    """Writes the files of an export into a folder, and checks each on real images, uint8
+    [n, H, W, C]: some are compared, the others calibrate int8."""
 
     def __init__(self, model: Autoencoder, options: Options, pixels: np.ndarray, folder: Path):
         self.model, self.options, self.folder = model, options, folder
@@ -90,10 +67,10 @@ class Exporter:
         self.reference = Reference(self.graphs, pixels[compared])
         # Calibrated on the compared images, int8 would look better than it is.
         self.pixels = np.delete(pixels, compared, axis=0) if len(pixels) > shown else pixels
-        self.float32: dict[str, bytes] = {}
+        self.float32: dict[str, bytes] = {}  # converted TFLite files, by signature
         self.rows: list[Row] = []
-        self.files: list[tuple[Format, File]] = []
-        self.left_out: list[str] = []
+        self.files: list[tuple[Format, File]] = []  # accepted
+        self.left_out: list[str] = []  # a message for each rejected file
 
     def run(self) -> None:
         """Writes and checks all files, and prints the comparisons."""
@@ -141,11 +118,8 @@ class Exporter:
         return text or flag("formats", options.formats, format_.name)
 
     def finish(self, weights: Weights) -> list[str]:
-        """Writes parity.json, parity.png and manifest.json; returns the names to publish.
-
-        Raises:
-            ExportFailed: every file was rejected.
-        """
+        """Writes parity.json, parity.png and manifest.json; returns the names to publish. Raises
+        ExportFailed if every file was rejected."""
         if not self.files:
             raise ExportFailed("\n".join([*self.left_out, "Nothing was published."]))
         names = [name for _, file in self.files for name in (file.name, *file.beside)]
@@ -153,7 +127,14 @@ class Exporter:
         (self.folder / "parity.png").write_bytes(
             png(parity.picture(self.folder, self.files, self.reference))
         )
-        rows = [dataclasses.asdict(row) | {"holds": row.holds} for row in self.rows]
+        rows = [
+            # JSON has no NaN and no infinity, which the errors of a rejected file may be.
+            {
+                name: None if isinstance(value, float) and not math.isfinite(value) else value
+                for name, value in (dataclasses.asdict(row) | {"holds": row.holds}).items()
+            }
+            for row in self.rows
+        ]
         publish.write_json(self.folder / "parity.json", rows)
         manifest = publish.manifest(
             self.options.out, self.model, weights, self.graphs, self.folder, names

@@ -44,27 +44,16 @@ class Options:
 
 
 class File(NamedTuple):
-    """A file or directory that is written, compared and published as a whole.
+    """A file or directory that is written, compared and published as a whole."""
 
-    Attributes:
-        name: path in the directory of the export.
-        graphs: names of its graphs, see `parity.Reference`.
-        batch: number of images that it takes at once; None: any.
-        allowed: the largest error allowed; None: any.
-        bound: the error that `allowed` limits, a field of `parity.Row`.
-        quantization: value of --quantize that selects a TFLite file, else "".
-        parts: files of a directory that are compared.
-        beside: other files or directories that are written and published with it.
-    """
-
-    name: str
-    graphs: tuple[str, ...] = ()
-    batch: int | None = None
-    allowed: float | None = FLOAT
-    bound: str = "relative_error"
-    quantization: str = ""
-    parts: tuple[File, ...] = ()
-    beside: tuple[str, ...] = ()
+    name: str  # path in the directory of the export
+    graphs: tuple[str, ...] = ()  # names of its graphs, see `parity.Reference`
+    batch: int | None = None  # number of images that it takes at once; None: any
+    allowed: float | None = FLOAT  # the largest error allowed; None: any
+    bound: str = "relative_error"  # the error that `allowed` limits, a field of `parity.Row`
+    quantization: str = ""  # value of --quantize that selects a TFLite file, else ""
+    parts: tuple[File, ...] = ()  # files of a directory that are compared
+    beside: tuple[str, ...] = ()  # others that are written and published with it
 
 
 class Runtime(Protocol):
@@ -76,32 +65,21 @@ class Runtime(Protocol):
 
 
 class Format(NamedTuple):
-    """An export format.
+    """An export format."""
 
-    Attributes:
-        name: value of --formats.
-        about: its files, for --help.
-        patterns: `fnmatch` patterns of the paths of all its files.
-        files: its files for given options, in the order of writing.
-        write: writes a file into `Exporter.folder`; if it raises, the file is left out.
-        runtimes: name → opens a file with a number of CPU threads. All of them are compared with
-            Keras; the picture and the benchmark use the first. An opened file may have a method
-            `delegated() -> float` for the comparison.
-        packages: required distributions, which the extra `export` installs.
-        default: whether --formats includes it by default.
-        graphs: its graphs, for the manifest.
-        lasting: whether its files stay when later weights are exported.
-        ready: raises an AlaeError, before any work, if something is missing.
-    """
-
-    name: str
-    about: str
-    patterns: tuple[str, ...]
-    files: Callable[[Options], Iterable[File]]
+    name: str  # value of --formats
+    about: str  # its files, for --help
+    patterns: tuple[str, ...]  # `fnmatch` patterns of the paths of all its files
+    files: Callable[[Options], Iterable[File]]  # its files, in the order of writing
+    # Writes a file into `Exporter.folder`; if it raises, the file is left out.
     write: Callable[[Exporter, File], None]
-    runtimes: Mapping[str, Callable[[Path, int], Any]]  # → Runtime
-    packages: tuple[str, ...] = ()
-    default: bool = True
-    graphs: Callable[[Graphs], dict[str, Endpoint]] = lambda graphs: {}
-    lasting: bool = False
+    # Name → opens a file with a number of CPU threads, as a `Runtime`. All of them are compared
+    # with Keras; the picture and the benchmark use the first, if there is one. An opened file may
+    # have a method `delegated() -> float` for the comparison.
+    runtimes: Mapping[str, Callable[[Path, int], Any]]
+    packages: tuple[str, ...] = ()  # required distributions, which the extra `export` installs
+    default: bool = True  # whether --formats includes it by default
+    graphs: Callable[[Graphs], dict[str, Endpoint]] = lambda graphs: {}  # for the manifest
+    lasting: bool = False  # whether its files stay when later weights are exported
+    # Raises an AlaeError, before any work, if something is missing.
     ready: Callable[[Options, Autoencoder], None] = lambda options, model: None

@@ -1,7 +1,5 @@
 """The inference graphs of a trained model: functions of tensors, the same for every format."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import tensorflow as tf

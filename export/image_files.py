@@ -5,8 +5,6 @@ size in their header was checked. Large images are processed in strips of rows, 
 memory to twice the decoded pixels.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 
@@ -148,13 +146,14 @@ def _gif(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
         (whole, "a GIF whose first frame does not fill it"),
     )
     end = skip_blocks(at + 10 + local + 1)
-    single = tf.strings.join([_part(data, 0, head), _part(data, at, end - at), b"\x3b"])
+    part, nothing = tf.strings.substr, tf.constant(0, tf.int64)
+    single = tf.strings.join([part(data, nothing, head), part(data, at, end - at), b"\x3b"])
     colour = tf.where(local > 0, head + 10, 13) + 3 * transparent  # its place in this frame's table
     in_table = (transparent >= 0) & (3 * transparent < tf.where(local > 0, local, head - 13))
 
     def whitened() -> tf.Tensor:
-        after = _part(single, colour + 3, end)
-        return tf.strings.join([_part(single, 0, colour), b"\xff\xff\xff", after])
+        before, after = part(single, nothing, colour), part(single, colour + 3, end)
+        return tf.strings.join([before, b"\xff\xff\xff", after])
 
     return tf.io.decode_gif(tf.cond(in_table, whitened, lambda: single))[0]
 
@@ -179,12 +178,8 @@ def _bmp(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
 
 
 def _upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
-    """The image, turned as its EXIF says.
-
-    Args:
-        image: uint8 [H, W, C].
-        exif: uint8 [bytes], beginning with the TIFF header; may be empty or damaged.
-    """
+    """The image [H, W, C], turned as its EXIF says: uint8 [bytes], beginning with the TIFF header;
+    may be empty or damaged."""
     big = _is(exif, 0, b"MM")
     places = tf.where(big, tf.constant([256, 1], tf.int64), tf.constant([1, 256], tf.int64))
 
@@ -263,13 +258,8 @@ def _enlarge(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
 def _in_strips(
     function: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor, channels: int
 ) -> tf.Tensor:
-    """Applies a function to an image [H, W, C], some rows at a time: uint8 [H, W', channels].
-
-    Args:
-        function: integers [h, W, C] → whole numbers of 0 to 255, [h, W', channels].
-        image: uint8 or uint16.
-        channels: of the result.
-    """
+    """Applies a function from integers [h, W, C] to whole numbers of 0 to 255, [h, W', channels],
+    to some rows of an image [H, W, C] at a time: uint8 [H, W', channels]."""
     height, width = tf.unstack(tf.shape(image)[:2])
     rows = tf.maximum(1, STRIP // width)
     count = (height + rows - 1) // rows
@@ -292,11 +282,6 @@ def _walk(condition: Callable, step: Callable, *start) -> list[tf.Tensor]:
     )
     ended = (~condition(*end), "too many parts")
     return [_checked(value, ended) for value in end]
-
-
-def _part(data: tf.Tensor, start: tf.Tensor | int, width: tf.Tensor) -> tf.Tensor:
-    """The bytes of a string from `start` on, at most `width` of them."""
-    return tf.strings.substr(data, tf.cast(start, tf.int64), tf.cast(width, tf.int64))
 
 
 def _bytes(raw: tf.Tensor, start: tf.Tensor | int, width: int) -> tf.Tensor:

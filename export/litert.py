@@ -1,7 +1,5 @@
 """Runs TFLite files with LiteRT, without TensorFlow."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
@@ -20,14 +18,9 @@ def images_at_once(side: int) -> int:
 
 
 class TFLite:
-    """A TFLite file, run by LiteRT with its XNNPACK delegate.
+    """A TFLite file, by its path or its bytes, run by LiteRT with its XNNPACK delegate.
 
-    Args:
-        model: path of the file, or its bytes.
-        threads: CPU threads.
-
-    Call:
-        array [N, …] of the input type → the first output.
+    Call: array [N, …] of the input type → the first output.
 
     Raises:
         ValueError, RuntimeError, OSError, TypeError: it is damaged or has several inputs.

@@ -33,17 +33,16 @@ if TYPE_CHECKING:
     from .servers import Server
 
 TOLERANCE = 1e-4
+HEAD = """\
+| clients | requests/s | p50, ms | p99, ms | longest, ms | answered | lost | wrong |
+|---|---|---|---|---|---|---|---|"""
 
 
 class Load(NamedTuple):
-    """The outcome of all clients' requests.
+    """The outcome of all clients' requests; a wrong answer counts as answered too.
 
-    Attributes:
-        clients: how many sent requests at once.
-        answered, lost, wrong: counts of requests; a wrong answer counts as answered too.
-        per_second: answers.
-        p50, p99, longest: milliseconds from request to answer, failed attempts included.
-        errors: the distinct messages of lost requests.
+    `per_second` counts answers; p50, p99 and longest are milliseconds from request to answer,
+    failed attempts included; `errors` are the distinct messages of lost requests.
     """
 
     clients: int
@@ -60,16 +59,10 @@ class Load(NamedTuple):
 def measure(
     clients: int, seconds: float, shape: tuple[int, ...], connect: Callable[[], Server]
 ) -> Load:
-    """Sends requests from several clients for a while.
+    """Sends images of noise, of shape [H, W, C], from several clients for some seconds.
 
-    Args:
-        clients: how many, each in a thread.
-        seconds: after which no request is sent.
-        shape: of the images, [H, W, C]; they are noise in [−1, 1].
-        connect: opens a client's connection.
-
-    Raises:
-        ServerError: the first request of a client, before the load, fails.
+    Each client has a thread and a connection. Raises ServerError if the first request of one,
+    before the load, fails.
     """
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (clients, 1, *shape)).astype(np.float32)
@@ -152,40 +145,30 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def run(
-    url: str,
-    connect: Callable[[], Server],
-    shape: list[int],
-    clients: list[int],
-    seconds: float,
-    json_file: Path | None,
-) -> int:
-    """Measures each number of clients and prints a row for it; returns the exit code."""
-    print("| clients | requests/s | p50, ms | p99, ms | longest, ms | answered | lost | wrong |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
-    rows: list[dict[str, Any]] = []
-    for count in clients:
-        load = measure(count, seconds, tuple(shape), connect)
-        print(
-            f"| {count} | {load.per_second:.1f} | {load.p50:.1f} | {load.p99:.1f} "
-            f"| {load.longest:.1f} | {load.answered:,} | {load.lost} | {load.wrong} |",
-            flush=True,
-        )
-        for error in load.errors[:5]:
-            report("load", f"lost: {error}")
-        rows.append(load._asdict())
-    if json_file:
-        text = json.dumps({"url": url, "shape": shape, "loads": rows}, indent=1)
-        write_atomic(json_file, text.encode())
-    return 1 if any(row["lost"] or row["wrong"] for row in rows) else 0
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 no request lost, 1 some lost or wrong, 2 a wrong flag."""
     args = parse(arguments)
-    server = functools.partial(connect, args.url, args.model, args.timeout, args.patience)
-    rest = args.shape, args.clients, args.seconds, args.json
-    return guarded("load", lambda: run(args.url, server, *rest))
+
+    def run() -> int:
+        server = functools.partial(connect, args.url, args.model, args.timeout, args.patience)
+        print(HEAD, flush=True)
+        rows: list[dict[str, Any]] = []
+        for count in args.clients:
+            load = measure(count, args.seconds, tuple(args.shape), server)
+            print(
+                f"| {count} | {load.per_second:.1f} | {load.p50:.1f} | {load.p99:.1f} "
+                f"| {load.longest:.1f} | {load.answered:,} | {load.lost} | {load.wrong} |",
+                flush=True,
+            )
+            for error in load.errors[:5]:
+                report("load", f"lost: {error}")
+            rows.append(load._asdict())
+        if args.json:
+            text = json.dumps({"url": args.url, "shape": args.shape, "loads": rows}, indent=1)
+            write_atomic(args.json, text.encode())
+        return 1 if any(row["lost"] or row["wrong"] for row in rows) else 0
+
+    return guarded("load", run)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Loads the model to export, and real images to compare it on."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 
@@ -21,13 +19,8 @@ from . import ExportError
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Identifies the weights of a model.
-
-    Attributes:
-        trained: whether a run trained them; False: random.
-        images_seen: images that training has seen.
-        sha256: checksum of all variables and the blend.
-    """
+    """Identifies the weights of a model: trained or random, the number of images that training has
+    seen, and the checksum of all variables and the blend."""
 
     trained: bool
     images_seen: int
@@ -39,14 +32,8 @@ def load(
 ) -> tuple[Autoencoder, Weights]:
     """Loads a model in float32, and identifies its weights.
 
-    Args:
-        run_dir: run whose EMA weights are taken.
-        untrained: used without `run_dir`: config of a model with random weights.
-        level: a level that the run has reached; None: the current one.
-
-    Raises:
-        CheckpointError, ConfigError: the run, its checkpoint or the config is missing or wrong.
-        ExportError: the run has not reached the level.
+    The EMA weights of a run, at a level that it has reached (None: the current one); without
+    `run_dir`, random weights with the config `untrained`. Raises AlaeError if one is wrong.
     """
     logging.set_verbosity(logging.ERROR)  # converters warn about gradients, which exports lack
     tf.get_logger().setLevel("ERROR")
@@ -71,10 +58,8 @@ def load(
 def real_images(uri: str, resolution: int, channels: int, count: int) -> np.ndarray:
     """Fitted images, evenly spread over a source: uint8 [count, H, W, C].
 
-    A source with fewer images repeats some.
-
-    Raises:
-        ExportError: the data cannot be read or has another number of channels.
+    A source with fewer images repeats some. Raises ExportError if the data cannot be read or has
+    another number of channels.
     """
     flag = "--representative_data"
     try:

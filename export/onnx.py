@@ -22,15 +22,8 @@ OPSET = 18  # the newest that tf2onnx 1.17 writes
 
 
 def convert(endpoint: Endpoint) -> bytes:
-    """Converts an endpoint to an ONNX model with a batch dimension named `batch`.
-
-    Args:
-        endpoint: function from one tensor to a dict of one tensor, and its input; their names
-            become those of the model's input and output.
-
-    Raises:
-        ExportFailed: tf2onnx cannot convert it.
-    """
+    """Converts a function from one tensor to a dict of one tensor, whose names the model's input
+    and output keep, to an ONNX model with a batch dimension named `batch`; raises ExportFailed."""
     import onnx
     import tensorflow as tf
     import tf2onnx
@@ -39,7 +32,8 @@ def convert(endpoint: Endpoint) -> bytes:
     for name in ("tf2onnx", "tf2onnx.tfonnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # "large" keeps the weights out of the graph, which some fifty passes copy.
-    with product_in_numpy():
+    # NumPy 2 lacks `product`, which tf2onnx 1.17 calls.
+    with mock.patch.object(np, "product", np.prod, create=True):
         try:
             model, weights = tf2onnx.convert.from_function(
                 tf.function(function), [spec], opset=OPSET, large_model=True
@@ -66,17 +60,8 @@ def convert(endpoint: Endpoint) -> bytes:
     return model.SerializeToString()
 
 
-def product_in_numpy():
-    """Gives NumPy 2 the function `product`, which tf2onnx 1.17 calls."""
-    return mock.patch.object(np, "product", np.prod, create=True)
-
-
 class ONNX:
-    """An ONNX file, run by ONNX Runtime on the CPU.
-
-    Call:
-        array [N, …] → the first output.
-    """
+    """An ONNX file, run by ONNX Runtime on the CPU: array [N, …] → the first output."""
 
     def __init__(self, model: Path, threads: int = 2):
         import onnxruntime

@@ -1,7 +1,5 @@
 """Compares every exported file, in the runtimes of its format, with Keras."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +15,7 @@ from alae_tf.system.timing import median_seconds
 
 from .formats import File, Format, Runtime
 from .graphs import Graphs
+from .publish import all_files
 
 TIMES = 5  # calls, of which the latency is the median
 SLOW = 0.1  # seconds; a call that takes longer is timed only once
@@ -24,35 +23,22 @@ SLOW = 0.1  # seconds; a call that takes longer is timed only once
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One comparison.
+    """A comparison of an output of a graph of a file, run by a runtime."""
 
-    Attributes:
-        file: path in the directory of the export.
-        runtime: program that ran the file.
-        graph, output: what was compared.
-        max_error: the largest difference.
-        relative_error: max_error, divided by the largest expected value.
-        spread_error: root mean square of the differences, divided by that of the expected values'
-            distances from their mean over images.
-        allowed: the largest error allowed; None: any.
-        latency_ms: median for one image, or for the batch that the file takes.
-        size: of the file or directory, in bytes.
-        delegated: share of the operators that TFLite's XNNPACK delegate runs, or None.
-        bound: the error that `allowed` limits, "relative_error" or "spread_error".
-    """
-
-    file: str
+    file: str  # path in the directory of the export
     runtime: str
     graph: str
     output: str
-    max_error: float
-    relative_error: float
+    max_error: float  # the largest difference
+    relative_error: float  # max_error, divided by the largest expected value
+    # Root mean square of the differences, divided by that of the expected values' distances from
+    # their mean over images.
     spread_error: float
-    allowed: float | None
-    latency_ms: float
-    size: int
-    delegated: float | None = None
-    bound: str = "relative_error"
+    allowed: float | None  # the largest error allowed; None: any
+    latency_ms: float  # median for one image, or for the batch that the file takes
+    size: int  # of the file or directory, in bytes
+    delegated: float | None = None  # share of the operators that TFLite's XNNPACK delegate runs
+    bound: str = "relative_error"  # the error that `allowed` limits, or "spread_error"
 
     @property
     def holds(self) -> bool:
@@ -80,11 +66,7 @@ class Case(NamedTuple):
 
 
 class Reference:
-    """Keras' results for real images.
-
-    Args:
-        graphs: of the model.
-        pixels: uint8 [n, H, W, C], n at least 4.
+    """Keras' results for real images, uint8 [n, H, W, C] with n at least 4.
 
     Attributes:
         pixels, images, decoded: the images, and their reconstructions.
@@ -96,8 +78,7 @@ class Reference:
         self.images = ops.to_unit(pixels).numpy()
         w = in_parts(lambda x: graphs.encode(tf.constant(x))["w"].numpy(), [self.images])
         self.decoded = in_parts(lambda w: graphs.decode(tf.constant(w))["images"].numpy(), [w])
-        random = np.random.default_rng(0)
-        z = random.standard_normal((3, graphs.config.latent_size), np.float32)
+        z = np.random.default_rng(0).standard_normal((3, graphs.config.latent_size), np.float32)
         psi = np.array([1.0, 0.7, 0.3], np.float32)
         mapped = graphs.map(tf.constant(z))["w"].numpy()
         generated = graphs.generate(tf.constant(z), tf.constant(psi))["images"].numpy()
@@ -160,8 +141,10 @@ def compare(folder: Path, file: File, runtime: str, model: Runtime, graph: str, 
     largest = float(np.abs(difference).max())
     spread = np.sqrt(np.mean(np.square(expected - expected.mean(axis=0))))
     delegated = getattr(model, "delegated", None)
-    path, one = folder / file.name, [np.resize(x, (file.batch or 1, *x.shape[1:])) for x in inputs]
-    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    one = [np.resize(x, (file.batch or 1, *x.shape[1:])) for x in inputs]
+    seconds = median_seconds(lambda: run(*one), 1)
+    if seconds <= SLOW:
+        seconds = median_seconds(lambda: run(*one), TIMES)
     return Row(
         file=file.name,
         runtime=runtime,
@@ -171,17 +154,11 @@ def compare(folder: Path, file: File, runtime: str, model: Runtime, graph: str, 
         relative_error=largest / float(np.abs(expected).max()),
         spread_error=float(np.sqrt(np.mean(np.square(difference))) / max(spread, 1e-12)),
         allowed=file.allowed,
-        latency_ms=1e3 * latency(lambda: run(*one)),
-        size=sum(each.stat().st_size for each in files),
+        latency_ms=1e3 * seconds,
+        size=sum(each.stat().st_size for each in all_files(folder / file.name)),
         delegated=delegated() if delegated else None,
         bound=file.bound,
     )
-
-
-def latency(call: Callable[[], object]) -> float:
-    """Median seconds of a call that was already made once."""
-    once = median_seconds(call, 1)
-    return once if once > SLOW else median_seconds(call, TIMES)
 
 
 def picture(folder: Path, files: Sequence[tuple[Format, File]], reference: Reference) -> np.ndarray:
@@ -190,7 +167,9 @@ def picture(folder: Path, files: Sequence[tuple[Format, File]], reference: Refer
     rows = [reference.pixels, ops.to_pixels(reference.decoded).numpy()]
     decoders = {file.name: file for _, file in files if file.name.startswith("decoder")}
     for format_, file in files:
-        (open_file, *_) = format_.runtimes.values()
+        if not format_.runtimes:
+            continue
+        open_file, *_ = format_.runtimes.values()
         for part in file.parts or (file,):
             if "reconstruct" in part.graphs:
                 model = open_file(folder / part.name, 2)

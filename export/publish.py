@@ -47,12 +47,8 @@ VALUE_RANGES = {
 
 
 def check_out(out: Path) -> None:
-    """Checks, before any work, that an export may be written to a directory.
-
-    Raises:
-        AlaeError: it is a file, holds something else, or has a name that TensorFlow, which writes
-            SavedModels, expands as a pattern.
-    """
+    """Raises an AlaeError, before any work, if a directory is a file, holds something else, or has
+    a name that TensorFlow, which writes SavedModels, expands as a pattern."""
     if set(PATTERN) & set(str(out)):
         raise ExportError(
             f"--out={out}: TensorFlow expands {' '.join(PATTERN)} in paths; give another name."
@@ -64,10 +60,8 @@ def check_out(out: Path) -> None:
 def hidden_folder(out: Path) -> Iterator[Path]:
     """A temporary folder inside `out`, which is created if missing, and locked.
 
-    If nothing is published, the directories that were created are deleted.
-
-    Raises:
-        ExportError: another export is writing to `out`.
+    If nothing is published, the directories that were created are deleted. Raises ExportError if
+    another export is writing to `out`.
     """
     made = [path for path in (out, *out.parents) if not path.exists()]
     out.mkdir(parents=True, exist_ok=True)
@@ -92,11 +86,7 @@ def hidden_folder(out: Path) -> Iterator[Path]:
 
 
 def read_manifest(out: Path) -> dict[str, Any] | None:
-    """The manifest of the export in a directory; None if it has none.
-
-    Raises:
-        ExportError: the manifest is damaged.
-    """
+    """The manifest in a directory, None if it has none; raises ExportError if it is damaged."""
     try:
         return schema.load(out / MANIFEST, CONTENTS)
     except FileNotFoundError:
@@ -108,24 +98,23 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
 
 
 def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
-    """Checks, before any work, that a directory holds no export of another model.
+    """Raises an ExportError, before any work, if `out` holds an export of another run or level.
 
     Its files are used together, and a server takes the newest SavedModel as a better version of
     the same model. Therefore only a later checkpoint of the same run and level may follow.
-
-    Raises:
-        ExportError: it holds an export of another run or level.
     """
     old = read_manifest(out)
     if old is None:
         return
     config = {RENAMED.get(name, name): value for name, value in old["config"].items()}
     ours = json.loads(json.dumps(dataclasses.asdict(model.config)))  # tuples become lists
+    theirs = old.get("weights")  # the first version recorded a word
+    trained = theirs.get("trained", True) if isinstance(theirs, dict) else theirs != "random"
     kinds = {True: "trained", False: "random"}
     compared = [
         *((name, config[name], ours[name]) for name in ours if name in config.keys() - CHANGEABLE),
         ("level", old["level"], model.level),
-        ("weights", kinds[trained(old)], kinds[weights.trained]),
+        ("weights", kinds[trained], kinds[weights.trained]),
     ]
     differ = [
         f"{name}: {theirs} in the directory, {value} in this model"
@@ -136,12 +125,6 @@ def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
         raise ExportError(
             f"--out={out}: holds another model; give another directory.\n  " + "\n  ".join(differ)
         )
-
-
-def trained(manifest: dict) -> bool:
-    """Whether the weights of an export were trained; the first version recorded a word."""
-    kind = manifest.get("weights")
-    return kind.get("trained", True) if isinstance(kind, dict) else kind != "random"
 
 
 def next_version(out: Path) -> int:
@@ -158,18 +141,15 @@ def manifest(
     folder: Path,
     names: list[str],
 ) -> dict[str, object]:
-    """Describes an export's directory as it will be after publishing.
-
-    Args:
-        out: the directory.
-        model: the exported model.
-        weights: its weights.
-        graphs: its graphs.
-        folder: the folder that holds the new files.
-        names: of files and directories in `folder`.
-    """
+    """Describes `out` as it will be after publishing the files and directories `names` of `folder`;
+    of earlier files, those bound to other weights do not stay."""
     new = describe_files(folder, names)
-    files = kept(out, weights)
+    before = (read_manifest(out) or {"files": {}})["files"]
+    files = {
+        name: file
+        for name, file in before.items()
+        if not _of_weights(name) or file.get("weights") == weights.sha256
+    }
     files |= {name: file | {"weights": weights.sha256} for name, file in new.items()}
     signatures = [item for each in registry.found(files) for item in each.graphs(graphs).items()]
     packages = (*PACKAGES, *(name for each in registry.FORMATS for name in each.packages))
@@ -184,7 +164,13 @@ def manifest(
         "value_ranges": VALUE_RANGES,
         "graphs": {
             name: {
-                "inputs": {spec.name: _describe(spec) for spec in inputs},
+                "inputs": {
+                    spec.name: {
+                        "dtype": spec.dtype.name,
+                        "shape": None if spec.shape.rank is None else spec.shape.as_list(),
+                    }
+                    for spec in inputs
+                },
                 "outputs": _outputs(name, graphs),
             }
             for name, (_, inputs) in signatures
@@ -193,16 +179,6 @@ def manifest(
             name: importlib.metadata.version(name) for name in packages if registry.installed(name)
         },
         "files": files,
-    }
-
-
-def kept(out: Path, weights: Weights) -> dict[str, Any]:
-    """The files of the earlier export that stay: those not bound to other weights."""
-    before = (read_manifest(out) or {"files": {}})["files"]
-    return {
-        name: file
-        for name, file in before.items()
-        if not _of_weights(name) or file.get("weights") == weights.sha256
     }
 
 
@@ -220,11 +196,6 @@ def _outputs(graph: str, graphs: Graphs) -> dict[str, Any]:
     return images if graph == "decoder" else images | {"pixels": {"dtype": "uint8", "shape": shape}}
 
 
-def _describe(spec) -> dict[str, object]:
-    shape = None if spec.shape.rank is None else spec.shape.as_list()
-    return {"dtype": spec.dtype.name, "shape": shape}
-
-
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object]]:
     """Size and sha256 of files, and of all files in directories, by path relative to `folder`."""
     return {
@@ -233,11 +204,12 @@ def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
         for name in names
-        for path in _all_files(folder / name)
+        for path in all_files(folder / name)
     }
 
 
-def _all_files(path: Path) -> list[Path]:
+def all_files(path: Path) -> list[Path]:
+    """A file, or the files in a directory."""
     return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
 
 
@@ -245,15 +217,18 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
     """Renames files and directories of `folder` into place, the manifest last.
 
     Files that the old manifest lists are replaced, or deleted if they depend on other weights;
-    versions of the SavedModel stay.
-
-    Raises:
-        AlaeError: another file has the name of a new one; nothing was renamed.
-        OSError: a file cannot be renamed; all are as they were.
+    versions of the SavedModel stay. All files are renamed or none: raises AlaeError if another file
+    has the name of a new one, OSError if a file cannot be renamed.
     """
     before = (read_manifest(out) or {"files": {}})["files"]
     after = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    new = [unit for name in names for unit in _units(folder, name)]
+    new = [  # versions of the SavedModel as a whole
+        str(path.relative_to(folder))
+        for name in names
+        for path in (
+            (folder / name).iterdir() if name == "saved_model" else all_files(folder / name)
+        )
+    ]
     gone = before.keys() - after["files"].keys()
     # A manifest cannot cause other files to be deleted.
     old = {name for name in before if name in new or (name in gone and _of_weights(name))}
@@ -265,12 +240,7 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
     os.replace(folder / MANIFEST, out / MANIFEST)
 
 
-def _units(folder: Path, name: str) -> list[str]:
-    """The paths to rename: files, and each version of the SavedModel as a whole."""
-    paths = (folder / name).iterdir() if name == "saved_model" else _all_files(folder / name)
-    return [str(path.relative_to(folder)) for path in paths]
-
-
 def write_json(path: Path, value: object) -> None:
-    """Writes an indented JSON file into a folder that is not published yet."""
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    """Writes an indented JSON file into a folder that is not published yet; raises ValueError if a
+    number is not finite, which JSON cannot hold."""
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")

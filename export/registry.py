@@ -1,7 +1,5 @@
 """The export formats, in the order in which they are written."""
 
-from __future__ import annotations
-
 import fnmatch
 import importlib.metadata
 from collections.abc import Iterable, Sequence

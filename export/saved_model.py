@@ -21,13 +21,7 @@ WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
 def write(model: keras.Model, signatures: dict[str, Endpoint], path: Path) -> None:
-    """Writes a SavedModel.
-
-    Args:
-        model: owner of the variables that the signatures use.
-        signatures: (function returning a dict of tensors, its inputs) by name.
-        path: directory, which must not exist.
-    """
+    """Writes a SavedModel into a new directory; `model` owns the variables of the signatures."""
     import keras
 
     archive: Any = keras.export.ExportArchive()  # a class of the backend, which is TensorFlow
@@ -40,29 +34,6 @@ def write(model: keras.Model, signatures: dict[str, Endpoint], path: Path) -> No
 def _plain(function, inputs: int):
     """A plain function for ExportArchive, which accepts no bound methods."""
     return (lambda a: function(a)) if inputs == 1 else (lambda a, b: function(a, b))
-
-
-def write_warm_up(path: Path, requests: dict[str, dict[str, np.ndarray]], model_name: str) -> None:
-    """Adds requests that TF Serving runs before it accepts real ones.
-
-    Args:
-        path: SavedModel directory.
-        requests: inputs by signature.
-        model_name: the name in models.config.
-    """
-    import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    (path / WARM_UP).parent.mkdir()
-    with tf.io.TFRecordWriter(str(path / WARM_UP)) as writer:
-        for signature, inputs in requests.items():
-            record = prediction_log_pb2.PredictionLog()
-            request = record.predict_log.request
-            request.model_spec.name = model_name
-            request.model_spec.signature_name = signature
-            for name, value in inputs.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-            writer.write(record.SerializeToString())
 
 
 class SavedModel:
@@ -83,11 +54,7 @@ class SavedModel:
 
 
 class ServedModel:
-    """A SavedModel, run like in TF Serving: by TensorFlow 1's loader and a session.
-
-    Attributes:
-        signatures: signature definitions by name.
-    """
+    """A SavedModel, run like in TF Serving: by TensorFlow 1's loader and a session."""
 
     def __init__(self, path: Path, threads: int = 2):
         import tensorflow as tf
@@ -95,11 +62,7 @@ class ServedModel:
         with tf.Graph().as_default() as graph:
             self.session = tf.compat.v1.Session(graph=graph)
             loaded = tf.compat.v1.saved_model.loader.load(self.session, ["serve"], str(path))
-        self.signatures = {
-            name: definition
-            for name, definition in loaded.signature_def.items()
-            if not name.startswith("_")
-        }
+        self.signatures = loaded.signature_def
 
     def run(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs of a signature, by name."""
@@ -116,18 +79,27 @@ def files(options: Options) -> list[File]:
 
 
 def write_version(work: Exporter, file: File) -> None:
-    """Writes the SavedModel with its warm-up requests, and TF Serving's configuration."""
+    """Writes the SavedModel, requests that TF Serving runs before it accepts real ones, and TF
+    Serving's configuration."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
     from . import serving
 
     (part,) = file.parts
     path = work.folder / part.name
     path.parent.mkdir()
     write(work.model.alae, work.graphs.signatures(), path)
-    requests = {
-        name: {key: x[:1] for key, x in work.reference.cases[name][0].inputs.items()}
-        for name in SIGNATURES
-    }
-    write_warm_up(path, requests, serving.MODEL_NAME)
+    (path / WARM_UP).parent.mkdir()
+    with tf.io.TFRecordWriter(str(path / WARM_UP)) as writer:
+        for signature in SIGNATURES:
+            record = prediction_log_pb2.PredictionLog()
+            request = record.predict_log.request
+            request.model_spec.name = serving.MODEL_NAME
+            request.model_spec.signature_name = signature
+            for name, value in work.reference.cases[signature][0].inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value[:1]))
+            writer.write(record.SerializeToString())
     serving.write(work.folder / "serving")
 
 

@@ -36,9 +36,7 @@ Result = TypeVar("Result")
 class ServerError(ExportFailed):
     """The server cannot be reached or refused the request; the message quotes it.
 
-    Args:
-        message: of the server.
-        refused: whether the server rejected the inputs themselves.
+    `refused` says whether the server rejected the inputs themselves.
     """
 
     def __init__(self, message: str, refused: bool = False):
@@ -90,8 +88,9 @@ def check_flags(
 def connect(url: str, model: str, timeout: float, patience: float) -> Server:
     """Opens a connection to a server; for the arguments see `Rest`."""
     if url.startswith("grpc:"):
-        return Grpc(url, model, timeout, patience)
-    kind = MLflow if urlsplit(url).path.endswith("/invocations") else Rest
+        kind = Grpc
+    else:
+        kind = MLflow if urlsplit(url).path.endswith("/invocations") else Rest
     return kind(url, model, timeout, patience)
 
 
@@ -99,9 +98,6 @@ def patiently(ask: Callable[[], Result], patience: float) -> Result:
     """Returns ask(), repeated for `patience` seconds while the server is unavailable.
 
     A signature is a function of its inputs alone, so an interrupted request may be repeated.
-
-    Raises:
-        ServerError: as ask() does.
     """
     try:
         import tenacity
@@ -116,11 +112,8 @@ def patiently(ask: Callable[[], Result], patience: float) -> Result:
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Returns or raises what work() does; after the deadline its thread is abandoned.
-
-    Raises:
-        TimeoutError: the deadline has passed.
-    """
+    """Returns or raises what work() does; TimeoutError after the deadline. Its thread is
+    abandoned then."""
     future: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
     def run() -> None:
@@ -152,21 +145,10 @@ class Rest:
         self.patience, self.session = patience, requests.Session()
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Runs a signature.
-
-        Args:
-            signature: its name.
-            inputs: arrays [N, …] by name; bytes as an object array [N].
-
-        Returns:
-            Arrays [N, …] by name; if the signature has one output, its name is "".
-
-        Raises:
-            ServerError: the request failed.
-        """
-        names = list(inputs)
+        """Runs a signature on arrays [N, …] by name (bytes: an object array [N]), and returns such
+        arrays; if the signature has one output, its name is "". Raises ServerError."""
         rows = [
-            {name: _to_json(value) for name, value in zip(names, row, strict=True)}
+            {name: _to_json(value) for name, value in zip(inputs, row, strict=True)}
             for row in zip(*inputs.values(), strict=True)
         ]
         answer = self.ask("post", ":predict", {"signature_name": signature, "instances": rows})
@@ -258,13 +240,7 @@ def _to_json(value: object) -> object:
 
 
 class Grpc:
-    """TF Serving's gRPC interface, PredictionService.
-
-    Args:
-        url: grpc://host:port.
-        model: name of the model.
-        timeout, patience: see `Rest`.
-    """
+    """TF Serving's gRPC interface, PredictionService. For the arguments see `Rest`."""
 
     def __init__(self, url: str, model: str, timeout: float, patience: float = 3.0):
         try:
@@ -273,8 +249,7 @@ class Grpc:
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError:
             raise ServerError(f"gRPC needs tensorflow-serving-api, {EXTRA}.") from None
-        self.grpc, self.url, self.model, self.timeout = grpc, url, model, timeout
-        self.patience = patience
+        self.url, self.model, self.timeout, self.patience = url, model, timeout, patience
         options = [
             ("grpc.initial_reconnect_backoff_ms", int(1000 * PAUSE)),
             ("grpc.max_reconnect_backoff_ms", int(1000 * MOST_PAUSE)),
@@ -321,17 +296,18 @@ class Grpc:
 
     def ask(self, method, request):
         """Makes a call; returns its answer."""
-        return patiently(lambda: self._attempt(method, request), self.patience)
+        from grpc import RpcError, StatusCode
 
-    def _attempt(self, method, request):
-        try:
-            return method(request, timeout=self.timeout)
-        except self.grpc.RpcError as error:
-            words, code = reason(error.details() or "")[:MOST_WORDS], error.code()
-            refused = code == self.grpc.StatusCode.INVALID_ARGUMENT
-            unavailable = code == self.grpc.StatusCode.UNAVAILABLE
-            kind = ServerUnavailable if unavailable else ServerError
-            raise kind(f"{self.url}: {code.name}: {words}", refused) from None
+        def attempt():
+            try:
+                return method(request, timeout=self.timeout)
+            except RpcError as error:
+                words, code = reason(error.details() or "")[:MOST_WORDS], error.code()
+                kind = ServerUnavailable if code == StatusCode.UNAVAILABLE else ServerError
+                refused = code == StatusCode.INVALID_ARGUMENT
+                raise kind(f"{self.url}: {code.name}: {words}", refused) from None
+
+        return patiently(attempt, self.patience)
 
 
 Server = Rest | Grpc
@@ -340,11 +316,8 @@ Server = Rest | Grpc
 def checked(
     answer: dict[str, np.ndarray], output: str, rank: int, url: str, signature: str
 ) -> np.ndarray:
-    """Returns one output of an answer: numbers, of that rank, not empty, finite in float32.
-
-    Raises:
-        WrongAnswer: it is anything else.
-    """
+    """One output of an answer; raises WrongAnswer unless it is an array of that rank, not empty, of
+    numbers that are finite in float32."""
     value = answer.get(output, answer.get(""))
     if value is None or value.dtype.kind not in "fiu" or value.ndim != rank or not value.size:
         raise WrongAnswer(f"{url}: {signature} returned no array {output} of numbers.")
@@ -354,11 +327,7 @@ def checked(
 
 
 def checked_size(size: int, url: str) -> int:
-    """Returns a server's length of z.
-
-    Raises:
-        ServerError: it is not a length that a model can have.
-    """
+    """A server's length of z; raises ServerError if no model can have it."""
     if not 0 < size <= MOST_LATENT:
         raise ServerError(f"{url}: the length of z cannot be {size}; give --latent_size.")
     return size

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 # Values of --quantize → suffixes of file names.
 QUANTIZATIONS = {"none": ""} | {kind: f"_{kind}" for kind in ("float16", "dynamic_int8", "int8")}
-KERNELS: tuple[Any, Any] = ("CONV_2D", "FULLY_CONNECTED")  # values of an enum
+
+
+KERNELS = ("CONV_2D", "FULLY_CONNECTED")  # values of an enum
 
 
 def convert(path: Path, signature: str) -> bytes:
     """Converts one signature of a SavedModel directory to a float32 TFLite file.
 
-    Raises:
-        ExportFailed: TFLite has no built-in operator for part of it.
+    Raises ExportFailed if TFLite has no built-in operator for part of it.
     """
     import tensorflow as tf
 
@@ -42,7 +43,7 @@ def convert(path: Path, signature: str) -> bytes:
         raise ExportFailed(f"TFLite cannot represent {signature} ({reason(str(error))})") from None
 
 
-def quantize(model: bytes, quantization: str, parts: list[np.ndarray], mlp: bool) -> bytes:
+def quantize(model: bytes, quantization: str, parts: list[np.ndarray], int8: str) -> bytes:
     """Quantises the convolutions and dense layers of a float32 TFLite file.
 
     TensorFlow's own converter also casts the ε of norms, which becomes 0 in float16 and gives NaN
@@ -52,27 +53,26 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], mlp: bool
         model: a file with one signature of one input.
         quantization: "float16": kernels in float16, computed in float32. "dynamic_int8": kernels
             in int8 with a scale for each channel; activations are quantised at run time. "int8":
-            also activations, with scales from `parts`, but only in convolutions (in an MLP: in
-            dense layers). Styles, norms and the dense layers between styles and w stay float32,
-            since they depend on differences that 8 bits lose.
+            also activations, with scales from `parts`, but only in the operator `int8`. Styles,
+            norms and the dense layers between styles and w stay float32, since they depend on
+            differences that 8 bits lose.
         parts: inputs [n, …] to calibrate int8 with. Each is run at once and keeps all tensors.
-        mlp: whether the model is an MLP-ALAE.
+        int8: see `alae_tf.config.architecture.Architecture`.
     """
     from ai_edge_litert.interpreter import Interpreter
     from litert_quantizer import Quantizer
     from litert_quantizer.quantizer import AlgorithmName
 
-    quantizer = Quantizer(model)
-    if quantization == "float16":
-        for kernel in KERNELS:
-            quantizer.add_weight_only_config(
-                ".*", kernel, 16, algorithm_key=AlgorithmName.FLOAT_CASTING
-            )
-    elif quantization == "dynamic_int8":
-        for kernel in KERNELS:
-            quantizer.add_dynamic_config(".*", kernel, 8)
+    quantizer: Any = Quantizer(model)
+    if quantization == "int8":
+        quantizer.add_static_config(".*", int8, activation_num_bits=8, weight_num_bits=8)
     else:
-        quantizer.add_static_config(".*", KERNELS[mlp], activation_num_bits=8, weight_num_bits=8)
+        for kernel in KERNELS:
+            if quantization == "float16":
+                casting = AlgorithmName.FLOAT_CASTING
+                quantizer.add_weight_only_config(".*", kernel, 16, algorithm_key=casting)
+            else:
+                quantizer.add_dynamic_config(".*", kernel, 8)
     ranges: Any = None
     with silenced(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # LiteRT warns that it preserves tensors
@@ -125,8 +125,7 @@ def write(work: Exporter, file: File) -> None:
             inputs = work.pixels if graph == "encoder_uint8" else work.model.encode(work.pixels)
             step = images_at_once(work.model.resolution)
             parts = [inputs[i : i + step] for i in range(0, len(inputs), step)]
-        mlp = work.model.config.architecture == "mlp"
-        model = quantize(model, file.quantization, parts, mlp)
+        model = quantize(model, file.quantization, parts, work.model.config.kind.int8)
     (work.folder / file.name).write_bytes(model)
 
 

@@ -56,6 +56,8 @@ RUNTIME = {
     CORE: {"dist/index.js": "core.js"} | {name: name for name in WASM},
     UTILS: {"dist/index.js": "wasm-utils.js"},
 }
+NAMES = [name for files in RUNTIME.values() for name in files.values()]
+CACHED = "litertjs-" + "-".join(name.rpartition("@")[2] for name in PACKAGES)  # folder in the cache
 CDN = "https://cdn.jsdelivr.net/npm"  # has every package of npm, by name and version
 GRAPHS = {  # files of a model → their graphs and quantisations
     "encoder": ("encoder", ("none", "dynamic_int8")),
@@ -71,25 +73,24 @@ def name_of(path: Path) -> str:
     return re.sub(r"[^\w.-]+", "-", path.resolve().stem if path.is_file() else path.name) or "model"
 
 
-def is_address(runtime: str | None) -> bool:
-    """Whether --web_runtime lets visitors load the runtime from another host."""
-    return runtime is not None and (runtime == "cdn" or runtime.startswith(("https:", "http:")))
+def host_of(runtime: str | None) -> str | None:
+    """The host that visitors load the runtime from; None if the page has its own copy."""
+    if runtime is None or runtime == "cdn":
+        return runtime and CDN
+    return runtime.rstrip("/") if runtime.startswith(("https:", "http:")) else None
 
 
 def check_runtime(given: str | None) -> None:
-    """Checks, before any work, that the runtime is available.
-
-    Raises:
-        ExportError: npm is not installed, or the folder lacks a file.
-    """
+    """Raises an ExportError, before any work, if npm is needed and not installed, or if the folder
+    lacks a file."""
     if given is None and _kept() is None and not _npm():
         raise ExportError(
             "--formats=web: needs npm, to fetch the browser's runtime. Install Node.js, or give "
             "--web_runtime=DIR."
         )
-    if given is None or is_address(given):
+    if given is None or host_of(given):
         return
-    missing = [name for name in _names() if not (Path(given) / name).is_file()]
+    missing = [name for name in NAMES if not (Path(given) / name).is_file()]
     if missing:
         raise ExportError(
             f"--web_runtime={given}: has no {missing[0]}; give runtime/ of an export."
@@ -97,49 +98,36 @@ def check_runtime(given: str | None) -> None:
 
 
 def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
-    """Writes the page, its runtime and the list of its models.
+    """Writes the page, its runtime (see --web_runtime) and the list of the models in folder/model.
 
-    Args:
-        folder: folder to write into.
-        names: names of the models in folder/model.
-        runtime: value of --web_runtime.
-
-    Raises:
-        ExportError: npm fails, or fetches something else.
+    Raises ExportError if npm fails, or fetches something else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for file in PAGE.iterdir():
         shutil.copy(file, folder / file.name)
-    if runtime is not None and is_address(runtime):
-        _link(folder / "index.html", CDN if runtime == "cdn" else runtime.rstrip("/"))
+    if host := host_of(runtime):
+        imports = {
+            "@litertjs/core": f"{host}/{CORE}/dist/index.js",
+            "@litertjs/core/wasm/": f"{host}/{CORE}/wasm/",
+            "@litertjs/wasm-utils": f"{host}/{UTILS}/dist/index.js",
+        }
+        page, script = folder / "index.html", '<script type="importmap">'
+        before, _, rest = page.read_text(encoding="utf-8").partition(script)
+        after = rest[rest.index("</script>") :]
+        text = f"{before}{script}{json.dumps({'imports': imports})}{after}"
+        page.write_text(text, encoding="utf-8")
     else:
         source = Path(runtime) if runtime is not None else _kept() or _fetch()
-        for name in _names():
+        for name in NAMES:
             target = folder / "runtime" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / name, target)
     (folder / "models.json").write_text(json.dumps(list(names)), encoding="utf-8")
 
 
-def _link(page: Path, host: str) -> None:
-    """Makes a page load the runtime from a host of npm's packages."""
-    imports = {
-        "@litertjs/core": f"{host}/{CORE}/dist/index.js",
-        "@litertjs/core/wasm/": f"{host}/{CORE}/wasm/",
-        "@litertjs/wasm-utils": f"{host}/{UTILS}/dist/index.js",
-    }
-    script = '<script type="importmap">'
-    before, _, rest = page.read_text(encoding="utf-8").partition(script)
-    after = rest[rest.index("</script>") :]
-    page.write_text(f"{before}{script}{json.dumps({'imports': imports})}{after}", encoding="utf-8")
-
-
 def directions_of(model: Autoencoder, options: Options) -> list[Direction]:
-    """The directions for sliders: of --directions, or of the run; none if both are missing.
-
-    Raises:
-        LatentError: the file is missing or damaged, or of another model.
-    """
+    """The directions for sliders: of --directions, or of the run; none if both are missing. Raises
+    LatentError if the file is missing or damaged, or of another model."""
     file = options.directions
     if file is None and options.run_dir:
         file = existing_run(options.run_dir) / DIRECTIONS
@@ -150,7 +138,7 @@ def directions_of(model: Autoencoder, options: Options) -> list[Direction]:
 def describe(model: Autoencoder, moves: Sequence[Direction]) -> dict[str, object]:
     """The contents of model.json, which describes a model to the page."""
     config = model.config
-    named = levels.named(model.level + 1) if config.architecture == "style" else {}
+    named = levels.named(model.level + 1) if config.styles > 1 else {}
     return {
         "resolution": model.resolution,
         "channels": config.image_channels,
@@ -209,28 +197,16 @@ def ready(options: Options, model: Autoencoder) -> None:
     directions_of(model, options)
 
 
-def _names() -> list[str]:
-    return [name for files in RUNTIME.values() for name in files.values()]
-
-
-def _cache() -> Path:
-    version = "-".join(name.rpartition("@")[2] for name in PACKAGES)
-    return cache() / f"litertjs-{version}"
-
-
 def _kept() -> Path | None:
     """The runtime in the cache, if it is complete."""
-    folder = _cache()
-    return folder if all((folder / name).is_file() for name in _names()) else None
+    folder = cache() / CACHED
+    return folder if all((folder / name).is_file() for name in NAMES) else None
 
 
 def _fetch() -> Path:
-    """Fetches the runtime into the cache.
-
-    Raises:
-        ExportError: npm fails, or an archive has another checksum.
-    """
-    folder = _cache()
+    """Fetches the runtime into the cache; raises ExportError if npm fails, or if an archive has
+    another checksum."""
+    folder = cache() / CACHED
     folder.parent.mkdir(parents=True, exist_ok=True)
     sweep(folder.parent)
     with temporary_folder(folder.parent) as scratch:
@@ -260,9 +236,8 @@ def _npm() -> list[str]:
 
 def _pack(package: str, scratch: Path) -> bytes:
     """Downloads the archive of an npm package."""
-    done = subprocess.run(
-        [*_npm(), "pack", "--silent", package], cwd=scratch, capture_output=True, text=True
-    )
+    command = [*_npm(), "pack", "--silent", package]
+    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
     if done.returncode:
         why = (done.stderr.strip() or "no reason given").splitlines()[-1]
         raise ExportError(f"npm: cannot fetch {package} ({why}); give --web_runtime=DIR.")

@@ -72,7 +72,7 @@ def test_litert_lists_its_operators():
 
 
 def test_tf2onnx_still_uses_a_function_that_numpy_has_dropped():
-    """`np.product`, for export/onnx.py. If this fails, delete `product_in_numpy`."""
+    """`np.product`, for export/onnx.py. If this fails, delete the patch."""
     tf2onnx = pytest.importorskip("tf2onnx", reason="extra `export`")
     assert not hasattr(np, "product")
     assert any(

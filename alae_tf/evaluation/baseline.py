@@ -1,7 +1,5 @@
 """The baseline that an encoder must beat: principal components, measured like a model."""
 
-from __future__ import annotations
-
 import math
 import types
 
@@ -17,15 +15,13 @@ MOST_IMAGES = 10_000  # in memory
 class PrincipalComponents:
     """A linear autoencoder with the methods of a model that `Samples` calls.
 
+    Codes are drawn from a Gaussian with the components' variances. Noise and its seed are ignored.
+
     Args:
-        source: the model's training images; at most 10,000 are used, evenly spread.
+        source: the model's training images; at most 10,000 are used, evenly spread, and their
+            number is `fitted_to`.
         resolution: of the images, in pixels.
         latent_size: number of components; fewer if the images have fewer.
-
-    Attributes:
-        fitted_to: number of images used.
-
-    Codes are drawn from a Gaussian with the components' variances. Noise and its seed are ignored.
     """
 
     def __init__(self, source: Source, resolution: int, latent_size: int):
@@ -33,12 +29,10 @@ class PrincipalComponents:
         self._shape = (resolution, resolution, source.channels)
         count = min(len(source), MOST_IMAGES, MOST_BYTES // (9 * math.prod(self._shape)))
         self.fitted_to = count
-        pixels = np.stack(
-            [source.fitted(int(i), resolution).reshape(-1) for i in evenly(source, count)]
-        )
-        size = min(latent_size, *pixels.shape)
+        images = np.stack([source.fitted(int(i), resolution) for i in evenly(source, count)])
+        size = min(latent_size, count, math.prod(self._shape))
         self._pca = PCA(size, svd_solver="randomized", random_state=0)
-        self._pca.fit(pixels.astype(np.float32) / 127.5 - 1.0)
+        self._pca.fit(rows(images))
         self.config = types.SimpleNamespace(latent_size=size, resolution=resolution)
 
     def __repr__(self) -> str:
@@ -46,9 +40,7 @@ class PrincipalComponents:
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Images [N, H, W, C], uint8 or float in [−1, 1] → codes, float32 [N, latent]."""
-        x = images.astype(np.float32)
-        x = x / 127.5 - 1.0 if images.dtype == np.uint8 else x
-        return self._pca.transform(x.reshape(len(x), -1)).astype(np.float32)
+        return self._pca.transform(rows(images)).astype(np.float32)
 
     long_features = encode
 
@@ -75,3 +67,9 @@ class PrincipalComponents:
     def truncate(self, w: np.ndarray, psi: float) -> np.ndarray:
         """psi·w."""
         return w * psi
+
+
+def rows(images: np.ndarray) -> np.ndarray:
+    """Images [N, H, W, C], uint8 or float in [−1, 1] → float32 [N, H·W·C] in [−1, 1]."""
+    x = images.astype(np.float32).reshape(len(images), -1)
+    return x / 127.5 - 1.0 if images.dtype == np.uint8 else x

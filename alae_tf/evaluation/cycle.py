@@ -1,7 +1,5 @@
 """The latent cycle w → G → E → w."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.evaluation.samples import PART, Samples

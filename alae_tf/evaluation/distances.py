@@ -1,7 +1,5 @@
 """Distances between two sets of feature vectors: Fréchet, kernel, precision and recall."""
 
-from __future__ import annotations
-
 import numpy as np
 
 SUBSETS, SUBSET = 100, 1000  # of the kernel distance, as published
@@ -10,22 +8,17 @@ ROWS = 1000  # compared at once
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Fréchet distance of the Gaussians with the sets' means and covariances.
+    """Fréchet distance of the Gaussians with the means and covariances of features [n, d], [m, d],
+    at least two rows each.
 
     |μa − μb|² + tr(Ca + Cb − 2 (Ca Cb)^½), see Heusel et al. 2017. The trace of the root is that of
     the symmetric (Ca^½ Cb Ca^½)^½, whose eigenvalues are real and not negative.
-
-    Args:
-        a, b: features [n, d], [m, d], at least two rows each.
     """
-    means, covariances = zip(*(moments(x) for x in (a, b)), strict=True)
+    means, covariances = [], []
+    for x in (a.astype(np.float64), b.astype(np.float64)):
+        means.append(x.mean(axis=0))
+        covariances.append(np.atleast_2d(np.cov(x, rowvar=False)))
     return frechet_of_moments(means[0], covariances[0], means[1], covariances[1])
-
-
-def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [d] and covariance [d, d] (divided by n − 1) in float64."""
-    x = x.astype(np.float64)
-    return x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False))
 
 
 def frechet_of_moments(mean_a, cov_a, mean_b, cov_b) -> float:
@@ -38,13 +31,10 @@ def frechet_of_moments(mean_a, cov_a, mean_b, cov_b) -> float:
 
 
 def kernel(a: np.ndarray, b: np.ndarray, seed: int = 0) -> float:
-    """Kernel distance (Bińkowski et al. 2018): unbiased squared MMD, kernel (x·y/d + 1)³.
+    """Kernel distance (Bińkowski et al. 2018) of features [n, d], [m, d]: unbiased squared MMD,
+    kernel (x·y/d + 1)³.
 
     The mean over `SUBSETS` random subsets of `SUBSET` rows; of all rows if there are fewer.
-
-    Args:
-        a, b: features [n, d], [m, d].
-        seed: of the subsets.
     """
     rng, size = np.random.default_rng(seed), min(SUBSET, len(a), len(b))
     subsets = 1 if size == len(a) == len(b) else SUBSETS
@@ -60,15 +50,12 @@ def kernel(a: np.ndarray, b: np.ndarray, seed: int = 0) -> float:
 
 
 def covered(x: np.ndarray, manifold: np.ndarray) -> float:
-    """Share of x within the manifold of other vectors, in [0, 1] (Kynkäänniemi et al. 2019).
+    """Share of x [n, d] within the manifold of other vectors [m, d], m > NEIGHBOURS, in [0, 1]
+    (Kynkäänniemi et al. 2019).
 
     A vector is within the manifold if it is as near to one of its vectors as that vector's
     `NEIGHBOURS`th neighbour. The share of generated images within the manifold of real ones is the
     improved precision, the reverse the recall.
-
-    Args:
-        x: features [n, d].
-        manifold: features [m, d], m > NEIGHBOURS.
     """
     x, manifold = x.astype(np.float64), manifold.astype(np.float64)
     radii = np.concatenate(

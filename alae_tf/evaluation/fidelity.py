@@ -1,7 +1,5 @@
 """Compares features of real and other images: fid, kid, fd_*, kd_*, precision, recall."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.evaluation import distances

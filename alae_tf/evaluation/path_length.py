@@ -1,8 +1,6 @@
 """Perceptual path length (Karras et al. 2019; the paper's Table 6): how smoothly images change with
 their codes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.evaluation.samples import PART, Samples
@@ -19,12 +17,8 @@ def path_length(samples: Samples, space: str, where: str) -> float:
 
     As published, except for the number of pairs: paths are straight in w and arcs in z, both images
     of a pair have the same noise, images of more than 256 px are averaged down, and the lowest and
-    the highest 1 % of the distances are left out.
-
-    Args:
-        samples: of the model; `count` pairs are measured, at most 10,000.
-        space: "w" or "z".
-        where: "full", anywhere between two codes; or "end", at the first one.
+    the highest 1 % of the distances are left out. At most 10,000 pairs are measured, in the space
+    "w" or "z", at "full", anywhere between two codes, or at "end", the first one.
     """
     network, model, protocol = samples.network("lpips"), samples.model, samples.protocol
     count = min(samples.count, PAIRS)
@@ -45,10 +39,8 @@ def path_length(samples: Samples, space: str, where: str) -> float:
             drawn = [middle(images) for images in drawn]
         distances.append(network.distance(*map(shrunk, drawn)) / EPSILON**2)
     values = np.concatenate(distances)
-    low, high = (
-        np.percentile(values, KEPT[0], method="lower"),
-        np.percentile(values, KEPT[1], method="higher"),
-    )
+    low = np.percentile(values, KEPT[0], method="lower")
+    high = np.percentile(values, KEPT[1], method="higher")
     return float(values[(values >= low) & (values <= high)].mean())
 
 

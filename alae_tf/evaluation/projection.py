@@ -1,7 +1,5 @@
 """How much closer to an image than G(E(x)) the generator comes with refined codes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.evaluation.samples import Samples

@@ -21,33 +21,24 @@ if typing.TYPE_CHECKING:  # names are checked before TensorFlow is imported
     from alae_tf.model.autoencoder import Autoencoder
 
 LOWER, HIGHER = "lower", "higher"
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")  # that values depend on
 
 
 class Metric(typing.NamedTuple):
-    """One metric, or several that are computed together.
+    """One metric, or several that are computed together."""
 
-    Attributes:
-        better: "lower" or "higher" values.
-        about: one line on its meaning.
-        function: "module:name" of a function, called with `Samples` and `arguments`; it returns a
-            number, or a dict of numbers by name.
-        arguments: of the function, after `Samples`.
-        network: name of the feature network that it needs.
-        labels: whether it needs labels and held-out images.
-        parts: names of its values, if it has several.
-        fixed: settings (name, value) that it uses in place of the protocol's.
-        fewest: images that it needs.
-    """
-
-    better: str
-    about: str
+    better: str  # LOWER or HIGHER values
+    about: str  # one line on its meaning
+    # "module:name" of a function, called with `Samples` and `arguments`; it returns a number, or a
+    # dict of numbers by name.
     function: str
-    arguments: tuple[str, ...] = ()
-    network: str | None = None
-    labels: bool = False
-    parts: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()  # of the function, after `Samples`
+    network: str | None = None  # name of the feature network that it needs
+    labels: bool = False  # whether it needs labels and held-out images
+    parts: tuple[str, ...] = ()  # names of its values, if it has several
+    # Settings (name, value) that it uses in place of the protocol's.
     fixed: tuple[tuple[str, typing.Any], ...] = ()
-    fewest: int = 2
+    fewest: int = 2  # images that it needs
 
 
 def _distances() -> dict[str, Metric]:
@@ -151,22 +142,14 @@ METRICS: dict[str, Metric] = {
 
 
 def check_names(names: Iterable[str], flag: str = "--metrics") -> list[str]:
-    """Names of metrics, without blanks and repetitions.
-
-    Args:
-        flag: the flag that they come from, for messages.
-
-    Raises:
-        EvaluationError: a name is unknown, or there are none; the message lists the known ones.
-    """
+    """Names of metrics that a flag gives, without blanks and repetitions; raises EvaluationError if
+    one is unknown, or if there are none."""
     names = list(dict.fromkeys(name.strip() for name in names))
-    for name in names:
+    for name in names or [""]:
         if name not in METRICS:
             raise EvaluationError(
                 f"{flag}={','.join(names)}: {name!r} is not one of {', '.join(METRICS)}."
             )
-    if not names:
-        raise EvaluationError(f"{flag}: expected at least one of {', '.join(METRICS)}.")
     return names
 
 
@@ -187,19 +170,10 @@ def open_networks(
     resolution: int,
     given: dict[str, typing.Any] | None = None,
 ) -> dict[str, typing.Any]:
-    """Checks that metrics can be measured, and loads their feature networks.
+    """Checks that metrics can be measured, and loads their feature networks by name.
 
-    Args:
-        names: of metrics.
-        source, protocol: see `Samples`.
-        resolution: of the model's top level; smaller images are enlarged.
-        given: networks that are already loaded.
-
-    Returns:
-        The feature networks by name.
-
-    Raises:
-        EvaluationError: labels, enough images or a file of weights are missing.
+    `resolution` is that of the model's top level; smaller images are enlarged. Networks in `given`
+    are not loaded again. Raises EvaluationError if labels, images or a file of weights are missing.
     """
     from alae_tf.evaluation import samples
 
@@ -238,7 +212,6 @@ def evaluate(
 
     Args:
         model, source, protocol, networks, progress: see `Samples`.
-        names: of metrics, see `METRICS`.
         about: the run and its weights, to be recorded in the results.
         tell: called with each result as soon as it is known.
         failed: called with the name and the exception of each metric that fails; the others are
@@ -283,16 +256,11 @@ def evaluate(
                     "resolution": model.resolution,
                 },
                 seconds=round(time.perf_counter() - started, 3),
-                versions=versions(),
+                versions={"alae-tf": __version__}
+                | {package: importlib.metadata.version(package) for package in PACKAGES},
                 date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             )
             results.append(result)
             if tell is not None:
                 tell(result)
     return results
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that values depend on."""
-    packages = ("tensorflow", "keras", "numpy", "scikit-learn")
-    return {"alae-tf": __version__, **{p: importlib.metadata.version(p) for p in packages}}

@@ -1,7 +1,5 @@
 """How well E's features tell classes apart (the paper's Table 1)."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
@@ -10,6 +8,7 @@ from sklearn.svm import LinearSVC
 from alae_tf import data
 from alae_tf.data import Source
 from alae_tf.data.source import within_memory
+from alae_tf.evaluation.baseline import rows
 from alae_tf.evaluation.samples import Samples
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.system import float32
@@ -33,7 +32,7 @@ def representation(samples: Samples) -> dict[str, float]:
     assert train.labels is not None and test.labels is not None
     samples.counts.update(train=len(train), test=len(test))
     images = [data.all_images(source, model.resolution) for source in (train, test)]
-    pixels = [x.reshape(len(x), -1).astype(np.float32) / 127.5 - 1.0 for x in images]
+    pixels = [rows(x) for x in images]
     components = min(model.config.latent_size, *pixels[0].shape)
     pca = PCA(components, svd_solver="randomized", random_state=samples.protocol.seed)
     pca.fit(pixels[0])
@@ -53,12 +52,8 @@ def representation(samples: Samples) -> dict[str, float]:
 def nearest_neighbour_accuracy(
     train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
 ) -> float:
-    """Accuracy in [0, 1] of the exact Euclidean 1-nearest-neighbour classifier.
-
-    Args:
-        train, test: features [n, d], [m, d].
-        train_labels, test_labels: classes [n], [m].
-    """
+    """Accuracy in [0, 1] of the exact Euclidean 1-nearest-neighbour classifier, on features
+    [n, d], [m, d] with classes [n], [m]."""
     classifier = KNeighborsClassifier(n_neighbors=1, algorithm="brute")
     return float(classifier.fit(train, train_labels).score(test, test_labels))
 
@@ -78,16 +73,8 @@ def svm_accuracy(
 
 @float32.used()
 def summary(model: Autoencoder, source: Source) -> str | None:
-    """A sentence with the 1-NN accuracy on E(x) of a source's held-out images.
-
-    Args:
-        model: its E is used.
-        source: the training images, all of which are held in memory.
-
-    Returns:
-        The sentence, which for too many images says that there is no accuracy; None without labels
-        or held-out images.
-    """
+    """A sentence with the 1-NN accuracy on E(x) of a source's held-out images, or saying that there
+    are too many images for it; None without labels or held-out images."""
     held_out = source.held_out
     if source.labels is None or held_out is None or held_out.labels is None:
         return None

@@ -1,7 +1,5 @@
 """Whether reconstructions keep the class of their images."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.evaluation.samples import Samples

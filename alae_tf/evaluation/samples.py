@@ -1,10 +1,9 @@
 """Real, generated and reconstructed images and their features, which the metrics measure."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import io
+import pkgutil
 import typing
 from collections.abc import Callable, Iterator
 
@@ -17,46 +16,37 @@ from alae_tf.features.weights import EvaluationError
 from alae_tf.model.autoencoder import Autoencoder
 
 PART = 64  # images at once
+PUBLISHED = {  # imported when they are needed
+    "lpips": "alae_tf.features.lpips:Lpips",
+    "inception": "alae_tf.features.inception:Inception",
+}
 MOST_IMAGES = 50_000  # by default, as for published FIDs
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """Everything besides model and data that a value depends on.
+    """Everything besides model and data that a value depends on."""
 
-    Attributes:
-        split: real images to compare with: "test" (held out) or "train".
-        images: number of images of each kind; 0: all of the split, at most 50,000.
-        noise: of G: "random" (as in the paper), "const" or "none".
-        psi: truncation of generated images; 1: none.
-        seed: of z, the noise and the random choices of a metric.
-        crop: whether the path length uses only the middle of faces, as StyleGAN's does.
-    """
-
-    split: str = "test"
-    images: int = 0
-    noise: str = "random"
-    psi: float = 1.0
-    seed: int = 0
-    crop: bool = False
+    split: str = "test"  # real images to compare with: "test" (held out) or "train"
+    images: int = 0  # number of images of each kind; 0: all of the split, at most 50,000
+    noise: str = "random"  # of G: "random" (as in the paper), "const" or "none"
+    psi: float = 1.0  # truncation of generated images; 1: none
+    seed: int = 0  # of z, the noise and the random choices of a metric
+    crop: bool = False  # whether path length uses the middle of faces alone, as StyleGAN's does
 
 
 class Samples:
     """The images of one model's evaluation, computed in parts at each request.
 
     Args:
-        model: the model to measure.
-        source: its training images, with those held out.
-        protocol: how to measure.
+        source: the model's training images, with those held out.
         networks: feature networks by name: functions of uint8 images [N, H, W, C] that return
             float32 [N, d], with the attributes name and sha256.
-        progress: whether to show progress bars.
 
     Attributes:
-        model, protocol: the arguments.
-        train, test: the sources; test is None without held-out images.
         real_source: the protocol's split.
         count: number of images of each kind.
+        indices: of the real images in their source, evenly spread.
         counts: number of images by kind, of the kinds requested since it was cleared.
 
     Raises:
@@ -75,6 +65,7 @@ class Samples:
         self.train, self.test = source, source.held_out
         self.real_source = real_images(source, self.protocol)
         self.count = count_images(source, self.protocol)
+        self.indices = evenly(self.real_source, self.count)
         self.counts: dict[str, int] = {}
         self._networks = dict(networks or {})
         self._progress = progress
@@ -82,20 +73,15 @@ class Samples:
 
     def real(self, about: str = "real images") -> Iterator[np.ndarray]:
         """Real images, evenly spread over the split: parts, uint8 [n, H, W, C]."""
-        indices = self.indices()
         self.counts["real"] = self.count
         for part in self._parts(about):
-            fitted = [self.real_source.fitted(int(i), self.model.resolution) for i in indices[part]]
-            yield np.stack(fitted)
+            places = self.indices[part].tolist()
+            yield np.stack([self.real_source.fitted(i, self.model.resolution) for i in places])
 
     def labels(self) -> np.ndarray:
         """Classes of the real images [count]."""
         assert self.real_source.labels is not None  # checked by the registry
-        return self.real_source.labels[self.indices()]
-
-    def indices(self) -> np.ndarray:
-        """Indices of the real images in their source, evenly spread."""
-        return evenly(self.real_source, self.count)
+        return self.real_source.labels[self.indices]
 
     def generated(self, about: str = "generated images") -> Iterator[np.ndarray]:
         """Generated images: parts, uint8 [n, H, W, C]."""
@@ -134,40 +120,32 @@ class Samples:
         return {name: {"sha256": network.sha256, **known}}
 
     def features(self, kind: str, network: str) -> np.ndarray:
-        """Features of all images of a kind, computed once; those of real images are cached on disk.
+        """Features of all images of a kind, float32 [count, d], computed once.
 
-        Args:
-            kind: "real", "generated" or "reconstructed".
-            network: name of the feature network.
-
-        Returns:
-            float32 [count, d].
+        Those of real images are cached on disk, by their pixels and the network. `kind` is "real",
+        "generated" or "reconstructed".
         """
-        key = (kind, network)
         self.counts[kind] = self.count
-        if key not in self._features:
-            net = self.network(network)
-            about = f"{kind} → {network}"
-            if kind == "real":
-                self._features[key] = self._real_features(net, about)
-            else:
-                parts = getattr(self, kind)(about)
-                self._features[key] = np.concatenate([net(images) for images in parts])
-        return self._features[key]
+        if (kind, network) not in self._features:
+            self._features[kind, network] = self._compute(kind, network)
+        return self._features[kind, network]
 
-    def _real_features(self, net: Callable, about: str) -> np.ndarray:
-        """Features of the real images, cached by their pixels and the network."""
-        digest = hashlib.sha256(f"{net.name} {net.sha256}".encode())
-        for images in self.real("real images"):
-            digest.update(repr(images.shape).encode() + images.tobytes())
-        path = weights.cache() / f"features-{digest.hexdigest()[:32]}.npy"
-        kept = weights.kept(path)
-        if kept is not None:
-            return np.load(io.BytesIO(kept), allow_pickle=False)
-        features = np.concatenate([net(images) for images in self.real(about)])
-        file = io.BytesIO()
-        np.save(file, features)
-        weights.keep(path, file.getvalue())
+    def _compute(self, kind: str, network: str) -> np.ndarray:
+        net, path = self.network(network), None
+        if kind == "real":
+            digest = hashlib.sha256(f"{net.name} {net.sha256}".encode())
+            for images in self.real("real images"):
+                digest.update(repr(images.shape).encode() + images.tobytes())
+            path = weights.cache() / f"features-{digest.hexdigest()[:32]}.npy"
+            kept = weights.kept(path)
+            if kept is not None:
+                return np.load(io.BytesIO(kept), allow_pickle=False)
+        parts = getattr(self, kind)(f"{kind} → {network}")
+        features = np.concatenate([net(images) for images in parts])
+        if path is not None:
+            file = io.BytesIO()
+            np.save(file, features)
+            weights.keep(path, file.getvalue())
         return features
 
     def _parts(self, about: str) -> Iterator[slice]:
@@ -181,11 +159,7 @@ class Samples:
 
 
 def real_images(source: Source, protocol: Protocol) -> Source:
-    """The protocol's split of a source.
-
-    Raises:
-        EvaluationError: there are no held-out images.
-    """
+    """The protocol's split of a source; raises EvaluationError if no images are held out."""
     if protocol.split == "train":
         return source
     if source.held_out is None:
@@ -201,24 +175,13 @@ def count_images(source: Source, protocol: Protocol) -> int:
 
 
 def load_network(name: str, source: Source, resolution: int) -> typing.Any:
-    """A published feature network, or the classifier of digits, trained if it is not cached.
-
-    Args:
-        name: "lpips", "inception" or "digits".
-        source: training images of the classifier.
-        resolution: of the classifier.
+    """The network "lpips", "inception", or "digits", a classifier of the source at a resolution.
 
     Raises:
         EvaluationError: the weights are missing, or the data has no labels to train with.
     """
-    if name == "lpips":
-        from alae_tf.features.lpips import Lpips
+    if name == "digits":
+        from alae_tf.features.digits import classifier
 
-        return Lpips()
-    if name == "inception":
-        from alae_tf.features.inception import Inception
-
-        return Inception()
-    from alae_tf.features.digits import classifier
-
-    return classifier(source, source.held_out, resolution)
+        return classifier(source, source.held_out, resolution)
+    return pkgutil.resolve_name(PUBLISHED[name])()

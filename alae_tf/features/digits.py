@@ -1,11 +1,8 @@
 """A small classifier of labelled images such as digits; its features and its classes."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import typing
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,6 +12,7 @@ from alae_tf.data import Source
 from alae_tf.data.source import within_memory
 from alae_tf.features import weights
 from alae_tf.features.weights import EvaluationError
+from alae_tf.networks import ops
 from alae_tf.system.errors import report
 
 STEPS, BATCH, RATE = 1500, 128, 2e-3
@@ -22,11 +20,7 @@ FEATURES = 128
 
 
 class Classifier:
-    """Two convolutions and two dense layers, trained on a source's images.
-
-    Args:
-        arrays: its weights, as `fit` returns them.
-        resolution, channels: of the images it was trained on.
+    """Two convolutions and two dense layers with weights that `fit` returned.
 
     Attributes:
         name: "digits".
@@ -45,34 +39,24 @@ class Classifier:
         self.sha256 = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [N, H, W, C] → features, float32 [N, size].
-
-        Images of a lower level are enlarged by repeating pixels.
-        """
+        """uint8 [N, H, W, C] → features, float32 [N, size]. Images of a lower level are enlarged
+        by repeating pixels."""
         return self._hidden(self._prepare(images), training=False).numpy()
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """uint8 [N, H, W, C] → classes, int64 [N]."""
         return self._whole(self._prepare(images), training=False).numpy().argmax(axis=1)
 
-    def save(self, path: Path) -> None:
-        """Writes the weights to the cache, if possible."""
-        buffer = io.BytesIO()
-        np.savez(buffer, *self._whole.get_weights())
-        weights.keep(path, buffer.getvalue())
-
-    def _prepare(self, images: np.ndarray) -> np.ndarray:
+    def _prepare(self, images: np.ndarray):
         scale = self._resolution // images.shape[1]
-        return to_unit(images.repeat(scale, axis=1).repeat(scale, axis=2))
+        return ops.to_unit(images.repeat(scale, axis=1).repeat(scale, axis=2))
 
 
 def classifier(train: Source, test: Source | None, resolution: int) -> Classifier:
     """The classifier of a source's images, from the cache or newly trained.
 
-    A source too large for memory is represented by as many evenly spread images as fit.
-
-    Raises:
-        EvaluationError: labels or held-out images are missing.
+    A source too large for memory is represented by as many evenly spread images as fit. Raises
+    EvaluationError if labels or held-out images are missing.
     """
     if train.labels is None or test is None or test.labels is None:
         raise EvaluationError(
@@ -87,11 +71,14 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
     kept = weights.kept(path)
     if kept is None:
         report("evaluate", f"training a classifier of {train.uri}, which is kept in {path}.")
-        found = Classifier(fit(images, train.labels), resolution, train.channels)
-        found.save(path)
+        arrays = fit(images, train.labels)
+        file = io.BytesIO()
+        np.savez(file, *arrays)
+        weights.keep(path, file.getvalue())
     else:
         with np.load(io.BytesIO(kept), allow_pickle=False) as file:
-            found = Classifier(list(file.values()), resolution, train.channels)
+            arrays = list(file.values())
+    found = Classifier(arrays, resolution, train.channels)
     held_out = data.all_images(test, resolution)
     read = [found.classify(held_out[i : i + 1000]) for i in range(0, len(held_out), 1000)]
     found.accuracy = float((np.concatenate(read) == test.labels).mean())
@@ -101,18 +88,15 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
 def build(resolution: int, channels: int, classes: int) -> tuple[keras.Model, keras.Model]:
     """Two models of the same layers: images → probabilities, and images → features."""
     layers = keras.layers
-
-    def seeded(seed: int) -> typing.Any:
-        return keras.initializers.GlorotUniform(seed=seed)
-
+    start: typing.Any = [keras.initializers.GlorotUniform(seed=seed) for seed in range(5)]
     x = images = keras.Input((resolution, resolution, channels))
-    for seed, width in enumerate((32, 64)):
-        x = layers.Conv2D(width, 3, activation="relu", kernel_initializer=seeded(seed))(x)
+    for i, width in enumerate((32, 64)):
+        x = layers.Conv2D(width, 3, activation="relu", kernel_initializer=start[i])(x)
         x = layers.MaxPooling2D()(x)
-    x = layers.Dense(FEATURES, activation="relu", kernel_initializer=seeded(2))(layers.Flatten()(x))
+    x = layers.Dense(FEATURES, activation="relu", kernel_initializer=start[2])(layers.Flatten()(x))
     hidden = keras.Model(images, x)
     x = layers.Dropout(0.5, seed=3)(x)
-    x = layers.Dense(classes, activation="softmax", kernel_initializer=seeded(4))(x)
+    x = layers.Dense(classes, activation="softmax", kernel_initializer=start[4])(x)
     return keras.Model(images, x), hidden
 
 
@@ -124,10 +108,5 @@ def fit(images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     for _ in range(STEPS):
         chosen = rng.integers(0, len(images), BATCH)
-        model.train_on_batch(to_unit(images[chosen]), labels[chosen])
+        model.train_on_batch(ops.to_unit(images[chosen]), labels[chosen])
     return model.get_weights()
-
-
-def to_unit(images: np.ndarray) -> np.ndarray:
-    """uint8 → float32 in [−1, 1]."""
-    return images.astype(np.float32) / 127.5 - 1.0

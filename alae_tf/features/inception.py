@@ -3,8 +3,6 @@
 Keras' InceptionV3 has other weights and preprocessing, so distances computed with it are not FIDs.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 
@@ -20,17 +18,12 @@ EPSILON = 1e-3  # of its batch normalisation
 class Inception:
     """Images → the 2048 features before the last layer ("pool3").
 
-    Args:
-        path: the file of weights; default: in the cache.
-        arrays: the arrays of such a file instead, for tests.
-
-    Attributes:
-        name: "inception".
-        sha256: checksum of the file.
-        size: 2048.
-
     Images are resized to 299 px as for published values, with the bilinear resizing of TensorFlow
     1: pixel corners aligned at the top left, no antialiasing.
+
+    Args:
+        path: the file of weights; default: in the cache. `sha256` is its checksum.
+        arrays: the arrays of such a file instead, for tests.
 
     Raises:
         EvaluationError: the file is missing, or a different one.
@@ -148,11 +141,8 @@ def average_pool(x: tf.Tensor) -> tf.Tensor:
 
 
 def folded(arrays: dict[str, np.ndarray]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-    """PyTorch's arrays → (kernel [h, w, in, out], bias) of each convolution and normalisation.
-
-    Raises:
-        EvaluationError: the arrays are not those of this network.
-    """
+    """PyTorch's arrays → (kernel [h, w, in, out], bias) of each convolution and normalisation;
+    raises EvaluationError if they are not those of this network."""
     layers = {}
     try:
         for key, kernel in arrays.items():

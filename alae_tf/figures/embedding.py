@@ -1,7 +1,5 @@
 """Codes as points in two dimensions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.data import evenly
@@ -32,12 +30,8 @@ def draw(figure: Figure, method: str) -> bytes:
 
 
 def embed(w: np.ndarray, method: str = "tsne", seed: int = 0) -> np.ndarray:
-    """Codes [N, latent] → points [N, 2].
-
-    Args:
-        method: "tsne", which keeps neighbours together (van der Maaten and Hinton, JMLR 2008), or
-            "pca", the two principal components.
-    """
+    """Codes [N, latent] → points [N, 2]: "tsne", which keeps neighbours together (van der Maaten
+    and Hinton, JMLR 2008), or "pca", the two principal components."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 

@@ -1,7 +1,5 @@
 """Generated images, and how truncation changes them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

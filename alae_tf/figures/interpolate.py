@@ -1,7 +1,5 @@
 """Paths between images."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
@@ -22,61 +20,42 @@ def check(figure: Figure, random: bool, space: str, psi: float | None, steps: in
 
 
 def draw(figure: Figure, random: bool, space: str, psi: float | None, steps: int | None) -> Drawing:
-    """A row for each path, or the frames of one closed path through all images or codes."""
-    steps = steps or (24 if figure.moving else 7)
+    """A row for each path, or the frames of one closed path through all images or codes.
+
+    From each image x to the next, y, a row holds x, the path in w from E(x) to E(y), and y.
+    """
+    model, steps = figure.model, steps or (24 if figure.moving else 7)
     images = None if random else figure.images()
     if (figure.count if images is None else len(images)) < 2:
         flag = "--images" if figure.named else "--count"
         raise FigureError(f"{flag}: a path needs at least two images.")
+    t = np.linspace(0, 1, steps, endpoint=not figure.moving)
     if images is None:
-        return between_codes(figure, space, psi, steps)
-    return between_images(figure, images, steps)
-
-
-def between_images(figure: Figure, images: np.ndarray, steps: int) -> Drawing:
-    """From each image x to the next, y: x, the path in w from E(x) to E(y), y."""
-    w = figure.model.encode(images, layers=True)
+        psi = model.config.truncation_psi if psi is None else psi
+        found = paths(figure, steps + figure.moving, space, closed=figure.moving)
+        found = [model.truncate(path[:steps], psi) for path in found]
+    else:
+        w = model.encode(images, layers=True)
+        ends = [*w, w[0]] if figure.moving else w
+        found = [lerp(a, b, t) for a, b in itertools.pairwise(ends)]
     if figure.moving:
-        t, following = np.arange(steps) / steps, np.roll(w, -1, axis=0)
-        return frames(figure, [lerp(a, b, t) for a, b in zip(w, following, strict=True)])
-    t, rows = np.linspace(0, 1, steps), []
-    for i in range(len(images) - 1):
-        path = figure.model.decode(lerp(w[i], w[i + 1], t))
-        rows.append([images[i], *path, images[i + 1]])
+        return [canvas.table([[image]]) for image in model.decode(np.concatenate(found))]
+    rows = [list(model.decode(path)) for path in found]
+    if images is None:
+        return canvas.table(rows)
+    rows = [[x, *row, y] for row, (x, y) in zip(rows, itertools.pairwise(images), strict=True)]
     return canvas.table(rows, top=["x", *[f"{value:.2g}" for value in t], "y"])
 
 
-def between_codes(figure: Figure, space: str, psi: float | None, steps: int) -> Drawing:
-    """From each random code to the next."""
-    model = figure.model
-    psi = model.config.truncation_psi if psi is None else psi
-    if figure.moving:
-        found = paths(figure, steps + 1, space, closed=True)
-        return frames(figure, [model.truncate(path[:-1], psi) for path in found])
-    found = [model.truncate(path, psi) for path in paths(figure, steps, space)]
-    return canvas.table([list(model.decode(path)) for path in found])
-
-
-def frames(figure: Figure, found: list[np.ndarray]) -> list[np.ndarray]:
-    """A frame for each code of the paths."""
-    return [canvas.table([[image]]) for image in figure.model.decode(np.concatenate(found))]
-
-
 def paths(figure: Figure, steps: int, space: str, closed: bool = False) -> list[np.ndarray]:
-    """w [steps, latent] from each random code to the next.
-
-    Args:
-        space: "w": straight lines between F(z); "z": arcs between the z.
-        closed: whether a path leads from the last code to the first.
-    """
-    z = figure.model.sample_z(figure.count, figure.seed)
-    ends = [*range(len(z)), *[0] * closed]
-    t = np.linspace(0, 1, steps)
+    """w [steps, latent] from each random code to the next, if `closed` also from the last to the
+    first: straight lines between F(z) ("w"), or F of arcs between the z ("z")."""
+    z, t = figure.model.sample_z(figure.count, figure.seed), np.linspace(0, 1, steps)
+    codes = z if space == "z" else figure.model.map(z)
+    pairs = itertools.pairwise([*codes, *[codes[0]] * closed])
     if space == "z":
-        arcs = [slerp(z[a], z[b], t) for a, b in itertools.pairwise(ends)]
-        return [figure.model.map(arc) for arc in arcs]
-    w = figure.model.map(z)
-    return [lerp(w[a], w[b], t) for a, b in itertools.pairwise(ends)]
+        return [figure.model.map(slerp(a, b, t)) for a, b in pairs]
+    return [lerp(a, b, t) for a, b in pairs]
 
 
 KIND = Kind(

@@ -31,57 +31,37 @@ class FigureError(AlaeError):
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """One kind of figure.
+    """One kind of figure."""
 
-    Attributes:
-        about: one line on the picture.
-        draw: called with a `Figure` and the kind's own flags by name.
-        count: default of --count, the number of images.
-        images: values that --images accepts. FILES: files, folders or one data set; SET: one data
-            set; None: the kind has no --images.
-        flags: the kind's own flags by name; see `number`, `choice`, `names` and `switch`.
-        check: called like `draw` before TensorFlow is imported; raises FigureError.
-        seconds: duration of a frame in GIF and WebP files; 0: the kind is not animated.
-        formats: accepted file formats.
-        one_checkpoint: whether the kind draws a single checkpoint and has --checkpoint.
-    """
-
-    about: str
-    draw: Callable[..., Drawing]
-    count: int
+    about: str  # one line on the picture
+    draw: Callable[..., Drawing]  # called with a `Figure` and the kind's own flags by name
+    count: int  # default of --count, the number of images
+    # Values that --images accepts. FILES: files, folders or one data set; SET: one data set; None:
+    # the kind has no --images.
     images: str | None = FILES
+    # The kind's own flags by name; see `number`, `choice`, `names` and `switch`.
     flags: Mapping[str, Flag] = dataclasses.field(default_factory=dict)
+    # Called like `draw` before TensorFlow is imported; raises FigureError.
     check: Callable[..., None] | None = None
-    seconds: float = 0.0
-    formats: Sequence[str] = canvas.FORMATS
-    one_checkpoint: bool = True
+    seconds: float = 0.0  # duration of a frame in GIF and WebP files; 0: not animated
+    formats: Sequence[str] = canvas.FORMATS  # accepted file formats
+    one_checkpoint: bool = True  # whether it draws a single checkpoint and has --checkpoint
 
 
 @dataclasses.dataclass
 class Figure:
-    """The inputs of a figure; model and images are loaded at their first use.
-
-    Attributes:
-        kind: of the figure.
-        run_dir: run directory or shipped model.
-        format: of the file, one of `kind.formats`.
-        asked: the value of --count, if given.
-        seed: of all random numbers.
-        named: image files and folders, or the URI of one data set; empty: the run's own data.
-        align: crop of faces in image files, a key of `alae_tf.images.alignment.CROPS`.
-        checkpoint: images seen at the checkpoint; None: the newest.
-        weights: "ema" or "raw".
-    """
+    """The inputs of a figure; model and images are loaded at their first use."""
 
     kind: Kind
-    run_dir: str | Path
-    format: str = "png"
-    asked: int | None = None
-    seed: int = 0
+    run_dir: str | Path  # run directory or shipped model
+    format: str = "png"  # of the file, one of `kind.formats`
+    asked: int | None = None  # the value of --count, if given
+    seed: int = 0  # of all random numbers
+    # Image files and folders, or the URI of one data set; empty: the run's own data.
     named: Sequence[str] = ()
-    align: str | None = None
-    checkpoint: int | None = None
-    weights: str = "ema"
+    align: str | None = None  # crop of faces in image files, see `alae_tf.images.alignment.CROPS`
+    checkpoint: int | None = None  # images seen at the checkpoint; None: the newest
+    weights: str = "ema"  # or "raw"
 
     @property
     def count(self) -> int:
@@ -110,12 +90,8 @@ class Figure:
         return load_model(self.run_dir, checkpoint, self.weights)
 
     def source(self) -> data.Source:
-        """The data set that --images names, or the run's own.
-
-        Raises:
-            FigureError: --images names files or several sets, or the set cannot be opened.
-            DataError: its images do not have the model's number of channels.
-        """
+        """The data set that --images names, or the run's own. Raises FigureError or DataError if
+        that is not one data set of images with the model's channels."""
         if len(self.named) > 1 or self.of_files:
             raise FigureError(
                 f"--images={' '.join(self.named)}: expected one data set such as folder:DIR."
@@ -138,11 +114,8 @@ class Figure:
         return source if source.held_out is None else source.held_out
 
     def images(self, count: int | None = None) -> np.ndarray:
-        """The files that --images names, or evenly spread held-out images: uint8 [N, H, W, C].
-
-        Args:
-            count: the largest N; default: the figure's count.
-        """
+        """The files that --images names, or evenly spread held-out images: uint8 [N, H, W, C], N at
+        most `count`, by default the figure's."""
         count = count or self.count
         if self.of_files:
             return self.from_files(self.named, count if self.asked else None)
@@ -172,13 +145,9 @@ def fitted(source: data.Source, indices: np.ndarray, resolution: int) -> np.ndar
 
 
 def number(limits: tuple[float, float], default: Any, about: str, many: bool = False) -> Flag:
-    """A flag with a number, whole if the limits are ints.
+    """A flag with a number between two limits, whole if these are ints; or with `many` of them.
 
-    Args:
-        limits: the smallest and the largest value.
-        default: a number; or a text for the help, if the default is None.
-        about: help.
-        many: whether the value is a list of numbers, separated by commas.
+    If `default` is a text, the default is None and the text describes it in the help.
     """
     low, high = limits
 

@@ -1,7 +1,5 @@
 """Style mixing, the paper's Fig. 9."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf import data

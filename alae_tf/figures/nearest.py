@@ -1,7 +1,5 @@
 """Generated images beside their nearest training images, which show memorisation."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.figures.kind import SET, Figure, Kind, fitted, number
@@ -19,7 +17,7 @@ def draw(figure: Figure, among: int) -> np.ndarray:
     source, network, model = figure.source(), Lpips(), figure.model
     samples = Samples(model, source, Protocol("train", among), {network.name: network}, True)
     known = samples.features("real", network.name)
-    places = samples.indices()
+    places = samples.indices
     images = model.generate(figure.count, figure.seed)
     rows = []
     for image, feature in zip(images, network(images), strict=True):

@@ -1,7 +1,5 @@
 """Reconstructions before and after projection, and curves of the errors."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.figures.kind import Figure, Kind, choice, number, switch

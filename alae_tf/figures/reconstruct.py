@@ -1,7 +1,5 @@
 """Images above their reconstructions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.figures.kind import Figure, Kind, switch
@@ -25,10 +23,8 @@ def draw(figure: Figure, mosaic: bool) -> np.ndarray:
 
 
 def in_sizes(images: np.ndarray, again: np.ndarray) -> np.ndarray:
-    """Pairs at full, half and quarter size, originals left of reconstructions.
-
-    Reference: the layout of the paper's Fig. 5.
-    """
+    """Pairs at full, half and quarter size, originals left of reconstructions, as in the paper's
+    Fig. 5."""
     side, blocks, start = images.shape[1], [], 0
     factor = max(1, canvas.SMALLEST * 4 // side)  # the smallest are at least 64 px
     for k, count in enumerate(MOSAIC):

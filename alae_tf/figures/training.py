@@ -1,7 +1,5 @@
 """The same images at each checkpoint of a run."""
 
-from __future__ import annotations
-
 import numpy as np
 from tqdm import tqdm
 

@@ -1,7 +1,5 @@
 """Images moved along named directions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,21 +1,14 @@
 """Interpolation and mixing of codes, and movement along directions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from alae_tf.latents import LatentError
 
 
 def lerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
-    """Straight path between codes w: a + t·(b − a).
+    """Straight path between codes w of one shape [...]: a + t·(b − a).
 
-    Args:
-        a, b: codes of one shape [...].
-        t: a number or several [n]; 0 gives a, 1 gives b.
-
-    Returns:
-        [...], or [n, ...] for several t.
+    t is a number, for [...], or several [n], for [n, ...].
     """
     a, b, t = (np.asarray(each, np.float32) for each in (a, b, t))
     t = t.reshape(*t.shape, *[1] * a.ndim) if t.ndim else t
@@ -51,11 +44,8 @@ def to_styles(codes: np.ndarray, styles: int) -> np.ndarray:
 
 
 def mix(styles: np.ndarray, other: np.ndarray, rows: slice) -> np.ndarray:
-    """Style mixing: `styles` with some rows of `other`.
-
-    Args:
-        styles, other: [N, styles, latent]; either may have N = 1.
-        rows: of the second axis, see `levels.rows`.
+    """Style mixing: `styles` [N, styles, latent] with some rows (see `levels.rows`) of `other`;
+    either may have N = 1.
 
     Reference: the paper's Fig. 9; Karras et al., StyleGAN, CVPR 2019, section 3.1.
     """
@@ -68,11 +58,10 @@ def mix(styles: np.ndarray, other: np.ndarray, rows: slice) -> np.ndarray:
 def move(
     styles: np.ndarray, direction: np.ndarray, amount: np.ndarray | float, rows: slice = slice(None)
 ) -> np.ndarray:
-    """Codes moved along a direction: styles + amount·direction.
+    """Codes moved along a direction [latent]: styles + amount·direction.
 
     Args:
         styles: w [N, latent] or styles [N, styles, latent].
-        direction: unit vector [latent].
         amount: a number, or one for each code [N].
         rows: the styles that move; ignored for w, which stands for all styles.
 

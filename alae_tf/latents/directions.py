@@ -1,7 +1,5 @@
 """Named directions in w, and their file format."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -32,23 +30,16 @@ CONTENTS = {  # see `schema`
 
 @dataclasses.dataclass(frozen=True)
 class Direction:
-    """A direction in w along which one property of images changes.
+    """A direction in w along which one property of images changes."""
 
-    Attributes:
-        name: for example "smile".
-        vector: unit vector, float32 [latent].
-        source: a description of how it was found.
-        measure: measured values by name, for example {"held-out accuracy": 0.97}.
-        span: 2nd and 98th percentile of w·vector over the images it was found with.
-        model: checksum of the weights it was found with, "" if unknown.
-    """
-
-    name: str
-    vector: np.ndarray
-    source: str = ""
+    name: str  # for example "smile"
+    vector: np.ndarray  # unit vector, float32 [latent]
+    source: str = ""  # a description of how it was found
+    # Measured values by name, for example {"held-out accuracy": 0.97}.
     measure: dict[str, float] = dataclasses.field(default_factory=dict)
+    # 2nd and 98th percentile of w·vector over the images it was found with.
     span: tuple[float, float] | None = None
-    model: str = ""
+    model: str = ""  # checksum of the weights it was found with, "" if unknown
 
     def position(self, w: np.ndarray) -> np.ndarray:
         """Position of codes along the direction: w [N, latent] → w·vector [N]."""
@@ -56,11 +47,8 @@ class Direction:
 
 
 def orthogonal(vector: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
-    """The part of a direction that is orthogonal to others, as a unit vector.
-
-    Raises:
-        LatentError: the direction lies in the span of the others.
-    """
+    """The part of a direction that is orthogonal to others, as a unit vector; raises LatentError if
+    it lies in their span."""
     left = np.asarray(vector, np.float64)
     if others:
         basis, _ = np.linalg.qr(np.stack([np.asarray(each, np.float64) for each in others], axis=1))
@@ -72,12 +60,7 @@ def orthogonal(vector: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def write(path: Path, directions: Sequence[Direction]) -> None:
-    """Writes directions to a readable JSON file.
-
-    Raises:
-        LatentError: a number is not finite.
-        OSError: the file cannot be written; an existing one is unchanged.
-    """
+    """Writes directions to a readable JSON file; raises LatentError if a number is not finite."""
     records = []
     for each in directions:
         numbers = [*each.measure.values(), *(each.span or ()), *each.vector]
@@ -112,7 +95,7 @@ def read(path: str | Path, latent_size: int, model: str = "") -> list[Direction]
     try:
         if not path.exists():
             raise ValueError("no such file")
-        found = _read_array(path) if path.suffix == ".npy" else _read_json(path)
+        found = [_read_array(path)] if path.suffix == ".npy" else _read_json(path)
     except (ValueError, TypeError, KeyError, EOFError) as error:
         raise LatentError(f"{path}: not a file of directions ({printable(str(error))})") from None
     except OSError as error:
@@ -135,11 +118,7 @@ def read(path: str | Path, latent_size: int, model: str = "") -> list[Direction]
 def choose(
     directions: Sequence[Direction], names: Sequence[str], path: str | Path = "directions"
 ) -> list[Direction]:
-    """The directions with the given names, in this order.
-
-    Raises:
-        LatentError: a name is unknown; the message lists the known ones.
-    """
+    """The directions with these names, in this order; raises LatentError if one is unknown."""
     known = {each.name: each for each in directions}
     for name in names:
         if name not in known:
@@ -147,13 +126,13 @@ def choose(
     return [known[name] for name in names]
 
 
-def _read_array(path: Path) -> list[Direction]:
+def _read_array(path: Path) -> Direction:
     if not path.is_file():
         raise ValueError("not a regular file")
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size > 2**20:
         raise ValueError("not an array of floats, or too large")
-    return [Direction(path.stem, _unit(array.reshape(-1)), f"file {path.name}")]
+    return Direction(path.stem, _unit(array.reshape(-1)), f"file {path.name}")
 
 
 def _read_json(path: Path) -> list[Direction]:

@@ -6,8 +6,6 @@ in standard deviations of the data. If w varies much more in some directions tha
 normal leads away from the data; on digits, moving along it changed nothing visible.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,12 +18,8 @@ SVM_C = 1.0  # for standardised codes
 
 
 def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
-    """The direction from the other codes to a class, across the plane of a linear SVM.
-
-    Args:
-        w: codes [N, latent].
-        positive: bool [N], true for codes of the class.
-        seed: of the choice of held-out codes.
+    """The direction from the other codes w [N, latent] to a class, those where `positive` [N] is
+    true, across the plane of a linear SVM.
 
     Returns:
         (unit vector [latent] towards the class; balanced accuracy on a held-out fifth, in [0, 1],
@@ -45,24 +39,16 @@ def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> tuple[np
             f"{positive.sum():,} images belong to the class and {(~positive).sum():,} do not; "
             f"expected at least {LEAST} of each"
         )
-    mean, scale = w.mean(axis=0), w.std(axis=0).mean()
-    known, unknown = _split(positive, seed)
     svm = LinearSVC(C=SVM_C, class_weight="balanced", dual=False, max_iter=5000)  # pyright: ignore[reportArgumentType]
-    svm.fit((w[known] - mean) / scale, positive[known])
-    read = svm.predict((w[unknown] - mean) / scale)
-    return _along(w, svm.coef_[0]), float(balanced_accuracy_score(positive[unknown], read))
+    direction, read, unknown = _fit(svm, w, positive, positive, seed)
+    return direction, float(balanced_accuracy_score(positive[unknown], read))
 
 
 def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
-    """The direction in which a linear function of w, fitted to measured values, grows.
-
-    Args:
-        w: codes [N, latent].
-        values: [N].
-        seed: of the choice of held-out codes.
+    """The direction in which a linear function of w [N, latent], fitted to values [N], grows.
 
     Returns:
-        (unit vector [latent] towards larger values; correlation on a held-out fifth).
+        (unit vector [latent] towards larger values; correlation on a held-out fifth, in [−1, 1]).
 
     Raises:
         LatentError: there are fewer than 10 values, or all are equal.
@@ -75,24 +61,17 @@ def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[np.nd
             f"{len(values):,} values, {len(np.unique(values)):,} of them different; expected at "
             f"least {LEAST} values that differ"
         )
-    mean, scale = w.mean(axis=0), w.std(axis=0).mean()
-    known, unknown = _split(np.zeros(len(values), bool), seed)
-    fitted = RidgeCV(alphas=np.logspace(-2, 4, 13))
-    fitted.fit((w[known] - mean) / scale, values[known])
-    found = fitted.predict((w[unknown] - mean) / scale)
+    one_class = np.zeros(len(values), bool)
+    ridge = RidgeCV(alphas=np.logspace(-2, 4, 13))
+    direction, read, unknown = _fit(ridge, w, values, one_class, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = np.nan_to_num(np.corrcoef(found, values[unknown])[0, 1])
-    return _along(w, np.asarray(fitted.coef_)), float(correlation)
+        correlation = np.nan_to_num(np.corrcoef(read, values[unknown])[0, 1])
+    return direction, float(correlation)
 
 
 def principal(w: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of codes.
-
-    Returns:
-        (unit vectors [count, latent] by decreasing variance; their shares of the variance).
-
-    Raises:
-        LatentError: all codes are equal.
+    """Principal components of codes: (unit vectors [count, latent] by decreasing variance; their
+    shares of the variance). Raises LatentError if all codes are equal.
 
     Reference: Härkönen et al., GANSpace, NeurIPS 2020.
     """
@@ -105,11 +84,8 @@ def principal(w: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def factorised(kernels: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The directions that change G's styles most, in closed form from its weights.
-
-    Args:
-        kernels: of the dense layers that compute styles from w, [latent, 2·channels] each.
-        count: number of directions.
+    """The directions that change G's styles most, in closed form from its weights: the kernels
+    [latent, 2·channels] of the dense layers that compute styles from w.
 
     Returns:
         (unit vectors [count, latent] by decreasing effect; their shares of the whole effect).
@@ -128,24 +104,28 @@ def span(w: np.ndarray, vector: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _along(w: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Σ·normal as a unit vector, with the covariance Σ of w."""
-    centred = np.asarray(w, np.float64) - np.mean(w, axis=0)
-    way = centred.T @ (centred @ normal)
-    return (way / np.linalg.norm(way)).astype(np.float32)
-
-
 def _upright(vectors: np.ndarray) -> np.ndarray:
     """Directions with a positive largest entry; their sign has no meaning."""
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, np.newaxis], axis=1)
     return (vectors * np.sign(largest)).astype(np.float32)
 
 
-def _split(positive: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices to fit to and to measure on, with equal shares of both classes."""
+def _fit(model, w: np.ndarray, y: np.ndarray, positive: np.ndarray, seed: int):
+    """Fits a linear model of y to standardised codes, but for a fifth of both classes.
+
+    Returns:
+        (the direction Σ·normal as a unit vector, with the covariance Σ of w; the model's
+        predictions for the fifth; the indices of the fifth).
+    """
     random = np.random.default_rng(seed)
-    unknown = np.zeros(len(positive), bool)
+    out = np.zeros(len(w), bool)
     for part in (np.flatnonzero(positive), np.flatnonzero(~positive)):
         if len(part):
-            unknown[random.permutation(part)[: max(2, round(HELD_OUT * len(part)))]] = True
-    return np.flatnonzero(~unknown), np.flatnonzero(unknown)
+            out[random.permutation(part)[: max(2, round(HELD_OUT * len(part)))]] = True
+    known, unknown = np.flatnonzero(~out), np.flatnonzero(out)
+    mean, scale = w.mean(axis=0), w.std(axis=0).mean()
+    model.fit((w[known] - mean) / scale, y[known])
+    predicted = model.predict((w[unknown] - mean) / scale)
+    centred = np.asarray(w, np.float64) - np.mean(w, axis=0)
+    way = centred.T @ (centred @ np.ravel(model.coef_))
+    return (way / np.linalg.norm(way)).astype(np.float32), predicted, unknown

@@ -1,7 +1,5 @@
 """Labels of images, a column of numbers for each."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math
@@ -27,13 +25,9 @@ MOST_CLASSES = 20  # of a column of texts
 def of(source: Source, labels: str) -> dict[str, np.ndarray]:
     """The columns that --labels names: name → float64 [len(source)], NaN where unknown.
 
-    Args:
-        source: the images.
-        labels: "classes", a column for each class of the source; "folders", a column for each top
-            folder; "attribute:NAME,…", attributes of a TFDS set; or a table, see `read_csv`.
-
-    Raises:
-        LatentError, DataError: the source does not have these labels, or the file cannot be read.
+    `labels` is "classes", a column for each class of the source; "folders", a column for each top
+    folder; "attribute:NAME,…", attributes of a TFDS set; or a table, see `read_csv`. Raises
+    LatentError or DataError if the source does not have them, or the file cannot be read.
     """
     if labels == "classes":
         if source.labels is None:
@@ -56,16 +50,14 @@ def of(source: Source, labels: str) -> dict[str, np.ndarray]:
 def columns(names: Sequence[str] | None, classes: np.ndarray) -> dict[str, np.ndarray]:
     """A column for each class: 1 for its images, 0 for others.
 
-    Args:
-        names: of the classes; default: their numbers.
-        classes: the class of each image [n].
+    `classes` are the classes of the images [n], `names` their names, by default their numbers.
     """
     kinds = np.unique(classes)
     return {str(names[int(k)]) if names else str(k): (classes == k).astype(float) for k in kinds}
 
 
 def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
-    """The columns of a table with a header, in the order of `images`.
+    """The columns of a table with a header: name → float64 [len(images)], NaN where unknown.
 
     A column of texts becomes a column for each of its values, named COLUMN=VALUE: 1 for its images,
     0 for others. Reported on stderr: ignored columns, which hold neither numbers nor classes,
@@ -76,9 +68,6 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             with blanks such as CelebA's list_attr_celeba.txt. The first column names images as
             `images` does, without folder or extension if the name remains unique.
         images: paths relative to the images' folder.
-
-    Returns:
-        name → float64 [len(images)], NaN where unknown.
 
     Raises:
         LatentError: the file is not a table, or none of its rows names an image.
@@ -113,10 +102,6 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             named.add(place)
     if not named:
         raise LatentError(f"{where}: none of its rows names one image: {_few(missing)}.")
-    ignored = [
-        (missing, "rows whose name fits no image, or several"),
-        ([name for i, name in enumerate(images) if i not in named], "images without a row"),
-    ]
     found, texts, left_out = {}, [], []
     for name, column in zip(header[1:], cells.T, strict=True):
         numbers = np.array([_number(cell) for cell in column])
@@ -129,11 +114,12 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
                 found[f"{name}={each}"] = np.where(filled, column == each, np.nan)
         else:
             left_out.append(name)
-    ignored += [
+    for names, what in (
+        (missing, "rows whose name fits no image, or several"),
+        ([name for i, name in enumerate(images) if i not in named], "images without a row"),
         (texts, "ignored texts in columns of numbers"),
         (left_out, f"ignored columns without numbers and without 2 to {MOST_CLASSES} classes"),
-    ]
-    for names, what in ignored:
+    ):
         if names:
             report("directions", f"{where}: {what}: {len(names):,} ({_few(names)}).")
     if not found:

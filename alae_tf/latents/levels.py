@@ -1,7 +1,5 @@
 """Ranges of levels, by number or by name."""
 
-from __future__ import annotations
-
 import re
 
 from alae_tf.latents import LatentError
@@ -25,15 +23,8 @@ def named(levels: int) -> dict[str, range]:
 
 
 def parse(text: str, levels: int) -> range:
-    """A range of levels from a flag or an argument.
-
-    Args:
-        text: "all", a name ("coarse"), a level ("2") or several ("2-4"); level 0 is 4 px.
-        levels: number of the model's levels.
-
-    Raises:
-        LatentError: the model does not have these levels.
-    """
+    """A range of levels in a model with `levels` levels: "all", a name ("coarse"), a level ("2") or
+    several ("2-4"); level 0 is 4 px. Raises LatentError if the model does not have them."""
     names = {"all": range(levels), **named(levels)}
     text = str(text)
     if text in names:

@@ -1,16 +1,10 @@
 """Checks of the arguments of the Python API."""
 
-from __future__ import annotations
-
 import numpy as np
 
 
 def array(name: str, values) -> np.ndarray:
-    """An argument as an array of any type.
-
-    Raises:
-        ValueError: its rows differ in length.
-    """
+    """An argument as an array of any type; raises ValueError if its rows differ in length."""
     try:
         return np.asarray(values)
     except ValueError:
@@ -18,14 +12,9 @@ def array(name: str, values) -> np.ndarray:
 
 
 def numbers(name: str, values, *shapes: tuple[int | str, ...]) -> np.ndarray:
-    """An argument as finite float32.
+    """An argument as finite float32 of one of some shapes, in which "N" stands for any size.
 
-    Args:
-        shapes: the accepted shapes; a string such as "N" stands for any size.
-
-    Raises:
-        ValueError: it holds something other than real numbers, has another shape, or has entries
-            that are not finite in float32.
+    Raises ValueError if it is something else, or not finite in float32.
     """
     values = array(name, values)
     if values.dtype.kind not in "fiu":
@@ -41,16 +30,9 @@ def numbers(name: str, values, *shapes: tuple[int | str, ...]) -> np.ndarray:
 
 
 def whole(name: str, value, low: int, high: int) -> int:
-    """An argument as an integer from low to high.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | np.integer)
-        or not low <= value <= high
-    ):
+    """An argument as an integer from low to high; raises ValueError if it is not one."""
+    kind = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not (kind and low <= value <= high):
         raise ValueError(f"{name}: got {value!r}, expected a whole number from {low} to {high:,}")
     return int(value)
 

@@ -41,14 +41,14 @@ class Autoencoder:
         level, blend: progress of the growing; default: full resolution.
         images_seen: during training; None if unknown.
 
-    Attributes:
-        config, alae, level, blend, images_seen: the arguments.
-        resolution: side of the images, in pixels.
-
     Methods take images as uint8 [0, 255] or float [−1, 1], as arrays or tensors, and return uint8.
     They take one image [H, W, C], and return one result, or many [N, H, W, C], with
     H = W = resolution. N may be 0; many images are computed in parts, so that only the images
     themselves must fit into memory.
+
+    Raises:
+        ValueError: an argument has another shape, is out of range or is not finite.
+        RuntimeError: the process was forked, and TensorFlow would hang in it.
     """
 
     def __init__(
@@ -74,11 +74,7 @@ class Autoencoder:
 
     @property
     def _graphs(self) -> Graphs:
-        """E, G and F as graphs.
-
-        Raises:
-            RuntimeError: the process was forked, and TensorFlow would hang in it.
-        """
+        """E, G and F as graphs."""
         if os.getpid() != self._process:
             raise RuntimeError(
                 'not usable after a fork; start processes by multiprocessing.get_context("spawn")'
@@ -143,10 +139,6 @@ class Autoencoder:
             noise_mode: "const" (the same in every call), "random" (drawn with `seed`) or "none".
             seed: of the random noise, which for image i does not depend on N.
             floats: return G's output, float32, about [−1, 1] and not clipped, instead of uint8.
-
-        Raises:
-            ValueError: wrong shape, noise mode or seed; w is not finite, or so large that the
-                image is not finite.
         """
         w = numbers("w", w, (self.config.latent_size,), *self._many)
         one = w.ndim == 1
@@ -157,21 +149,13 @@ class Autoencoder:
         return images[0] if one else images
 
     def sample_z(self, count: int, seed: int = 0) -> np.ndarray:
-        """The z of `generate(count, seed)`, drawn from N(0, I): float32 [count, latent].
-
-        Raises:
-            ValueError: the count or the seed is out of range.
-        """
+        """The z of `generate(count, seed)`, drawn from N(0, I): float32 [count, latent]."""
         count, seed = whole("count", count, 1, MOST_IMAGES), whole("seed", seed, 0, MOST_SEED)
         _ = self._graphs
         return tf.random.stateless_normal([count, self.config.latent_size], [seed, 0]).numpy()
 
     def map(self, z) -> np.ndarray:
-        """F: z [N, latent] → w [N, latent], not truncated.
-
-        Raises:
-            ValueError: z has another shape or is not finite.
-        """
+        """F: z [N, latent] → w [N, latent], not truncated."""
         z = numbers("z", z, self._many[0])
         w = np.empty_like(z)
         for part in self._parts(len(z)):
@@ -186,13 +170,7 @@ class Autoencoder:
         """Truncation: w [N, latent] → styles [N, styles, latent].
 
         Styles below the config's `truncation_cutoff` become w_avg + psi·(w − w_avg), the others w.
-
-        Args:
-            w: float.
-            psi: a number, or one for each w [N]; 1 changes nothing, 0 gives w_avg.
-
-        Raises:
-            ValueError: w or psi has another shape or is not finite.
+        psi is a number, or one for each w [N]; 1 changes nothing, 0 gives w_avg.
         """
         w = numbers("w", w, self._many[0])
         psi = numbers("psi", psi, (), (len(w),))
@@ -212,20 +190,13 @@ class Autoencoder:
         psi: float | np.ndarray | None = None,
         noise_mode: str = "const",
     ) -> np.ndarray:
-        """New images, G(F(z)).
+        """New images, G(F(z)): uint8 [count, H, W, C].
 
         Args:
-            count: number of images.
             seed: of z. With the same seed, a larger count begins with the same images.
             psi: truncation (1: none), a number or one for each image [count]; default: the
                 config's `truncation_psi`.
             noise_mode: see `decode`.
-
-        Returns:
-            uint8 [count, H, W, C].
-
-        Raises:
-            ValueError: wrong count, seed or noise mode, or psi is not finite.
         """
         w = self.sample_w(count, seed)
         psi = self.config.truncation_psi if psi is None else psi
@@ -233,35 +204,28 @@ class Autoencoder:
         return self._draw(count, lambda part: self.truncate(w[part], each[part]), noise_mode, seed)
 
     def interpolate(self, a, b, steps: int = 8) -> np.ndarray:
-        """Images on the straight path in w from one code to another, both ends included.
+        """Images on the straight path in w from one code to another: uint8 [steps, H, W, C].
 
-        Args:
-            a, b: one code each, w [latent] or styles [styles, latent].
-            steps: number of images, at least 2.
-
-        Returns:
-            uint8 [steps, H, W, C].
-
-        Raises:
-            ValueError: wrong shape, or fewer than 2 steps.
+        a and b, which the path includes, are w [latent] or styles [styles, latent].
         """
         t = np.linspace(0, 1, whole("steps", steps, 2, MOST_IMAGES), dtype=np.float32)
-        return self.decode(lerp(self._one("a", a), self._one("b", b), t))
+        latent, styles = self.config.latent_size, self.config.styles
+        shapes = (latent,), (styles, latent), (1, latent), (1, styles, latent)
+        ends = []
+        for name, code in (("a", a), ("b", b)):
+            code = numbers(name, code, *shapes).reshape(-1, latent)
+            ends.append(np.broadcast_to(code, (styles, latent)))
+        return self.decode(lerp(ends[0], ends[1], t))
 
     def mix(self, destination, source, levels: str = "coarse") -> np.ndarray:
-        """Images with the styles of `source` at some levels and of `destination` at the others.
+        """Images with the styles of `source` at some levels and of `destination` at the others:
+        uint8 [N, H, W, C].
 
         Args:
             destination, source: w [N, latent] or styles [N, styles, latent]. Either may be one
                 code ([latent] or N = 1), which is then mixed with each of the other.
             levels: that take the source's styles: "coarse", "middle", "fine", "all", or numbers
                 from 0 (4 px) such as "2" or "2-4".
-
-        Returns:
-            uint8 [N, H, W, C].
-
-        Raises:
-            ValueError: wrong shape, or the model does not have these levels.
         """
         rows = level_ranges.rows(level_ranges.parse(levels, self.level + 1))
         pair = self._styles("destination", destination), self._styles("source", source)
@@ -270,7 +234,7 @@ class Autoencoder:
         return self.decode(mix(*pair, rows))
 
     def edit(self, w, direction: Direction | np.ndarray, amount, levels: str = "all") -> np.ndarray:
-        """Images of codes moved along a direction.
+        """Images of codes moved along a direction: uint8 [N, H, W, C].
 
         Args:
             w: [N, latent], styles [N, styles, latent], or one code [latent].
@@ -278,11 +242,8 @@ class Autoencoder:
             amount: in lengths of the direction, a number or one for each code [N].
             levels: whose styles move; see `mix`.
 
-        Returns:
-            uint8 [N, H, W, C].
-
         Raises:
-            ValueError: wrong shape or levels, or the direction was found with other weights.
+            ValueError: also if the direction was found with other weights.
         """
         rows = level_ranges.rows(level_ranges.parse(levels, self.level + 1))
         if isinstance(direction, Direction):
@@ -302,9 +263,6 @@ class Autoencoder:
             space: "styles", a code for each layer of G; or "w", one code for all layers.
             steps: iterations; at 64 px about 100 ms each for 8 images on two cores.
             options: see `alae_tf.model.projection.project`.
-
-        Raises:
-            ValueError: wrong images or options, or the weights of LPIPS are missing.
         """
         from alae_tf.features.lpips import Lpips
         from alae_tf.model.projection import project
@@ -319,12 +277,6 @@ class Autoencoder:
         latent, styles = self.config.latent_size, self.config.styles
         codes = numbers(name, codes, (latent,), *self._many)
         return to_styles(codes.reshape(-1, latent) if codes.ndim == 1 else codes, styles)
-
-    def _one(self, name: str, code) -> np.ndarray:
-        """One code as styles [styles, latent]."""
-        latent, styles = self.config.latent_size, self.config.styles
-        shapes = (latent,), (styles, latent), (1, latent), (1, styles, latent)
-        return np.broadcast_to(numbers(name, code, *shapes).reshape(-1, latent), (styles, latent))
 
     def _parts(self, count: int) -> Iterator[slice]:
         """Slices of `count` images that are computed at once."""

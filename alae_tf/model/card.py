@@ -36,15 +36,9 @@ class Card:
     limits: str = ""
 
     def text(self, name: str, model: Autoencoder, results: Sequence[Result] = ()) -> str:
-        """The whole card as Markdown.
+        """The whole card as Markdown; raises AlaeError if a part is not a string.
 
-        Args:
-            name: of the model.
-            model: described by its config, resolution and images seen.
-            results: of any checkpoints; only those of this model and of the baseline are shown.
-
-        Raises:
-            AlaeError: a part is not a string.
+        `results` may be of any checkpoints; those of this model and of the baseline are shown.
         """
         for field in dataclasses.fields(self):
             if not isinstance(getattr(self, field.name), str):

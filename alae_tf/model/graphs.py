@@ -1,7 +1,5 @@
 """E, G and F of a model as graphs, each traced once, at its first use."""
 
-from __future__ import annotations
-
 import functools
 import typing
 import weakref
@@ -13,16 +11,15 @@ from tensorflow.python.framework.ops import gradient_registry
 from alae_tf.networks import ops
 from alae_tf.networks.alae import ALAE
 
+BLEND = tf.TensorSpec([])
+traced: typing.Any = functools.cached_property  # at the first use
+
 
 class Graphs:
     """The networks at one level, for any number of images.
 
-    The blend is an argument, so that it can change during training without another trace.
-
-    Args:
-        alae: the networks.
-        level: int.
-        shape: (H, W, C) of an image.
+    The blend is an argument, so that it can change during training without another trace. `shape`
+    is (H, W, C) of an image.
 
     Attributes:
         encode: (x [N, H, W, C], blend) → w [N, latent].
@@ -41,33 +38,13 @@ class Graphs:
         self._gradients: set[str] = set()
         weakref.finalize(self, _forget, self._gradients)
 
-    @functools.cached_property
-    def encode(self) -> typing.Any:
-        return self._of_images(self._alae.encode)
-
-    @functools.cached_property
-    def codes(self) -> typing.Any:
-        return self._of_images(lambda *x: self._alae.codes(*x)[0])
-
-    @functools.cached_property
-    def long_features(self) -> typing.Any:
-        return self._of_images(self._alae.E.long_features)
-
-    @functools.cached_property
-    def score(self) -> typing.Any:
-        return self._of_images(lambda *x: self._alae.logits(*x)[:, tf.newaxis])
-
-    @functools.cached_property
-    def map(self) -> typing.Any:
-        return self._traced(self._alae.F, self._codes)
-
-    @functools.cached_property
-    def decode_plain(self) -> typing.Any:
-        return self._decoder([])
-
-    @functools.cached_property
-    def decode_noisy(self) -> typing.Any:
-        return self._decoder(self._alae.G.noise_shapes(1, self._level))
+    encode = traced(lambda self: self._of_images(self._alae.encode))
+    codes = traced(lambda self: self._of_images(lambda *x: self._alae.codes(*x)[0]))
+    long_features = traced(lambda self: self._of_images(self._alae.E.long_features))
+    score = traced(lambda self: self._of_images(lambda *x: self._alae.logits(*x)[:, tf.newaxis]))
+    map = traced(lambda self: self._traced(self._alae.F, self._codes))
+    decode_plain = traced(lambda self: self._decoder([]))
+    decode_noisy = traced(lambda self: self._decoder(self._alae.G.noise_shapes(1, self._level)))
 
     def _of_images(self, function: Callable) -> typing.Any:
         return self._traced(lambda x, blend: function(x, self._level, blend), self._images, BLEND)
@@ -88,9 +65,6 @@ class Graphs:
         graph = tf.function(function, input_signature=list(specs)).get_concrete_function()
         self._gradients.update(set(gradient_registry.list()) - before)
         return graph
-
-
-BLEND = tf.TensorSpec([])
 
 
 def _forget(gradients: set[str]) -> None:

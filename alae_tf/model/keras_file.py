@@ -56,10 +56,7 @@ class TrainedALAE(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TrainedALAE:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The model that a file describes; it computes in true float32 (`alae_tf.system.float32`).
-
-        Raises:
-            CheckpointError: a setting, the level, the blend or `images_seen` is wrong.
-        """
+        Raises CheckpointError if a setting, the level, the blend or `images_seen` is wrong."""
         try:
             schema.check(config, FIELDS)
             state = {**config, "images_seen": config["images_seen"] or 0}  # null: unknown
@@ -99,10 +96,6 @@ class TrainedALAE(keras.Model):
         """Raises TypeError, see `alae_tf.networks.alae.ALAE.export`."""
         return self.alae.export(*args, **kwargs)
 
-    def autoencoder(self) -> Autoencoder:
-        """The Python API of this model, which shares its weights."""
-        return Autoencoder(self.settings, self.alae, self.level, self.blend, self.images_seen)
-
 
 def _texts(config: Config) -> dict[str, str]:
     """The settings as strings."""
@@ -112,14 +105,8 @@ def _texts(config: Config) -> dict[str, str]:
 
 
 def load(path: str | Path) -> Autoencoder:
-    """A model from a `.keras` file or from the Hub.
-
-    Args:
-        path: a file, or "hf://NAMESPACE/NAME", which Keras fetches (package huggingface_hub).
-
-    Raises:
-        CheckpointError: it is missing, damaged, or not an ALAE of this project.
-    """
+    """A model from a `.keras` file, or from "hf://NAMESPACE/NAME", which Keras fetches (package
+    huggingface_hub). Raises CheckpointError if it is missing, damaged or not of this project."""
     if not str(path).startswith(HUB):
         if not Path(path).is_file():
             raise CheckpointError(f"{path}: no such file.")
@@ -132,7 +119,7 @@ def load(path: str | Path) -> Autoencoder:
         raise CheckpointError(f"{path}: cannot be read as a Keras model ({why}).") from None
     if not isinstance(model, TrainedALAE):
         raise CheckpointError(f"{path}: is a {type(model).__name__}, not an ALAE of this project.")
-    return model.autoencoder()
+    return Autoencoder(model.settings, model.alae, model.level, model.blend, model.images_seen)
 
 
 def save(model: Autoencoder, path: str | Path) -> None:

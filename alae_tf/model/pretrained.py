@@ -3,8 +3,6 @@
 It is a run directory without the state of training; every command accepts it as --run_dir.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path
@@ -16,12 +14,11 @@ from alae_tf.model.card import Card
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import CONFIG
-from alae_tf.runs.results import read
+from alae_tf.runs.results import FILE, read
 from alae_tf.system.errors import AlaeError
 from alae_tf.system.files import check_directory
 
 CARD = "README.md"
-RESULTS = "results.jsonl"
 
 
 def from_pretrained(name: str | Path) -> Autoencoder:
@@ -79,14 +76,10 @@ def save_pretrained(
         name: np.asarray(variable, np.float16 if half else np.float32)
         for name, variable in named_variables(model.alae, "ema")
     }
-    state = {
-        "images_seen": model.images_seen or 0,
-        "level": model.level,
-        "blend": float(model.blend),
-    }
-    checkpoint.save(weights, path, state, keep=1)
+    progress = {"level": model.level, "blend": float(model.blend)}
+    checkpoint.save(weights, path, {"images_seen": model.images_seen or 0, **progress}, keep=1)
     (path / CARD).write_text(card, encoding="utf-8")
     if results is not None:
-        shutil.copy(results, path / RESULTS)
+        shutil.copy(results, path / FILE)
     # Last, because it marks the model as complete.
     (path / CONFIG).write_text(model.config.to_flagfile(), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Callable
@@ -27,24 +28,16 @@ NOISE_RATE = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Projection:
-    """The result for some images.
+    """The result for some images."""
 
-    Attributes:
-        before: E(x), w [N, latent] or, in the space "styles", styles [N, styles, latent].
-        after: the codes found, w [N, latent] or styles [N, styles, latent].
-        noise: the noise maps found, or None if they did not move.
-        reconstructed, projected: G's images of `before` and `after`, uint8 [N, H, W, C].
-        perceptual: LPIPS of each image after each iteration, [N, steps + 1], beginning with E(x).
-        squared: mean squared error of images in [−1, 1], of the same shape.
-    """
-
-    before: np.ndarray
-    after: np.ndarray
-    noise: list[np.ndarray] | None
-    reconstructed: np.ndarray
-    projected: np.ndarray
+    before: np.ndarray  # E(x), w [N, latent] or styles [N, styles, latent]
+    after: np.ndarray  # the codes found, w [N, latent] or styles [N, styles, latent]
+    noise: list[np.ndarray] | None  # the noise maps found, or None if they did not move
+    reconstructed: np.ndarray  # G's images of `before`, uint8 [N, H, W, C]
+    projected: np.ndarray  # G's images of `after`
+    # LPIPS of each image after each iteration, [N, steps + 1], beginning with E(x).
     perceptual: np.ndarray
-    squared: np.ndarray
+    squared: np.ndarray  # mean squared error of images in [−1, 1], of the same shape
 
 
 def project(
@@ -90,17 +83,15 @@ def project(
         raise LatentError("images: got none, expected at least one")
     before = model.encode(images, layers=space == "styles")
     scale = float(max(model.sample_w(256).std(axis=0).mean(), 1e-6))
-    found, descents = [], {}
+    # A trace for each number of images at once, of which there are at most two.
+    descent = functools.cache(
+        functools.partial(Descent, model, lpips, space, scale, pixels, pull, noise)
+    )
+    found = []
     with tqdm(total=len(images) * steps, desc="project", leave=False, disable=not progress) as bar:
         for start in range(0, len(images), PART):
-            part = images[start : start + PART]
-            if len(part) not in descents:
-                descents[len(part)] = Descent(
-                    model, lpips, space, len(part), scale, pixels, pull, noise
-                )
-            found.append(
-                descents[len(part)].run(part, before[start : start + PART], steps, bar.update)
-            )
+            part, codes = images[start : start + PART], before[start : start + PART]
+            found.append(descent(len(part)).run(part, codes, steps, bar.update))
     joined = {key: np.concatenate([each[key] for each in found]) for key in found[0]}
     maps = [joined.pop(key) for key in sorted(joined) if key.startswith("noise")]
     return Projection(
@@ -108,37 +99,29 @@ def project(
     )
 
 
+@dataclasses.dataclass(eq=False)
 class Descent:
-    """The descent of a fixed number of images; each call of `run` takes that many.
+    """The descent of `count` images; see `project`. `scale` is the standard deviation of w."""
 
-    Args:
-        count: number of images.
-        scale: standard deviation of w.
-        model, lpips, space, pixels, pull, noise: see `project`.
-    """
+    model: Autoencoder
+    lpips: typing.Any
+    space: str
+    scale: float
+    pixels: float
+    pull: float
+    noise: bool
+    count: int
 
-    def __init__(
-        self,
-        model: Autoencoder,
-        lpips: typing.Any,
-        space: str,
-        count: int,
-        scale: float,
-        pixels: float,
-        pull: float,
-        noise: bool,
-    ):
-        rows = () if space == "w" else (model.config.styles,)
+    def __post_init__(self):
+        model, count, side = self.model, self.count, self.model.resolution
+        rows = () if self.space == "w" else (model.config.styles,)
         shape = (count, *rows, model.config.latent_size)
-        side = model.resolution
-        self._model, self._lpips, self._scale = model, lpips, scale
-        self._pixels, self._pull, self._space = pixels, pull, space
         self._target = tf.Variable(tf.zeros([count, side, side, model.config.image_channels]))
         self._start = tf.Variable(tf.zeros(shape))
         self._moved = tf.Variable(tf.zeros(shape))  # in standard deviations of w
         self._constant = model.alae.noise("const", 1, model.level) or []
         self._maps = [
-            tf.Variable(np.repeat(each, count, axis=0)) for each in self._constant if noise
+            tf.Variable(np.repeat(each, count, axis=0)) for each in self._constant if self.noise
         ]
         self._adam = keras.optimizers.Adam(RATE, beta_2=0.99)
         self._adam_noise = keras.optimizers.Adam(NOISE_RATE)
@@ -149,11 +132,8 @@ class Descent:
     def run(
         self, images: np.ndarray, before: np.ndarray, steps: int, advance: Callable[[int], object]
     ) -> dict[str, np.ndarray]:
-        """Projects images [count, H, W, C] with E(x) = before.
-
-        Returns:
-            Arrays by the names of `Projection`'s attributes, a noise map each as "noise NN".
-        """
+        """Projects images [count, H, W, C] with E(x) = before. Returns arrays by the names of
+        `Projection`'s attributes, a noise map each as "noise NN"."""
         self._target.assign(ops.to_unit(images))
         self._start.assign(before)
         for variable in (self._moved, *self._adam.variables, *self._adam_noise.variables):
@@ -171,7 +151,7 @@ class Descent:
         curves.append(self._errors(drawn))
         perceptual, squared = (np.stack(each, axis=1) for each in zip(*curves, strict=True))
         found = {
-            "after": (self._start + self._scale * self._moved).numpy(),
+            "after": (self._start + self.scale * self._moved).numpy(),
             "projected": ops.to_pixels(drawn).numpy(),
             "perceptual": perceptual,
             "squared": squared,
@@ -179,13 +159,13 @@ class Descent:
         return found | {f"noise {k:02d}": each.numpy() for k, each in enumerate(self._maps)}
 
     def _draw(self) -> tf.Tensor:
-        model, noise = self._model, self._maps or self._constant or None
-        codes = self._start + self._scale * self._moved
+        model, noise = self.model, self._maps or self._constant or None
+        codes = self._start + self.scale * self._moved
         return model.alae.decode(codes, model.level, model.blend, noise)
 
     def _errors(self, drawn: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """LPIPS [count] and mean squared error [count]."""
-        perceptual = self._lpips.distance_graph(prepare(drawn), prepare(self._target))
+        perceptual = self.lpips.distance_graph(prepare(drawn), prepare(self._target))
         return perceptual, tf.reduce_mean((drawn - self._target) ** 2, [1, 2, 3])
 
     def _one_step(self) -> tuple[tf.Tensor, tf.Tensor]:
@@ -195,8 +175,8 @@ class Descent:
             perceptual, squared = self._errors(self._draw())
             strayed = tf.reduce_mean(tf.reshape(self._moved, [len(self._moved), -1]) ** 2, axis=1)
             maps = [tf.reduce_mean(each**2, [1, 2, 3]) for each in self._maps]
-            pull = self._pull * tf.add_n([strayed, *maps])
-            loss = perceptual + self._pixels * squared + pull
+            pull = self.pull * tf.add_n([strayed, *maps])
+            loss = perceptual + self.pixels * squared + pull
         gradients = tape.gradient(loss, variables)  # of the sum; no image affects another's
         self._adam.apply([gradients[0]])
         if self._maps:

@@ -11,8 +11,6 @@ run), recomputes every quantity in the file and prints the largest error of each
 iterations are computed in float64, and the losses of the first one also in float32.
 """
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys
@@ -70,22 +68,23 @@ def run_verify(file: str, run_dir: str | None, tolerance: float) -> int:
         if not error <= worst:
             worst, worst_name = error, name
     verdict = f"{failed} beyond" if failed else "all within"
-    summary = f"{file}: {verdict} {tolerance:g}; largest {worst:.2e} ({worst_name})"
-    print(printable(summary))
+    print(printable(f"{file}: {verdict} {tolerance:g}; largest {worst:.2e} ({worst_name})"))
     return 1 if failed else 0
 
 
-def weights_word(text: str) -> str:
-    """The value of --which; "slow", the name in the first version, is refused with the new name."""
-    if text == "slow":
-        raise argparse.ArgumentTypeError("slow is called ema now")
-    return text
-
-
-def parser() -> argparse.ArgumentParser:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags of both commands."""
-    parser = argparse.ArgumentParser(prog=program("alae_tf.official"), description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+    def weights_word(text: str) -> str:
+        if text == "slow":  # its name in the first version
+            raise argparse.ArgumentTypeError("slow is called ema now")
+        return text
+
+    parser = argparse.ArgumentParser(
+        prog=program("alae_tf.official"),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("import", help="convert a checkpoint of the authors into a run")
     command.add_argument("file", help="a .pth file of the authors' training")
@@ -112,12 +111,12 @@ def parser() -> argparse.ArgumentParser:
         default=1e-4,
         help="largest relative error that passes. Default: %(default)s",
     )
-    return parser
+    return parser.parse_args(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0 done, 1 failed, 2 a wrong file or flag."""
-    args = parser().parse_args(argv)
+    args = parse(argv)
 
     def work() -> int:
         try:

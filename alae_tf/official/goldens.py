@@ -1,8 +1,5 @@
 """Recomputes, with our model, numbers that the authors' model produced."""
 
-from __future__ import annotations
-
-import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,13 +11,8 @@ import tensorflow as tf
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.networks import ops
-from alae_tf.networks.alae import ALAE, build_alae
-from alae_tf.official.weights import (
-    OfficialError,
-    differences,
-    load_weights,
-    read_weights,
-)
+from alae_tf.networks.alae import build_alae
+from alae_tf.official.weights import OfficialError, differences, load_weights, read_weights
 from alae_tf.runs.checkpoint import load_networks
 from alae_tf.system import float32
 from alae_tf.system.errors import CheckpointError
@@ -72,7 +64,14 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
         if "in/x_0" in file:
             if run_dir is not None:
                 raise OfficialError("holds training iterations; --run_dir needs a forward file")
-            yield from verify_training(file, meta)
+            yield from iterate(file, meta, "float64")
+            # In float32 the other quantities depend on the CPU: rounding can move a value across
+            # the kink of a leaky ReLU or change the sign of a gradient near zero, and either
+            # affects whole tensors.
+            for name, error in iterate(file, meta, "float32"):
+                if not name.startswith("loss_"):
+                    return
+                yield f"float32/{name}", error
         else:
             yield from verify_forward(file, meta, run_dir)
     except KeyError as error:
@@ -122,29 +121,20 @@ def relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(ours - theirs).max() / (np.abs(theirs).max() or 1.0))
 
 
-def forward_model(file: Mapping[str, np.ndarray], meta: Mapping, run_dir) -> ALAE:
-    """The networks of a forward file, or of a run with that file's config."""
-    config = read_config(meta)
-    if run_dir is None:
-        alae = build_alae(config)
-        load_weights(alae, subset(file, "weights/"))
-        return alae
-    own, alae, _ = load_networks(run_dir)
-    wrong = differences(
-        own.replace(precision="float32"), config, f"--run_dir={run_dir}", "this file"
-    )
-    if wrong:
-        raise OfficialError("numbers of other networks:\n  " + "\n  ".join(wrong))
-    return alae
-
-
 def verify_forward(
     file: Mapping[str, np.ndarray], meta: Mapping, run_dir: str | Path | None = None
 ) -> Iterator[tuple[str, float]]:
     """w, encode, logit and decode at every level and blend in the file; truncated generation."""
     if not subset(file, "out/"):
         raise OfficialError("no entry out/…: nothing to compare")
-    alae = forward_model(file, meta, run_dir)
+    config = read_config(meta)
+    if run_dir is None:
+        alae = build_alae(config)
+        load_weights(alae, subset(file, "weights/"))
+    else:
+        own, alae, _ = load_networks(run_dir)
+        if wrong := differences(own, config, f"--run_dir={run_dir}", "this file"):
+            raise OfficialError("numbers of other networks:\n  " + "\n  ".join(wrong))
     for name, theirs in subset(file, "out/").items():
         at = re.fullmatch(r"(encode|logit|decode_noise)_(level(\d+)_blend([\d.]+))", name)
         if at:
@@ -169,20 +159,6 @@ def verify_forward(
         else:
             raise OfficialError(f"out/{name}: is not a known quantity")
         yield name, relative_error(ours, theirs)
-
-
-def verify_training(file: Mapping[str, np.ndarray], meta: Mapping) -> Iterator[tuple[str, float]]:
-    """Losses and every tensor after each iteration, in float64; the first losses also in float32.
-
-    In float32 the other quantities depend on the CPU: rounding can move a value across the kink of
-    a leaky ReLU or change the sign of a gradient near zero, and either affects whole tensors.
-    """
-    yield from iterate(file, meta, "float64")
-    losses = itertools.takewhile(
-        lambda pair: pair[0].startswith("loss_"), iterate(file, meta, "float32")
-    )
-    for name, error in losses:
-        yield f"float32/{name}", error
 
 
 def iterate(

@@ -1,14 +1,11 @@
 """Converts a checkpoint of the authors' training into a run directory."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -36,25 +33,9 @@ MARK = f"import{PARTIAL}"  # exists in the run directory while it is being writt
 LOCK = ".lock"
 
 
-class Imported(NamedTuple):
-    """The result of an import.
-
-    Attributes:
-        config: of the new run.
-        read: the authors' names of the imported networks.
-        tensors: number of imported tensors.
-        left: other contents of the file: networks, optimizers, names of skipped classes.
-    """
-
-    config: Config
-    read: list[str]
-    tensors: int
-    left: list[str]
-
-
 def import_run(
     path: str | Path, run_dir: str | Path, config_path: str | Path | None, which: str = "ema"
-) -> Imported:
+) -> tuple[Config, list[str], int, list[str]]:
     """Creates a run directory from a checkpoint, at its top level, with new optimizers.
 
     Args:
@@ -62,6 +43,10 @@ def import_run(
         run_dir: new or empty; nothing is overwritten.
         config_path: a flagfile; default: the sizes of the tensors, and the defaults of `Config`.
         which: "ema" for the EMA weights, "raw" for the weights that training moves.
+
+    Returns:
+        (the run's config; the authors' names of the imported networks; the number of their tensors;
+        the other contents of the file: networks, optimizers, names of skipped classes).
 
     Raises:
         PytorchFileError: the file cannot be read or is refused.
@@ -76,21 +61,23 @@ def import_run(
     directory.check(Config(), resume="never")
     asked = Config.load(config_path) if config_path else None
     contents = read_pytorch(path)
-    names, wrong = {}, []
+    names = {}
     try:
         names, tensors = choose(contents.data, which)
         sizes = read_sizes(tensors)
         check_numbers(tensors, sizes, os.path.getsize(path))
         config = asked or sizes
-        wrong = differences(config, sizes, str(config_path), str(path))
-        if not wrong:
-            trainer = Trainer(config)
-            for alae in (trainer.alae, trainer.ema):
-                load_weights(alae, tensors)
+        if wrong := differences(config, sizes, str(config_path), str(path)):
+            raise OfficialError("holds other networks:\n  " + "\n  ".join(wrong))
+        trainer = Trainer(config)
+        for alae in (trainer.alae, trainer.ema):
+            load_weights(alae, tensors)
     except (OfficialError, ConfigError) as error:
-        raise OfficialError(f"{path}: {in_their_names(str(error), names)}") from None
-    if wrong:
-        raise OfficialError(f"{path}: holds other networks:\n  " + "\n  ".join(wrong))
+        # `G/const` → `generator_s.const`, as in the file.
+        message = re.sub(
+            r"(?<!\S)(E|G|D|F|w_avg)/", lambda m: names.get(m[1], m[1]) + ".", str(error)
+        )
+        raise OfficialError(f"{path}: {message}") from None
     write(trainer, directory)
     left = [str(name) for name in contents.data["models"] if name not in names.values()]
     for name, value in contents.data.items():
@@ -98,25 +85,13 @@ def import_run(
             held = f" ({', '.join(map(str, value))})" if isinstance(value, dict) else ""
             left.append(f"{name}{held}")
     left += [f"objects of {name}" for name in contents.skipped]
-    return Imported(config, list(names.values()), len(tensors), left)
-
-
-def in_their_names(message: str, names: Mapping[str, str]) -> str:
-    """A message that names `G/const` → one that names `generator_s.const`, as in the file."""
-    return re.sub(
-        r"(?<!\S)(E|G|D|F|w_avg)/", lambda match: names.get(match[1], match[1]) + ".", message
-    )
+    return config, list(names.values()), len(tensors), left
 
 
 def choose(data: object, which: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Selects the EMA or the raw networks.
-
-    Returns:
-        ({our letter: the authors' name}, {name as in `weights.table`: tensor}).
-
-    Raises:
-        OfficialError: a network is missing, unknown, or holds something other than tensors.
-    """
+    """Selects the EMA or the raw networks: ({our letter: the authors' name}, {name as in
+    `weights.table`: tensor}). Raises OfficialError if a network is missing, unknown, or holds
+    something other than tensors."""
     models = data.get("models") if isinstance(data, dict) else None
     if not isinstance(models, dict):
         raise OfficialError("no entry `models`, which the authors' checkpoints have")
@@ -146,12 +121,8 @@ def choose(data: object, which: str) -> tuple[dict[str, str], dict[str, np.ndarr
 
 
 def read_sizes(tensors: Mapping[str, np.ndarray]) -> Config:
-    """A config with the sizes of these tensors, and defaults for everything else.
-
-    Raises:
-        OfficialError: a tensor that determines a size is missing, or D has another depth.
-        ConfigError: a size is out of range.
-    """
+    """A config with the sizes of these tensors, and defaults for everything else. Raises
+    OfficialError or ConfigError if they are not those of a StyleALAE."""
 
     def shape(name: str, rank: int) -> tuple[int, ...]:
         if name not in tensors or tensors[name].ndim != rank:
@@ -178,14 +149,9 @@ def read_sizes(tensors: Mapping[str, np.ndarray]) -> Config:
 def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -> None:
     """Checks, before networks are built, that a file really holds as many numbers as they need.
 
-    Args:
-        tensors: of the networks.
-        sizes: of the tensors.
-        size: bytes of the file.
-
-    Raises:
-        OfficialError: the tensors have fewer numbers than the networks, or more than the file can
-            hold (views may repeat or share numbers), or some are not finite.
+    Raises OfficialError if the tensors have fewer numbers than the networks of these sizes, or more
+    than a file of `size` bytes can hold (views may repeat or share numbers), or if some are not
+    finite.
     """
     start, most = sizes.start_channels, sizes.max_channels
     widths = [width(start, most, i) for i in range(sizes.levels + 1)]

@@ -1,4 +1,5 @@
 import errno
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import pytest
 
 pytest.importorskip("litert_quantizer", reason="extra `export`")
 
-from export import ExportFailed, parity, registry
+from export import ExportFailed, parity, publish, registry
 from export.exporter import Exporter, flag
 from export.formats import File, Format, Options
 
@@ -115,3 +116,25 @@ def test_the_error_that_is_bounded(relative, spread, bound, holds):
     row = parity.Row("f", "r", "g", "w", 1.0, relative, spread, 1e-4, 1.0, 1, bound=bound)
     assert row.holds == holds
     assert ("--max_int8_error" in row.fault) == (bound == "spread_error")
+
+
+def test_errors_that_json_cannot_hold(exporter, monkeypatch):
+    nan, pixels = float("nan"), np.zeros([2, 2, 1], np.uint8)
+    exporter.rows = [parity.Row("a", "r", "g", "w", float("inf"), nan, 0.5, 1e-4, 1.0, 1)]
+    exporter.files, exporter.model, exporter.graphs = [(None, File("b"))], None, None
+    monkeypatch.setattr(parity, "picture", lambda *arguments: pixels)
+    monkeypatch.setattr(publish, "manifest", lambda *arguments: {})
+    exporter.finish(None)
+    (row,) = json.loads((exporter.folder / "parity.json").read_text())
+    assert (row["max_error"], row["relative_error"], row["spread_error"]) == (None, None, 0.5)
+    assert row["holds"] is False
+
+
+def test_a_format_that_nothing_runs_has_no_part_in_comparison_and_picture(tmp_path):
+    images = np.zeros([4, 64, 64, 1])
+    reference = SimpleNamespace(pixels=images.astype(np.uint8), decoded=images)
+    format_ = Format("toy", "", (), lambda options: [], lambda work, file: None, runtimes={})
+    files = [File(f"{network}.toy", (network,)) for network in ("encoder", "decoder")]
+    assert list(parity.check(format_, files[0], tmp_path, reference)) == []  # pyright: ignore
+    picture = parity.picture(tmp_path, [(format_, file) for file in files], reference)  # pyright: ignore
+    assert picture.shape == (66, 12 * 66, 1)  # a row for 8 images in all

@@ -148,3 +148,8 @@ def test_a_name_that_tensorflow_reads_as_a_pattern_is_refused(tmp_path):
         with pytest.raises(ExportError, match=re.escape(f"--out={tmp_path / name}")):
             publish.check_out(tmp_path / name)
     publish.check_out(tmp_path / "exp(1)")
+
+
+def test_json_without_nan(tmp_path):
+    with pytest.raises(ValueError):
+        publish.write_json(tmp_path / "a.json", {"blend": float("nan")})

@@ -37,7 +37,7 @@ def inputs():
 
 
 def test_int8_keeps_the_range_of_every_calibration_image(dense):
-    model = tflite.quantize(dense, "int8", np.split(inputs(), 5), mlp=True)
+    model = tflite.quantize(dense, "int8", np.split(inputs(), 5), int8="FULLY_CONNECTED")
     x = inputs()[20:21]
     expected = x @ WEIGHTS
     np.testing.assert_allclose(run(model, x), expected, atol=0.03 * np.abs(expected).max())
@@ -45,7 +45,7 @@ def test_int8_keeps_the_range_of_every_calibration_image(dense):
 
 @pytest.mark.parametrize(("quantization", "tolerance"), [("float16", 2e-3), ("dynamic_int8", 3e-2)])
 def test_the_other_kinds_need_no_images(dense, quantization, tolerance):
-    model = tflite.quantize(dense, quantization, [], mlp=True)
+    model = tflite.quantize(dense, quantization, [], int8="FULLY_CONNECTED")
     x = inputs()[:1]
     expected = x @ WEIGHTS
     np.testing.assert_allclose(run(model, x), expected, atol=tolerance * np.abs(expected).max())

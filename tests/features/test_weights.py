@@ -11,7 +11,7 @@ from alae_tf.features.weights import EvaluationError
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weights, "_in_package", lambda name: [])
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
 
 
 @pytest.mark.parametrize("name", [weights.INCEPTION, weights.LPIPS_VGG])
