@@ -60,7 +60,7 @@ NAMES = [name for files in RUNTIME.values() for name in files.values()]
 CACHED = "litertjs-" + "-".join(name.rpartition("@")[2] for name in PACKAGES)  # folder in the cache
 CDN = "https://cdn.jsdelivr.net/npm"  # has every package of npm, by name and version
 GRAPHS = {  # files of a model → their graphs and quantisations
-    "encoder": ("encoder", ("none", "dynamic_int8")),
+    "encoder": ("encoder_styles", ("none", "dynamic_int8")),
     "decoder": ("decoder_styles", ("none", "dynamic_int8")),
     "mapping": ("mapping", ("none",)),
 }
