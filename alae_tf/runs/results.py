@@ -26,7 +26,10 @@ LINE = {  # see `schema`; the fields of a Result
     "versions": {str: str},
     "date": str,
 }
-SHARES = ("representation/", "precision", "recall", "same_digit")  # shown in per cent
+SHARES = (  # shown in per cent; beginnings of names
+    *("representation/", "precision", "recall", "same_digit", "found"),
+    *("identity/within", "identity/found", "projection/identity_found"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Result:
 
     metric: str  # "METRIC/VALUE" for a metric of several values
     value: float
-    better: str  # "lower" or "higher"
+    better: str  # "lower", "higher" or "neither"
     protocol: dict[str, typing.Any]  # the fields of `Protocol`, and settings fixed by the metric
     data: str  # URI of the images
     counts: dict[str, int]  # images by kind

@@ -8,42 +8,64 @@ import tensorflow as tf
 
 from alae_tf.config import Config
 from alae_tf.evaluation import projection as metric
+from alae_tf.evaluation import registry
+from alae_tf.evaluation.samples import Protocol, Samples
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
+from tests.helpers.fakes import Images, Means, noise
 
 
 class Squares:
     """Mean squared difference, in LPIPS' place."""
 
+    name, sha256 = "squares", "0"
+
     def distance_graph(self, a, b):
         return tf.reduce_mean((a - b) ** 2, [1, 2, 3])
 
+    def distance(self, a, b):
+        return ((a.astype(float) - b) ** 2).mean((1, 2, 3))
 
-def samples(model, parts):
-    count = sum(map(len, parts))
-    return SimpleNamespace(
-        model=model,
-        counts={},
-        count=count,
-        network=lambda name: Squares(),
-        real=lambda about: iter(parts),
-    )
+
+NETWORKS = {"lpips": Squares(), "lpips_alex": Squares(), "identity": Means()}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path / "cache"))
 
 
 def test_means_over_all_images_of_the_errors_before_and_after(monkeypatch):
     config = Config(levels=2, image_channels=1, start_channels=8, max_channels=8, latent_size=8)
     model = Autoencoder(config, build_alae(config))
-    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
+    images = noise(70)
     real_project = metric.project
-    monkeypatch.setattr(metric, "project", lambda m, x, n: real_project(m, x, n, steps=5))
-    found = samples(model, [images[:3], images[3:]])
-    values = metric.projection(found)
-    drawn = model.reconstruct(images) / 127.5 - images / 127.5
-    assert values["mse_before"] == pytest.approx((drawn**2).mean(), abs=2e-3)
+    projections = []
+
+    def few_steps(model, images, lpips):
+        projections.append(real_project(model, images, lpips, steps=3))
+        return projections[-1]
+
+    monkeypatch.setattr(metric, "project", few_steps)
+    samples = Samples(model, Images(images), Protocol("train", 66), NETWORKS)
+    values = metric.projection(samples)
+    assert tuple(values) == registry.METRICS["projection"].parts
+    images = images[samples.indices]
+    drawn = model.reconstruct(images)
+    after = np.concatenate([each.projected for each in projections])
+    squares = ((drawn / 127.5 - images / 127.5) ** 2).mean()
+    assert values["mse_before"] == pytest.approx(squares, abs=2e-3)
     assert values["mse_after"] < values["mse_before"]
     assert values["lpips_after"] < values["lpips_before"]
-    assert found.counts == {"projected": 5}
+    network = NETWORKS["identity"]
+    for when, made in (("before", drawn), ("after", after)):
+        alex = NETWORKS["lpips_alex"].distance(images, made).mean()
+        assert values[f"lpips_alex_{when}"] == pytest.approx(alex)
+        apart = np.linalg.norm(network(made) - network(images), axis=1)
+        assert values[f"identity_{when}"] == pytest.approx(apart.mean(), rel=1e-5)
+        assert 0 <= values[f"identity_found_{when}"] <= 1
+    assert samples.counts == {"real": 66, "projected": 66, "candidates": 70}
 
 
 def test_principal_components_have_none():
-    assert metric.projection(samples(SimpleNamespace(), [])) == {}
+    assert metric.projection(SimpleNamespace(model=SimpleNamespace())) == {}

@@ -96,6 +96,23 @@ def test_metrics_that_cannot_be_measured_are_refused(model, names, source, flag)
     assert error.value.exit_code == 2
 
 
+def test_a_group_stands_for_its_metrics():
+    names = registry.check_names(["psnr", "reconstruction", "ssim"])
+    assert names[0] == "psnr" and len(names) == len(set(names)) == 8
+    assert set(names) == set(registry.GROUPS["reconstruction"]) <= set(registry.METRICS)
+    assert "identity/within_0.6" in registry.value_names(names)
+    with pytest.raises(EvaluationError, match="reconstruction"):
+        registry.check_names(["rebuilding"])
+
+
+def test_every_part_of_a_metric_has_a_direction():
+    for metric in registry.METRICS.values():
+        found = {metric.better_of(part) for part in metric.parts or ("",)}
+        assert found <= {"lower", "higher", "neither"}
+    identity = registry.METRICS["identity"]
+    assert identity.better_of("distance") == "lower" and identity.better_of("found") == "higher"
+
+
 def test_every_metric_has_its_function():
     for name, metric in registry.METRICS.items():
         assert callable(pkgutil.resolve_name(metric.function)), name

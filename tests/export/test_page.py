@@ -272,10 +272,10 @@ class Elsewhere(demo.Quiet):
 
 def test_the_runtime_from_elsewhere(chromium, folder, tmp_path):
     place = tmp_path / "place"
-    for package, files in web.RUNTIME.items():
-        for inside, name in files.items():
-            (place / package / inside).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(folder / "runtime" / name, place / package / inside)
+    for package in web.RUNTIME:
+        for inside, name in package.files.items():
+            (place / package.name / inside).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / "runtime" / name, place / package.name / inside)
     shutil.copytree(folder / "model/digits", tmp_path / "page/model/digits")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "Quiet", Elsewhere)

@@ -24,8 +24,8 @@ from export.loading import load
 def runtime(tmp_path_factory):
     """Stands for LiteRT.js: files of the right names."""
     folder = tmp_path_factory.mktemp("runtime")
-    for files in web.RUNTIME.values():
-        for name in files.values():
+    for package in web.RUNTIME:
+        for name in package.files.values():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(name)
     return folder
@@ -53,7 +53,7 @@ def test_what_is_written(page, runtime):
     kinds = ("encoder", "encoder_dynamic_int8", "decoder", "decoder_dynamic_int8", "mapping")
     expected = {f"model/digits/{kind}.tflite" for kind in kinds} | {"model/digits/model.json"}
     expected |= {path.name for path in web.PAGE.iterdir()} | {"models.json"}
-    expected |= {f"runtime/{name}" for files in web.RUNTIME.values() for name in files.values()}
+    expected |= {f"runtime/{name}" for package in web.RUNTIME for name in package.files.values()}
     assert names == expected
     assert json.loads((page / "models.json").read_text()) == ["digits"]
     manifest = json.loads((page.parent / "manifest.json").read_text())
@@ -115,7 +115,7 @@ def test_wrong_flags(tmp_path, runtime, capsys, flags, message):
 
 def test_the_runtime_is_the_one_of_the_checksum(tmp_path, monkeypatch):
     monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path))
-    monkeypatch.setattr(web, "_pack", lambda package, scratch: b"another archive")
+    monkeypatch.setattr(web.npm, "pack", lambda package, scratch: b"another archive")
     with pytest.raises(ExportError, match="sha512-"):
         web._fetch()
     assert not any(tmp_path.rglob("*.js"))

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import pickle
 
@@ -6,6 +7,7 @@ import pytest
 
 from alae_tf.features import weights
 from alae_tf.features.weights import EvaluationError
+from alae_tf.system import npm
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +27,62 @@ def test_another_file_is_refused(tmp_path):
     path.write_bytes(b"something else")
     with pytest.raises(EvaluationError, match="other.pth"):
         weights.find(weights.INCEPTION, path)
+
+
+@pytest.fixture
+def face_api(monkeypatch):
+    """Stands for npm: writes the file of weights and its manifest with the expected checksums."""
+    contents = {weights.IDENTITY: b"numbers", weights.IDENTITY_MANIFEST: b"names"}
+
+    def fetch(packages, folder):
+        assert packages == (weights.FACE_API,)
+        folder.mkdir(parents=True)
+        for name, data in contents.items():
+            (folder / name).write_bytes(data)
+
+    monkeypatch.setattr(npm, "fetch", fetch)
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    monkeypatch.setattr(weights, "SHA256", weights.SHA256 | sums)
+    return sums
+
+
+def test_npm_fetches_a_file_once(face_api, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "cache" / "face-api-1.7.15"
+    expected = (folder / weights.IDENTITY, face_api[weights.IDENTITY])
+    assert weights.find(weights.IDENTITY) == expected
+    assert str(folder) in capsys.readouterr().err
+    monkeypatch.delattr(npm, "fetch")
+    assert weights.find(weights.IDENTITY) == expected
+    assert weights.find(weights.IDENTITY, expected[0]) == expected
+
+
+def test_the_file_beside_it_is_verified_too(face_api, tmp_path):
+    path, _ = weights.find(weights.IDENTITY)
+    manifest = path.with_name(weights.IDENTITY_MANIFEST)
+    manifest.write_bytes(b"other names")
+    with pytest.raises(EvaluationError, match=str(manifest)):
+        weights.find(weights.IDENTITY)
+    manifest.unlink()
+    with pytest.raises(EvaluationError, match=str(manifest)):
+        weights.find(weights.IDENTITY)
+
+
+def test_a_file_that_npm_cannot_fetch(tmp_path, monkeypatch):
+    monkeypatch.setattr(npm, "command", lambda: [])
+    path = tmp_path / "cache" / "face-api-1.7.15" / weights.IDENTITY
+    with pytest.raises(EvaluationError, match=f"{path}.*npm.*--identity=FILE") as error:
+        weights.find(weights.IDENTITY)
+    assert error.value.exit_code == 2
+    with pytest.raises(EvaluationError, match="/nowhere/a.bin.*--identity=FILE"):
+        weights.find(weights.IDENTITY, "/nowhere/a.bin")
+    monkeypatch.setattr(npm, "pack", lambda package, scratch: b"another archive")
+    with pytest.raises(EvaluationError, match=f"{path}.*sha512-"):
+        weights.find(weights.IDENTITY)
+    assert not path.exists()
+    (tmp_path / "cache" / "face-api-1.7.15").mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"something else")
+    with pytest.raises(EvaluationError, match=f"{path}.*SHA-256"):
+        weights.find(weights.IDENTITY)
 
 
 def test_only_arrays_are_unpickled(tmp_path):

@@ -1,0 +1,141 @@
+"""Descriptors of faces by dlib's recognition network, as @vladmandic/face-api (MIT) carries it.
+
+dlib's network (King, 2017) is a ResNet of 29 convolutions. It was trained to place descriptors of
+one person within 0.6 of each other, and those of different people farther apart.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from alae_tf.features import weights
+from alae_tf.features.tfjs_file import read_tfjs
+from alae_tf.features.weights import EvaluationError
+
+SIDE = 150  # pixels of the network's input
+PART = 32  # images at once
+MEAN = (122.782, 117.001, 104.298)  # of the pixels, subtracted
+SAME = 0.6  # dlib's threshold: nearer descriptors are of the same person
+SIZE = 128
+# Residual blocks in order, named after their channels; "down" halves the resolution.
+BLOCKS = (
+    *("conv32_1", "conv32_2", "conv32_3"),
+    *("conv64_down", "conv64_1", "conv64_2", "conv64_3"),
+    *("conv128_down", "conv128_1", "conv128_2"),
+    *("conv256_down", "conv256_1", "conv256_2", "conv256_down_out"),
+)
+
+
+class Identity:
+    """Images of faces → descriptors, whose Euclidean distance tells people apart.
+
+    Args:
+        path: the file of weights, its manifest beside it; default: see `weights.find`.
+        arrays: the arrays of such a file instead, for tests.
+
+    Attributes:
+        name: "identity".
+        sha256: checksum of the file.
+        size: 128.
+
+    Raises:
+        EvaluationError: the file is missing, or a different one.
+    """
+
+    name, size = "identity", SIZE
+
+    def __init__(self, path: str | None = None, arrays: dict[str, np.ndarray] | None = None):
+        if arrays is None:
+            file, self.sha256 = weights.find(weights.IDENTITY, path)
+            arrays = read_tfjs(file.with_name(weights.IDENTITY_MANIFEST), file)
+        else:
+            self.sha256 = "given"
+        self._layers, self._last = folded(arrays)
+        self._graph = tf.function(
+            self.graph, input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3])], autograph=False
+        )
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """uint8 [N, H, W, 1 or 3], cropped to the face → descriptors, float32 [N, 128].
+
+        Images are resized to 150 px with a bicubic filter, antialiased if they shrink.
+        """
+        found = [np.zeros((0, SIZE), np.float32)]
+        for start in range(0, len(images), PART):
+            x = tf.cast(images[start : start + PART], tf.float32)
+            x = tf.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x
+            x = tf.image.resize(x, (SIDE, SIDE), "bicubic", antialias=True)
+            found.append(self._graph(tf.clip_by_value(x, 0.0, 255.0)).numpy())
+        return np.concatenate(found)
+
+    def distance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Distances of pairs of images (see `__call__`): float32 [N]; 0 for equal images."""
+        return np.linalg.norm(self(a) - self(b), axis=1)
+
+    def graph(self, x: tf.Tensor) -> tf.Tensor:
+        """Images [N, 150, 150, 3] in [0, 255] → descriptors [N, 128]."""
+        x = tf.nn.relu(self.conv((x - MEAN) / 255.0, "conv32_down", down=True))  # [N, 72, 72, 32]
+        x = tf.nn.max_pool2d(x, 3, 2, "VALID")
+        for block in BLOCKS:
+            x = self.residual(x, block)
+        return tf.reduce_mean(x, [1, 2]) @ self._last
+
+    def residual(self, x: tf.Tensor, block: str) -> tf.Tensor:
+        """x + two convolutions; where one halves x, zeros fill what the other lacks."""
+        down = "down" in block
+        y = tf.nn.relu(self.conv(x, f"{block}/conv1", down))
+        y = self.conv(y, f"{block}/conv2")
+        if down:
+            x = tf.nn.avg_pool2d(x, 2, 2, "VALID")
+            missing = x.shape[1] - y.shape[1]  # of rows and columns, 0 or 1
+            y = tf.pad(y, [[0, 0], [0, missing], [0, missing], [0, 0]])
+            x = tf.pad(x, [[0, 0], [0, 0], [0, 0], [0, y.shape[3] - x.shape[3]]])
+        return tf.nn.relu(x + y)
+
+    def conv(self, x: tf.Tensor, name: str, down: bool = False) -> tf.Tensor:
+        """Convolution and scaling (folded into it)."""
+        kernel, bias = self._layers[name]
+        return tf.nn.conv2d(x, kernel, 2 if down else 1, "VALID" if down else "SAME") + bias
+
+
+def shapes() -> dict[str, tuple[int, ...]]:
+    """Shapes of the network's arrays by name."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def layer(name: str, window: int, channels: int, out: int) -> None:
+        found[f"{name}/conv/filters"] = (window, window, channels, out)
+        for end in ("conv/bias", "scale/weights", "scale/biases"):
+            found[f"{name}/{end}"] = (out,)
+
+    channels = 32
+    layer("conv32_down", 7, 3, channels)
+    for block in BLOCKS:
+        out = int(block.removeprefix("conv").partition("_")[0])
+        layer(f"{block}/conv1", 3, channels, out)
+        layer(f"{block}/conv2", 3, out, out)
+        channels = out
+    return found | {"fc": (channels, SIZE)}
+
+
+def folded(
+    arrays: dict[str, np.ndarray],
+) -> tuple[dict[str, tuple[tf.Tensor, tf.Tensor]], tf.Tensor]:
+    """Kernel and bias of each convolution with its scaling, and the last matrix [256, 128].
+
+    Raises:
+        EvaluationError: the arrays are not those of this network.
+    """
+    got, expected = {name: array.shape for name, array in arrays.items()}, shapes()
+    wrong = sorted(name for name in got | expected if got.get(name) != expected.get(name))
+    if wrong:
+        raise EvaluationError(
+            f"{weights.IDENTITY}: {wrong[0]} has the shape {got.get(wrong[0])}, expected "
+            f"{expected.get(wrong[0])}."
+        )
+    layers = {}
+    for key in arrays:
+        name, _, end = key.rpartition("/conv/")
+        if end == "filters":
+            kernel, bias = arrays[key], arrays[f"{name}/conv/bias"]
+            scale, shift = arrays[f"{name}/scale/weights"], arrays[f"{name}/scale/biases"]
+            layers[name] = (tf.constant(kernel * scale), tf.constant(bias * scale + shift))
+    return layers, tf.constant(arrays["fc"])

@@ -1,0 +1,87 @@
+"""The network against the package itself, run in Node once (`goldens/identity.cjs`)."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alae_tf.features import weights
+from alae_tf.features.identity import BLOCKS, Identity, shapes
+from alae_tf.features.weights import EvaluationError
+from tests.helpers.drawn_faces import drawn_faces
+from tests.paths import GOLDENS
+
+
+@pytest.fixture(scope="module")
+def published():
+    if not weights.places(weights.IDENTITY)[0].is_file():
+        pytest.skip("face_recognition_model.bin is not in the cache; evaluate --metrics=identity")
+    return Identity()
+
+
+def test_descriptors_are_those_of_the_package(published):
+    golden = json.loads((GOLDENS / "identity.json").read_text())["descriptors"]
+    np.testing.assert_allclose(published(drawn_faces()), golden, atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [64, 300])
+def test_images_are_resized_as_by_pillow(published, side):
+    images = drawn_faces(2, side)
+    bicubic = Image.Resampling.BICUBIC
+    resized = [np.asarray(Image.fromarray(image).resize((150, 150), bicubic)) for image in images]
+    np.testing.assert_allclose(published(images), published(np.stack(resized)), atol=5e-3)
+
+
+def arrays(**changed):
+    """A network whose every convolution gives 0, and with it every descriptor."""
+    found = {name: np.zeros(shape, np.float32) for name, shape in shapes().items()}
+    return found | {name.replace("__", "/"): np.float32(value) for name, value in changed.items()}
+
+
+def test_what_halving_blocks_pass_on_by_hand():
+    """32 channels of 1 pass through all blocks. The last adds 1 to one of four pixels."""
+    network = Identity(
+        arrays=arrays(
+            conv32_down__scale__biases=np.ones(32),
+            conv256_down_out__conv2__scale__biases=np.ones(256),
+            fc=np.full((256, 128), 1 / 32),
+        )
+    )
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    np.testing.assert_allclose(network(images), np.full((2, 128), (32 + 256 / 4) / 32), rtol=1e-6)
+    assert network(images[:0]).shape == (0, 128)
+
+
+def test_pixels_reach_the_first_layer_less_their_mean():
+    """The first channel is the mean red of a window; a uniform image gives it everywhere."""
+    kernel = np.zeros((7, 7, 3, 32))
+    kernel[:, :, 0, 0] = 1 / 49
+    network = Identity(
+        arrays=arrays(
+            conv32_down__conv__filters=kernel,
+            conv32_down__scale__weights=np.full(32, 2.0),
+            fc=np.eye(256, 128),
+        )
+    )
+    grey = np.full((1, 20, 20, 1), 200, np.uint8)
+    expected = 2 * (200 - 122.782) / 255
+    assert network(grey)[0, 0] == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_array_equal(network(grey), network(grey.repeat(3, axis=-1)))
+    assert network.distance(grey, grey).tolist() == [0.0]
+
+
+def test_the_published_network_has_29_convolutions():
+    assert 1 + 2 * len(BLOCKS) == 29 and len(shapes()) == 4 * 29 + 1
+
+
+def test_arrays_of_another_network_are_refused():
+    lacking = arrays()
+    del lacking["conv64_1/conv2/conv/bias"]
+    for other, name in (
+        (lacking, "conv64_1/conv2/conv/bias"),
+        (arrays(fc=np.ones((128, 256))), "fc"),
+        (arrays(more=1.0), "more"),
+    ):
+        with pytest.raises(EvaluationError, match=f"{weights.IDENTITY}: {name} "):
+            Identity(arrays=other)
