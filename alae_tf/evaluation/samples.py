@@ -72,6 +72,7 @@ class Samples:
         self._networks = dict(networks or {})
         self._progress = progress
         self._features: dict[tuple[str, str], np.ndarray] = {}
+        self.projections: list = []  # see `alae_tf.evaluation.projection`
 
     def real(self, about: str = "real images") -> Iterator[np.ndarray]:
         """Real images, evenly spread over the split: parts, uint8 [n, H, W, C]."""

@@ -174,11 +174,24 @@ class Descent:
         with tf.GradientTape() as tape:
             perceptual, squared = self._errors(self._draw())
             strayed = tf.reduce_mean(tf.reshape(self._moved, [len(self._moved), -1]) ** 2, axis=1)
-            maps = [tf.reduce_mean(each**2, [1, 2, 3]) for each in self._maps]
+            pairs = zip(self._maps, self._constant, strict=False)
+            maps = [tf.reduce_mean((each - start) ** 2, [1, 2, 3]) for each, start in pairs]
             pull = self.pull * tf.add_n([strayed, *maps])
             loss = perceptual + self.pixels * squared + pull
         gradients = tape.gradient(loss, variables)  # of the sum; no image affects another's
         self._adam.apply([gradients[0]])
         if self._maps:
             self._adam_noise.apply(gradients[1:])
+            for own, start in zip(self._maps, self._constant, strict=False):
+                own.assign(_with_moments_of(start, own))
         return perceptual, squared
+
+
+def _with_moments_of(start: np.ndarray, maps: tf.Tensor) -> tf.Tensor:
+    """Noise maps [N, H, W, 1], each shifted and scaled to the mean and variance of `start`
+    [1, H, W, 1]. Otherwise the descent would fade the noise out, or draw with it.
+
+    Reference: the noise of Karras et al., StyleGAN2, CVPR 2020, appendix D.
+    """
+    mean, variance = tf.nn.moments(maps, [1, 2, 3], keepdims=True)
+    return (maps - mean) * tf.math.rsqrt(variance + 1e-8) * start.std() + start.mean()
