@@ -39,6 +39,7 @@ class Metric(typing.NamedTuple):
     # Settings (name, value) that it uses in place of the protocol's.
     fixed: tuple[tuple[str, typing.Any], ...] = ()
     fewest: int = 2  # images that it needs
+    floor: bool = False  # whether real images can take the place of generated ones
 
     def better_of(self, part: str) -> str:
         """Which values of a part are better: LOWER, HIGHER or NEITHER."""
@@ -66,6 +67,7 @@ def _distances() -> dict[str, Metric]:
                     (kind, network),
                     (network,),
                     labels=network == "digits",
+                    floor=kind == "generated",
                 )
     return found
 
@@ -90,6 +92,7 @@ METRICS: dict[str, Metric] = {
         "alae_tf.evaluation.fidelity:precision",
         networks=("lpips",),
         fewest=4,
+        floor=True,
     ),
     "recall": Metric(
         HIGHER,
@@ -97,6 +100,7 @@ METRICS: dict[str, Metric] = {
         "alae_tf.evaluation.fidelity:recall",
         networks=("lpips",),
         fewest=4,
+        floor=True,
     ),
     **{
         f"ppl_{space}_{where}": Metric(
