@@ -178,7 +178,7 @@ def test_codes_for_layers_need_styles(small_mlp):
 
 def test_missing_lpips_is_reported_before_any_work(small, monkeypatch, tmp_path):
     monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path))
-    monkeypatch.setattr("alae_tf.features.weights._in_package", lambda name: [])
+    monkeypatch.setattr("alae_tf.features.weights.places", lambda name: [tmp_path / name])
     config = small.replace(**{**REFINE, "reconstruction_distance": "lpips"})
     with pytest.raises(ConfigError, match="--reconstruction_distance=lpips.*alexnet"):
         Trainer(config)
