@@ -74,16 +74,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.flag("--paste_back", about, "DIR", type=Path)
     about = f"--paste_back: the {CSV} of the crops"
     parser.flag("--csv", about, "FILE", type=Path, absent="none; required with --paste_back")
+    about = "--paste_back: folder of the crops as the model draws them without the edit, same names"
+    parser.flag("--unedited", about, "DIR", type=Path)
+    about = (
+        "--paste_back: difference adds only what the edit changed, so that the rest remains the "
+        "photo (needs --unedited); whole replaces the square"
+    )
+    choices, absent = ("difference", "whole"), "difference with --unedited, else whole"
+    parser.flag("--paste", about, choices=choices, absent=absent)
     parser.switch("--overwrite", "replace the files that an earlier run wrote into --out")
     args = parser.parse_args(arguments)
     if bool(args.paste_back) == bool(args.photos):
         parser.error("give either photos or --paste_back=DIR.")
     if bool(args.paste_back) != bool(args.csv):
         parser.error(f"--paste_back and --csv=DIR/{CSV} require each other.")
+    if (args.unedited or args.paste) and not args.paste_back:
+        parser.error("--unedited and --paste require --paste_back.")
+    if args.unedited and args.paste == "whole":
+        parser.error("--paste=whole: replaces the square; omit --unedited.")
+    if args.paste == "difference" and not args.unedited:
+        parser.error("--paste=difference: needs --unedited=DIR, the crops without the edit.")
 
     def work() -> int:
         if args.paste_back:
-            return put_back(args.paste_back, args.csv, args.out, args.overwrite)
+            return put_back(args.paste_back, args.unedited, args.csv, args.out, args.overwrite)
         return cut_out(args.photos, args.out, args.size, args.crop, args.most, args.overwrite)
 
     return guarded("align", work)
@@ -240,8 +254,9 @@ def _member(folder: Path, name: str, flag: str, follow: bool = True) -> Path:
         raise AlignError(f"{flag}: {error}; nothing was written.") from None
 
 
-def put_back(edited: Path, table: Path, out: Path, overwrite: bool) -> int:
-    """Pastes edited crops into copies of their photos; returns the exit code."""
+def put_back(edited: Path, unedited: Path | None, table: Path, out: Path, overwrite: bool) -> int:
+    """Pastes edited crops, or with `unedited` crops what the edit changed, into copies of their
+    photos; returns the exit code."""
     rows = read_table(table)
     by_photo: dict[Path, list[tuple[Path, np.ndarray]]] = {}
     for cut in rows:
@@ -254,7 +269,7 @@ def put_back(edited: Path, table: Path, out: Path, overwrite: bool) -> int:
     if lost:
         raise AlignError(f"--csv={table}: its photo {lost[0]} does not exist.")
     targets = {photo: out / f"{name}.png" for photo, name in _names(by_photo, []).items()}
-    folders = (edited, table.parent)
+    folders = (edited, table.parent, *([unedited] if unedited else []))
     read = [cut.photo for cut in rows] + [folder / cut.file for folder in folders for cut in rows]
     kept = set(map(os.path.realpath, [table, *read]))
     for target in targets.values():
@@ -270,15 +285,29 @@ def put_back(edited: Path, table: Path, out: Path, overwrite: bool) -> int:
             height, width, _ = image_files.open_file(file, 3).shape
             if height != width:
                 raise AlignError(f"{file}: has {width} x {height} pixels; crops are square.")
+            if unedited is None:
+                continue
+            before = _before(file, edited, unedited, table)
+            if not before.is_file():
+                raise AlignError(f"--unedited={unedited}: has no {before.name} for {file}.")
+            if image_files.open_file(before, 3).shape[:2] != (height, width):
+                raise AlignError(f"{before}: has another size than {file}.")
     out.mkdir(parents=True, exist_ok=True)
     for photo, crops in tqdm(by_photo.items(), unit="photo"):
         pixels = image_files.open_file(photo, 3)
         for file, quad in crops:
-            pixels = paste_back(pixels, quad, image_files.open_file(file, 3))
+            before = unedited and _before(file, edited, unedited, table)
+            before = before and image_files.open_file(before, 3)
+            pixels = paste_back(pixels, quad, image_files.open_file(file, 3), before)
         write_atomic(targets[photo], png(pixels))
     count = sum(map(len, by_photo.values()))
     print(f"align: {count:,} faces pasted into {len(by_photo):,} photos, in {out}/.")
     return 0
+
+
+def _before(file: Path, edited: Path, unedited: Path, table: Path) -> Path:
+    """The unedited crop of an edited one; raises AlignError if it lies outside its folder."""
+    return _member(unedited, str(file.relative_to(edited)), f"--csv={table}")
 
 
 def read_table(path: Path, flag: str = "--csv") -> list[Cut]:

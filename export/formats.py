@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # --help and wrong flags need no TensorFlow
     from .exporter import Exporter
     from .graphs import Endpoint, Graphs
 
+GRAPHS = ("encoder", "decoder", "encoder_styles", "decoder_styles")  # of TFLite and ONNX files
 FLOAT, FLOAT16 = 1e-4, 1e-2  # largest relative errors allowed
 
 
@@ -34,7 +35,7 @@ class Options:
     level: int | None = None
     out: Path = Path("exported")
     formats: Sequence[str] = ()
-    graphs: Sequence[str] = ("encoder", "decoder")
+    graphs: Sequence[str] = GRAPHS[:2]
     quantize: Sequence[str] = ("none",)
     representative_data: str | None = None
     max_int8_error: float = 0.1

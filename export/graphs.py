@@ -36,12 +36,19 @@ class Graphs:
 
     def encode_bytes(self, image_bytes):
         """E: PNG, JPEG, BMP or GIF files of any size, strings [N] → w [N, latent]."""
-        shape = tf.TensorSpec(self.shape, tf.uint8)
-        with tf.device("CPU"):  # one file at a time: each may have 89 million pixels
-            pixels = tf.map_fn(
-                self.read, image_bytes, parallel_iterations=1, fn_output_signature=shape
-            )
-        return self.encode_uint8(pixels)
+        return self.encode_uint8(self.read_all(image_bytes))
+
+    def encode_styles(self, images):
+        """E: images → styles [N, styles, latent], w with its correction for each layer of G."""
+        return {"styles": self.alae.codes(images, self.level, self.blend)[0]}
+
+    def encode_styles_uint8(self, pixels):
+        """E: pixels → styles [N, styles, latent]."""
+        return self.encode_styles(ops.to_unit(pixels))
+
+    def encode_styles_bytes(self, image_bytes):
+        """E: files as in `encode_bytes` → styles [N, styles, latent]."""
+        return self.encode_styles_uint8(self.read_all(image_bytes))
 
     def decode(self, w):
         """G: w [N, latent] or [N, styles, latent] → images."""
@@ -79,7 +86,7 @@ class Graphs:
 
     def reconstruct(self, images):
         """G(E(x)): images → images and pixels."""
-        return self.with_pixels(self.decode(self.encode(images)["w"])["images"])
+        return self.with_pixels(self.decode(self.encode_styles(images)["styles"])["images"])
 
     def generate(self, z, psi):
         """G(F(z)) with truncation: z [N, latent], psi [N] (1: none) → images and pixels."""
@@ -91,6 +98,14 @@ class Graphs:
     def with_pixels(self, images):
         """Images with their pixels."""
         return {"images": images, "pixels": ops.to_pixels(images)}
+
+    def read_all(self, image_bytes):
+        """Reads and fits image files: strings [N] → uint8 [N, H, W, C]."""
+        shape = tf.TensorSpec(self.shape, tf.uint8)
+        with tf.device("CPU"):  # one file at a time: each may have 89 million pixels
+            return tf.map_fn(
+                self.read, image_bytes, parallel_iterations=1, fn_output_signature=shape
+            )
 
     def read(self, data):
         """Reads and fits an image file as in training: scalar string → uint8 [H, W, C].
@@ -125,6 +140,8 @@ class Graphs:
             "encode": (self.encode, self.spec("images", *self.shape)),
             "encode_uint8": (self.encode_uint8, self.spec("pixels", *self.shape)),
             "encode_bytes": (self.encode_bytes, self.spec("image_bytes")),
+            "encode_styles": (self.encode_styles, self.spec("images", *self.shape)),
+            "encode_styles_bytes": (self.encode_styles_bytes, self.spec("image_bytes")),
             "decode": (self.decode_any, [tf.TensorSpec(None, tf.float32, "w")]),
             "reconstruct": (self.reconstruct, self.spec("images", *self.shape)),
             "generate": (self.generate, self.spec("z", latent) + self.spec("psi")),
@@ -132,11 +149,15 @@ class Graphs:
 
     def device_signatures(self) -> dict[str, Endpoint]:
         """The graphs of TFLite and ONNX files, one in each file."""
-        latent = self.config.latent_size
+        latent, styles = self.config.latent_size, self.config.styles
+        images, pixels = self.spec("images", *self.shape), self.spec("pixels", *self.shape)
         return {
-            "encoder": (self.encode, self.spec("images", *self.shape)),
-            "encoder_uint8": (self.encode_uint8, self.spec("pixels", *self.shape)),
+            "encoder": (self.encode, images),
+            "encoder_uint8": (self.encode_uint8, pixels),
+            "encoder_styles": (self.encode_styles, images),
+            "encoder_styles_uint8": (self.encode_styles_uint8, pixels),
             "decoder": (self.decode_small, self.spec("w", latent)),
+            "decoder_styles": (self.decode_small, self.spec("w", styles, latent)),
         }
 
     def single_signatures(self) -> dict[str, Endpoint]:
@@ -144,6 +165,7 @@ class Graphs:
         latent, styles = self.config.latent_size, self.config.styles
         return {
             "encoder_one": (self.encode, self.spec("images", *self.shape, batch=1)),
+            "encoder_styles_one": (self.encode_styles, self.spec("images", *self.shape, batch=1)),
             "decoder_one": (self.decode_small, self.spec("w", latent, batch=1)),
             "decoder_styles_one": (self.decode_small, self.spec("w", styles, latent, batch=1)),
             "mapping_one": (self.map, self.spec("z", latent, batch=1)),

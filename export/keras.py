@@ -24,9 +24,11 @@ class KerasFile:
         self.model = keras_file.load(path)
 
     def run(self, graph: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of `encode` (images) or `decode` (w)."""
+        """The outputs of `encode` and `encode_styles` (images), or `decode` (w)."""
         if graph == "encode":
             return {"w": self.model.encode(inputs["images"])}
+        if graph == "encode_styles":
+            return {"styles": self.model.encode(inputs["images"], layers=True)}
         return {"images": self.model.decode(inputs["w"], floats=True)}
 
 
@@ -41,7 +43,7 @@ FORMAT = Format(
     "keras",
     "a model.keras for Keras in Python",
     patterns=(NAME,),
-    files=lambda options: [File(NAME, ("encode", "decode"))],
+    files=lambda options: [File(NAME, ("encode", "encode_styles", "decode"))],
     write=write,
     runtimes={"Keras": KerasFile},
     default=False,

@@ -77,26 +77,34 @@ class Reference:
         self.pixels = pixels
         self.images = ops.to_unit(pixels).numpy()
         w = in_parts(lambda x: graphs.encode(tf.constant(x))["w"].numpy(), [self.images])
-        self.decoded = in_parts(lambda w: graphs.decode(tf.constant(w))["images"].numpy(), [w])
+        styles = in_parts(
+            lambda x: graphs.encode_styles(tf.constant(x))["styles"].numpy(), [self.images]
+        )
+        self.decoded = in_parts(lambda w: graphs.decode(tf.constant(w))["images"].numpy(), [styles])
+        plain = in_parts(lambda w: graphs.decode(tf.constant(w))["images"].numpy(), [w])
         z = np.random.default_rng(0).standard_normal((3, graphs.config.latent_size), np.float32)
         psi = np.array([1.0, 0.7, 0.3], np.float32)
         mapped = graphs.map(tf.constant(z))["w"].numpy()
         generated = graphs.generate(tf.constant(z), tf.constant(psi))["images"].numpy()
-        styles = np.repeat(w[:, np.newaxis], graphs.config.styles, axis=1)
         files = np.array([png(each) for each in pixels])
         encode = Case({"images": self.images}, "w", w)
         encode_uint8 = Case({"pixels": pixels}, "w", w)
-        decode = Case({"w": w}, "images", self.decoded)
+        encode_styles = Case({"images": self.images}, "styles", styles)
+        decode = Case({"w": w}, "images", plain)
         decode_styles = Case({"w": styles}, "images", self.decoded)
         self.cases = {
             "encode": [encode],
             "encode_uint8": [encode_uint8],
             "encode_bytes": [Case({"image_bytes": files}, "w", w)],
+            "encode_styles": [encode_styles],
+            "encode_styles_bytes": [Case({"image_bytes": files}, "styles", styles)],
             "decode": [decode, decode_styles],
             "reconstruct": [Case({"images": self.images}, "images", self.decoded)],
             "generate": [Case({"z": z, "psi": psi}, "images", generated)],
             "encoder": [encode],
             "encoder_uint8": [encode_uint8],
+            "encoder_styles": [encode_styles],
+            "encoder_styles_uint8": [Case({"pixels": pixels}, "styles", styles)],
             "decoder": [decode],
             "decoder_styles": [decode_styles],
             "mapping": [Case({"z": z}, "w", mapped)],

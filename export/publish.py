@@ -41,6 +41,7 @@ VALUE_RANGES = {
     "pixels": "uint8 in [0, 255]",
     "image_bytes": "PNG, JPEG, BMP or GIF files",
     "w": "float32, unbounded",
+    "styles": "float32, unbounded",
     "z": "float32, N(0, 1)",
     "psi": "float32, truncation; 1 for none",
 }
@@ -194,11 +195,17 @@ def _of_weights(name: str) -> bool:
 
 def _outputs(graph: str, graphs: Graphs) -> dict[str, Any]:
     """Names, types and shapes of a graph's outputs."""
+    latent, styles = graphs.config.latent_size, graphs.config.styles
     if graph.startswith("enc"):
-        return {"w": {"dtype": "float32", "shape": [None, graphs.config.latent_size]}}
+        name, rows = ("styles", (styles,)) if "styles" in graph else ("w", ())
+        return {name: {"dtype": "float32", "shape": [None, *rows, latent]}}
     shape = [None, *graphs.shape]
     images = {"images": {"dtype": "float32", "shape": shape}}
-    return images if graph == "decoder" else images | {"pixels": {"dtype": "uint8", "shape": shape}}
+    return (
+        images
+        if graph.startswith("decoder")
+        else images | {"pixels": {"dtype": "uint8", "shape": shape}}
+    )
 
 
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object]]:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from .graphs import Endpoint
 
 NAME = "saved_model"
-SIGNATURES = ("encode", "encode_uint8", "encode_bytes", "decode", "reconstruct", "generate")
+SIGNATURES = (
+    *("encode", "encode_uint8", "encode_bytes", "encode_styles", "encode_styles_bytes"),
+    *("decode", "reconstruct", "generate"),
+)
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 

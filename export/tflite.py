@@ -110,7 +110,8 @@ def files(options: Options) -> Iterator[File]:
     """For each network a file per value of --quantize, and a float32 file for single images."""
     for network in options.graphs:
         for kind in options.quantize:
-            graph = "encoder_uint8" if (network, kind) == ("encoder", "int8") else network
+            uint8 = kind == "int8" and network.startswith("encoder")
+            graph = f"{network}_uint8" if uint8 else network
             yield file(f"{network}{QUANTIZATIONS[kind]}", graph, kind, options)
         yield file(f"{network}_batch1", network, "", options, batch=1)
 
@@ -122,7 +123,9 @@ def write(work: Exporter, file: File) -> None:
     if file.quantization not in ("", "none"):
         parts: list[np.ndarray] = []
         if file.quantization == "int8":
-            inputs = work.pixels if graph == "encoder_uint8" else work.model.encode(work.pixels)
+            layers = graph == "decoder_styles"
+            is_encoder = graph.endswith("_uint8")
+            inputs = work.pixels if is_encoder else work.model.encode(work.pixels, layers)
             step = images_at_once(work.model.resolution)
             parts = [inputs[i : i + step] for i in range(0, len(inputs), step)]
         model = quantize(model, file.quantization, parts, work.model.config.kind.int8)

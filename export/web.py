@@ -55,7 +55,7 @@ VERSIONS = [package.name.rpartition("@")[2] for package in RUNTIME]
 CACHED = "litertjs-" + "-".join(VERSIONS)  # folder in the cache
 CDN = "https://cdn.jsdelivr.net/npm"  # has every package of npm, by name and version
 GRAPHS = {  # files of a model → their graphs and quantisations
-    "encoder": ("encoder", ("none", "dynamic_int8")),
+    "encoder": ("encoder_styles", ("none", "dynamic_int8")),
     "decoder": ("decoder_styles", ("none", "dynamic_int8")),
     "mapping": ("mapping", ("none",)),
 }

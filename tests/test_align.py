@@ -130,6 +130,25 @@ def test_edited_crops_go_back_into_their_photos(photos, faces, tmp_path, capsys)
     assert not (tmp_path / "other").exists()
 
 
+def test_the_difference_of_an_edit_goes_back(photos, faces, tmp_path, capsys):
+    edited, unedited = tmp_path / "edited", tmp_path / "unedited"
+    for folder, grey in ((edited, 120), (unedited, 100)):
+        folder.mkdir()
+        Image.fromarray(np.full([8, 8, 3], grey, np.uint8)).save(folder / "a.png")
+    back = [f"--paste_back={edited}", f"--csv={faces}/align.csv", f"--unedited={unedited}"]
+    assert align.main([*back, f"--out={tmp_path}/out"]) == 0
+    before = pixels(photos / "a.jpg").astype(int)
+    after = pixels(tmp_path / "out/a.png").astype(int)
+    (cut,) = [cut for cut in align.read_table(faces / "align.csv") if cut.file == "a.png"]
+    x, y = cut.quad.mean(axis=0).astype(int)
+    part = np.s_[y - 10 : y + 10, x - 10 : x + 10]
+    np.testing.assert_allclose(after[part], np.minimum(before[part] + 20, 255), atol=1)
+    (unedited / "a.png").unlink()
+    assert align.main([*back, f"--out={tmp_path}/other"]) == 2
+    assert f"--unedited={unedited}: " in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
 def test_photos_are_never_written_over(photos, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     Image.open(photos / "a.jpg").save(tmp_path / "in/a.png")
@@ -154,6 +173,9 @@ def test_photos_of_one_name_get_crops_of_their_own(tmp_path):
         ([], "--paste_back"),
         (["x.png", "--paste_back=x"], "--paste_back"),
         (["--paste_back=x"], "--csv"),
+        (["x.png", "--unedited=x"], "--unedited"),
+        (["--paste_back=x", "--csv=x", "--paste=difference"], "--unedited"),
+        (["--paste_back=x", "--csv=x", "--paste=whole", "--unedited=x"], "--paste=whole"),
         (["x.png", "--csv=x"], "--paste_back"),
         (["x.png", "--size=65"], "--size"),
         (["x.png", "--most=0"], "--most"),

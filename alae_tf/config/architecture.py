@@ -51,6 +51,11 @@ def _check_style(config: Config) -> Iterator[Check]:
     start = config.start_channels
     right = f"at least --start_channels={start}"
     yield config.max_channels >= start, "max_channels", right
+    layers = config.encoder_codes == "layers"
+    right = "w with --encoder_head=dense, which has no styles"
+    yield not layers or config.encoder_head == "styles", "encoder_codes", right
+    right = "w with --latent_regression=z"
+    yield not layers or config.latent_regression == "w", "encoder_codes", right
 
 
 def _check_mlp(config: Config) -> Iterator[Check]:
@@ -67,7 +72,7 @@ STYLE = Architecture(
     name="style",
     title="StyleALAE",
     build="alae_tf.networks.style:build",
-    settings=("start_channels", "max_channels", "encoder_head"),
+    settings=("start_channels", "max_channels", "encoder_head", "encoder_codes"),
     ignored=(),
     check=_check_style,
     styles=lambda config: 2 * config.levels,

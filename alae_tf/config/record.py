@@ -92,6 +92,12 @@ class Config:
         "dense layer on the last feature map, without styles (an ablation).",
         choices=("styles", "dense"),
     )
+    encoder_codes: str = of_model(
+        "w",
+        "style: what E computes. w: as in the paper. layers: w, and a correction of it for each "
+        "layer of G, which update 4 trains (not in the paper).",
+        choices=("w", "layers"),
+    )
 
     epochs: float = of_schedule(
         60.0, "Length of the whole run, in passes over the training images.", "(0, 1e9]"
@@ -122,14 +128,44 @@ class Config:
     latent_update: str = of_optimisation(
         "EG",
         "Networks that update 3, the latent reconstruction, trains. EG: as in the paper. EFG: as "
-        "in the authors' code, which also trains F through G's input.",
-        choices=("EG", "EFG"),
+        "in the authors' code, which also trains F through G's input. E: for refining the encoder "
+        "of a trained model.",
+        choices=("EG", "EFG", "E"),
     )
     latent_regression: str = of_optimisation(
         "w",
         "The code that E reconstructs in update 3. w: as in the paper. z: E estimates z, and w is "
         "F(E(x)) (an ablation).",
         choices=("w", "z"),
+    )
+    reconstruction: float = of_optimisation(
+        0.0,
+        "Weight of update 4, which the paper does not have: real images are reconstructed, "
+        "G(E(x)) against x. 0: no update 4. 1 suits a trained model (see --init_from).",
+        "[0, 1e6]",
+    )
+    reconstruction_update: str = of_optimisation(
+        "E",
+        "Networks that update 4 trains. E: what G draws does not change. EG: G also learns to draw "
+        "real images, which needs updates 1 and 2 as a counterweight.",
+        choices=("E", "EG"),
+    )
+    reconstruction_distance: str = of_optimisation(
+        "lpips",
+        "Perceptual distance of update 4. lpips: LPIPS with AlexNet (the extra `metrics`). "
+        "encoder: between feature maps of E's EMA, which needs no file and suits any images.",
+        choices=("lpips", "encoder"),
+    )
+    reconstruction_pixels: float = of_optimisation(
+        2.0,
+        "Weight of the squared error of pixels in update 4, beside the perceptual distance's 1.",
+        "[0, 1e6]",
+    )
+    correction_pull: float = of_optimisation(
+        0.1,
+        "With --encoder_codes=layers: weight of the squared corrections in update 4. A larger one "
+        "keeps the codes of the layers together, which makes edits work better.",
+        "[0, 1e6]",
     )
     r1_gamma: float = of_optimisation(
         10.0, "Weight of R1, the gradient penalty on real images. 0: no penalty.", "[0, 1e30]"

@@ -63,7 +63,8 @@ def check(field: dataclasses.Field, value: object) -> None:
     if not isinstance(entries, tuple):
         raise ConfigError(f"{flag}: must be a tuple of {wanted.__name__}.")
     for entry in entries:
-        if type(entry) is not wanted and (type(entry), wanted) != (int, float):
+        known = (int, float) if wanted is float else wanted  # NumPy's float64 is a float
+        if not isinstance(entry, known) or isinstance(entry, bool) != (wanted is bool):
             raise ConfigError(f"{flag}: must be of type {wanted.__name__}.")
         if isinstance(entry, float) and not math.isfinite(entry):
             raise ConfigError(f"{flag}: must be a finite number.")

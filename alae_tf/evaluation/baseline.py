@@ -38,8 +38,9 @@ class PrincipalComponents:
     def __repr__(self) -> str:
         return f"<PrincipalComponents: {self.config.latent_size}, images {list(self._shape)}>"
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        """Images [N, H, W, C], uint8 or float in [−1, 1] → codes, float32 [N, latent]."""
+    def encode(self, images: np.ndarray, layers: bool = False) -> np.ndarray:
+        """Images [N, H, W, C], uint8 or float in [−1, 1] → codes, float32 [N, latent], also with
+        `layers`, since components have none."""
         return self._pca.transform(rows(images)).astype(np.float32)
 
     long_features = encode

@@ -7,7 +7,7 @@ from alae_tf.evaluation.samples import PART, Samples
 
 def latent_cycle(samples: Samples) -> float:
     """√(Σ|E(G(w)) − w|² / Σ|w − mean w|²), w = F(z): 0 is exact, the constant mean w gives 1."""
-    w = samples.model.sample_w(samples.count, samples.protocol.seed)
+    w = samples.model.sample_w(samples.generated_count, samples.protocol.seed)
     samples.counts["generated"] = len(w)
     wrong = 0.0
     for start in range(0, len(w), PART):

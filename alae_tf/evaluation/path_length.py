@@ -8,7 +8,7 @@ from alae_tf.latents.codes import slerp
 
 EPSILON = 1e-4
 KEPT = (1, 99)  # percentiles between which distances count
-PAIRS = 10_000  # at most; published figures have 100,000
+PAIRS = 10_000  # at most, unless the protocol has a number; published figures have 100,000
 LARGEST = 256  # pixels per side that LPIPS sees, as published
 
 
@@ -17,11 +17,11 @@ def path_length(samples: Samples, space: str, where: str) -> float:
 
     As published, except for the number of pairs: paths are straight in w and arcs in z, both images
     of a pair have the same noise, images of more than 256 px are averaged down, and the lowest and
-    the highest 1 % of the distances are left out. At most 10,000 pairs are measured, in the space
-    "w" or "z", at "full", anywhere between two codes, or at "end", the first one.
+    the highest 1 % of the distances are left out. The space is "w" or "z"; "full" measures anywhere
+    between two codes, "end" at the first one.
     """
     network, model, protocol = samples.network("lpips"), samples.model, samples.protocol
-    count = min(samples.count, PAIRS)
+    count = samples.protocol.generated or min(samples.count, PAIRS)
     samples.counts["pairs"] = count
     z = model.sample_z(2 * count, protocol.seed)
     t = np.zeros(count) if where == "end" else np.random.default_rng(protocol.seed).random(count)

@@ -1,4 +1,9 @@
-"""How much closer to an image than G(E(x)) the generator comes with refined codes."""
+"""How much closer to an image than G(E(x)) the generator comes with refined codes.
+
+Both metrics use the default settings of `alae_tf.model.projection` and constant noise, whatever the
+protocol's noise. They return no values for principal components, which give their nearest image
+without projection.
+"""
 
 import numpy as np
 
@@ -7,60 +12,55 @@ from alae_tf.evaluation.samples import Samples
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.model.projection import Projection, project
 
+WHEN = {"before": 0, "after": -1}  # projection: place in its curves
+
+
+def projected(samples: Samples) -> list[tuple[np.ndarray, Projection]]:
+    """(real images, their projection) in parts, computed once."""
+    samples.counts["projected"] = samples.count
+    if not samples.projections:
+        lpips = samples.network("lpips")
+        for real in samples.real("projections"):
+            samples.projections.append((real, project(samples.model, real, lpips)))
+    return samples.projections
+
 
 def projection(samples: Samples) -> dict[str, float]:
     """Errors of G(E(x)) ("before") and of G's image after projection ("after"), each a mean.
 
-    - lpips (VGG), mse in [−1, 1]: what projection minimises.
-    - lpips_alex: LPIPS by a network that projection does not see.
-    - identity, identity_found: as `distance` and `found` of `alae_tf.evaluation.identity`.
-
-    Uses the default settings of `alae_tf.model.projection` and constant noise, whatever the
-    protocol's noise. Returns no values for principal components, which give their nearest image
-    without projection.
+    lpips (VGG) and mse, in [−1, 1], are what projection minimises; lpips_alex is LPIPS by a network
+    that it does not see.
     """
     if not isinstance(samples.model, Autoencoder):
         return {}
-    parts: list[dict[str, np.ndarray]] = []
-    for real in samples.real("projections"):
-        parts.append(
-            measured(samples, real, project(samples.model, real, samples.network("lpips")))
-        )
-    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    real = values.pop("real")
-    made = {when: values.pop(when) for when in ("before", "after")}
-    samples.counts["projected"] = samples.count
+    alex, parts = samples.network("lpips_alex"), projected(samples)
+    values = {}
+    for when, place in WHEN.items():
+        drawn = [(x, (each.reconstructed, each.projected)[place]) for x, each in parts]
+        errors = {
+            "lpips": [each.perceptual[:, place] for _, each in parts],
+            "mse": [each.squared[:, place] for _, each in parts],
+            "lpips_alex": [alex.distance(x, made) for x, made in drawn],
+        }
+        for name, found in errors.items():
+            values[f"{name}_{when}"] = float(np.concatenate(found).mean())
+    return values
+
+
+def projection_identity(samples: Samples) -> dict[str, float]:
+    """`distance` and `found` of `alae_tf.evaluation.identity`, before and after projection."""
+    if not isinstance(samples.model, Autoencoder):
+        return {}
+    network, parts = samples.network("identity"), projected(samples)
+    real = np.concatenate([network(x) for x, _ in parts])
+    made = {
+        "before": np.concatenate([network(each.reconstructed) for _, each in parts]),
+        "after": np.concatenate([network(each.projected) for _, each in parts]),
+    }
     chosen = samples.candidates(CANDIDATES)
-    others = samples.features_of(chosen, "identity")
-    found = {
-        f"identity_found_{when}": found_by_features(samples.indices, real, features, chosen, others)
-        for when, features in made.items()
-    }
-    return {name: float(each.mean()) for name, each in values.items()} | found
-
-
-def measured(samples: Samples, real: np.ndarray, found: Projection) -> dict[str, np.ndarray]:
-    """Errors of some images before and after projection [n], and their features of identity [n, d].
-
-    Args:
-        real: the images, uint8 [n, H, W, C].
-        found: their projection.
-    """
-    alex, identity = samples.network("lpips_alex"), samples.network("identity")
-    drawn = {"before": found.reconstructed, "after": found.projected}
-    features = {"real": identity(real)} | {when: identity(made) for when, made in drawn.items()}
-    curves = {"lpips": found.perceptual, "mse": found.squared}
-    ends = {"before": 0, "after": -1}
-    return {
-        **{
-            f"{name}_{when}": curve[:, place]
-            for name, curve in curves.items()
-            for when, place in ends.items()
-        },
-        **{f"lpips_alex_{when}": alex.distance(real, made) for when, made in drawn.items()},
-        **{
-            f"identity_{when}": np.linalg.norm(features[when] - features["real"], axis=1)
-            for when in drawn
-        },
-        **features,
-    }
+    others, indices = samples.features_of(chosen, "identity"), samples.indices
+    values = {}
+    for when, features in made.items():
+        values[f"distance_{when}"] = float(np.linalg.norm(features - real, axis=1).mean())
+        values[f"found_{when}"] = found_by_features(indices, real, features, chosen, others)
+    return values

@@ -30,7 +30,8 @@ class Protocol:
     """Everything besides model and data that a value depends on."""
 
     split: str = "test"  # real images to compare with: "test" (held out) or "train"
-    images: int = 0  # number of images of each kind; 0: all of the split, at most 50,000
+    images: int = 0  # number of real images; 0: all of the split, at most 50,000
+    generated: int = 0  # number of generated images; 0: as many as real ones
     noise: str = "random"  # of G: "random" (as in the paper), "const" or "none"
     psi: float = 1.0  # truncation of generated images; 1: none
     seed: int = 0  # of z, the noise and the random choices of a metric
@@ -47,7 +48,8 @@ class Samples:
 
     Attributes:
         real_source: the protocol's split.
-        count: number of images of each kind.
+        count: number of real images, and of their reconstructions.
+        generated_count: number of generated images.
         indices: of the real images in their source, evenly spread.
         counts: number of images by kind, of the kinds requested since it was cleared.
 
@@ -67,11 +69,13 @@ class Samples:
         self.train, self.test = source, source.held_out
         self.real_source = real_images(source, self.protocol)
         self.count = count_images(source, self.protocol)
+        self.generated_count = self.protocol.generated or self.count
         self.indices = evenly(self.real_source, self.count)
         self.counts: dict[str, int] = {}
         self._networks = dict(networks or {})
         self._progress = progress
         self._features: dict[tuple[str, str], np.ndarray] = {}
+        self.projections: list = []  # see `alae_tf.evaluation.projection`
 
     def real(self, about: str = "real images") -> Iterator[np.ndarray]:
         """Real images, evenly spread over the split: parts, uint8 [n, H, W, C]."""
@@ -101,9 +105,9 @@ class Samples:
 
     def generated(self, about: str = "generated images") -> Iterator[np.ndarray]:
         """Generated images: parts, uint8 [n, H, W, C]."""
-        w = self.model.sample_w(self.count, self.protocol.seed)
-        self.counts["generated"] = self.count
-        for part in self._parts(self.count, about):
+        w = self.model.sample_w(self.generated_count, self.protocol.seed)
+        self.counts["generated"] = len(w)
+        for part in self._parts(len(w), about):
             styles = self.model.truncate(w[part], self.protocol.psi)
             yield self.decode(styles, part.start)
 
@@ -111,7 +115,7 @@ class Samples:
         """Real images and their reconstructions: parts, uint8 [n, H, W, C] each."""
         self.counts["reconstructed"] = self.count
         for i, real in enumerate(self.real(about)):
-            yield real, self.decode(self.model.encode(real), i * PART)
+            yield real, self.decode(self.model.encode(real, layers=True), i * PART)
 
     def reconstructed(self, about: str = "reconstructions") -> Iterator[np.ndarray]:
         """The reconstructions of `pairs`."""
@@ -138,7 +142,7 @@ class Samples:
 
         `kind` is "real" (see `features_of`), "generated" or "reconstructed".
         """
-        self.counts[kind] = self.count
+        self.counts[kind] = self.generated_count if kind == "generated" else self.count
         if (kind, network) not in self._features:
             if kind == "real":
                 found = self.features_of(self.indices, network)
@@ -190,7 +194,7 @@ def real_images(source: Source, protocol: Protocol) -> Source:
 
 
 def count_images(source: Source, protocol: Protocol) -> int:
-    """Number of images of each kind: the protocol's, or fewer if the split is smaller."""
+    """Number of real images: the protocol's, or fewer if the split is smaller."""
     return min(protocol.images or MOST_IMAGES, len(real_images(source, protocol)))
 
 

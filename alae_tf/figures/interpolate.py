@@ -35,7 +35,7 @@ def draw(figure: Figure, random: bool, space: str, psi: float | None, steps: int
         found = paths(figure, steps + figure.moving, space, closed=figure.moving)
         found = [model.truncate(path[:steps], psi) for path in found]
     else:
-        w = model.encode(images)
+        w = model.encode(images, layers=True)
         ends = [*w, w[0]] if figure.moving else w
         found = [lerp(a, b, t) for a, b in itertools.pairwise(ends)]
     if figure.moving:

@@ -6,7 +6,7 @@ from alae_tf import data
 from alae_tf.figures.kind import Figure, FigureError, Kind, names
 from alae_tf.images import canvas
 from alae_tf.latents import levels as levels_
-from alae_tf.latents.codes import mix, to_styles
+from alae_tf.latents.codes import mix
 
 
 def check(figure: Figure, sources: list[str] | None, levels: list[str] | None) -> None:
@@ -33,9 +33,7 @@ def draw(figure: Figure, sources: list[str] | None, levels: list[str] | None) ->
         across, down = images[1::2], images[::2]
     if not len(across):
         raise FigureError("--images: mix needs at least two images.")
-    source, destination = (
-        to_styles(model.encode(images), model.config.styles) for images in (across, down)
-    )
+    source, destination = (model.encode(images, layers=True) for images in (across, down))
     cells, labels = [[None, *model.decode(source)]], [""]
     for text, part in zip(levels, rows, strict=True):
         for i, image in enumerate(model.decode(destination)):

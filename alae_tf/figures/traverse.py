@@ -8,7 +8,7 @@ from alae_tf.figures.kind import Drawing, Figure, Kind, names, number
 from alae_tf.images import canvas
 from alae_tf.latents import directions as directions_
 from alae_tf.latents import levels as levels_
-from alae_tf.latents.codes import move, to_styles
+from alae_tf.latents.codes import move
 
 REACH = 3.0  # distance along a direction without a span
 
@@ -31,8 +31,7 @@ def draw(
     else:
         chosen = chosen[: 1 if figure.moving else 4]
     images = figure.images()
-    w = model.encode(images)
-    styles = to_styles(w, model.config.styles)
+    w, styles = model.encode(images), model.encode(images, layers=True)
     cells, labels, frames = [], [], []
     for direction in chosen:
         far = amounts(direction, w, steps, strength)

@@ -94,13 +94,20 @@ def _mirrored(
     return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
 
 
-def paste_back(photo: np.ndarray, quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
+def paste_back(
+    photo: np.ndarray, quad: np.ndarray, crop: np.ndarray, unedited: np.ndarray | None = None
+) -> np.ndarray:
     """A photo, uint8 [H, W, 3], with a square replaced by a crop, uint8 [S, S, 3], which fades in
-    from the square's edges."""
-    image, length = to_image(crop), float(np.linalg.norm(quad[3] - quad[0]))
-    image = image.reduce(max(1, int(len(crop) / length)))
-    side = image.width
-    size = (photo.shape[1], photo.shape[0])
+    from the square's edges.
+
+    With `unedited`, the crop before an edit, only the difference of the two is added. Whatever the
+    edit leaves alone then remains the photo, at its own resolution.
+    """
+    length = float(np.linalg.norm(quad[3] - quad[0]))
+    shrink = max(1, int(len(crop) / length))
+    change = crop.astype(np.float32) - (0.0 if unedited is None else unedited)
+    channels = [Image.fromarray(change[..., c]).reduce(shrink) for c in range(3)]
+    side = channels[0].width
     # From pixels of the photograph to pixels of the crop.
     to = np.linalg.inv(np.stack([quad[3] - quad[0], quad[1] - quad[0]])) * side
     start = -quad[0] @ to
@@ -108,8 +115,9 @@ def paste_back(photo: np.ndarray, quad: np.ndarray, crop: np.ndarray) -> np.ndar
     ramp = np.minimum(np.arange(side) + 0.5, side - 0.5 - np.arange(side)) / (FEATHER * side)
     ramp = np.clip(ramp, 0, 1)
     ramp = ramp * ramp * (3 - 2 * ramp)
-    mask = to_image(np.rint(255 * np.minimum.outer(ramp, ramp)).astype(np.uint8)[..., np.newaxis])
-    how = (size, Image.Transform.AFFINE, data, Image.Resampling.BICUBIC)
-    drawn, weight = (np.asarray(each.transform(*how), np.float32) for each in (image, mask))
-    weight = weight[..., np.newaxis] / 255
-    return np.rint(photo + weight * (drawn - photo)).astype(np.uint8)
+    mask = Image.fromarray(np.minimum.outer(ramp, ramp).astype(np.float32))
+    how = ((photo.shape[1], photo.shape[0]), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC)
+    *drawn, weight = (np.asarray(each.transform(*how)) for each in (*channels, mask))
+    change = np.stack(drawn, axis=-1) - (photo if unedited is None else 0.0)
+    pasted = photo + np.clip(weight, 0, 1)[..., np.newaxis] * change
+    return np.rint(np.clip(pasted, 0, 255)).astype(np.uint8)

@@ -92,9 +92,16 @@ class Autoencoder:
             f"{list(self._shape)}, w [{self.config.latent_size}]{seen}>"
         )
 
-    def encode(self, images) -> np.ndarray:
-        """Images → w, float32 [N, latent] (one image: [latent])."""
-        return self._encoded(self._graphs.encode, images)
+    def encode(self, images, layers: bool = False) -> np.ndarray:
+        """Images → w, float32 [N, latent] (one image: [latent]).
+
+        Args:
+            images: one or many.
+            layers: return the code of each layer, from which G reconstructs the image: styles
+                [N, styles, latent]. They equal w unless E also gives corrections
+                (--encoder_codes=layers).
+        """
+        return self._encoded(self._graphs.codes if layers else self._graphs.encode, images)
 
     def long_features(self, images) -> np.ndarray:
         """The features from which E computes w: float32 [N, d] (one image: [d]).
@@ -110,10 +117,9 @@ class Autoencoder:
         return self._encoded(self._graphs.score, images)[..., 0]
 
     def _encoded(self, function: typing.Any, images) -> np.ndarray:
-        """function(x, blend) [N, d] of images, computed in parts."""
+        """function(x, blend) [N, …] of images, computed in parts."""
         images, one = self._images(images)
-        width = function.structured_outputs.shape[-1]
-        rows = np.empty([len(images), width], np.float32)
+        rows = np.empty([len(images), *function.structured_outputs.shape[1:]], np.float32)
         for part in self._parts(len(images)):
             x = images[part]
             x = ops.to_unit(x) if x.dtype == np.uint8 else tf.constant(x, tf.float32)
@@ -172,7 +178,7 @@ class Autoencoder:
 
     def reconstruct(self, images, noise_mode: str = "const") -> np.ndarray:
         """G(E(x)), which keeps the style of x, not its pixels: uint8, of the images' shape."""
-        return self.decode(self.encode(images), noise_mode)
+        return self.decode(self.encode(images, layers=True), noise_mode)
 
     def generate(
         self,

@@ -23,6 +23,7 @@ class Graphs:
 
     Attributes:
         encode: (x [N, H, W, C], blend) → w [N, latent].
+        codes: (x, blend) → styles [N, styles, latent].
         long_features: (x, blend) → [N, d].
         score: (x, blend) → D's logits [N, 1].
         map: z [N, latent] → w [N, latent].
@@ -38,6 +39,7 @@ class Graphs:
         weakref.finalize(self, _forget, self._gradients)
 
     encode = traced(lambda self: self._of_images(self._alae.encode))
+    codes = traced(lambda self: self._of_images(lambda *x: self._alae.codes(*x)[0]))
     long_features = traced(lambda self: self._of_images(self._alae.E.long_features))
     score = traced(lambda self: self._of_images(lambda *x: self._alae.logits(*x)[:, tf.newaxis]))
     map = traced(lambda self: self._traced(self._alae.F, self._codes))

@@ -85,8 +85,8 @@ class TrainedALAE(keras.Model):
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         noise = self.alae.noise("const", 1, self.level)
-        w = self.alae.encode(images, self.level, self.blend)
-        return self.alae.decode(w, self.level, self.blend, noise)
+        styles, _ = self.alae.codes(images, self.level, self.blend)
+        return self.alae.decode(styles, self.level, self.blend, noise)
 
     def fit(self, *args, **kwargs):
         """Raises TypeError, see `alae_tf.networks.alae.ALAE.fit`."""

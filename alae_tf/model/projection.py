@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from alae_tf.features.lpips import prepare
 from alae_tf.latents import LatentError
-from alae_tf.latents.codes import to_styles
 from alae_tf.networks import ops
 
 if typing.TYPE_CHECKING:
@@ -31,7 +30,7 @@ NOISE_RATE = 0.05
 class Projection:
     """The result for some images."""
 
-    before: np.ndarray  # E(x), w [N, latent]
+    before: np.ndarray  # E(x), w [N, latent] or styles [N, styles, latent]
     after: np.ndarray  # the codes found, w [N, latent] or styles [N, styles, latent]
     noise: list[np.ndarray] | None  # the noise maps found, or None if they did not move
     reconstructed: np.ndarray  # G's images of `before`, uint8 [N, H, W, C]
@@ -82,7 +81,7 @@ def project(
             raise LatentError(f"{name}: got {weight!r}, expected a finite number, 0 or more")
     if not len(images):
         raise LatentError("images: got none, expected at least one")
-    before = model.encode(images)
+    before = model.encode(images, layers=space == "styles")
     scale = float(max(model.sample_w(256).std(axis=0).mean(), 1e-6))
     # A trace for each number of images at once, of which there are at most two.
     descent = functools.cache(
@@ -135,9 +134,8 @@ class Descent:
     ) -> dict[str, np.ndarray]:
         """Projects images [count, H, W, C] with E(x) = before. Returns arrays by the names of
         `Projection`'s attributes, a noise map each as "noise NN"."""
-        styles = self.model.config.styles
         self._target.assign(ops.to_unit(images))
-        self._start.assign(before if self.space == "w" else to_styles(before, styles))
+        self._start.assign(before)
         for variable in (self._moved, *self._adam.variables, *self._adam_noise.variables):
             variable.assign(tf.zeros(variable.shape, variable.dtype))
         for own, constant in zip(self._maps, self._constant, strict=False):
@@ -176,11 +174,24 @@ class Descent:
         with tf.GradientTape() as tape:
             perceptual, squared = self._errors(self._draw())
             strayed = tf.reduce_mean(tf.reshape(self._moved, [len(self._moved), -1]) ** 2, axis=1)
-            maps = [tf.reduce_mean(each**2, [1, 2, 3]) for each in self._maps]
+            pairs = zip(self._maps, self._constant, strict=False)
+            maps = [tf.reduce_mean((each - start) ** 2, [1, 2, 3]) for each, start in pairs]
             pull = self.pull * tf.add_n([strayed, *maps])
             loss = perceptual + self.pixels * squared + pull
         gradients = tape.gradient(loss, variables)  # of the sum; no image affects another's
         self._adam.apply([gradients[0]])
         if self._maps:
             self._adam_noise.apply(gradients[1:])
+            for own, start in zip(self._maps, self._constant, strict=False):
+                own.assign(_with_moments_of(start, own))
         return perceptual, squared
+
+
+def _with_moments_of(start: np.ndarray, maps: tf.Tensor) -> tf.Tensor:
+    """Noise maps [N, H, W, 1], each shifted and scaled to the mean and variance of `start`
+    [1, H, W, 1]. Otherwise the descent would fade the noise out, or draw with it.
+
+    Reference: the noise of Karras et al., StyleGAN2, CVPR 2020, appendix D.
+    """
+    mean, variance = tf.nn.moments(maps, [1, 2, 3], keepdims=True)
+    return (maps - mean) * tf.math.rsqrt(variance + 1e-8) * start.std() + start.mean()

@@ -68,7 +68,7 @@ class ALAE(keras.Model):
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
         """Reconstructs x without noise: G(E(x)). [N, H, W, C] in [−1, 1] → the same."""
-        return self.decode(self.encode(x, level, blend), level, blend)
+        return self.decode(self.codes(x, level, blend)[0], level, blend)
 
     def fit(self, *args, **kwargs):
         """Raises TypeError: each of the three updates of an ALAE has its own loss."""
@@ -104,6 +104,18 @@ class ALAE(keras.Model):
         """E: x [N, H, W, C] in [−1, 1] → w [N, latent]; with z regression by F∘E."""
         found = self.E(x, level=level, blend=blend)
         return found if self.latent_regression == "w" else self.F(found)
+
+    def codes(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """(the styles from which G reconstructs x, E's corrections in them or None).
+
+        [N, H, W, C] in [−1, 1] → [N, styles, latent], for each layer of G w plus its correction.
+        """
+        w, corrections = self.E.codes(x, level=level, blend=blend)
+        if corrections is not None:
+            return self.broadcast(w) + corrections, corrections
+        return self.broadcast(w if self.latent_regression == "w" else self.F(w)), None
 
     def decode(
         self,

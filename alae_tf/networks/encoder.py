@@ -60,6 +60,12 @@ class PlainBlock(keras.layers.Layer):
         x = self.conv_2(ops.blur(x))
         return ops.leaky_relu(x + tf.cast(self.bias_2, x.dtype))
 
+    def maps(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """(features out, the feature map of the first convolution, that of the second)."""
+        first = self.convolve(x)
+        second = self.halve(first)
+        return second, first, second
+
     def get_config(self):
         names = ("inputs", "channels", "minibatch_std")
         return super().get_config() | {name: getattr(self, name) for name in names}
@@ -99,8 +105,49 @@ class EncoderBlock(PlainBlock):
         x, style_2 = ops.split_style(self.halve(x))  # [N, H/2, W/2, channels]
         return x, style_1, style_2
 
+    def maps(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """As in `PlainBlock`; both maps before their style is taken out."""
+        first = self.convolve(x)
+        second = self.halve(ops.instance_norm(first, ops.EPSILON_ENCODER))
+        return ops.instance_norm(second, ops.EPSILON_ENCODER), first, second
+
     def get_config(self):
         return super().get_config() | {"latent_size": self.latent_size}
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class LayeredBlock(EncoderBlock):
+    """One resolution of `LayeredEncoder`.
+
+    Args:
+        layout: int. Side of the grid on which the block's features are averaged.
+        inputs, channels, latent_size: as in `EncoderBlock`.
+
+    Call:
+        x: [N, H, W, inputs].
+        Returns (features, this block's share of w, its share of the corrections' hidden layer,
+        float32 [N, 2·latent_size]).
+
+    Styles are averages over the whole image, and do not say where things are. The corrections
+    therefore also see the features out, averaged over `layout` × `layout` fields.
+    """
+
+    def __init__(self, inputs: int, channels: int, latent_size: int, layout: int, **kwargs):
+        super().__init__(inputs, channels, latent_size, **kwargs)
+        self.layout = layout
+        self.to_hidden = EqualizedDense(
+            2 * inputs + (2 + layout**2) * channels, 2 * latent_size, dtype=self.variable_dtype
+        )
+
+    def call(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        x, style_1, style_2 = self.styled(x)
+        fields = tf.nn.avg_pool2d(x, x.shape[1] // self.layout, x.shape[1] // self.layout, "VALID")
+        fields = tf.reshape(fields, [-1, self.layout**2 * self.channels])
+        seen = tf.concat([style_1, style_2, tf.cast(fields, style_1.dtype)], axis=1)
+        return x, self.to_w_1(style_1) + self.to_w_2(style_2), self.to_hidden(seen)
+
+    def get_config(self):
+        return super().get_config() | {"layout": self.layout}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -159,6 +206,20 @@ class Encoder(keras.Model):
         _, shares = self.walk(x, level, blend, EncoderBlock.__call__)
         return functools.reduce(operator.add, shares)
 
+    def codes(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """(w [N, latent_size], its corrections for the layers of G, of which this E has none).
+        Args: as in `call`."""
+        return self(x, level=level, blend=blend), None
+
+    def maps(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> list[tf.Tensor]:
+        """The feature maps of all convolutions, [N, H, W, C] each. Args: as in `call`."""
+        _, maps = self.walk(x, level, blend, lambda block, features: block.maps(features))
+        return maps
+
     def walk(
         self,
         x: tf.Tensor,
@@ -180,7 +241,8 @@ class Encoder(keras.Model):
         features, *given = visit(self.blocks[first], self.features(x, first))
         if first < self.levels - 1:
             coarser = self.features(ops.downsample2(x), first + 1)
-            features, given = ops.lerp(coarser, features, blend), [g * blend for g in given]
+            features = ops.lerp(coarser, features, blend)
+            given = [each * tf.cast(blend, each.dtype) for each in given]
         for block in self.blocks[first + 1 :]:
             features, *more = visit(block, features)
             given += more
@@ -207,6 +269,47 @@ class Encoder(keras.Model):
     def get_config(self):
         names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class LayeredEncoder(Encoder):
+    """E that also gives a correction of w for each layer of G, `--encoder_codes=layers`.
+
+    Args, by name, Call, Raises: as in `Encoder`.
+
+    A trained G can draw a photograph much more exactly from a code for each layer than from one w.
+    The corrections are 0 at first, so that a model trained without them begins unchanged. D, the
+    latent reconstruction and directions use w alone.
+    Reference: pSp (Richardson et al., CVPR 2021) and e4e (Tov et al., SIGGRAPH 2021), whose
+    regulariser keeps the corrections small; not in the paper.
+    """
+
+    LAYOUT = 4  # the last block has 2×2 features
+
+    def __init__(self, **sizes):
+        super().__init__(**sizes)
+        self.to_corrections = EqualizedDense(
+            2 * self.latent_size, 2 * self.levels * self.latent_size, dtype=self.variable_dtype
+        )
+        self.to_corrections.kernel.assign(tf.zeros_like(self.to_corrections.kernel))
+
+    def make_block(self, index: int, inputs: int, channels: int) -> PlainBlock:
+        layout = 2 if index == self.levels - 1 else self.LAYOUT
+        return LayeredBlock(inputs, channels, self.latent_size, layout, dtype=self.dtype_policy)
+
+    def call(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
+        return self.codes(x, level, blend)[0]
+
+    def codes(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """(w [N, latent_size], its corrections [N, 2·levels, latent_size]). Args: as in `call`."""
+        _, shares = self.walk(x, level, blend, LayeredBlock.__call__)
+        w, hidden = (functools.reduce(operator.add, shares[i::2]) for i in range(2))
+        corrections = self.to_corrections(ops.leaky_relu(hidden))
+        return w, tf.reshape(corrections, [-1, 2 * self.levels, self.latent_size])
 
 
 @keras.saving.register_keras_serializable("alae_tf")

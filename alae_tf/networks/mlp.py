@@ -40,9 +40,13 @@ class MLPBody(keras.Model):
         Raises:
             ValueError: x of another shape than [N, image_size, image_size, image_channels].
         """
+        return self.hidden(x)[1]
+
+    def hidden(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Both hidden layers after their activations, [N, hidden] each."""
         ops.check_shape("x", x, self.image_size, self.image_size, self.image_channels)
-        x = tf.reshape(x, [-1, self.hidden_1.inputs])
-        return ops.leaky_relu(self.hidden_2(ops.leaky_relu(self.hidden_1(x))))
+        first = ops.leaky_relu(self.hidden_1(tf.reshape(x, [-1, self.hidden_1.inputs])))
+        return first, ops.leaky_relu(self.hidden_2(first))
 
     def get_config(self):
         names = ("image_size", "image_channels", "hidden_size")
@@ -81,6 +85,18 @@ class MLPEncoder(MLPBody):
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
         return ops.leaky_relu(self.output_layer(self.long_features(x)), self.output_slope)
+
+    def codes(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tuple[tf.Tensor, None]:
+        """(w [N, latent_size], None); see `Encoder.codes`."""
+        return self(x), None
+
+    def maps(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> list[tf.Tensor]:
+        """Both hidden layers as maps of one pixel, [N, 1, 1, hidden_size]."""
+        return [layer[:, tf.newaxis, tf.newaxis] for layer in self.hidden(x)]
 
     def get_config(self):
         return super().get_config() | {

@@ -8,7 +8,7 @@ import keras
 
 from alae_tf.config import Config
 from alae_tf.networks.discriminator import Discriminator, ImageDiscriminator
-from alae_tf.networks.encoder import DenseEncoder, Encoder
+from alae_tf.networks.encoder import DenseEncoder, Encoder, LayeredEncoder
 from alae_tf.networks.generator import Generator
 from alae_tf.networks.mapping import MappingNetwork
 
@@ -22,7 +22,8 @@ def build(config: Config, dtype: str) -> dict[str, keras.Model]:
         image_channels=config.image_channels,
         dtype=dtype if config.precision == "float32" else f"mixed_{config.precision}",
     )
-    encoder = Encoder if config.encoder_head == "styles" else DenseEncoder
+    encoder = {"w": Encoder, "layers": LayeredEncoder}[config.encoder_codes]
+    encoder = encoder if config.encoder_head == "styles" else DenseEncoder
     separate = config.discriminator == "separate"
     return {
         "G": Generator(**body, latent_size=config.latent_size, name="G"),

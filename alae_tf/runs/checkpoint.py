@@ -43,6 +43,7 @@ STATE = {  # see `schema`
 }
 LEVELS = 9  # of the largest model, 1024 px
 LOADED = ("images_seen", "level", "blend")  # needed to load a model
+CORRECTIONS = re.compile(r"/(to_hidden|to_corrections)/")  # variables of `LayeredEncoder` alone
 WEIGHTS = {"ema": "ema", "raw": "alae"}  # choice of weights → prefix of the names of variables
 
 
@@ -183,20 +184,25 @@ def restore(
 
 
 def take_over(
-    variables: Mapping[str, keras.Variable], run_dir: str | Path
+    variables: Mapping[str, keras.Variable], run_dir: str | Path, ema: bool = False
 ) -> dict[str, typing.Any]:
     """Copies the weights and the EMA of another run's newest checkpoint into a run's variables;
     returns that checkpoint's state.
 
-    If it has only the EMA, as in a shipped model, the weights begin with the EMA. Variables of the
-    optimizers do not change. Raises CheckpointError if the other run has no readable checkpoint, or
-    other networks.
+    If it has only the EMA, as in a shipped model, or with `ema`, the weights begin with the EMA.
+    What a `LayeredEncoder` has beyond an `Encoder` may be missing, and then stays new. Variables of
+    the optimizers do not change. Raises CheckpointError if the other run has no readable
+    checkpoint, or other networks.
     """
     _, entries, state = read_newest(run_dir)
-    for name in [name for name in entries if name.startswith("ema/")]:
-        entries.setdefault(f"alae/{name.removeprefix('ema/')}", entries[name])
+    averages = {f"alae/{name[4:]}": entries[name] for name in entries if name.startswith("ema/")}
+    entries = entries | averages if ema else averages | entries
     prefixes = tuple(f"{prefix}/" for prefix in WEIGHTS.values())
-    ours = {name: variable for name, variable in variables.items() if name.startswith(prefixes)}
+    ours = {
+        name: variable
+        for name, variable in variables.items()
+        if name.startswith(prefixes) and (name in entries or not CORRECTIONS.search(name))
+    }
     assign(ours, {name: value for name, value in entries.items() if name.startswith(prefixes)})
     return state
 

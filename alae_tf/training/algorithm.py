@@ -4,6 +4,10 @@
     2. F, G:  softplus(−D(E(G(F(z)))))
     3. E, G:  mean (E(G(w)) − w)², where w = F(z)
 
+With `--reconstruction`, which the paper does not have, a fourth:
+
+    4. E:     weight · (distance(x, G(E(x))) + pixels · mean (x − G(E(x)))²)
+
 Each update draws its own z and noise. To add an update, write its loss and append an `Update` to
 `UPDATES`, below or from a plug-in (`alae_tf.system.plugins`); `--updates` then selects it.
 """
@@ -16,6 +20,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from alae_tf.config import Config, ConfigError
+from alae_tf.features import lpips
 from alae_tf.networks import ops
 from alae_tf.system import plugins
 from alae_tf.training import losses
@@ -31,7 +36,7 @@ class Update:
         name: in `--updates`, in the progress bar and, as loss_NAME, in metrics.csv.
         label: in the loss plot.
         loss: (iteration, real images [N, H, W, C] in [−1, 1], draw) → (loss of each example [N],
-            w [N, latent] of the generated images).
+            w [N, latent] of the generated images, or None without any).
         moves: config → the networks that move, letters of "FGED". One optimizer moves E and D,
             another F and G.
         mixes: whether generated images may mix the styles of two z.
@@ -39,7 +44,7 @@ class Update:
 
     name: str
     label: str
-    loss: Callable[[Iteration, tf.Tensor, Draw], tuple[tf.Tensor, tf.Tensor]]
+    loss: Callable[[Iteration, tf.Tensor, Draw], tuple[tf.Tensor, tf.Tensor | None]]
     moves: Callable[[Config], str]
     mixes: bool = True
 
@@ -67,6 +72,22 @@ def loss_latent(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.Tensor, 
     return losses.latent_loss(target, it.encode(fake)), w
 
 
+def loss_reconstruction(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.Tensor, None]:
+    """Update 4, `--reconstruction`: E learns to find the code from which G draws the photograph.
+
+    In Algorithm 1 E learns to recover codes only from G's own images. Codes of photographs differ
+    from those, and G draws other people from them.
+    Reference: in one model with adversarial training, Han et al., AE-StyleGAN, WACV 2022.
+    """
+    config, (styles, corrections) = it.config, it.alae.codes(real, it.level, it.blend)
+    drawn = it.alae.decode(styles, it.level, it.blend, draw.noise)
+    loss = it.distance(real, drawn)
+    loss += config.reconstruction_pixels * tf.reduce_mean((drawn - real) ** 2, [1, 2, 3])
+    if corrections is not None:
+        loss += config.correction_pull * tf.reduce_mean(corrections**2, [1, 2])
+    return config.reconstruction * loss, None
+
+
 UPDATES = [
     Update("d", "1: E, D (with R1)", loss_d, moves=lambda config: "ED"),
     Update("g", "2: F, G", loss_g, moves=lambda config: "FG"),
@@ -75,6 +96,13 @@ UPDATES = [
         "3: latent reconstruction",
         loss_latent,
         moves=lambda config: config.latent_update,  # "EG" by default
+        mixes=False,
+    ),
+    Update(
+        "reconstruction",
+        "4: image reconstruction",
+        loss_reconstruction,
+        moves=lambda config: config.reconstruction_update,  # "E" by default
         mixes=False,
     ),
 ]
@@ -99,7 +127,8 @@ class Iteration:
 
     def __init__(self, trainer, level: int, blend: float | tf.Tensor, batch: int, r1: bool):
         self.config, self.alae, self.ema = trainer.config, trainer.alae, trainer.ema
-        self.updates, self.level, self.blend, self.batch = trainer.updates, level, blend, batch
+        self.updates, self.moved, self.lpips = trainer.updates, trainer.moved, trainer.lpips
+        self.level, self.blend, self.batch = level, blend, batch
         self.gamma = self.config.r1_gamma * self.config.r1_every if r1 else 0.0
         self.gradients = Gradients(trainer, batch)
 
@@ -117,7 +146,8 @@ class Iteration:
             lambda real, draw: update.loss(self, real, draw), networks, real, draw
         )
         self.gradients.apply(networks, gradients)
-        self.update_w_avg(w_sum)
+        if w_sum is not None and "F" in self.moved:
+            self.update_w_avg(w_sum)
         return loss
 
     def generate(self, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
@@ -136,6 +166,13 @@ class Iteration:
         """D∘E, or a separate D: images → logits [N]."""
         return self.alae.logits(x, self.level, self.blend)
 
+    def distance(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """The perceptual distance of `--reconstruction_distance`: pairs of images → [N]."""
+        if self.lpips is not None:
+            return self.lpips.distance_graph(lpips.prepare(x), lpips.prepare(y))
+        maps = (self.ema.E.maps(image, self.level, self.blend) for image in (x, y))
+        return losses.perceptual_distance(*maps)
+
     def update_w_avg(self, w_sum: tf.Tensor) -> None:
         """Moves w_avg towards the mean w of the batch."""
         mean = w_sum / self.batch
@@ -153,14 +190,23 @@ class Iteration:
 
 
 def chosen(config: Config) -> list[Update]:
-    """The updates of an iteration, in the order of `--updates`.
+    """The updates of an iteration, in the order of `--updates`; the fourth, if it has a weight,
+    follows the others.
 
     Raises:
-        ConfigError: one is unknown.
+        ConfigError: one is unknown, or the fourth has no weight.
         PluginError: a plug-in with further updates cannot be imported.
     """
     plugins.load("alae_tf.training")
     known = {update.name: update for update in UPDATES}
     if unknown := [name for name in config.updates if name not in known]:
         raise ConfigError(f"--updates: {unknown[0]!r} is unknown; known are {', '.join(known)}.")
-    return [known[name] for name in config.updates]
+    names = list(config.updates)
+    if config.reconstruction:
+        names = list(dict.fromkeys([*names, "reconstruction"]))
+    elif "reconstruction" in names:
+        raise ConfigError(
+            f"--reconstruction=0: --updates={','.join(names)} needs a weight of its update 4, for "
+            "example 1."
+        )
+    return [known[name] for name in names]

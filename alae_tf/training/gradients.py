@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from alae_tf.training.draws import Draw
 
-Loss = Callable[[tf.Tensor, Draw], tuple[tf.Tensor, tf.Tensor]]
+Loss = Callable[[tf.Tensor, Draw], tuple[tf.Tensor, tf.Tensor | None]]
 
 
 class Gradients:
@@ -19,11 +19,11 @@ class Gradients:
         batch: int. The global batch.
 
     Call:
-        loss: (real, draw) → (loss of each example [N], w [N, latent]).
+        loss: (real, draw) → (loss of each example [N], w [N, latent] or None).
         networks: letters of "FGED".
         real, draw: the arguments of the loss.
-        Returns (this replica's share of the mean loss, the sum of w [latent], the gradients of
-        the networks' variables, None for those that the loss does not use).
+        Returns (this replica's share of the mean loss, the sum of w [latent] or None, the gradients
+        of the networks' variables, None for those that the loss does not use).
 
     Attributes:
         scale: factor of losses while they are differentiated; 1 except in float16.
@@ -49,7 +49,8 @@ class Gradients:
                 per_example, w = loss(real, draw)
                 mean = tf.reduce_sum(per_example) / self.batch
                 scaled = mean * self.scale
-            return mean, tf.reduce_sum(w, axis=0), tape.gradient(scaled, variables)
+            w_sum = None if w is None else tf.reduce_sum(w, axis=0)
+            return mean, w_sum, tape.gradient(scaled, variables)
 
         # XLA cannot compile the exchange between replicas, only the computation before it.
         xla = self.config.xla

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -24,6 +24,24 @@ def latent_loss(w: tf.Tensor, w_reconstructed: tf.Tensor) -> tf.Tensor:
     recover its length: for n coordinates an error of about 1/(2n) remains.
     """
     return tf.reduce_mean(tf.square(w_reconstructed - tf.stop_gradient(w)), axis=-1)
+
+
+def perceptual_distance(maps: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> tf.Tensor:
+    """How far the feature maps of images lie apart: squared distance of the unit vectors at each
+    place, averaged over places and summed over maps. Pairs of [N, h, w, C] → [N].
+
+    As LPIPS (Zhang et al., CVPR 2018), without its weights of the channels.
+    """
+    units = [
+        [tf.math.l2_normalize(tf.cast(each, tf.float32), -1, 1e-8) for each in group]
+        for group in (maps, others)
+    ]
+    return tf.add_n(
+        [
+            tf.reduce_mean(tf.reduce_sum((a - b) ** 2, -1), [1, 2])
+            for a, b in zip(*units, strict=True)
+        ]
+    )
 
 
 def logits_and_r1(

@@ -36,7 +36,7 @@ class Progress:
         self.config, self.source, self.strategy = config, source, strategy
         self.trainer = Trainer(config, strategy)
         self.growth = Growth.of(config, len(source))
-        self.means = Means(config.updates, self.trainer.loss_scale)
+        self.means = Means([each.name for each in self.trainer.updates], self.trainer.loss_scale)
         self.images_seen, self.level = 0, -1
         self.waited = 0.0
         self._batches: Iterator = iter(())

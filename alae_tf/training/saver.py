@@ -95,7 +95,7 @@ class Saver:
         self._check_plan(state["images_seen"])
         if len(state["sums"]) != len(progress.means.names):
             raise ConfigError(
-                f"--updates={','.join(config.updates)}: the run in {where} has "
+                f"--updates={','.join(progress.means.names)}: the run in {where} has "
                 f"{len(state['sums'])} updates; give the same, or another --run_dir."
             )
         progress.images_seen = self.saved_at = state["images_seen"]
@@ -126,7 +126,10 @@ class Saver:
     def _begin_from(self, other: str) -> int:
         """Takes the weights of another run; returns its level."""
         progress, other_dir = self._progress, existing_run(other, "--init_from")
-        level = checkpoint.take_over(training_variables(progress.trainer), other_dir)["level"]
+        # Networks that do not move must equal their EMA, which E then learns to serve.
+        ema = "F" not in progress.trainer.moved
+        variables = training_variables(progress.trainer)
+        level = checkpoint.take_over(variables, other_dir, ema)["level"]
         progress.images_seen = self._faded_in(level, f"weights of {other}")
         return level
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from alae_tf.config import Config
+from alae_tf.config import Config, ConfigError
+from alae_tf.features.lpips import Lpips
+from alae_tf.features.weights import EvaluationError
 from alae_tf.networks import ops
 from alae_tf.networks.alae import build_alae
 from alae_tf.training import algorithm, draws
@@ -24,6 +26,8 @@ class Trainer:
 
     Attributes:
         updates: the updates of an iteration.
+        moved: letters of the networks that they move.
+        lpips: the distance of update 4, if it uses it.
         alae: the networks being trained.
         ema: the EMA of their weights, which is evaluated and exported.
         optimizer_ed, optimizer_fg: of E and D, and of F and G.
@@ -31,7 +35,7 @@ class Trainer:
         traces: level → how often its step was traced.
 
     Raises:
-        ConfigError: `--updates` names an unknown update.
+        ConfigError: `--updates` names an unknown update, or the weights of LPIPS are missing.
     """
 
     def __init__(
@@ -42,6 +46,10 @@ class Trainer:
         dtype: str = "float32",
     ):
         self.config, self.updates = config, algorithm.chosen(config)
+        self.moved = {letter for update in self.updates for letter in update.moves(config)}
+        self.lpips = None
+        if config.reconstruction and config.reconstruction_distance == "lpips":
+            self.lpips = _open_lpips()
         self.strategy = strategy or tf.distribute.get_strategy()
         if winograd is None:
             winograd = not tf.config.list_logical_devices("GPU")
@@ -142,6 +150,17 @@ class Trainer:
             ).of_examples(own)
             for i, update in enumerate(self.updates)
         }
+
+
+def _open_lpips() -> Lpips:
+    """LPIPS with AlexNet, which costs a fraction of G."""
+    try:
+        return Lpips("alex")
+    except EvaluationError as error:
+        raise ConfigError(
+            f"--reconstruction_distance=lpips: {error} --reconstruction_distance=encoder needs no "
+            "file."
+        ) from None
 
 
 def fade_images(x: tf.Tensor, level: int, blend: tf.Tensor) -> tf.Tensor:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.stats import ttest_ind
 
 HERE = Path(__file__).parent
 COLUMNS = 6
@@ -59,10 +60,23 @@ def spread(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
+def welch(one: np.ndarray, two: np.ndarray) -> str:
+    """The p of Welch's two-sided t-test; – with fewer than two values each."""
+    if min(len(one), len(two)) < 2:
+        return "–"
+    p = float(ttest_ind(one, two, equal_var=False).pvalue)
+    return f"{p:.3f}".removeprefix("0") if p >= 0.001 else "< .001"
+
+
 def table(found: dict[tuple[str, str, str], np.ndarray], kind: str, metrics: list[str]) -> str:
-    """In Markdown, a row a metric: mean ± standard deviation (seeds)."""
-    names = " | ".join(VARIANTS.values())
-    rows = [f"| {KINDS[kind]} | {names} | better |", "|---|---|---|---|---|"]
+    """In Markdown, a row a metric: mean ± standard deviation (seeds), then, for each variant but
+    the first, the p of its difference from the first."""
+    first, *others = VARIANTS
+    names = " | ".join([*VARIANTS.values(), *(f"p, {VARIANTS[name]}" for name in others)])
+    rows = [
+        f"| {KINDS[kind]} | {names} | better |",
+        "|---" * (2 + len(VARIANTS) + len(others)) + "|",
+    ]
     for metric in metrics:
         name, _, decimals, better = METRICS[metric]
         cells = []
@@ -70,6 +84,8 @@ def table(found: dict[tuple[str, str, str], np.ndarray], kind: str, metrics: lis
             x = found.get((kind, variant, metric), np.array([]))
             about = f" ± {spread(x):.{decimals}f}" if len(x) > 1 else ""
             cells.append(f"{x.mean():.{decimals}f}{about} ({len(x)})" if len(x) else "–")
+        values = [found.get((kind, variant, metric), np.array([])) for variant in VARIANTS]
+        cells += [welch(values[0], other) for other in values[1:]]
         rows.append(f"| {name} | {' | '.join(cells)} | {better} |")
     return "\n".join(rows)
 

@@ -80,9 +80,9 @@ async function show(canvas, styles) {
 async function encode(pixels) {
   const { model } = state, { about } = model, begun = performance.now();
   picture.show($('seen'), pixels, about);
-  const w = await model.encode(pixels);
+  const styles = await model.encode(pixels);
   if (model !== state.model) return;
-  await begin(codes.toStyles(w, about.styles), 'G(E(x))');
+  await begin(styles, 'G(E(x))');
   const took = Math.round(performance.now() - begun);
   await draw();
   $('time').textContent = `${took} ms for E; ${$('time').textContent}`;

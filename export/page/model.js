@@ -50,7 +50,7 @@ export class Model {
     this.last = this.last.then(() => Object.values(this.networks).forEach((network) => network.delete()));
   }
 
-  /** E: pixels (Uint8, one image) → w. */
+  /** E: pixels (Uint8, one image) → styles, a code for each layer of G. */
   encode(pixels) {
     const { resolution, channels } = this.about;
     const images = Float32Array.from(pixels, (value) => value / 127.5 - 1);

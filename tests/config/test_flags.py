@@ -85,4 +85,4 @@ def test_help_has_all_settings_in_groups_with_their_defaults():
     assert "[LOD_2_BATCH_8GPU]. Default: 128" in words
     assert all(option in words for option in ("?test=", "?labels=", "?channels="))
     assert "--flip {true,false} Mirror images" in words
-    assert "--latent_update {EG,EFG}" in words
+    assert "--latent_update {EG,EFG,E}" in words

@@ -12,7 +12,7 @@ def samples(error):
     model = SimpleNamespace(sample_w=lambda count, seed: w, encode=lambda x: x[:, 0, 0] * 2 + error)
     decode = lambda w, start, floats: w[:, None, None] / 2  # noqa: E731
     return SimpleNamespace(
-        model=model, protocol=SimpleNamespace(seed=0), count=100, counts={}, decode=decode
+        model=model, protocol=SimpleNamespace(seed=0), generated_count=100, counts={}, decode=decode
     )
 
 

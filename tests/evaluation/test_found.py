@@ -21,7 +21,7 @@ class Shifted:
         self.config = SimpleNamespace(resolution=4, latent_size=1)
         self._by = by
 
-    def encode(self, images):
+    def encode(self, images, layers=False):
         return images[:, 0, 0].astype(np.float32)
 
     def decode(self, w, noise_mode, seed, floats):

@@ -48,8 +48,10 @@ def test_means_over_all_images_of_the_errors_before_and_after(monkeypatch):
 
     monkeypatch.setattr(metric, "project", few_steps)
     samples = Samples(model, Images(images), Protocol("train", 66), NETWORKS)
-    values = metric.projection(samples)
+    values, people = metric.projection(samples), metric.projection_identity(samples)
+    assert len(projections) == 2  # of 64 and 2 images, computed once for both
     assert tuple(values) == registry.METRICS["projection"].parts
+    assert tuple(people) == registry.METRICS["projection_identity"].parts
     images = images[samples.indices]
     drawn = model.reconstruct(images)
     after = np.concatenate([each.projected for each in projections])
@@ -62,10 +64,11 @@ def test_means_over_all_images_of_the_errors_before_and_after(monkeypatch):
         alex = NETWORKS["lpips_alex"].distance(images, made).mean()
         assert values[f"lpips_alex_{when}"] == pytest.approx(alex)
         apart = np.linalg.norm(network(made) - network(images), axis=1)
-        assert values[f"identity_{when}"] == pytest.approx(apart.mean(), rel=1e-5)
-        assert 0 <= values[f"identity_found_{when}"] <= 1
+        assert people[f"distance_{when}"] == pytest.approx(apart.mean(), rel=1e-5)
+        assert 0 <= people[f"found_{when}"] <= 1
     assert samples.counts == {"real": 66, "projected": 66, "candidates": 70}
 
 
 def test_principal_components_have_none():
-    assert metric.projection(SimpleNamespace(model=SimpleNamespace())) == {}
+    samples = SimpleNamespace(model=SimpleNamespace())
+    assert metric.projection(samples) == metric.projection_identity(samples) == {}

@@ -71,7 +71,7 @@ def test_same_digit_by_hand():
     class Model:
         resolution = 12
 
-        def encode(self, images):
+        def encode(self, images, layers=False):
             return images
 
         def decode(self, images, *rest):

@@ -74,3 +74,16 @@ def test_what_is_put_back_stays_in_its_square(photo):
     assert (pasted[20:40, 30:50] == 0).all()
     pasted[14:46, 24:56] = photo[14:46, 24:56]
     np.testing.assert_array_equal(pasted, photo)
+
+
+def test_only_what_an_edit_changed_is_pasted(photo):
+    quad, flat = turned(20), np.full([16, 16, 3], 100, np.uint8)
+    np.testing.assert_array_equal(warp.paste_back(photo, quad, flat, flat), photo)
+    edited = flat.copy()
+    edited[4:12, 4:12, 0] += 9
+    pasted = warp.paste_back(photo, quad, edited, flat).astype(int)
+    x, y = np.rint(quad.mean(axis=0)).astype(int)
+    whole = photo.astype(int)
+    expected = np.minimum(whole[y, x] + (9, 0, 0), 255)
+    np.testing.assert_allclose(pasted[y, x], expected, atol=1)  # the photo's own detail stays
+    np.testing.assert_array_equal(pasted[..., 1:], whole[..., 1:])
