@@ -16,6 +16,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     Unlike `np.load`, it does not allocate the size that an entry declares before reading it. Raises
     nearly anything if the file is damaged or is not an `.npz`.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError("not a regular file")
     with open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
         size = stream.seek(0, os.SEEK_END)
         infos = archive.infolist()

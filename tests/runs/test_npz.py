@@ -1,3 +1,4 @@
+import os
 import zipfile
 
 import numpy as np
@@ -20,3 +21,9 @@ def test_a_name_that_stands_twice_is_refused(tmp_path, second):
         read_npz(path)
     with pytest.raises(OfficialError, match="a.npz"):
         goldens.read_npz(path)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "x.npz")
+    with pytest.raises(ValueError):
+        read_npz(tmp_path / "x.npz")
