@@ -178,7 +178,9 @@ class Autoencoder:
 
     def reconstruct(self, images, noise_mode: str = "const") -> np.ndarray:
         """G(E(x)), which keeps the style of x, not its pixels: uint8, of the images' shape."""
-        return self.decode(self.encode(images, layers=True), noise_mode)
+        images, one = self._images(images)
+        again = self.decode(self.encode(images, layers=True), noise_mode)
+        return again[0] if one else again
 
     def generate(
         self,
