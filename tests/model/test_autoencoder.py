@@ -164,7 +164,7 @@ def test_an_images_noise_is_the_same_in_any_company(model):
 
 def test_each_direction_is_traced_once_for_all_numbers_of_images(small, monkeypatch):
     traces = []
-    for name in ("encode", "decode"):
+    for name in ("codes", "decode"):
         right = getattr(ALAE, name)
 
         def counted(self, *args, name=name, right=right):
@@ -179,7 +179,7 @@ def test_each_direction_is_traced_once_for_all_numbers_of_images(small, monkeypa
         model.decode(np.zeros((count, 8)), "random")
         model.decode(np.zeros((count, 8)), "none")
         model.generate(count)
-    assert sorted(traces) == ["decode", "decode", "encode"]  # with noise and without
+    assert sorted(traces) == ["codes", "decode", "decode"]  # with noise and without
 
 
 def test_many_models_in_one_process_warn_of_no_retracing(small_mlp, caplog):
