@@ -157,7 +157,7 @@ WRONG = [
     ("reconstruct --out=a.png --images folder:/none", "--images=folder:/none"),
     ("nearest --out=a.png --images a.png", "--images=a.png"),
     ("mix --out=a.png --images folder:a folder:b", "--images"),
-    ("generate --out=a.png --checkpoint=7", "7 images"),
+    ("generate --out=a.png --checkpoint=7", "--run_dir="),
     ("training --out=a.png --checkpoint=8", "--checkpoint"),
     ("generate --out=a.png --weights=raw", "raw"),
     ("dance --out=a.png", "dance"),
