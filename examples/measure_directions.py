@@ -52,14 +52,14 @@ def main() -> None:
     found = files.find([args.images])
     places = evenly(found, min(args.count, len(found)))
     photos = alae_tf.read_images([found[i] for i in places], model)
-    w, spread = model.encode(photos), np.nanstd(measures(finder, photos), axis=0)
+    codes, spread = model.encode(photos, layers=True), np.nanstd(measures(finder, photos), axis=0)
     print(f"| moved along | {' | '.join(MEASURES)} | faces found |")
     print("|---" * (len(MEASURES) + 2) + "|")
     for each in directions.read(args.directions, model.config.latent_size, model.fingerprint):
         if each.span is None:
             continue
         quarter = (each.span[1] - each.span[0]) / 4
-        low, high = (measures(finder, model.edit(w, each, side * quarter)) for side in (-1, 1))
+        low, high = (measures(finder, model.edit(codes, each, side * quarter)) for side in (-1, 1))
         moved = np.nanmean(high - low, axis=0) / spread
         seen = np.isfinite([low[:, 0], high[:, 0]]).mean()
         print(f"| {each.name} | {' | '.join(f'{x:.2f}' for x in moved)} | {seen:.0%} |", flush=True)
