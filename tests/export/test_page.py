@@ -137,14 +137,14 @@ def digits():
 
 def test_the_pages_numbers_are_keras(page, digits):
     model = keras()
-    expected = model.encode(digits)
+    expected = model.encode(digits, layers=True).reshape(len(digits), -1)
     script = "async (pixels) => [...await alae.state.model.encode(Uint8Array.from(pixels))]"
     got = np.array([run(page, script, digit.reshape(-1).tolist()) for digit in digits])
     assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max()
     script = """async (w) => {
         const { model } = alae.state, { toStyles } = await import('./codes.js');
         return [...await model.decode(toStyles(Float32Array.from(w), model.about.styles))]; }"""
-    for w in expected[:3]:
+    for w in model.encode(digits[:3]):
         pixels = np.array(run(page, script, w.tolist())).reshape(32, 32, 1)
         assert np.abs(pixels - model.decode(w).astype(int)).max() <= 1
     slide(page, "#kind", "_dynamic_int8")
