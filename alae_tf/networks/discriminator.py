@@ -59,7 +59,8 @@ class ImageDiscriminator(DenseEncoder):
 
     The shape of E without styles, with one logit in place of w. Before the last block (4×4 pixels)
     the minibatch standard deviation shows D whether a group of images is as varied as real ones.
-    Reference: the discriminators of ProGAN and StyleGAN; not in the paper.
+    Reference: the discriminators of ProGAN and StyleGAN. Not in the paper; the authors' history has
+    another separate model (docs/decisions.md).
     """
 
     def __init__(self, **sizes):
