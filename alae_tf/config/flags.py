@@ -59,8 +59,8 @@ class Parser(Arguments):
         given = flagfile.expand(sys.argv[1:] if arguments is None else arguments)
         own, texts = self.texts(given)
         config = Config.from_text(texts)
-        for name in config.ignored:
-            report(f"--{name}", f"ignored with --architecture={config.architecture}.")
+        for name, why in config.ignored.items():
+            report(f"--{name}", f"ignored with {why}.")
         return own, config
 
     def texts(self, arguments: Iterable[str]) -> tuple[argparse.Namespace, dict[str, str]]:

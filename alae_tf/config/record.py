@@ -27,6 +27,11 @@ of_data, of_model, of_schedule, of_optimisation, of_run = (
     functools.partial(setting, group) for group in GROUPS
 )
 
+OF_UPDATE_4 = (
+    *("reconstruction_update", "reconstruction_distance", "reconstruction_pixels"),
+    "correction_pull",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -324,9 +329,14 @@ class Config:
         return dataclasses.replace(self, **changes)
 
     @property
-    def ignored(self) -> list[str]:
-        """Settings that are not at their defaults and that the architecture ignores."""
-        return [name for name in self.kind.ignored if not self._is_default(name)]
+    def ignored(self) -> dict[str, str]:
+        """Settings that are not at their defaults and have no effect: name → the setting why."""
+        found = dict.fromkeys(self.kind.ignored, f"--architecture={self.architecture}")
+        if self.encoder_codes == "w":
+            found["correction_pull"] = "--encoder_codes=w"
+        if not self.reconstruction:
+            found |= dict.fromkeys(OF_UPDATE_4, "--reconstruction=0")
+        return {name: why for name, why in found.items() if not self._is_default(name)}
 
     def to_flagfile(self) -> str:
         """The config as the text of a flagfile, with every field."""

@@ -77,12 +77,18 @@ def test_huge_and_negative_numbers_are_refused(field):
             Config.from_text({field.name: text})
 
 
-def test_settings_that_an_mlp_ignores():
-    assert Config().ignored == []
-    assert Config(style_mixing=0.5, epochs_by_level=(1.0,)).ignored == []
+def test_settings_without_effect():
+    assert Config().ignored == {}
+    assert Config(style_mixing=0.5, epochs_by_level=(1.0,)).ignored == {}
     mlp = Config(architecture="mlp", levels=1, style_mixing=0.5, epochs_by_level=(1.0,))
-    assert mlp.ignored == ["epochs_by_level", "style_mixing"]
-    assert mlp.replace(style_mixing=0.9, epochs_by_level=(10.0,)).ignored == []
+    why = "--architecture=mlp"
+    assert mlp.ignored == {"epochs_by_level": why, "style_mixing": why}
+    assert mlp.replace(style_mixing=0.9, epochs_by_level=(10.0,)).ignored == {}
+    pixels = Config(reconstruction_pixels=1.0, correction_pull=1.0)
+    why = "--reconstruction=0"
+    assert pixels.ignored == {"reconstruction_pixels": why, "correction_pull": why}
+    assert pixels.replace(reconstruction=1.0).ignored == {"correction_pull": "--encoder_codes=w"}
+    assert pixels.replace(reconstruction=1.0, encoder_codes="layers").ignored == {}
 
 
 @pytest.mark.parametrize(

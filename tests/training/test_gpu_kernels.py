@@ -96,7 +96,10 @@ def test_the_step_of_an_mlp_runs_on_gpus(small_mlp, discriminator):
 @needs_cuda
 def test_inference_runs_on_gpus(small):
     graphs = pytest.importorskip("export.graphs").Graphs(Autoencoder(small, build_alae(small)))
-    on_hosts = {"encode_bytes", "encode_styles_bytes"}  # image files are decoded by the CPU everywhere
+    on_hosts = {
+        "encode_bytes",
+        "encode_styles_bytes",
+    }  # image files are decoded by the CPU everywhere
     for name, (function, inputs) in graphs.signatures().items():
         if name not in on_hosts:
             concrete = tf.function(function).get_concrete_function(*inputs)
