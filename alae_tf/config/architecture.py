@@ -52,10 +52,13 @@ def _check_style(config: Config) -> Iterator[Check]:
     right = f"at least --start_channels={start}"
     yield config.max_channels >= start, "max_channels", right
     layers = config.encoder_codes == "layers"
-    right = "w with --encoder_head=dense, which has no styles"
+    right = f"w with --encoder_head={config.encoder_head}"
     yield not layers or config.encoder_head == "styles", "encoder_codes", right
     right = "w with --latent_regression=z"
     yield not layers or config.latent_regression == "w", "encoder_codes", right
+    right = "separate with --encoder_head=readout, which reads the features of that D"
+    separate = config.discriminator == "separate"
+    yield separate or config.encoder_head != "readout", "discriminator", right
 
 
 def _check_mlp(config: Config) -> Iterator[Check]:

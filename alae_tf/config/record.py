@@ -94,8 +94,9 @@ class Config:
     encoder_head: str = of_model(
         "styles",
         "style: how E computes w. styles: the sum of projected styles, as in the paper. dense: a "
-        "dense layer on the last feature map, without styles (an ablation).",
-        choices=("styles", "dense"),
+        "dense layer on the last feature map, without styles (an ablation). readout: the sum of "
+        "projected styles of D's feature maps, with --discriminator=separate (an ablation).",
+        choices=("styles", "dense", "readout"),
     )
     encoder_codes: str = of_model(
         "w",

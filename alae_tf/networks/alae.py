@@ -21,6 +21,7 @@ from alae_tf.config.architecture import ARCHITECTURES
 from alae_tf.networks import ops
 from alae_tf.networks.layers import EqualizedConv2D
 from alae_tf.networks.names import sublayers
+from alae_tf.networks.readout import Readout
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -39,6 +40,8 @@ class ALAE(keras.Model):
     def __init__(self, F, G, E, D, styles, discriminator="joint", latent_regression="w", **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.F, self.G, self.E, self.D, self.styles = F, G, E, D, styles
+        if isinstance(E, Readout):
+            E.attach(D)
         self.discriminator, self.latent_regression = discriminator, latent_regression
         self.w_avg = self.add_weight(
             shape=(styles, F.latent_size),

@@ -11,6 +11,7 @@ from alae_tf.networks.discriminator import Discriminator, ImageDiscriminator
 from alae_tf.networks.encoder import DenseEncoder, Encoder, LayeredEncoder
 from alae_tf.networks.generator import Generator
 from alae_tf.networks.mapping import MappingNetwork
+from alae_tf.networks.readout import Readout
 
 
 def build(config: Config, dtype: str) -> dict[str, keras.Model]:
@@ -22,8 +23,9 @@ def build(config: Config, dtype: str) -> dict[str, keras.Model]:
         image_channels=config.image_channels,
         dtype=dtype if config.precision == "float32" else f"mixed_{config.precision}",
     )
-    encoder = {"w": Encoder, "layers": LayeredEncoder}[config.encoder_codes]
-    encoder = encoder if config.encoder_head == "styles" else DenseEncoder
+    heads = {"styles": Encoder, "dense": DenseEncoder, "readout": Readout}
+    layers = config.encoder_codes == "layers"
+    encoder = LayeredEncoder if layers else heads[config.encoder_head]
     separate = config.discriminator == "separate"
     return {
         "G": Generator(**body, latent_size=config.latent_size, name="G"),

@@ -22,10 +22,11 @@ ALL = dict(discriminator="separate", encoder_head="dense", latent_regression="z"
     [
         ("style", dict(discriminator="separate")),
         ("style", dict(encoder_head="dense")),
+        ("style", dict(discriminator="separate", encoder_head="readout")),
         ("style", dict(latent_regression="z")),
         ("mlp", dict(discriminator="separate", latent_regression="z")),
     ],
-    ids=["separate", "no_style", "z", "mlp"],
+    ids=["separate", "no_style", "readout", "z", "mlp"],
 )
 def test_encoders_of_variants_agree_with_keras(kind, changes, small, small_mlp, tmp_path, photos):  # noqa: F811
     config = small if kind == "style" else small_mlp

@@ -73,6 +73,15 @@ def test_a_separate_discriminator_takes_images(small):
     np.testing.assert_array_equal(alae.logits(x, level=0), alae.D(x, level=0))
 
 
+def test_a_readout_reads_each_image_by_itself(small):
+    alae = build_alae(small.replace(discriminator="separate", encoder_head="readout"))
+    for level, side in enumerate((4, 8)):
+        x = tf.random.stateless_normal([4, side, side, 1], [0, 0])
+        alone = tf.concat([alae.E(x[i : i + 1], level=level) for i in range(4)], axis=0)
+        np.testing.assert_allclose(alae.E(x, level=level), alone, atol=1e-5)
+    assert not {id(v) for v in alae.E.variables} & {id(v) for v in alae.D.variables}
+
+
 def test_building_leaves_the_callers_generators_alone(small_mlp):
     random.seed(1), np.random.seed(1)
     expected = random.random(), np.random.random()
@@ -81,11 +90,14 @@ def test_building_leaves_the_callers_generators_alone(small_mlp):
     assert (random.random(), np.random.random()) == expected
 
 
-@pytest.mark.parametrize("discriminator", ["joint", "separate"])
-@pytest.mark.parametrize("kind", ["style", "mlp"])
+@pytest.mark.parametrize(
+    ("kind", "discriminator"),
+    [(k, d) for k in ("dense", "mlp") for d in ("joint", "separate")] + [("readout", "separate")],
+)
 def test_config_round_trip(kind, discriminator, small, small_mlp):
-    config = small.replace(encoder_head="dense") if kind == "style" else small_mlp
-    alae = build_alae(config.replace(discriminator=discriminator, latent_regression="z"))
+    changes = dict(discriminator=discriminator, latent_regression="z")
+    config = small_mlp if kind == "mlp" else small.replace(**changes, encoder_head=kind)
+    alae = build_alae(config.replace(**changes))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(alae))
     again.set_weights(alae.get_weights())
     z = tf.random.stateless_normal([2, 8], [0, 0])

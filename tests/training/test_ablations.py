@@ -14,6 +14,7 @@ STYLE = {
     "joint": {},
     "separate": dict(discriminator="separate"),
     "no_style": dict(encoder_head="dense"),
+    "readout": dict(discriminator="separate", encoder_head="readout"),
     "z": dict(latent_regression="z"),
     "all": dict(discriminator="separate", encoder_head="dense", latent_regression="z"),
 }

@@ -1,0 +1,107 @@
+"""E as a readout of the features of a separate D: image → w."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+
+import keras
+import tensorflow as tf
+
+from alae_tf.config.architecture import width
+from alae_tf.networks import ops
+from alae_tf.networks.discriminator import ImageDiscriminator
+from alae_tf.networks.encoder import PlainBlock
+from alae_tf.networks.layers import EqualizedDense
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class Readout(keras.Model):
+    """E without convolutions of its own: w is a sum of projected styles of D's feature maps.
+
+    Args:
+        levels, start_channels, max_channels, image_channels: those of D, as in `Encoder`.
+        latent_size: int. Length of w.
+
+    Call:
+        x, level, blend: as in `Encoder`.
+        Returns w: float32 [N, latent_size].
+
+    Raises: as in `Encoder`.
+
+    The ablation `--encoder_head=readout`, with a separate D: whether the features that judging
+    produces are what a good E needs. Only the projections are trained as E; the updates of E send
+    their gradients through D's features, but do not move D. D's minibatch standard deviation is 0
+    here, which keeps an image's code independent of the others in its batch.
+    """
+
+    def __init__(
+        self,
+        levels: int,
+        start_channels: int,
+        max_channels: int,
+        latent_size: int,
+        image_channels: int = 3,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
+        self.latent_size, self.image_channels = latent_size, image_channels
+        widths = [width(start_channels, max_channels, i) for i in range(levels + 1)]
+        self.to_w = [
+            EqualizedDense(2 * channels, latent_size, dtype=self.variable_dtype)
+            for channels in itertools.chain.from_iterable(itertools.pairwise(widths))
+        ]
+        self.built = True
+
+    def attach(self, D: ImageDiscriminator) -> None:
+        """Reads the features of this D from now on."""
+        self._D = lambda: D  # in a function, so that Keras does not count D's weights as E's
+
+    def call(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
+        styles = self.styles(x, level, blend)
+        layers = self.to_w[-len(styles) :]
+        return functools.reduce(operator.add, map(EqualizedDense.__call__, layers, styles))
+
+    def codes(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tuple[tf.Tensor, None]:
+        """As `Encoder.codes`."""
+        return self(x, level=level, blend=blend), None
+
+    def styles(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> list[tf.Tensor]:
+        """Means and deviations per channel of D's feature maps, [N, 2C] each."""
+        _, styles = self._D().walk(x, level, blend, _styled)
+        return styles
+
+    def long_features(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> tf.Tensor:
+        """The styles from which `call` computes w, concatenated: [N, Σ 2C]. Args: as in `call`."""
+        return tf.concat(self.styles(x, level, blend), axis=1)
+
+    def maps(
+        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+    ) -> list[tf.Tensor]:
+        """The feature maps of D's convolutions, as `Encoder.maps`."""
+        return self._D().walk(x, level, blend, _alone)[1]
+
+    def get_config(self):
+        names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
+        return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+def _alone(block: PlainBlock, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """`block.maps` of images of which each is a group of its own."""
+    x = tf.pad(x, [[0, 0], [0, 0], [0, 0], [0, 1]]) if block.minibatch_std else x
+    return block.maps(x)
+
+
+def _styled(block: PlainBlock, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    x, first, second = _alone(block, x)
+    return x, ops.split_style(first)[1], ops.split_style(second)[1]
