@@ -1,6 +1,6 @@
 """Must E be part of the discriminator? Trains one cell of the trial in docs/results.md.
 
-python docs/results/encoder_trial.py digits joint 0 --data=idx:mnist --run_dir=runs/trial_digits_joint_0
+python docs/results/encoder_trial.py digits joint 0 --data=idx:mnist --run_dir=runs/trial_joint_0
 
 The arguments are the kind of images, the cell, the seed, and further flags of `alae_tf.train`.
 In an iteration E is moved by two updates without update 4, and by three with it, in all cells but
