@@ -72,6 +72,7 @@ def train(
         directory.check(config, resume)
     source = data.open_source(config.data)
     data.check_channels(source, config.image_channels)
+    source.check_batch(max(map(config.batch_size, range(config.levels))))
     source.warn_about_sizes(config.resolution)
     measure = None
     if chief:
