@@ -173,6 +173,12 @@ class Config:
         "keeps the codes of the layers together, which makes edits work better.",
         "[0, 1e6]",
     )
+    freeze: str = of_optimisation(
+        "",
+        "style, with --init_from: d:N or e:N; the first N blocks, from the image side, of the "
+        "discriminator or of E are not trained. Without a separate D both mean E. With few images, "
+        "freezing keeps the discriminator from learning them by heart.",
+    )
     r1_gamma: float = of_optimisation(
         10.0, "Weight of R1, the gradient penalty on real images. 0: no penalty.", "[0, 1e30]"
     )
@@ -217,7 +223,8 @@ class Config:
         "",
         "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
         "The networks must be the same, as set by --flagfile=OTHER/config.cfg. The new run starts "
-        "with new optimizers, at the level of these weights, fully blended in.",
+        "with new optimizers, at the level of these weights, fully blended in; its --epochs count "
+        "from there.",
     )
     strategy: str = of_run(
         "auto",
@@ -324,6 +331,13 @@ class Config:
     def learning_rate(self, level: int) -> float:
         """Learning rate at `level`."""
         return by_level(self.learning_rate_by_level, level)
+
+    @property
+    def frozen(self) -> tuple[str, int]:
+        """--freeze: the network, "E" or "D", and the number of its blocks that are not trained."""
+        letter, _, count = self.freeze.partition(":")
+        separate = letter == "d" and self.discriminator == "separate"
+        return "D" if separate else "E", int(count or 0)
 
     def replace(self, **changes: object) -> Config:
         """A copy with some fields changed, checked like a new one."""

@@ -41,6 +41,7 @@ STATE = {  # see `schema`
     "sums": [float],
     "summed": int,
 }
+BEGUN = {"first_level?": int, "first_fades?": bool}  # in a run of this version: see `Growth`
 LEVELS = 9  # of the largest model, 1024 px
 LOADED = ("images_seen", "level", "blend")  # needed to load a model
 CORRECTIONS = re.compile(r"/(to_hidden|to_corrections)/")  # variables of `LayeredEncoder` alone
@@ -114,10 +115,10 @@ def check_state(
 ) -> None:
     """Raises ValueError unless a state has all the keys in `needs`, with values that a model of
     `levels` levels can have."""
-    schema.check(state, {name: STATE[name] for name in needs}, "state")
-    most = {"level": levels - 1, "blend": 1}
-    for name in needs:
-        value, largest = state[name], most.get(name, math.inf)
+    schema.check(state, {name: STATE[name] for name in needs} | BEGUN, "state")
+    most = {"level": levels - 1, "blend": 1, "first_level": state["level"]}
+    for name in (*needs, "first_level"):
+        value, largest = state.get(name, 0), most.get(name, math.inf)
         if isinstance(value, int | float) and not 0 <= value <= largest:
             raise ValueError(f"state/{name} is {value}, expected 0 to {largest}")
 

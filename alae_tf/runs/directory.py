@@ -108,8 +108,13 @@ def differences(before: Config, asked: Config) -> dict[str, str]:
 
 def check_init_from(config: Config) -> None:
     """Checks the run of --init_from, if given; raises AlaeError if it has no checkpoint, or
-    networks of other sizes, or if it is missing and no update would train G."""
+    networks of other sizes, or if it is missing and new weights of G or E would never be trained."""
     if not config.init_from:
+        if config.freeze:
+            raise ConfigError(
+                f"--freeze={config.freeze}: freezes blocks of a trained model; name one by "
+                "--init_from, for example faces64."
+            )
         if not {"d", "g"} & {*config.updates}:
             raise ConfigError(
                 f"--init_from: name a trained model, for example faces64; with --updates="

@@ -163,7 +163,7 @@ class Run:
         self.enter_level(0 if level is None else level)
         if not self.chief:
             return
-        if level is not None:
+        if self.saver.saved_at is not None or progress.images_seen:
             report("train", f"continues after {progress.images_seen:,} images.")
             for line in self.directory.changes(self.config).values():
                 report("train", f"with another setting: {line}")
@@ -173,6 +173,12 @@ class Run:
                 "train",
                 f"ends after {end:,} images, not {progress.growth.total:,} (--epochs="
                 f"{self.config.epochs:g}): a level's last batch (--batch_by_level) is never cut.",
+            )
+        if not progress.finished:
+            report(
+                "train",
+                f"{end - progress.images_seen:,} images are left; the EMA's half-life is "
+                f"{self.config.ema_images:,.0f} images (--ema_images).",
             )
         self.directory.sweep()
         self.directory.write_config(self.config, progress.images_seen)

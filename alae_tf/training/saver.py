@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import time
 
@@ -16,7 +17,7 @@ from alae_tf.system.errors import report
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
-from alae_tf.training.schedule import Growth
+from alae_tf.training.schedule import Growth, Stage
 from alae_tf.training.trainer import Trainer
 
 RETRY_SECONDS = 10.0
@@ -79,13 +80,14 @@ class Saver:
         if state is None:
             return self._begin_from(config.init_from) if config.init_from else None
         level = state["level"]
+        self._begin_at(state.get("first_level", 0), state.get("first_fades", False))
         if level >= config.levels:
             raise checkpoint.CheckpointError(
                 f"--run_dir={where}: its checkpoint is of level {level}, and the config has "
                 f"{config.levels} levels."
             )
         if state["dataset_size"] is None:
-            progress.images_seen = self._faded_in(level, "imported weights")
+            progress.images_seen = self._faded_in(level)
             return level
         if state["dataset_size"] != len(source):
             raise ConfigError(
@@ -108,7 +110,9 @@ class Saver:
         before, progress, where = self._directory.config(), self._progress, self._directory.path
         if before is None:
             return
-        was, now = Growth.of(before, len(progress.source)), progress.growth
+        now = progress.growth
+        was = Growth.of(before, len(progress.source))
+        was = dataclasses.replace(was, first=now.first, fades=now.fades)
         if was.path(images_seen) != now.path(images_seen):
             lengths = ",".join(f"{epochs:g}" for epochs in progress.config.epochs_by_level)
             raise ConfigError(
@@ -130,21 +134,28 @@ class Saver:
         ema = "F" not in progress.trainer.moved
         variables = training_variables(progress.trainer)
         level = checkpoint.take_over(variables, other_dir, ema)["level"]
-        progress.images_seen = self._faded_in(level, f"weights of {other}")
+        self._begin_at(level, fades=False)
+        if self._chief:
+            report("train", f"weights of {other}, at level {level}, which counts as faded in.")
         return level
 
-    def _faded_in(self, level: int, weights: str) -> int:
-        """Images seen where a run continues from weights trained elsewhere: as soon as their level
-        is faded in."""
+    def _begin_at(self, level: int, fades: bool) -> None:
+        """Lets the plan of the run begin at a level."""
+        growth = self._progress.growth
+        self._progress.growth = dataclasses.replace(growth, first=level, fades=fades)
+
+    def _faded_in(self, level: int) -> int:
+        """Images seen where a run continues from imported weights: as soon as their level is faded
+        in."""
         progress = self._progress
         images_seen = progress.growth.faded_in(level)
         if images_seen >= progress.growth.total:
             raise ConfigError(
-                f"--epochs={progress.config.epochs:g}: {weights} are of level {level}, which is "
-                f"faded in after {images_seen / len(progress.source):g} epochs; give more."
+                f"--epochs={progress.config.epochs:g}: imported weights are of level {level}, "
+                f"which is faded in after {images_seen / len(progress.source):g} epochs; give more."
             )
         if self._chief:
-            report("train", f"{weights}, at level {level}, which counts as faded in.")
+            report("train", f"imported weights, at level {level}, which counts as faded in.")
         return images_seen
 
     def save(self) -> bool:
@@ -155,6 +166,8 @@ class Saver:
             "images_seen": progress.images_seen,
             "level": progress.level,
             "blend": progress.blend,
+            "first_level": progress.growth.first,
+            "first_fades": progress.growth.fades,
             "dataset_size": len(progress.source),
             "sums": progress.means.sums.tolist(),
             "summed": progress.means.summed,
@@ -185,8 +198,8 @@ class Saver:
         return f"The checkpoint at {self.saved_at:,} images is kept; the same command continues it."
 
 
-def _described(path: tuple[list[int], float]) -> str:
+def _described(path: tuple[Stage, list[int]]) -> str:
     """The result of `Growth.path`, in words."""
-    starts, blend = path
+    stage, starts = path
     began = ", ".join(f"{start:,}" for start in starts)
-    return f"level {len(starts) - 1}, blend {blend:.3f}, its levels begun at {began}"
+    return f"level {stage.level}, blend {stage.blend:.3f}, its levels begun at {began}"

@@ -53,6 +53,8 @@ def test_what_a_run_can_begin_with(tmp_path):
         return Config(init_from=f"{tmp_path}/other", epochs=9.0, **changes)
 
     check_init_from(Config())
+    with pytest.raises(ConfigError, match="--freeze=e:1: .*--init_from"):
+        check_init_from(Config(freeze="e:1"))
     with pytest.raises(CheckpointError, match="--init_from=.*other"):
         check_init_from(asked())
     (tmp_path / "other/checkpoints").mkdir(parents=True)
