@@ -9,10 +9,10 @@ import time
 import keras
 import numpy as np
 
-from alae_tf.config import ConfigError
+from alae_tf.config import Config, ConfigError
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
-from alae_tf.runs.directory import RunDirectory, existing_run
+from alae_tf.runs.directory import CONFIG, RunDirectory, existing_run
 from alae_tf.system.errors import report
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
@@ -92,7 +92,8 @@ class Saver:
         if state["dataset_size"] != len(source):
             raise ConfigError(
                 f"--data={config.data}: has {len(source):,} images, but the run in {where} was "
-                f"trained on {state['dataset_size']:,}; give the same images, or another --run_dir."
+                f"trained on {state['dataset_size']:,}; give the same images, or begin a run with "
+                f"its weights: --init_from={where} with another --run_dir."
             )
         self._check_plan(state["images_seen"])
         if len(state["sums"]) != len(progress.means.names):
@@ -128,16 +129,26 @@ class Saver:
             )
 
     def _begin_from(self, other: str) -> int:
-        """Takes the weights of another run; returns its level."""
+        """Takes the weights of another run; returns the level at which this one begins."""
         progress, other_dir = self._progress, existing_run(other, "--init_from")
         # Networks that do not move must equal their EMA, which E then learns to serve.
         ema = "F" not in progress.trainer.moved
         variables = training_variables(progress.trainer)
-        level = checkpoint.take_over(variables, other_dir, ema)["level"]
-        self._begin_at(level, fades=False)
+        config, before = progress.config, Config.load(other_dir / CONFIG)
+        level = checkpoint.take_over(variables, other_dir, config.levels, ema)["level"]
+        grows = level == before.levels - 1 < config.levels - 1
+        self._begin_at(level + grows, fades=grows)
         if self._chief:
             report("train", f"weights of {other}, at level {level}, which counts as faded in.")
-        return level
+            if config.levels > before.levels:
+                half = progress.growth.faded_in(level + 1)
+                report(
+                    "train",
+                    f"its layers up to {before.resolution} px are reused; those above, up to "
+                    f"{config.resolution} px, are new"
+                    + (f", and fade in over the first {half:,} images." if grows else "."),
+                )
+        return level + grows
 
     def _begin_at(self, level: int, fades: bool) -> None:
         """Lets the plan of the run begin at a level."""

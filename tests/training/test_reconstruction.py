@@ -9,7 +9,8 @@ from alae_tf.features.weights import find
 from alae_tf.networks.alae import build_alae
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
-from alae_tf.runs.directory import RunDirectory, check_init_from
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.runs.init_from import check_init_from
 from alae_tf.system.errors import AlaeError
 from alae_tf.training import loop, losses
 from alae_tf.training.algorithm import chosen
