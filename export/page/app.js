@@ -303,6 +303,7 @@ async function open() {
     Object.assign(state, { model, chosen: [name, kind], styles: null, photo: null, other: null, amounts: {} });
     state.mixed.clear();
     layOut(model.about);
+    $('in-photo').hidden = true;
     document.querySelector('main').hidden = false;
     await another();
     await state.again?.();

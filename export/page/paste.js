@@ -16,18 +16,17 @@ export function pasteBack(photo, square, edited, unedited, about) {
   const length = square.size * Math.min(photo.width, photo.height), turn = square.turn * Math.PI / 180;
   const change = changeOf(edited, unedited, about, Math.max(1, Math.floor(about.resolution / length)));
   const { side } = change, across = Math.cos(turn), down = Math.sin(turn);
-  const middle = [square.x * photo.width, square.y * photo.height];
+  const middleX = square.x * photo.width, middleY = square.y * photo.height;
   const reach = (Math.abs(across) + Math.abs(down)) * length / 2;
-  const [left, top] = middle.map((at) => Math.max(0, Math.floor(at - reach)));
-  const right = Math.min(photo.width, Math.ceil(middle[0] + reach));
-  const bottom = Math.min(photo.height, Math.ceil(middle[1] + reach));
+  const left = Math.max(0, Math.floor(middleX - reach)), right = Math.min(photo.width, Math.ceil(middleX + reach));
+  const top = Math.max(0, Math.floor(middleY - reach)), bottom = Math.min(photo.height, Math.ceil(middleY + reach));
   if (right <= left || bottom <= top) return;
   const context = photo.getContext('2d');
   const image = context.getImageData(left, top, right - left, bottom - top), { data } = image;
   const values = new Float64Array(4);
   for (let y = top, i = 0; y < bottom; y++) {
     for (let x = left; x < right; x++, i += 4) {
-      const [dx, dy] = [x + 0.5 - middle[0], y + 0.5 - middle[1]];
+      const dx = x + 0.5 - middleX, dy = y + 0.5 - middleY;
       const u = side / 2 + (dx * across + dy * down) * side / length;
       const v = side / 2 + (dy * across - dx * down) * side / length;
       if (u < 0 || u >= side || v < 0 || v >= side) continue;
@@ -67,18 +66,22 @@ function changeOf(edited, unedited, { resolution, channels }, shrink) {
 /** Interpolates values [side, side, 4] at (u, v), in pixels; the edges are repeated. */
 function sample({ side, values }, u, v, result) {
   const x = Math.floor(u - 0.5), y = Math.floor(v - 0.5);
-  const across = cubic(u - 0.5 - x), down = cubic(v - 0.5 - y);
-  result.fill(0);
-  for (let j = 0; j < 4; j++) {
-    const row = Math.min(side - 1, Math.max(0, y - 1 + j)) * side;
-    for (let i = 0; i < 4; i++) {
-      const from = 4 * (row + Math.min(side - 1, Math.max(0, x - 1 + i))), weight = down[j] * across[i];
-      for (let c = 0; c < 4; c++) result[c] += weight * values[from + c];
+  let red = 0, green = 0, blue = 0, weight = 0;
+  for (let j = -1; j <= 2; j++) {
+    const row = Math.min(side - 1, Math.max(0, y + j)) * side, down = cubic(v - 0.5 - y - j);
+    for (let i = -1; i <= 2; i++) {
+      const from = 4 * (row + Math.min(side - 1, Math.max(0, x + i))), share = down * cubic(u - 0.5 - x - i);
+      red += share * values[from];
+      green += share * values[from + 1];
+      blue += share * values[from + 2];
+      weight += share * values[from + 3];
     }
   }
+  result[0] = red; result[1] = green; result[2] = blue; result[3] = weight;
 }
 
-/** Weights of four neighbours at t in [0, 1) between the middle two: cubic convolution, a = −1. */
-function cubic(t) {
-  return [-t * (1 - t) ** 2, 1 - t * t * (2 - t), t * (1 + t - t * t), -t * t * (1 - t)];
+/** The kernel of cubic convolution with a = −1, at a distance below 2. */
+function cubic(distance) {
+  const t = Math.abs(distance);
+  return t < 1 ? 1 - t * t * (2 - t) : 4 - t * (8 - t * (5 - t));
 }
