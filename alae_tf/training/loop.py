@@ -74,6 +74,7 @@ def train(
     data.check_channels(source, config.image_channels)
     source.check_batch(max(map(config.batch_size, range(config.levels))))
     source.warn_about_sizes(config.resolution)
+    data.warn_about_classes(source, config.turning)
     measure = None
     if chief:
         if make_measure is not None and config.evaluate_images:
