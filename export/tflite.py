@@ -12,7 +12,7 @@ import numpy as np
 
 from alae_tf.system.errors import reason
 
-from . import ExportFailed, saved_model
+from . import ExportFailed, calibration, saved_model
 from .formats import FLOAT, FLOAT16, File, Format, Options
 from .litert import TFLite, images_at_once, silenced
 
@@ -98,10 +98,11 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], int8: str
 def file(
     name: str, graph: str, quantization: str, options: Options, batch: int | None = None
 ) -> File:
-    """Describes a TFLite file and its allowed error; errors of int8 decoders are only reported."""
+    """Describes a TFLite file and its allowed error."""
     allowed, bound = FLOAT16 if quantization == "float16" else FLOAT, "relative_error"
     if "int8" in quantization:
-        allowed = options.max_int8_error if graph.startswith("encoder") else None
+        is_encoder = graph.startswith("encoder")
+        allowed = options.max_int8_error if is_encoder else options.max_int8_decoder_error
         bound = "spread_error"
     return File(f"{name}.tflite", (graph,), batch, allowed, bound, quantization)
 
@@ -123,9 +124,10 @@ def write(work: Exporter, file: File) -> None:
     if file.quantization not in ("", "none"):
         parts: list[np.ndarray] = []
         if file.quantization == "int8":
-            layers = graph == "decoder_styles"
-            is_encoder = graph.endswith("_uint8")
-            inputs = work.pixels if is_encoder else work.model.encode(work.pixels, layers)
+            inputs = work.pixels
+            if not graph.endswith("_uint8"):
+                layers = graph == "decoder_styles"
+                inputs = calibration.codes(work.model, inputs, work.directions, layers)
             step = images_at_once(work.model.resolution)
             parts = [inputs[i : i + step] for i in range(0, len(inputs), step)]
         model = quantize(model, file.quantization, parts, work.model.config.kind.int8)
