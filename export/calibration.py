@@ -21,14 +21,15 @@ def codes(
     model: Autoencoder, pixels: np.ndarray, directions: Sequence[Direction], layers: bool
 ) -> np.ndarray:
     """Codes to calibrate with: for n real images, uint8 [n, H, W, C], those of E, as many of F
-    without truncation (psi = 1), and E's edited, see `edited`.
+    without truncation (psi = 1), and E's edited, see `edited`; in turn.
 
     Returns:
         w [3n, latent], or with `layers` styles [3n, styles, latent].
     """
     real, drawn = model.encode(pixels, layers), model.sample_w(len(pixels), SEED)
     drawn = to_styles(drawn, model.config.styles) if layers else drawn
-    return np.concatenate([real, drawn, edited(real, directions)])
+    kinds = [real, drawn, edited(real, directions)]
+    return np.stack(kinds, axis=1).reshape(-1, *real.shape[1:])
 
 
 def edited(real: np.ndarray, directions: Sequence[Direction]) -> np.ndarray:
