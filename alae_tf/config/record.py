@@ -256,7 +256,7 @@ class Config:
         "",
         "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
         "The networks must be the same, as set by --flagfile=OTHER/config.cfg, or have more "
-        "levels, with --start_channels halved for each. The new run starts with new optimizers, at "
+        "levels, with start_channels halved for each. The new run starts with new optimizers, at "
         "the level of these weights, fully blended in, or, if that is their last, by blending in "
         "the first new level; its --epochs count from there.",
     )
