@@ -20,7 +20,7 @@ from alae_tf.data import DataError, Source
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.system.errors import WarnOnce, report
-from alae_tf.training import endings
+from alae_tf.training import endings, health
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
@@ -128,7 +128,7 @@ class Run:
         workers: number of processes that train together.
         progress: the state of the run between two iterations.
         reach: writes into the run's directory.
-        saver, sampler, recorder: used by the chief alone.
+        saver, sampler, recorder, health: used by the chief alone.
     """
 
     def __init__(
@@ -149,6 +149,7 @@ class Run:
         self.saver = Saver(self.progress, directory, self.reach, self.chief)
         self.sampler = Sampler(self.progress, directory, self.reach)
         self.recorder = Recorder(self.progress, directory, self.reach)
+        self.health = health.Health(self.progress, directory)
 
     def begin(self) -> None:
         """Restores the newest checkpoint and opens the run's files; all checks come first."""
@@ -175,7 +176,8 @@ class Run:
             )
         self.directory.sweep()
         self.directory.write_config(self.config, progress.images_seen)
-        self.recorder.open(self._measured)
+        self.recorder.open([*self._measured, *health.NAMES])
+        self.health.open()
 
     def go(self, interrupt: Interrupt) -> bool:
         """Iterates until the end (True) or until asked to stop (False), and saves."""
@@ -192,6 +194,7 @@ class Run:
         if self.chief:
             self.saver.save_patiently(interrupt)
             if self.progress.finished:
+                self.examine()
                 self.draw()
                 seen, samples = self.progress.images_seen, self.directory.samples
                 print(f"train: done, {seen:,} images. Pictures in {samples}/")
@@ -224,13 +227,16 @@ class Run:
             self.sampler.enter_level(level, originals)
 
     def at_intervals(self, before: int) -> None:
-        """Does the work that fell due since `before` images: measure, row, samples, checkpoint."""
+        """Does the work that fell due since `before` images: measure, examine, row, samples,
+        checkpoint."""
 
         def due(every: int) -> bool:
             return before // every != self.progress.images_seen // every
 
         if self._measure is not None and due(self.config.evaluate_images):
             self.measure(self._measure)
+        if due(self.config.sample_images):
+            self.examine()
         row = self.recorder.row() if due(self.config.log_images) else None
         grid = self.draw() if due(self.config.sample_images) else None
         if row is not None or grid is not None:
@@ -246,6 +252,11 @@ class Run:
         model.blend, model.images_seen = self.progress.blend, self.progress.images_seen
         with self._warn_once.on_failure("--evaluate_metrics"):
             self.recorder.measured(measure(model))
+
+    def examine(self) -> None:
+        """Records the run's health; a failure does not end the run."""
+        with self._warn_once.on_failure("examining the run's health"):
+            self.recorder.measured(self.health.examine(self.sampler.model))
 
     def draw(self) -> np.ndarray:
         """Writes and returns a sample grid, uint8 [H, W, C]."""

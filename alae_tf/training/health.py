@@ -1,0 +1,355 @@
+"""How a run is doing: numbers that are computed with each sample grid, and warnings about them.
+
+To add a number, append a `Quantity`; to add a warning, append a `Verdict`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from alae_tf.config import Config
+from alae_tf.data import Source, evenly
+from alae_tf.model.autoencoder import Autoencoder
+from alae_tf.networks import ops
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.system.errors import report
+from alae_tf.training.progress import Progress
+from alae_tf.training.trainer import fade_images
+
+IMAGES = 32  # of each kind
+SEED = 20  # of the generated images
+PREFIX = "health/"  # of the names in metrics.csv and TensorBoard
+
+Values = Mapping[str, float]  # the quantities at one sample grid, by name; NaN: cannot be computed
+
+
+class Sample:
+    """Images, codes and logits of a run at one moment, each computed at its first use.
+
+    Args:
+        progress: the run's.
+        model: its EMA weights.
+        raw: the weights that training moves.
+        train, test: training and held-out images, uint8 [N, H, W, C]; N may be 0.
+        begun: images seen when the run began; more than 0 with --init_from.
+
+    Attributes:
+        x: training images, float32 [N, H, W, C] in [−1, 1].
+        e: E(x) [N, latent].
+        again: G(E(x)) [N, H, W, C].
+        w: codes of generated images [IMAGES, latent].
+        new: G(w), not clipped [IMAGES, H, W, C].
+        recovered: E(G(w)) [IMAGES, latent].
+    """
+
+    def __init__(self, progress: Progress, model, raw, train, test, begun: int):
+        self.progress, self.model, self.raw = progress, model, raw
+        self.begun, self._train, self._test = begun, train, test
+
+    x = functools.cached_property(lambda self: ops.to_unit(self._train).numpy())
+    e = functools.cached_property(lambda self: self.model.encode(self._train))
+    w = functools.cached_property(lambda self: self.model.sample_w(IMAGES, SEED))
+    new = functools.cached_property(lambda self: self.model.decode(self.w, floats=True))
+    recovered = functools.cached_property(lambda self: self.model.encode(self.new.clip(-1, 1)))
+
+    @functools.cached_property
+    def again(self) -> np.ndarray:
+        codes = self.model.encode(self._train, layers=True)
+        return self.model.decode(codes, floats=True)
+
+    @functools.cached_property
+    def logits(self) -> dict[str, np.ndarray]:
+        """D's logits [N] by the kind of image, faded in as in training."""
+        progress = self.progress
+        faded = {
+            kind: fade_images(ops.to_unit(images), progress.level, progress.blend).numpy()
+            for kind, images in (("train", self._train), ("test", self._test))
+        }
+        kinds = faded | {"generated": self.new.clip(-1, 1)}
+        return {kind: self.raw.score(images) for kind, images in kinds.items()}
+
+    def gradient(self, letter: str) -> float:
+        """The recent norm of a network's gradient: √(Σ v / (1 − β₂ᵗ)), v and t as in `LREQAdam`."""
+        trainer, total = self.progress.trainer, math.nan
+        own = {id(v) for v in getattr(trainer.alae, letter).trainable_variables}
+        for optimizer in (trainer.optimizer_ed, trainer.optimizer_fg):
+            for variable, v, t in optimizer.slots():
+                if id(variable) in own and (steps := float(t)):
+                    part = float(tf.reduce_sum(v)) / (1 - optimizer.beta_2**steps)
+                    total = part if math.isnan(total) else total + part
+        return math.sqrt(total)
+
+    def older(self, begun: int, images_seen: int) -> float:
+        """The share of the EMA after `images_seen` images that stems from before `begun`."""
+        return 0.5 ** ((images_seen - begun) / self.progress.config.ema_images)
+
+    def older_at_end(self) -> float:
+        """The share of the EMA at the end that stems from before the run, or, of its newest layers,
+        from before its last level."""
+        growth = self.progress.growth
+        last = growth.start(growth.at(growth.total - 1).level)
+        return self.older(max(self.begun, last), growth.total)
+
+
+def spread(x: np.ndarray) -> float:
+    """How far the rows of x [N, …] lie apart: the root of the mean variance of an entry."""
+    return float(np.sqrt(x.var(axis=0).mean()))
+
+
+def overfitting(sample: Sample) -> float:
+    """(D(train) − D(test)) / (D(train) − D(generated)), of mean logits, the numerator less two
+    standard errors. 0: D knows no more about training images than about others; 1: it takes
+    others for generated. NaN without held-out images.
+
+    Reference: r_v of Karras et al. 2020 (arXiv 2006.06676), section 3.
+    """
+    train, test, generated = (sample.logits[kind] for kind in ("train", "test", "generated"))
+    if not len(test):
+        return math.nan
+    lead = train.mean() - test.mean()
+    lead -= 2 * math.sqrt(train.var() / len(train) + test.var() / len(test))
+    return float(max(0.0, lead) / max(train.mean() - generated.mean(), 1e-6))
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """A number about a run.
+
+    Args:
+        name: in metrics.csv and TensorBoard, after `PREFIX`.
+        about: its meaning.
+        of: `Sample` → the number; NaN if it cannot be computed.
+    """
+
+    name: str
+    about: str
+    of: Callable[[Sample], float]
+
+
+QUANTITIES = [
+    Quantity(
+        "spread",
+        "spread of E(x) over photographs, relative to that of w over generated images",
+        lambda s: spread(s.e) / spread(s.w),
+    ),
+    Quantity(
+        "latent_cycle",
+        "error of E(G(w)), relative to the spread of w; always answering the mean gives 1",
+        lambda s: float(np.sqrt(((s.recovered - s.w) ** 2).mean())) / spread(s.w),
+    ),
+    Quantity(
+        "dependence",
+        "spread of G(E(x)) relative to that of the photographs x; 0: the same image for all",
+        lambda s: spread(s.again) / spread(s.x),
+    ),
+    Quantity(
+        "variety",
+        "spread of generated images relative to that of photographs; 0: always the same image",
+        lambda s: spread(s.new) / spread(s.x),
+    ),
+    *(
+        Quantity(
+            f"logit_{kind}",
+            f"D's mean logit of {images} images; positive: taken for real",
+            lambda s, kind=kind: float(s.logits[kind].mean()) if len(s.logits[kind]) else math.nan,
+        )
+        for kind, images in (
+            ("train", "training"),
+            ("test", "held-out"),
+            ("generated", "generated"),
+        )
+    ),
+    Quantity(
+        "overfitting",
+        "D's lead on training over held-out images, relative to that over generated ones; best: 0",
+        overfitting,
+    ),
+    Quantity(
+        "saturated",
+        "share of the values of generated images that lie outside [−1.5, 1.5]",
+        lambda s: float((np.abs(s.new) > 1.5).mean()),
+    ),
+    *(
+        Quantity(
+            f"gradient_{letter}",
+            f"recent norm of the gradient of {letter}",
+            lambda s, letter=letter: s.gradient(letter),
+        )
+        for letter in "EDFG"
+    ),
+    Quantity(
+        "ema_older",
+        "share of the EMA that is older than the run",
+        lambda s: s.older(s.begun, s.progress.images_seen),
+    ),
+    Quantity(
+        "ema_age",
+        "mean age of the weights in the EMA that are not older than the run, in images",
+        lambda s: age(s.progress.images_seen - s.begun, s.progress.config.ema_images),
+    ),
+    Quantity(
+        "ema_older_at_end",
+        "share of the EMA at the end that will be older than the run or, its newest layers, than "
+        "the last level",
+        Sample.older_at_end,
+    ),
+]
+NAMES = [PREFIX + each.name for each in QUANTITIES]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """A warning about a run.
+
+    Args:
+        name: one or two words.
+        holds: (values at a sample grid, those at the earlier ones of its level) → whether the run
+            is ill.
+        sentence: (config, level, values) → what is wrong, and which flag to change.
+        grids: number of successive grids at which it must hold.
+    """
+
+    name: str
+    holds: Callable[[Values, Sequence[Values]], bool]
+    sentence: Callable[[Config, int, Values], str]
+    grids: int = 1
+
+
+def _collapsed(now: Values, before: Sequence[Values]) -> bool:
+    return now["ema_older"] < 0.25 and min(now["dependence"], now["variety"]) < 0.1
+
+
+def _diverging(now: Values, before: Sequence[Values]) -> bool:
+    grown = [
+        now[name] / np.median([each[name] for each in before])
+        for name in (f"gradient_{letter}" for letter in "EDFG")
+        if before
+    ]
+    return now["saturated"] > 0.2 or bool(np.nanmax([0.0, *grown]) > 100)
+
+
+VERDICTS = [
+    Verdict(
+        "collapsed",
+        _collapsed,
+        lambda config, level, now: (
+            "its images all look alike, whatever the photograph or z: training has collapsed; lower "
+            f"--r1_gamma (now {config.r1_gamma:g}), or begin with a trained model (--init_from)"
+        ),
+        grids=2,
+    ),
+    Verdict(
+        "overfitting",
+        lambda now, before: now["overfitting"] > 0.5,
+        lambda config, level, now: (
+            "D knows the training images by heart and takes held-out ones for generated ones; add "
+            f"images to --data, or raise --r1_gamma (now {config.r1_gamma:g})"
+        ),
+        grids=2,
+    ),
+    Verdict(
+        "diverging",
+        _diverging,
+        lambda config, level, now: (
+            "its gradients or images grow without bound; lower --learning_rate_by_level (now "
+            f"{config.learning_rate(level):g}) and continue from an earlier checkpoint"
+        ),
+    ),
+    Verdict(
+        "EMA too slow",
+        lambda now, before: now["ema_older_at_end"] > 0.25,
+        lambda config, level, now: (
+            f"{100 * now['ema_older_at_end']:.0f} % of the EMA will still be old weights at its "
+            f"end; lower --ema_images (now {config.ema_images:,.0f}) or raise --epochs"
+        ),
+    ),
+]
+
+
+def ill(history: Sequence[Values]) -> list[Verdict]:
+    """The verdicts that hold at the last sample grid of a history, oldest first."""
+
+    def holds(verdict: Verdict, last: int) -> bool:
+        now = history[last]
+        return verdict.holds(now, [each for each in history[:last] if each["level"] == now["level"]])
+
+    count = len(history)
+    return [
+        verdict
+        for verdict in VERDICTS
+        if count >= verdict.grids
+        and all(holds(verdict, count - 1 - back) for back in range(verdict.grids))
+    ]
+
+
+def history_of(rows: Sequence[Mapping[str, str]]) -> list[Values]:
+    """The quantities in the rows of metrics.csv; rows without any are left out."""
+    names = {"images_seen": "images_seen", "level": "level"}
+    names |= {each.name: PREFIX + each.name for each in QUANTITIES}
+    examined = [row for row in rows if row.get(f"{PREFIX}{QUANTITIES[0].name}")]
+    return [
+        {name: float(row.get(column) or "nan") for name, column in names.items()}
+        for row in examined
+    ]
+
+
+class Health:
+    """Examines a run with each sample grid, and prints each verdict once.
+
+    Args:
+        progress, directory: the run's.
+    """
+
+    def __init__(self, progress: Progress, directory: RunDirectory):
+        self._progress, self._directory = progress, directory
+        self._said: set[str] = set()
+        self._raw: Autoencoder | None = None
+
+    def open(self) -> None:
+        """Reads the earlier grids of a run that continues."""
+        rows = self._directory.metrics.rows()
+        self.history = history_of(rows)
+        first = int(rows[0]["images_seen"]) if rows else self._progress.images_seen
+        self._begun = first if self._progress.config.init_from else 0
+
+    def examine(self, model: Autoencoder) -> dict[str, float]:
+        """The quantities of `QUANTITIES` by their names in metrics.csv, without those that cannot
+        be computed; `model` are the EMA weights.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        progress, config = self._progress, self._progress.config
+        if self._raw is None or self._raw.level != progress.level:
+            self._raw = Autoencoder(config, progress.trainer.alae, progress.level)
+            self._images = [
+                _images(source, self._raw.resolution)
+                for source in (progress.source, progress.source.held_out)
+            ]
+        self._raw.blend = model.blend = progress.blend
+        sample = Sample(progress, model, self._raw, *self._images, self._begun)
+        found = {each.name: each.of(sample) for each in QUANTITIES}
+        now = {"images_seen": progress.images_seen, "level": progress.level} | found
+        if self.history and self.history[-1]["images_seen"] == progress.images_seen:
+            self.history.pop()
+        self.history.append(now)
+        for verdict in ill(self.history):
+            if verdict.name not in self._said:
+                self._said.add(verdict.name)
+                sentence = verdict.sentence(config, progress.level, found)
+                report("train", f"after {progress.images_seen:,} images {sentence}.")
+        return {PREFIX + name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _images(source: Source | None, resolution: int) -> np.ndarray:
+    """Images of a source, evenly spread: uint8 [N, H, W, C], N at most `IMAGES`."""
+    if source is None:
+        return np.zeros([0, 1, 1, 1], np.uint8)
+    places = evenly(source, min(IMAGES, len(source)))
+    return np.stack([source.fitted(int(place), resolution) for place in places])
