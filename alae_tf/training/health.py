@@ -190,8 +190,10 @@ QUANTITIES = [
     ),
     Quantity(
         "ema_age",
-        "mean age of the weights in the EMA that are not older than the run, in images",
-        lambda s: age(s.progress.images_seen - s.begun, s.progress.config.ema_images),
+        "mean age of the weights in the EMA, in images, those before the run as old as the run",
+        lambda s: (1 - s.older(s.begun, s.progress.images_seen))
+        * s.progress.config.ema_images
+        / math.log(2),
     ),
     Quantity(
         "ema_older_at_end",

@@ -100,11 +100,15 @@ def carry_out(
     """Trains until the run is over or stopped; returns the exit code of `train`."""
     try:
         run.begin()
+        interrupt.on_first = lambda: report(
+            "train", "stops after this iteration; a second signal ends it at once."
+        )
+        interrupt.on_second = lambda: report("train", f"stopped at once. {run.saver.kept()}")
         with interrupt:  # not earlier: a multi-worker strategy installs its own SIGTERM handler
             done = run.go(interrupt)
         if done and run.chief and finished is not None:
             finished(run.sampler.model, run.progress.source)
-    except KeyboardInterrupt:  # a second one, or one before the loop
+    except KeyboardInterrupt:  # before or after the loop
         report("train", f"stopped at once. {run.saver.kept()}")
         return 130
     except tuple(endings.MESSAGES) as error:
@@ -215,6 +219,8 @@ class Run:
             self.progress.trainer.reset_optimizers()
             if self.chief:
                 self.save()
+        if self.chief and level not in self.progress.trainer.traces:
+            report("train", f"building the graphs of level {level}.")
         self.recorder.count(self.progress.take(asked))
         if self.chief:
             self.at_intervals(before)

@@ -153,13 +153,34 @@ def test_a_full_disk_while_a_run_continues_is_reported(digits, tmp_path, monkeyp
     assert f"--run_dir={tmp_path}: No space left on device" in capsys.readouterr().err
 
 
-def test_a_second_ctrl_c_stops_at_once_and_says_what_is_kept(digits, tmp_path, monkeypatch, capsys):
+def test_a_ctrl_c_that_python_raises_stops_at_once_and_says_what_is_kept(digits, tmp_path, monkeypatch, capsys):
     def interrupted(self, *args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop.Run, "iterate", interrupted)
     assert loop.train(digits, RunDirectory(tmp_path)) == 130
     assert "checkpoint at 0 images" in capsys.readouterr().err
+
+
+def test_building_graphs_is_announced_and_does_not_count_for_the_speed(
+    digits, tmp_path, monkeypatch, capsys
+):
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    step = progress.Trainer.step
+
+    def slow(self, *args):  # 100 s for the first iteration, of which 99 build the graph; then 1 s
+        nonlocal now
+        now += 1.0 if self.traces else 100.0
+        return step(self, *args)
+
+    monkeypatch.setattr(progress.Trainer, "step", slow)
+    config = digits.replace(log_images=24, checkpoint_minutes=1e6)
+    assert loop.train(config, RunDirectory(tmp_path)) == 0
+    rows = RunDirectory(tmp_path).metrics.rows()
+    assert [float(row["building_seconds"]) for row in rows] == [100.0, 0.0]
+    assert [float(row["images_per_second"]) for row in rows] == [8.0, 8.0]
+    assert capsys.readouterr().err.count("building the graphs of level 0") == 1
 
 
 @pytest.mark.parametrize(
