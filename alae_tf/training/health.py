@@ -24,6 +24,7 @@ from alae_tf.training.trainer import fade_images
 
 IMAGES = 32  # of each kind
 SEED = 20  # of the generated images
+GRADIENTS = ("gradient_E", "gradient_D", "gradient_F", "gradient_G")
 PREFIX = "health/"  # of the names in metrics.csv and TensorBoard
 
 Values = Mapping[str, float]  # the quantities at one sample grid, by name; NaN: cannot be computed
@@ -36,7 +37,7 @@ class Sample:
         progress: the run's.
         model: its EMA weights.
         raw: the weights that training moves.
-        train, test: training and held-out images, uint8 [N, H, W, C]; N may be 0.
+        train, test: training and held-out images, uint8 [N, H, W, C]; `test` may be None.
         begun: images seen when the run began; more than 0 with --init_from.
 
     Attributes:
@@ -65,13 +66,14 @@ class Sample:
 
     @functools.cached_property
     def logits(self) -> dict[str, np.ndarray]:
-        """D's logits [N] by the kind of image, faded in as in training."""
+        """D's logits [N] of "generated", "train" and, if there are any, "test" images; real ones
+        are faded in as in training."""
         progress = self.progress
-        faded = {
-            kind: fade_images(ops.to_unit(images), progress.level, progress.blend).numpy()
-            for kind, images in (("train", self._train), ("test", self._test))
-        }
-        kinds = faded | {"generated": self.new.clip(-1, 1)}
+        kinds = {"generated": self.new.clip(-1, 1)}
+        for kind, images in (("train", self._train), ("test", self._test)):
+            if images is not None:
+                x = ops.to_unit(images)
+                kinds[kind] = fade_images(x, progress.level, progress.blend).numpy()
         return {kind: self.raw.score(images) for kind, images in kinds.items()}
 
     def gradient(self, letter: str) -> float:
@@ -109,9 +111,9 @@ def overfitting(sample: Sample) -> float:
 
     Reference: r_v of Karras et al. 2020 (arXiv 2006.06676), section 3.
     """
-    train, test, generated = (sample.logits[kind] for kind in ("train", "test", "generated"))
-    if not len(test):
+    if "test" not in sample.logits:
         return math.nan
+    train, test, generated = (sample.logits[kind] for kind in ("train", "test", "generated"))
     lead = train.mean() - test.mean()
     lead -= 2 * math.sqrt(train.var() / len(train) + test.var() / len(test))
     return float(max(0.0, lead) / max(train.mean() - generated.mean(), 1e-6))
@@ -157,7 +159,7 @@ QUANTITIES = [
         Quantity(
             f"logit_{kind}",
             f"D's mean logit of {images} images; positive: taken for real",
-            lambda s, kind=kind: float(s.logits[kind].mean()) if len(s.logits[kind]) else math.nan,
+            lambda s, kind=kind: float(np.mean(s.logits.get(kind, math.nan))),
         )
         for kind, images in (
             ("train", "training"),
@@ -172,16 +174,16 @@ QUANTITIES = [
     ),
     Quantity(
         "saturated",
-        "share of the values of generated images that lie outside [−1.5, 1.5]",
-        lambda s: float((np.abs(s.new) > 1.5).mean()),
+        "share of the values of generated images that lie outside [−1, 1] by a tenth or more",
+        lambda s: float((np.abs(s.new) > 1.1).mean()),
     ),
     *(
         Quantity(
-            f"gradient_{letter}",
-            f"recent norm of the gradient of {letter}",
-            lambda s, letter=letter: s.gradient(letter),
+            name,
+            f"recent norm of the gradient of {name[-1]}",
+            lambda s, name=name: s.gradient(name[-1]),
         )
-        for letter in "EDFG"
+        for name in GRADIENTS
     ),
     Quantity(
         "ema_older",
@@ -191,9 +193,11 @@ QUANTITIES = [
     Quantity(
         "ema_age",
         "mean age of the weights in the EMA, in images, those before the run as old as the run",
-        lambda s: (1 - s.older(s.begun, s.progress.images_seen))
-        * s.progress.config.ema_images
-        / math.log(2),
+        lambda s: (
+            (1 - s.older(s.begun, s.progress.images_seen))
+            * s.progress.config.ema_images
+            / math.log(2)
+        ),
     ),
     Quantity(
         "ema_older_at_end",
@@ -224,16 +228,14 @@ class Verdict:
 
 
 def _collapsed(now: Values, before: Sequence[Values]) -> bool:
+    """E learns more slowly than G: early in a healthy run, G(E(x)) does not depend on x either."""
     return now["ema_older"] < 0.25 and min(now["dependence"], now["variety"]) < 0.1
 
 
 def _diverging(now: Values, before: Sequence[Values]) -> bool:
-    grown = [
-        now[name] / np.median([each[name] for each in before])
-        for name in (f"gradient_{letter}" for letter in "EDFG")
-        if before
-    ]
-    return now["saturated"] > 0.2 or bool(np.nanmax([0.0, *grown]) > 100)
+    least = {name: min((each[name] for each in before), default=math.inf) for name in GRADIENTS}
+    grown = any(now[name] > 100 * least[name] for name in GRADIENTS)
+    return grown or abs(now["logit_train"]) > 100 or now["variety"] > 20
 
 
 VERDICTS = [
@@ -241,10 +243,10 @@ VERDICTS = [
         "collapsed",
         _collapsed,
         lambda config, level, now: (
-            "its images all look alike, whatever the photograph or z: training has collapsed; lower "
-            f"--r1_gamma (now {config.r1_gamma:g}), or begin with a trained model (--init_from)"
+            "its images all look alike, whatever the photograph or z: training has collapsed; "
+            f"lower --r1_gamma (now {config.r1_gamma:g}) or start from a trained model (--init_from)"
         ),
-        grids=2,
+        grids=4,
     ),
     Verdict(
         "overfitting",
@@ -279,7 +281,9 @@ def ill(history: Sequence[Values]) -> list[Verdict]:
 
     def holds(verdict: Verdict, last: int) -> bool:
         now = history[last]
-        return verdict.holds(now, [each for each in history[:last] if each["level"] == now["level"]])
+        return verdict.holds(
+            now, [each for each in history[:last] if each["level"] == now["level"]]
+        )
 
     count = len(history)
     return [
@@ -330,10 +334,8 @@ class Health:
         progress, config = self._progress, self._progress.config
         if self._raw is None or self._raw.level != progress.level:
             self._raw = Autoencoder(config, progress.trainer.alae, progress.level)
-            self._images = [
-                _images(source, self._raw.resolution)
-                for source in (progress.source, progress.source.held_out)
-            ]
+            source, side = progress.source, self._raw.resolution
+            self._images = [_images(source, side), _images(source.held_out, side)]
         self._raw.blend = model.blend = progress.blend
         sample = Sample(progress, model, self._raw, *self._images, self._begun)
         found = {each.name: each.of(sample) for each in QUANTITIES}
@@ -349,9 +351,9 @@ class Health:
         return {PREFIX + name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def _images(source: Source | None, resolution: int) -> np.ndarray:
-    """Images of a source, evenly spread: uint8 [N, H, W, C], N at most `IMAGES`."""
+def _images(source: Source | None, side: int) -> np.ndarray | None:
+    """Images of a source, evenly spread: uint8 [N, H, W, C], N at most `IMAGES`; None without."""
     if source is None:
-        return np.zeros([0, 1, 1, 1], np.uint8)
+        return None
     places = evenly(source, min(IMAGES, len(source)))
-    return np.stack([source.fitted(int(place), resolution) for place in places])
+    return np.stack([source.fitted(int(place), side) for place in places])

@@ -9,7 +9,7 @@ write its files.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -18,19 +18,18 @@ from alae_tf import data
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
 from alae_tf.model.autoencoder import Autoencoder
-from alae_tf.runs.directory import RunDirectory
+from alae_tf.runs.directory import RunDirectory, best_checkpoint
 from alae_tf.system.errors import WarnOnce, report
 from alae_tf.training import endings, health
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
+from alae_tf.training.quality import MakeMeasure, Measure, Quality
 from alae_tf.training.reach import Reach
 from alae_tf.training.recorder import Recorder
 from alae_tf.training.sampler import Sampler
 from alae_tf.training.saver import Saver
 from alae_tf.training.strategy import all_gather, is_chief, make_strategy, workers
 
-Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
-MakeMeasure = Callable[[Source], tuple[Measure, Sequence[str]]]  # images → (measure, value names)
 # (new row of metrics.csv, new sample grid), None for what is not due
 Callback = Callable[[dict[str, float] | None, np.ndarray | None], None]
 LONGER = 1.05  # whole batches may lengthen a run by this factor without a report
@@ -51,9 +50,8 @@ def train(
         directory: where the run is stored.
         resume: see `RunDirectory.check`.
         finished: called by the chief with the EMA weights and the images once the run is over.
-        make_measure: called by the chief with the images before any work. It returns the names
-            of the values that are measured every --evaluate_images, and the function that
-            measures them on the EMA weights.
+        make_measure: called by the chief with the images before any work, unless
+            --evaluate_images=0; see `quality.MakeMeasure`.
         callbacks: called by the chief with every row of metrics.csv, by column, and every sample
             grid, uint8 [H, W, C]; either may be None. A failing callback is reported, and
             training continues.
@@ -132,7 +130,7 @@ class Run:
         workers: number of processes that train together.
         progress: the state of the run between two iterations.
         reach: writes into the run's directory.
-        saver, sampler, recorder, health: used by the chief alone.
+        saver, sampler, recorder, health, quality: used by the chief alone.
     """
 
     def __init__(
@@ -141,11 +139,10 @@ class Run:
         directory: RunDirectory,
         source: Source,
         strategy: tf.distribute.Strategy,
-        measure: tuple[Measure, Sequence[str]] | None = None,
+        measure: tuple[Measure, Mapping[str, str]] | None = None,
         callbacks: Sequence[Callback] = (),
     ):
         self._callbacks, self._warn_once = callbacks, WarnOnce("train", "training continues")
-        self._measure, self._measured = measure or (None, ())
         self.config, self.directory = config, directory
         self.chief, self.workers = is_chief(strategy), workers(strategy)
         self.progress = Progress(config, source, strategy)
@@ -154,6 +151,7 @@ class Run:
         self.sampler = Sampler(self.progress, directory, self.reach)
         self.recorder = Recorder(self.progress, directory, self.reach)
         self.health = health.Health(self.progress, directory)
+        self.quality = Quality(self.progress, directory.path, measure)
 
     def begin(self) -> None:
         """Restores the newest checkpoint and opens the run's files; all checks come first."""
@@ -180,8 +178,9 @@ class Run:
             )
         self.directory.sweep()
         self.directory.write_config(self.config, progress.images_seen)
-        self.recorder.open([*self._measured, *health.NAMES])
+        self.recorder.open([*self.quality.values, *health.NAMES])
         self.health.open()
+        self.quality.open()
 
     def go(self, interrupt: Interrupt) -> bool:
         """Iterates until the end (True) or until asked to stop (False), and saves."""
@@ -198,10 +197,13 @@ class Run:
         if self.chief:
             self.saver.save_patiently(interrupt)
             if self.progress.finished:
-                self.examine()
                 self.draw()
                 seen, samples = self.progress.images_seen, self.directory.samples
                 print(f"train: done, {seen:,} images. Pictures in {samples}/")
+                if best := best_checkpoint(self.directory.path):
+                    value = f"{best['value']} = {best['is']:.4g}"
+                    where = f"{best['images_seen']:,} images (--checkpoint=best)"
+                    print(f"train: the best checkpoint, by {value}, is that at {where}.")
             self.recorder.flush()
         return self.progress.finished
 
@@ -239,11 +241,12 @@ class Run:
         def due(every: int) -> bool:
             return before // every != self.progress.images_seen // every
 
-        if self._measure is not None and due(self.config.evaluate_images):
-            self.measure(self._measure)
-        if due(self.config.sample_images):
+        finished = self.progress.finished
+        if self.quality.due(before):
+            self.measure()
+        if due(self.config.sample_images) or finished:
             self.examine()
-        row = self.recorder.row() if due(self.config.log_images) else None
+        row = self.recorder.row() if due(self.config.log_images) or finished else None
         grid = self.draw() if due(self.config.sample_images) else None
         if row is not None or grid is not None:
             for callback in self._callbacks:
@@ -252,12 +255,16 @@ class Run:
         if self.saver.due:
             self.save()
 
-    def measure(self, measure: Measure) -> None:
-        """Records the metrics of the current EMA weights; a failure does not end the run."""
+    def measure(self) -> None:
+        """Records the metrics of the current EMA weights, and keeps the best checkpoint; a failure
+        to measure does not end the run."""
         model = self.sampler.model
         model.blend, model.images_seen = self.progress.blend, self.progress.images_seen
         with self._warn_once.on_failure("--evaluate_metrics"):
-            self.recorder.measured(measure(model))
+            values = self.quality.measure(model)
+            self.recorder.measured(values)
+            if about := self.quality.record(values):
+                self.saver.save_best(about)
 
     def examine(self) -> None:
         """Records the run's health; a failure does not end the run."""
