@@ -22,7 +22,7 @@ from alae_tf.system.errors import report
 from alae_tf.training.progress import Progress
 from alae_tf.training.trainer import fade_images
 
-IMAGES = 32  # of each kind
+IMAGES, PART = 32, 8  # images of each kind, and of them computed at once
 SEED = 20  # of the generated images
 GRADIENTS = ("gradient_E", "gradient_D", "gradient_F", "gradient_G")
 PREFIX = "health/"  # of the names in metrics.csv and TensorBoard
@@ -36,7 +36,6 @@ class Sample:
     Args:
         progress: the run's.
         model: its EMA weights.
-        raw: the weights that training moves.
         train, test: training and held-out images, uint8 [N, H, W, C]; `test` may be None.
         begun: images seen when the run began; more than 0 with --init_from.
 
@@ -49,15 +48,15 @@ class Sample:
         recovered: E(G(w)) [IMAGES, latent].
     """
 
-    def __init__(self, progress: Progress, model, raw, train, test, begun: int):
-        self.progress, self.model, self.raw = progress, model, raw
+    def __init__(self, progress: Progress, model: Autoencoder, train, test, begun: int):
+        self.progress, self.model = progress, model
         self.begun, self._train, self._test = begun, train, test
 
     x = functools.cached_property(lambda self: ops.to_unit(self._train).numpy())
-    e = functools.cached_property(lambda self: self.model.encode(self._train))
+    e = functools.cached_property(lambda self: self._encode(self.x))
     w = functools.cached_property(lambda self: self.model.sample_w(IMAGES, SEED))
     new = functools.cached_property(lambda self: self.model.decode(self.w, floats=True))
-    recovered = functools.cached_property(lambda self: self.model.encode(self.new.clip(-1, 1)))
+    recovered = functools.cached_property(lambda self: self._encode(self.new.clip(-1, 1)))
 
     @functools.cached_property
     def again(self) -> np.ndarray:
@@ -74,7 +73,16 @@ class Sample:
             if images is not None:
                 x = ops.to_unit(images)
                 kinds[kind] = fade_images(x, progress.level, progress.blend).numpy()
-        return {kind: self.raw.score(images) for kind, images in kinds.items()}
+        return {kind: self._in_parts(progress.trainer.alae.logits, x) for kind, x in kinds.items()}
+
+    def _encode(self, x: np.ndarray) -> np.ndarray:
+        return self._in_parts(self.progress.trainer.ema.encode, x)
+
+    def _in_parts(self, function: Callable, x: np.ndarray) -> np.ndarray:
+        """function(x, level, blend), without a graph, whose building would take longer."""
+        at = self.progress.level, self.progress.blend
+        parts = (tf.constant(x[i : i + PART]) for i in range(0, len(x), PART))
+        return np.concatenate([function(part, *at).numpy() for part in parts])
 
     def gradient(self, letter: str) -> float:
         """The recent norm of a network's gradient: √(Σ v / (1 − β₂ᵗ)), v and t as in `LREQAdam`."""
@@ -82,8 +90,8 @@ class Sample:
         own = {id(v) for v in getattr(trainer.alae, letter).trainable_variables}
         for optimizer in (trainer.optimizer_ed, trainer.optimizer_fg):
             for variable, v, t in optimizer.slots():
-                if id(variable) in own and (steps := float(t)):
-                    part = float(tf.reduce_sum(v)) / (1 - optimizer.beta_2**steps)
+                if id(variable) in own and (steps := float(np.asarray(t))):
+                    part = np.asarray(v).sum(dtype=float) / (1 - optimizer.beta_2**steps)
                     total = part if math.isnan(total) else total + part
         return math.sqrt(total)
 
@@ -244,7 +252,7 @@ VERDICTS = [
         _collapsed,
         lambda config, level, now: (
             "its images all look alike, whatever the photograph or z: training has collapsed; "
-            f"lower --r1_gamma (now {config.r1_gamma:g}) or start from a trained model (--init_from)"
+            f"lower --r1_gamma (now {config.r1_gamma:g}) or start with --init_from a trained model"
         ),
         grids=4,
     ),
@@ -310,17 +318,26 @@ class Health:
 
     Args:
         progress, directory: the run's.
+
+    Attributes:
+        history: the quantities at each sample grid.
+        found: name → sentence of each verdict that has held, with the images seen at first.
+        now: names of those that hold at the last grid.
     """
 
     def __init__(self, progress: Progress, directory: RunDirectory):
         self._progress, self._directory = progress, directory
+        self.found: dict[str, str] = {}
+        self.now: set[str] = set()
         self._said: set[str] = set()
-        self._raw: Autoencoder | None = None
+        self._level = -1  # of the images
 
     def open(self) -> None:
         """Reads the earlier grids of a run that continues."""
         rows = self._directory.metrics.rows()
-        self.history = history_of(rows)
+        self.history: list[Values] = []
+        for values in history_of(rows):
+            self._add(values)
         first = int(rows[0]["images_seen"]) if rows else self._progress.images_seen
         self._begun = first if self._progress.config.init_from else 0
 
@@ -332,23 +349,28 @@ class Health:
             DataError: an image cannot be read.
         """
         progress, config = self._progress, self._progress.config
-        if self._raw is None or self._raw.level != progress.level:
-            self._raw = Autoencoder(config, progress.trainer.alae, progress.level)
-            source, side = progress.source, self._raw.resolution
+        if self._level != progress.level:
+            source, side = progress.source, config.level_resolution(progress.level)
             self._images = [_images(source, side), _images(source.held_out, side)]
-        self._raw.blend = model.blend = progress.blend
-        sample = Sample(progress, model, self._raw, *self._images, self._begun)
+            self._level = progress.level
+        model.blend = progress.blend
+        sample = Sample(progress, model, *self._images, self._begun)
         found = {each.name: each.of(sample) for each in QUANTITIES}
-        now = {"images_seen": progress.images_seen, "level": progress.level} | found
-        if self.history and self.history[-1]["images_seen"] == progress.images_seen:
-            self.history.pop()
-        self.history.append(now)
-        for verdict in ill(self.history):
-            if verdict.name not in self._said:
-                self._said.add(verdict.name)
-                sentence = verdict.sentence(config, progress.level, found)
-                report("train", f"after {progress.images_seen:,} images {sentence}.")
+        self._add({"images_seen": progress.images_seen, "level": progress.level} | found)
+        for name in self.now - self._said:
+            self._said.add(name)
+            report("train", self.found[name])
         return {PREFIX + name: value for name, value in found.items() if math.isfinite(value)}
+
+    def _add(self, values: Values) -> None:
+        """Judges the run by the quantities at its next sample grid."""
+        self.history.append(values)
+        verdicts = ill(self.history)
+        self.now = {verdict.name for verdict in verdicts}
+        for verdict in verdicts:
+            if verdict.name not in self.found:
+                sentence = verdict.sentence(self._progress.config, int(values["level"]), values)
+                self.found[verdict.name] = f"after {values['images_seen']:,.0f} images {sentence}."
 
 
 def _images(source: Source | None, side: int) -> np.ndarray | None:

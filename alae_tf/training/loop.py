@@ -20,7 +20,7 @@ from alae_tf.data import DataError, Source
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import RunDirectory, best_checkpoint
 from alae_tf.system.errors import WarnOnce, report
-from alae_tf.training import endings, health
+from alae_tf.training import endings, health, report_page
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
 from alae_tf.training.quality import MakeMeasure, Measure, Quality
@@ -53,7 +53,7 @@ def train(
         make_measure: called by the chief with the images before any work, unless
             --evaluate_images=0; see `quality.MakeMeasure`.
         callbacks: called by the chief with every row of metrics.csv, by column, and every sample
-            grid, uint8 [H, W, C]; either may be None. A failing callback is reported, and
+            grid, uint8 [H, W, 3]; either may be None. A failing callback is reported, and
             training continues.
 
     Returns:
@@ -272,9 +272,11 @@ class Run:
             self.recorder.measured(self.health.examine(self.sampler.model))
 
     def draw(self) -> np.ndarray:
-        """Writes and returns a sample grid, uint8 [H, W, C]."""
+        """Writes and returns a sample grid, uint8 [H, W, 3], and rewrites the report."""
         grid = self.sampler.draw()
         self.recorder.image(grid)
+        values = [*self.quality.values]
+        self.reach(lambda: report_page.write(self.directory, self.progress, self.health, values))
         return grid
 
     def save(self) -> None:

@@ -53,7 +53,7 @@ def test_an_r1_that_leaves_no_gradient_collapses(train):
         ema_images=10,
         epochs=10,
     )
-    assert "collapsed" in ill
+    assert "collapsed" in ill, said
     assert said.count("--r1_gamma (now 1e+06)") == 1
 
 
