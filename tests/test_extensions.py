@@ -64,7 +64,7 @@ from alae_tf.training.algorithm import UPDATES, Update
 
 def keep_grey(it, real, draw):
     fake, w = it.generate(draw)
-    return tf.reduce_mean(tf.square(fake), [1, 2, 3]), w
+    return tf.reduce_mean(tf.square(fake), [1, 2, 3]), {"w": w}
 
 UPDATES.append(Update("grey", "4: grey images", keep_grey, lambda config: "G"))
 """

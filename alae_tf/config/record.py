@@ -31,6 +31,13 @@ OF_UPDATE_4 = (
     *("reconstruction_update", "reconstruction_distance", "reconstruction_pixels"),
     "correction_pull",
 )
+# Setting → the --augment that reads it.
+OF_AUGMENTATION = {
+    "augment_operations": "any",
+    "augment_p": "fixed",
+    "augment_target": "ada",
+    "augment_images": "ada",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +189,32 @@ class Config:
         "regularisation). 1: as in the paper; 4 or more saves about a quarter of the work.",
         "[1, 1e6]",
     )
+    augment: str = of_optimisation(
+        "none",
+        "Augment what the discriminator sees of real and generated images, against overfitting of "
+        "few images. none: as in the paper. fixed: with probability --augment_p. ada: with a "
+        "probability that adapts, as in StyleGAN2-ADA.",
+        choices=("none", "fixed", "ada"),
+    )
+    augment_operations: tuple[str, ...] = of_optimisation(
+        ("geometry", "colour"),
+        "What augmentation changes. geometry: mirrors, turns, shifts, scales. colour: brightness, "
+        "contrast, hue, saturation.",
+    )
+    augment_p: float = of_optimisation(
+        0.2, "With --augment=fixed: the probability of each operation.", "[0, 1]"
+    )
+    augment_target: float = of_optimisation(
+        0.6,
+        "With --augment=ada: the mean sign of D's logits of training images at which the "
+        "probability stays. 0: D cannot tell them from generated images; 1: it always can.",
+        "(-1, 1)",
+    )
+    augment_images: float = of_optimisation(
+        500_000.0,
+        "With --augment=ada: images in which the probability can rise from 0 to 1.",
+        "(0, 1e12]",
+    )
     style_mixing: float = of_optimisation(
         0.9,
         "style: probability that, in updates 1 and 2, a batch takes its styles after a random "
@@ -284,6 +317,8 @@ class Config:
         need(self.image_channels in (1, 3), "image_channels", "1 (grey) or 3 (RGB)")
         for holds, name, right in self.kind.check(self):
             need(holds, name, right)
+        known = set(self.augment_operations) <= {"geometry", "colour"}
+        need(known, "augment_operations", "geometry, colour, or both")
         for other in ARCHITECTURES.values():
             for name in set(other.settings) - set(self.kind.settings):
                 right = f"omitted with --architecture={self.architecture}, which does not use it"
@@ -332,6 +367,13 @@ class Config:
         return dataclasses.replace(self, **changes)
 
     @property
+    def turning(self) -> list[str]:
+        """The flags by which images are mirrored or turned, as they are set."""
+        geometry = self.augment != "none" and "geometry" in self.augment_operations
+        chosen = {"flip": self.flip, "augment_operations": geometry}
+        return [f"--{name}={to_text(getattr(self, name))}" for name, on in chosen.items() if on]
+
+    @property
     def ignored(self) -> dict[str, str]:
         """Settings that are not at their defaults and have no effect: name → the setting why."""
         found = dict.fromkeys(self.kind.ignored, f"--architecture={self.architecture}")
@@ -339,6 +381,9 @@ class Config:
             found["correction_pull"] = "--encoder_codes=w"
         if not self.reconstruction:
             found |= dict.fromkeys(OF_UPDATE_4, "--reconstruction=0")
+        for name, augment in OF_AUGMENTATION.items():
+            if self.augment != augment and (augment != "any" or self.augment == "none"):
+                found[name] = f"--augment={self.augment}"
         return {name: why for name, why in found.items() if not self._is_default(name)}
 
     def to_flagfile(self) -> str:

@@ -22,6 +22,7 @@ from alae_tf.data.source import (
 from alae_tf.data.source import Subset as Subset
 from alae_tf.data.source import check_channels as check_channels
 from alae_tf.data.source import evenly as evenly
+from alae_tf.data.source import warn_about_classes as warn_about_classes
 
 if typing.TYPE_CHECKING:
     from alae_tf.data.pipeline import all_images as all_images

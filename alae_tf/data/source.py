@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from alae_tf.images.fit import fit
-from alae_tf.system.errors import AlaeError
+from alae_tf.system.errors import AlaeError, report
 
 NAMES_SHOWN = 5
 MOST_BYTES = 2**32  # of images held in memory at once, as pixels and as floats
@@ -125,6 +125,16 @@ def check_channels(source: Source, channels: int, flag: str = "--data") -> None:
         how = f"Train with --image_channels={source.channels}{other}"
         kinds = f"{source.channels} channels, and the model takes {channels}"
         raise DataError(f"{flag}={source.uri}: its images have {kinds}. {how}.")
+
+
+def warn_about_classes(source: Source, turning: Sequence[str]) -> None:
+    """Reports flags that mirror or turn images of classes, which may change their class."""
+    if source.labels is not None and turning:
+        report(
+            ", ".join(turning),
+            "mirrored or turned, an image may look like another class, as a digit does. If it does "
+            "here, use --flip=false and --augment_operations=colour.",
+        )
 
 
 def within_memory(source: Source, resolution: int) -> Source:

@@ -15,6 +15,7 @@ Each update draws its own z and noise. To add an update, write its loss and appe
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -27,6 +28,8 @@ from alae_tf.training import losses
 from alae_tf.training.draws import Draw
 from alae_tf.training.gradients import Gradients
 
+Loss = tuple[tf.Tensor, dict[str, tf.Tensor]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Update:
@@ -36,7 +39,8 @@ class Update:
         name: in `--updates`, in the progress bar and, as loss_NAME, in metrics.csv.
         label: in the loss plot.
         loss: (iteration, real images [N, H, W, C] in [−1, 1], draw) → (loss of each example [N],
-            w [N, latent] of the generated images, or None without any).
+            what the iteration adds up over examples: "w" [N, latent] of the generated images for
+            w_avg, "sign" [N] of the logits of real images for `--augment=ada`).
         moves: config → the networks that move, letters of "FGED". One optimizer moves E and D,
             another F and G.
         mixes: whether generated images may mix the styles of two z.
@@ -44,35 +48,37 @@ class Update:
 
     name: str
     label: str
-    loss: Callable[[Iteration, tf.Tensor, Draw], tuple[tf.Tensor, tf.Tensor | None]]
+    loss: Callable[[Iteration, tf.Tensor, Draw], Loss]
     moves: Callable[[Config], str]
     mixes: bool = True
 
 
-def loss_d(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
+def loss_d(it: Iteration, real: tf.Tensor, draw: Draw) -> Loss:
     """Update 1: D∘E learns to distinguish real images from generated ones. With a separate D,
     which takes images itself, E has no gradient and stays as it is."""
     fake, w = it.generate(draw)
-    logits, penalty = losses.logits_and_r1(it.logits, real, it.gamma, it.gradients.scale)
-    fake_logits = it.logits(tf.stop_gradient(fake))
-    return losses.discriminator_loss(fake_logits, logits) + penalty, w
+    judge = functools.partial(it.judge, numbers=draw.augment_real)
+    logits, penalty = losses.logits_and_r1(judge, real, it.gamma, it.gradients.scale)
+    fake_logits = it.judge(tf.stop_gradient(fake), draw.augment_fake)
+    loss = losses.discriminator_loss(fake_logits, logits) + penalty
+    return loss, {"w": w, "sign": tf.sign(logits)}
 
 
-def loss_g(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
+def loss_g(it: Iteration, real: tf.Tensor, draw: Draw) -> Loss:
     """Update 2: G∘F learns to generate images that the discriminator takes for real."""
     fake, w = it.generate(draw)
-    return losses.generator_loss(it.logits(fake)), w
+    return losses.generator_loss(it.judge(fake, draw.augment_fake)), {"w": w}
 
 
-def loss_latent(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
+def loss_latent(it: Iteration, real: tf.Tensor, draw: Draw) -> Loss:
     """Update 3: E learns to recover w (with z regression, z) from G's image, and G to keep it
     recoverable."""
     fake, w = it.generate(draw)
     target = w if it.config.latent_regression == "w" else draw.z
-    return losses.latent_loss(target, it.encode(fake)), w
+    return losses.latent_loss(target, it.encode(fake)), {"w": w}
 
 
-def loss_reconstruction(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.Tensor, None]:
+def loss_reconstruction(it: Iteration, real: tf.Tensor, draw: Draw) -> Loss:
     """Update 4, `--reconstruction`: E learns to find the code from which G draws the photograph.
 
     In Algorithm 1 E learns to recover codes only from G's own images. Codes of photographs differ
@@ -85,7 +91,7 @@ def loss_reconstruction(it: Iteration, real: tf.Tensor, draw: Draw) -> tuple[tf.
     loss += config.reconstruction_pixels * tf.reduce_mean((drawn - real) ** 2, [1, 2, 3])
     if corrections is not None:
         loss += config.correction_pull * tf.reduce_mean(corrections**2, [1, 2])
-    return config.reconstruction * loss, None
+    return config.reconstruction * loss, {}
 
 
 UPDATES = [
@@ -128,6 +134,7 @@ class Iteration:
     def __init__(self, trainer, level: int, blend: float | tf.Tensor, batch: int, r1: bool):
         self.config, self.alae, self.ema = trainer.config, trainer.alae, trainer.ema
         self.updates, self.moved, self.lpips = trainer.updates, trainer.moved, trainer.lpips
+        self.augment = trainer.augment
         self.level, self.blend, self.batch = level, blend, batch
         self.gamma = self.config.r1_gamma * self.config.r1_every if r1 else 0.0
         self.gradients = Gradients(trainer, batch)
@@ -142,12 +149,14 @@ class Iteration:
     def carry_out(self, update: Update, real: tf.Tensor, draw: Draw) -> tf.Tensor:
         """Moves the networks of one update along the gradients of its loss; returns the loss."""
         networks = update.moves(self.config)
-        loss, w_sum, gradients = self.gradients(
+        loss, sums, gradients = self.gradients(
             lambda real, draw: update.loss(self, real, draw), networks, real, draw
         )
         self.gradients.apply(networks, gradients)
-        if w_sum is not None and "F" in self.moved:
-            self.update_w_avg(w_sum)
+        if "w" in sums and "F" in self.moved:
+            self.update_w_avg(self.mean(sums["w"]))
+        if "sign" in sums and self.config.augment == "ada":
+            self.augment.adapt(self.mean(sums["sign"]), self.batch)
         return loss
 
     def generate(self, draw: Draw) -> tuple[tf.Tensor, tf.Tensor]:
@@ -162,8 +171,9 @@ class Iteration:
         """E: images → w or, with z regression, z. [N, latent]."""
         return self.alae.E(x, level=self.level, blend=self.blend)
 
-    def logits(self, x: tf.Tensor) -> tf.Tensor:
-        """D∘E, or a separate D: images → logits [N]."""
+    def judge(self, x: tf.Tensor, numbers: tf.Tensor | None) -> tf.Tensor:
+        """D∘E, or a separate D: images, augmented by these numbers → logits [N]."""
+        x = x if numbers is None else self.augment(x, numbers)
         return self.alae.logits(x, self.level, self.blend)
 
     def distance(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -173,10 +183,13 @@ class Iteration:
         maps = (self.ema.E.maps(image, self.level, self.blend) for image in (x, y))
         return losses.perceptual_distance(*maps)
 
-    def update_w_avg(self, w_sum: tf.Tensor) -> None:
+    def mean(self, total: tf.Tensor) -> tf.Tensor:
+        """The mean over the global batch of a sum over this replica's share."""
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, total / self.batch)
+
+    def update_w_avg(self, mean: tf.Tensor) -> None:
         """Moves w_avg towards the mean w of the batch."""
-        mean = w_sum / self.batch
-        mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, mean)
         w_avg = self.alae.w_avg
         w_avg.assign(ops.lerp(mean, tf.convert_to_tensor(w_avg), self.config.w_avg_decay))
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from alae_tf.config import Config
 from alae_tf.networks.alae import ALAE
+from alae_tf.training import augment
 
 
 class Draw(NamedTuple):
@@ -18,18 +19,25 @@ class Draw(NamedTuple):
         noise: the noise maps of `Generator`, or None. All examples share the first.
         z_mixed: float32 [N, latent], the z of the mixed-in styles; None for no style mixing.
         cutoff: int32 scalar, the first mixed-in style of all examples.
+        augment_real, augment_fake: float32 [N, NUMBERS], the numbers of `Augmentation` for real
+            and for generated images; None for no augmentation.
     """
 
     z: tf.Tensor
     noise: list[tf.Tensor] | None = None
     z_mixed: tf.Tensor | None = None
     cutoff: tf.Tensor | None = None
+    augment_real: tf.Tensor | None = None
+    augment_fake: tf.Tensor | None = None
 
     def of_examples(self, part) -> Draw:
         """The draw with `part` applied to each tensor that has one row per example."""
         noise = self.noise and [self.noise[0], *map(part, self.noise[1:])]
-        z_mixed = None if self.z_mixed is None else part(self.z_mixed)
-        return Draw(part(self.z), noise, z_mixed, self.cutoff)
+        z_mixed, real, fake = (
+            None if each is None else part(each)
+            for each in (self.z_mixed, self.augment_real, self.augment_fake)
+        )
+        return Draw(part(self.z), noise, z_mixed, self.cutoff, real, fake)
 
 
 def draw(config: Config, alae: ALAE, level: int, batch: int, seed: tf.Tensor, mixes: bool) -> Draw:
@@ -47,9 +55,16 @@ def draw(config: Config, alae: ALAE, level: int, batch: int, seed: tf.Tensor, mi
         tf.random.stateless_normal([batch, config.latent_size], seeds[i]) for i in range(2)
     )
     noise = alae.noise("random", batch, level, seeds[2])
+    drawn = Draw(z, noise)
+    if config.augment != "none":
+        real, fake = (
+            tf.random.stateless_uniform([batch, augment.NUMBERS], tf.random.fold_in(seed, i))
+            for i in range(2)
+        )
+        drawn = drawn._replace(augment_real=real, augment_fake=fake)
     if not mixes or config.styles == 1 or config.style_mixing == 0:
-        return Draw(z, noise)
+        return drawn
     active = 2 * (level + 1)
     cutoff = tf.random.stateless_uniform([], seeds[3], 1, active + 1, tf.int32)
     mixing = tf.random.stateless_uniform([], seeds[4]) < config.style_mixing
-    return Draw(z, noise, z_mixed, tf.where(mixing, cutoff, active))
+    return drawn._replace(z_mixed=z_mixed, cutoff=tf.where(mixing, cutoff, active))

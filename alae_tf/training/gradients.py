@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from alae_tf.training.draws import Draw
 
-Loss = Callable[[tf.Tensor, Draw], tuple[tf.Tensor, tf.Tensor | None]]
+Loss = Callable[[tf.Tensor, Draw], tuple[tf.Tensor, dict[str, tf.Tensor]]]
 
 
 class Gradients:
@@ -19,11 +19,12 @@ class Gradients:
         batch: int. The global batch.
 
     Call:
-        loss: (real, draw) → (loss of each example [N], w [N, latent] or None).
+        loss: (real, draw) → (loss of each example [N], what to add up over examples [N, …] by
+            name).
         networks: letters of "FGED".
         real, draw: the arguments of the loss.
-        Returns (this replica's share of the mean loss, the sum of w [latent] or None, the gradients
-        of the networks' variables, None for those that the loss does not use).
+        Returns (this replica's share of the mean loss, the sums by name, the gradients of the
+        networks' variables, None for those that the loss does not use).
 
     Attributes:
         scale: factor of losses while they are differentiated; 1 except in float16.
@@ -46,11 +47,11 @@ class Gradients:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 for variable in variables:
                     tape.watch(variable.value)
-                per_example, w = loss(real, draw)
+                per_example, others = loss(real, draw)
                 mean = tf.reduce_sum(per_example) / self.batch
                 scaled = mean * self.scale
-            w_sum = None if w is None else tf.reduce_sum(w, axis=0)
-            return mean, w_sum, tape.gradient(scaled, variables)
+            sums = {name: tf.reduce_sum(each, axis=0) for name, each in others.items()}
+            return mean, sums, tape.gradient(scaled, variables)
 
         # XLA cannot compile the exchange between replicas, only the computation before it.
         xla = self.config.xla

@@ -260,8 +260,9 @@ VERDICTS = [
         "overfitting",
         lambda now, before: now["overfitting"] > 0.5,
         lambda config, level, now: (
-            "D knows the training images by heart and takes held-out ones for generated ones; add "
-            f"images to --data, or raise --r1_gamma (now {config.r1_gamma:g})"
+            "D knows the training images by heart and takes held-out ones for generated ones; "
+            f"{'try --augment=ada, ' * (config.augment == 'none')}add images to --data, or raise "
+            f"--r1_gamma (now {config.r1_gamma:g})"
         ),
         grids=2,
     ),

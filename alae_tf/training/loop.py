@@ -71,6 +71,7 @@ def train(
     source = data.open_source(config.data)
     data.check_channels(source, config.image_channels)
     source.warn_about_sizes(config.resolution)
+    data.warn_about_classes(source, config.turning)
     measure = None
     if chief:
         if make_measure is not None and config.evaluate_images:

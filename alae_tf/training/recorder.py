@@ -46,7 +46,8 @@ class Recorder:
         """
         progress = self._progress
         losses = [f"loss_{update.name}" for update in progress.trainer.updates]
-        self._directory.metrics.rewind(progress.images_seen, losses, [BUILDING, *measured])
+        columns = [BUILDING] if progress.trainer.augment is None else [BUILDING, "augment_p"]
+        self._directory.metrics.rewind(progress.images_seen, losses, [*columns, *measured])
         with full_disk_as_oserror():
             self._events.open(progress.images_seen)
         self._bar = tqdm(
@@ -92,8 +93,10 @@ class Recorder:
             "data_wait": progress.waited / seconds,
             BUILDING: progress.building,
         }
-        scale = progress.trainer.loss_scale
+        scale, augment = progress.trainer.loss_scale, progress.trainer.augment
         extra = {} if scale is None else {"loss_scale": scale.value.numpy()}
+        if augment is not None:
+            row["augment_p"] = float(augment.p.numpy())
 
         self._directory.metrics.add(row | self._measured)
         self._measured = {}

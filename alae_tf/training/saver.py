@@ -25,7 +25,8 @@ HASTE_SECONDS = 6.0  # the same after a signal
 
 
 def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
-    """The variables in a checkpoint: the networks, their EMA, both optimizers' state."""
+    """The variables in a checkpoint: the networks, their EMA, the optimizers' state, that
+    of float16's loss scale and of --augment=ada."""
     named = dict(named_variables(trainer.alae, "alae"))
     names = {id(variable): name for name, variable in named.items()}
     named.update(named_variables(trainer.ema, "ema"))
@@ -36,6 +37,9 @@ def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
     if trainer.loss_scale is not None:
         named["loss_scale/value"] = trainer.loss_scale.value
         named["loss_scale/good"] = trainer.loss_scale.good
+    if trainer.config.augment == "ada":
+        augment = trainer.augment
+        named |= {f"augment/{name}": getattr(augment, name) for name in ("p", "signs", "counted")}
     return named
 
 

@@ -10,6 +10,7 @@ from alae_tf.features.weights import EvaluationError
 from alae_tf.networks import ops
 from alae_tf.networks.alae import build_alae
 from alae_tf.training import algorithm, draws
+from alae_tf.training.augment import Augmentation
 from alae_tf.training.optimizer import LossScale, LREQAdam
 
 
@@ -32,6 +33,7 @@ class Trainer:
         ema: the EMA of their weights, which is evaluated and exported.
         optimizer_ed, optimizer_fg: of E and D, and of F and G.
         loss_scale: of float16, else None.
+        augment: of --augment, else None.
         traces: level → how often its step was traced.
 
     Raises:
@@ -58,6 +60,7 @@ class Trainer:
             self.ema = build_alae(config, dtype=dtype)
             for average, weight in zip(self.ema.variables, self.alae.variables, strict=True):
                 average.assign(weight)
+            self.augment = Augmentation(config) if config.augment != "none" else None
             self.loss_scale = LossScale() if config.precision == "float16" else None
             kwargs = dict(beta_2=config.adam_beta_2)
             if self.loss_scale is not None:

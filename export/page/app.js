@@ -1,21 +1,26 @@
 // The page: settings of the visitor, and what is drawn from them.
 import * as codes from './codes.js';
 import { Model, UserError } from './model.js';
+import { pasteBack } from './paste.js';
 import * as picture from './picture.js';
 
 const $ = (id) => document.getElementById(id);
 const ORDER = ['coarse', 'middle', 'fine'];
 const FRAMES = 24;  // of an animation from one image to another
+const PREVIEW = 512;  // longest side of the photo in which an edit is shown, in pixels
 
 /** The choices of the visitor, which determine everything that is drawn. */
 const state = {
   model: null,
   chosen: null,  // name and kind of the model
   again: null,  // encodes the image again, after a change of model
+  file: null,  // the picture's file
   picture: null,  // a canvas, of which the model sees a square
+  preview: null,  // a smaller copy of it
   square: { x: 0.5, y: 0.5, size: 1, turn: 0 },
-  styles: null,  // of the edited code, from E or F
+  styles: null,  // of the code that is edited, from E or F
   caption: '',
+  photo: null,  // where the code comes from, if from a picture: file, preview, square, and G(E(x))
   other: null,  // styles of B
   amounts: {},  // of movement, by name of direction
   mixed: new Set(),  // names of ranges of levels, taken from B
@@ -64,32 +69,55 @@ function edited() {
 
 async function drawNow() {
   if (!state.styles) return;
-  const begun = performance.now();
-  await show($('result'), edited());
+  const { photo } = state, begun = performance.now();
+  const pixels = await show($('result'), edited());
   $('caption').textContent = state.caption;
   $('time').textContent = `${Math.round(performance.now() - begun)} ms for G, on this device's processor`;
+  if (photo !== state.photo) return;  // it is drawn again
+  $('in-photo').hidden = !photo;
+  if (!photo) return;
+  picture.copy(photo.preview, $('photo'));
+  paste($('photo'), photo, pixels, state.model.about);
 }
 
 async function show(canvas, styles) {
   const { model } = state;
   const pixels = await model.decode(styles);
   if (model === state.model) picture.show(canvas, pixels, model.about);  // not after a change of model
+  return pixels;
 }
 
-/** Encodes pixels, and starts editing their code. */
-async function encode(pixels) {
+/** Pastes an edit into a canvas of the photo, as the visitor chose. */
+function paste(canvas, { square, unedited }, edited, about) {
+  pasteBack(canvas, square, edited, $('paste').value === 'whole' ? null : unedited, about);
+}
+
+/** Downloads the photo, at its own size, with the edit. */
+async function savePhoto() {
+  const { model, photo } = state;
+  say('Writing the photo …');
+  const pixels = await model.decode(edited());
+  const canvas = await picture.read(photo.file, Infinity);
+  paste(canvas, photo, pixels, model.about);
+  await picture.download(canvas, `${photo.file.name.replace(/\.[^.]*$/, '')}-edited.png`);
+  say('');
+}
+
+/** Encodes pixels, and starts editing their code. `photo`: see `state`, if they are of a picture. */
+async function encode(pixels, photo = null) {
   const { model } = state, { about } = model, begun = performance.now();
   picture.show($('seen'), pixels, about);
   const styles = await model.encode(pixels);
+  if (photo) photo.unedited = await model.decode(styles);
   if (model !== state.model) return;
-  await begin(styles, 'G(E(x))');
+  await begin(styles, 'G(E(x))', photo);
   const took = Math.round(performance.now() - begun);
   await draw();
   $('time').textContent = `${took} ms for E; ${$('time').textContent}`;
 }
 
-async function begin(styles, caption) {
-  Object.assign(state, { styles, caption });
+async function begin(styles, caption, photo = null) {
+  Object.assign(state, { styles, caption, photo });
   if (!state.other) await keep();
 }
 
@@ -108,8 +136,7 @@ async function take(files) {
   if (!files.length) throw new UserError('No image file was given.');
   const read = await picture.read(files[0]);
   if (mine !== taking) return;  // a later file was chosen
-  state.picture = read;
-  state.again = look;
+  Object.assign(state, { file: files[0], picture: read, preview: picture.within(read, PREVIEW), again: look });
   $('framed').hidden = false;
   say(files.length > 1 ? `${files.length} files: only the first is used.` : '');
   state.square = { x: 0.5, y: 0.5, size: 1, turn: 0 };
@@ -120,8 +147,9 @@ async function take(files) {
 /** Shows the square of the picture, and encodes it. */
 async function look() {
   if (!state.picture) return;
-  picture.drawSquare(state.picture, state.square, $('crop'));
-  await encode(picture.pixelsOf(state.picture, state.square, state.model.about));
+  const { file, preview } = state, square = { ...state.square };
+  picture.drawSquare(state.picture, square, $('crop'));
+  await encode(picture.pixelsOf(state.picture, square, state.model.about), { file, preview, square });
 }
 
 let looking = 0;
@@ -272,9 +300,10 @@ async function open() {
     const model = await Model.load(`./model/${encodeURIComponent(name)}`, kind);
     if (mine !== opening) { model.unload(); return; }
     state.model?.unload();
-    Object.assign(state, { model, chosen: [name, kind], styles: null, other: null, amounts: {} });
+    Object.assign(state, { model, chosen: [name, kind], styles: null, photo: null, other: null, amounts: {} });
     state.mixed.clear();
     layOut(model.about);
+    $('in-photo').hidden = true;
     document.querySelector('main').hidden = false;
     await another();
     await state.again?.();
@@ -292,7 +321,9 @@ async function start() {
   listenToInput();
   listenToPen();
   for (const id of ['model', 'kind']) $(id).addEventListener('change', () => attempt(open));
-  $('save').addEventListener('click', () => picture.download($('result'), 'alae.png'));
+  $('save').addEventListener('click', () => attempt(() => picture.download(picture.enlarged($('result')), 'alae.png')));
+  $('save-photo').addEventListener('click', () => attempt(savePhoto));
+  $('paste').addEventListener('change', draw);
   $('keep').addEventListener('click', () => attempt(keep));
   $('play').addEventListener('click', () => attempt(play));
   $('reset').addEventListener('click', reset);

@@ -1,10 +1,10 @@
 // Converts files and drawings to pixels, and pixels to canvases.
 import { UserError } from './model.js';
 
-const MOST_SIDE = 4096;  // of a picture; larger ones are shrunk
+const MOST_SIDE = 4096;  // of a picture that the model sees
 
-/** Reads an image file into a canvas. */
-export async function read(file) {
+/** Reads an image file into a canvas; shrinks it if a side is longer than `most`. */
+export async function read(file, most = MOST_SIDE) {
   if (file.type && !file.type.startsWith('image/')) throw new UserError(`${file.name}: is not an image.`);
   let bitmap;
   try {
@@ -12,13 +12,21 @@ export async function read(file) {
   } catch {
     throw new UserError(`${file.name}: cannot be read as an image.`);
   }
-  const shrink = Math.min(1, MOST_SIDE / Math.max(bitmap.width, bitmap.height));
-  const canvas = sized(Math.max(1, Math.round(bitmap.width * shrink)), Math.max(1, Math.round(bitmap.height * shrink)));
+  const canvas = within(bitmap, most);
+  bitmap.close();
+  // A canvas over the browser's limit stays empty.
+  if (!canvas.getContext('2d').getImageData(0, 0, 1, 1).data[3]) throw new UserError(`${file.name}: is too large for this browser.`);
+  return canvas;
+}
+
+/** A copy of a picture, shrunk if a side is longer than `most`. */
+export function within(picture, most) {
+  const shrink = Math.min(1, most / Math.max(picture.width, picture.height));
+  const canvas = sized(Math.max(1, Math.round(picture.width * shrink)), Math.max(1, Math.round(picture.height * shrink)));
   const context = canvas.getContext('2d');
   context.fillStyle = '#fff';  // transparent pixels become white, as in training
   context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  bitmap.close();
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
 
@@ -108,15 +116,29 @@ export function show(canvas, pixels, about) {
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
-/** Downloads a canvas as a PNG file, enlarged four times. */
-export function download(canvas, name) {
+/** Makes a canvas a copy of another. */
+export function copy(from, canvas) {
+  Object.assign(canvas, { width: from.width, height: from.height });
+  canvas.getContext('2d', { willReadFrequently: true }).drawImage(from, 0, 0);
+}
+
+/** A canvas enlarged four times, by repeating pixels. */
+export function enlarged(canvas) {
   const large = sized(canvas.width * 4, canvas.height * 4), context = large.getContext('2d');
   context.imageSmoothingEnabled = false;
   context.drawImage(canvas, 0, 0, large.width, large.height);
+  return large;
+}
+
+/** Downloads a canvas as a PNG file. */
+export async function download(canvas, name) {
+  const file = await new Promise((done) => canvas.toBlob(done, 'image/png'));
+  if (!file) throw new UserError(`${name}: is too large for this browser.`);
   const link = document.createElement('a');
-  link.href = large.toDataURL('image/png');
+  link.href = URL.createObjectURL(file);
   link.download = name;
   link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);  // when the browser has read it
 }
 
 function sized(width, height) {

@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alae_tf.data import SCHEMES, DataError, Scheme, absolute, check, evenly, is_uri, open_source
+from alae_tf.config import Config
+from alae_tf.data import (
+    SCHEMES,
+    DataError,
+    Scheme,
+    absolute,
+    check,
+    evenly,
+    is_uri,
+    open_source,
+    warn_about_classes,
+)
 from alae_tf.data import source as source_
 from alae_tf.data.source import split_query
 from tests.paths import ROOT
@@ -164,3 +175,13 @@ def test_sets_too_large_for_memory_are_thinned_evenly(monkeypatch):
     assert len(part) == 45
     np.testing.assert_array_equal(part.labels, source.labels[::100])
     np.testing.assert_array_equal(part.fitted(44, 28), source.fitted(4400, 28))
+
+
+def test_mirroring_images_of_classes_is_warned_about(capsys):
+    digits = open_source("mnist5k:")
+    warn_about_classes(digits, ["--flip=true"])
+    assert "--flip=true" in capsys.readouterr().err
+    warn_about_classes(digits, [])
+    assert not capsys.readouterr().err
+    assert Config(flip=False, augment="ada").turning == ["--augment_operations=geometry,colour"]
+    assert Config(flip=False, augment="ada", augment_operations=("colour",)).turning == []

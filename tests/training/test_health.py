@@ -62,7 +62,7 @@ def test_few_images_without_r1_are_learnt_by_heart(train):
         r1_gamma=0.0, hidden_size=128, learning_rate_by_level=(0.01,), ema_images=200, epochs=75
     )
     assert ill == {"overfitting"}
-    assert said.count("--data") == 1
+    assert said.count("--augment=ada") == 1
 
 
 def test_a_learning_rate_that_is_far_too_high_diverges(train):

@@ -1,0 +1,270 @@
+"""Augmentation of the images that the discriminator sees, `--augment`, against overfitting.
+
+Each operation is applied with probability p, to real and generated images alike. While p is well
+below 1, G does not learn to draw augmented images: the operations do not leak.
+
+Reference: Karras et al., Training Generative Adversarial Networks with Limited Data, NeurIPS 2020
+(StyleGAN2-ADA), whose operations, strengths and order these are. Images are sampled bilinearly
+here, without the wavelet filter. Not in the ALAE paper.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from alae_tf.config import Config
+
+EVERY = 4  # iterations between two changes of p
+
+Matrices = Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """An operation, as a matrix for homogeneous coordinates.
+
+    Args:
+        matrix: (a, b uniform in (0, 1) [N], side of the images) → [N, n, n]. Geometry: n = 3, from
+            places (x, y) of the new image, from its centre, to those of the old. Colour: n = 4,
+            from old to new RGB in [−1, 1].
+        chance: p → the probability of this operation.
+    """
+
+    name: str
+    matrix: Matrices
+    chance: Callable[[tf.Tensor], tf.Tensor] = tf.identity
+
+
+def _normal(u: tf.Tensor) -> tf.Tensor:
+    return tf.math.ndtri(tf.clip_by_value(u, 1e-6, 1 - 1e-6))
+
+
+def _matrices(rows: list[list[tf.Tensor | float]], like: tf.Tensor) -> tf.Tensor:
+    """[N, n, n] from entries that are numbers or [N]."""
+    full = [tf.zeros_like(like) + entry for row in rows for entry in row]
+    return tf.reshape(tf.stack(full, axis=-1), [-1, len(rows), len(rows)])
+
+
+def _scale(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return _matrices([[x, 0, 0], [0, y, 0], [0, 0, 1]], x)
+
+
+def _shift(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return _matrices([[1, 0, x], [0, 1, y], [0, 0, 1]], x)
+
+
+def _rotation(angle: tf.Tensor) -> tf.Tensor:
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    return _matrices([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], angle)
+
+
+def _quarter_turns(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    turns = tf.floor(4 * a)
+    cos, sin = (tf.round(f(turns * (math.pi / 2))) for f in (tf.cos, tf.sin))
+    return _matrices([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], a)
+
+
+def _whole_shift(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    x, y = (tf.round((2 * each - 1) * 0.125 * side) for each in (a, b))
+    return _shift(x, y)
+
+
+def _stretch(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    factor = 2 ** (0.2 * _normal(a))
+    return _scale(factor, 1 / factor)
+
+
+def _shift_by_parts(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    return _shift(*(0.125 * side * _normal(each) for each in (a, b)))
+
+
+def _turn(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    return _rotation((2 * a - 1) * math.pi)
+
+
+def _either_rotation(p: tf.Tensor) -> tf.Tensor:
+    """So that a rotation before or after stretching has probability p."""
+    return 1 - tf.sqrt(1 - p)
+
+
+GREY = np.outer([1, 1, 1, 0], [1, 1, 1, 0]).astype(np.float32) / 3  # projects on the axis of greys
+ONE = np.eye(4, dtype=np.float32)
+
+
+def _along(a: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(a, [-1, 1, 1])
+
+
+def _brightness(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    more = 0.2 * _normal(a)
+    return _matrices([[1, 0, 0, more], [0, 1, 0, more], [0, 0, 1, more], [0, 0, 0, 1]], a)
+
+
+def _contrast(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    factor = 2 ** (0.5 * _normal(a))
+    return _matrices([[factor, 0, 0, 0], [0, factor, 0, 0], [0, 0, factor, 0], [0, 0, 0, 1]], a)
+
+
+def _inverted_luma(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    return ONE - 2 * GREY * _along(tf.floor(2 * a))
+
+
+def _hue(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    """Rotates colours around the axis of greys (Rodrigues' formula)."""
+    angle = _along((2 * a - 1) * math.pi)
+    cross = np.zeros((4, 4), np.float32)
+    cross[:3, :3] = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    colour = np.diag([1, 1, 1, 0]).astype(np.float32) - GREY
+    return ONE + tf.sin(angle) * cross + (tf.cos(angle) - 1) * colour
+
+
+def _saturation(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
+    colour = np.diag([1, 1, 1, 0]).astype(np.float32) - GREY
+    return ONE + (_along(2 ** _normal(a)) - 1) * colour
+
+
+OPERATIONS = {
+    "geometry": [
+        Operation("mirror", lambda a, b, side: _scale(1 - 2 * tf.floor(2 * a), tf.ones_like(a))),
+        Operation("quarter_turns", _quarter_turns),
+        Operation("whole_shift", _whole_shift),
+        Operation("size", lambda a, b, side: _scale(*[2 ** (0.2 * _normal(a))] * 2)),
+        Operation("turn_before", _turn, _either_rotation),
+        Operation("stretch", _stretch),
+        Operation("turn_after", _turn, _either_rotation),
+        Operation("shift", _shift_by_parts),
+    ],
+    "colour": [
+        Operation("brightness", _brightness),
+        Operation("contrast", _contrast),
+        Operation("inverted_luma", _inverted_luma),
+        Operation("hue", _hue),
+        Operation("saturation", _saturation),
+    ],
+}
+NUMBERS = 3 * sum(map(len, OPERATIONS.values()))  # uniform numbers for an image
+
+
+class Augmentation:
+    """Augments images, and with `--augment=ada` adapts how often.
+
+    Args:
+        config: its settings `augment…` are read.
+
+    Call:
+        x: float32 [N, H, H, 1 or 3] in [−1, 1].
+        numbers: float32 [N, NUMBERS], uniform in [0, 1).
+        Returns augmented images of the same shape; those with no operation are equal to the bit.
+
+    Attributes:
+        p: float32 scalar variable, the probability of each operation.
+        signs, counted: float32 scalar variables: sum of the mean sign of D's logits of real images,
+            and number of iterations, since p last changed.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        kwargs = dict(trainable=False, autocast=False, aggregation="only_first_replica")
+        p = config.augment_p if config.augment == "fixed" else 0.0
+        self.p = keras.Variable(p, name="augment_p", **kwargs)
+        self.signs = keras.Variable(0.0, name="augment_signs", **kwargs)
+        self.counted = keras.Variable(0.0, name="augment_counted", **kwargs)
+
+    def __call__(self, x: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        groups = tf.split(numbers, [3 * len(group) for group in OPERATIONS.values()], axis=1)
+        of = dict(zip(OPERATIONS, groups, strict=True))
+        if "geometry" in self.config.augment_operations:
+            matrices = self._chosen("geometry", of["geometry"], x.shape[1])
+            x = where_changed(matrices, warp(x, _product(matrices)), x)
+        if "colour" in self.config.augment_operations:
+            matrices = self._chosen("colour", of["colour"], x.shape[1])
+            x = where_changed(matrices, recolour(x, _product(matrices[::-1])), x)
+        return x
+
+    def _chosen(self, group: str, numbers: tf.Tensor, side: int) -> list[tf.Tensor]:
+        """The matrices of a group's operations, the identity where one is not applied."""
+        p = tf.convert_to_tensor(self.p)
+        result = []
+        for i, operation in enumerate(OPERATIONS[group]):
+            chance, a, b = tf.unstack(numbers[:, 3 * i : 3 * i + 3], axis=1)
+            matrix = operation.matrix(a, b, side)
+            applied = chance < operation.chance(p)
+            result.append(tf.where(_along(applied), matrix, tf.eye(matrix.shape[-1])))
+        return result
+
+    def adapt(self, sign: tf.Tensor, batch: int) -> None:
+        """Moves p towards the value at which the mean sign of D's logits of real images is
+        `--augment_target`: 1 where D has learned the images by heart, 0 where it cannot tell.
+
+        Args:
+            sign: float32 scalar, the mean sign over the global batch.
+            batch: int. The global batch.
+        """
+        config, due = self.config, self.counted + 1.0 >= EVERY
+        step = EVERY * batch / config.augment_images
+        moved = self.p + step * tf.sign((self.signs + sign) / EVERY - config.augment_target)
+        self.p.assign(tf.where(due, tf.clip_by_value(moved, 0.0, 1.0), self.p))
+        self.signs.assign(tf.where(due, 0.0, self.signs + sign))
+        self.counted.assign(tf.where(due, 0.0, self.counted + 1.0))
+
+
+def _product(matrices: list[tf.Tensor]) -> tf.Tensor:
+    product, *others = matrices
+    for matrix in others:
+        product = product @ matrix
+    return product
+
+
+def where_changed(matrices: list[tf.Tensor], new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+    """`new` for images with an operation, else `old`."""
+    eye = tf.eye(matrices[0].shape[-1])
+    changed = tf.reduce_any(tf.stack(matrices) != eye, axis=[0, 2, 3])
+    return tf.where(tf.reshape(changed, [-1, 1, 1, 1]), new, old)
+
+
+def warp(x: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
+    """Samples images bilinearly at other places; beyond the border they are mirrored.
+
+    Written with gathers, whose derivatives of any order are exact; those of TensorFlow's
+    ImageProjectiveTransform are approximations, which R1 cannot use.
+
+    Args:
+        x: [N, H, H, C].
+        matrices: [N, 3, 3], from (x, y, 1) in the result to (x, y, 1) in x, in pixels from the
+            centre.
+    """
+    side, channels = x.shape[1], x.shape[-1]
+    centre = (side - 1) / 2
+    row, column = np.mgrid[:side, :side].astype(np.float32) - centre
+    places = np.stack([column.ravel(), row.ravel(), np.ones(side * side, np.float32)])
+    found = tf.reduce_sum(matrices[:, :2, :, tf.newaxis] * places, axis=2) + centre  # [N, 2, H·H]
+    found = (side - 1) - tf.abs(tf.math.floormod(found, 2 * side - 2) - (side - 1))
+    low = tf.floor(found)
+    share = (found - low)[..., tf.newaxis]
+    low = tf.cast(low, tf.int32)
+    high = tf.minimum(low + 1, side - 1)
+    flat = tf.reshape(x, [-1, side * side, channels])
+
+    def pixels(column: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
+        return tf.gather(flat, row * side + column, batch_dims=1)
+
+    above, below = (
+        (1 - share[:, 0]) * pixels(low[:, 0], row) + share[:, 0] * pixels(high[:, 0], row)
+        for row in (low[:, 1], high[:, 1])
+    )
+    return tf.reshape((1 - share[:, 1]) * above + share[:, 1] * below, tf.shape(x))
+
+
+def recolour(x: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
+    """Applies matrices [N, 4, 4] to (red, green, blue, 1); grey images stay grey."""
+    channels = x.shape[-1]
+    x = tf.repeat(x, 3, axis=-1) if channels == 1 else x
+    matrices = matrices[:, tf.newaxis, tf.newaxis]
+    x = tf.reduce_sum(matrices[..., :3, :3] * x[..., tf.newaxis, :], -1) + matrices[..., :3, 3]
+    return tf.reduce_mean(x, axis=-1, keepdims=True) if channels == 1 else x
