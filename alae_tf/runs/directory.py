@@ -45,6 +45,7 @@ CHANGEABLE = (
     "batch_by_level",  # after running out of memory
     "accumulate",
     "learning_rate_by_level",  # after diverging
+    "ema_images",  # too slow for the rest of the run
     "strategy",  # the machine may be another
     "tf32",  # likewise
     "max_hours",
