@@ -6,110 +6,32 @@ To add a number, append a `Quantity`; to add a warning, append a `Verdict`.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from alae_tf.config import Config
-from alae_tf.data import Source, evenly
 from alae_tf.model.autoencoder import Autoencoder
-from alae_tf.networks import ops
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.system.errors import report
+from alae_tf.training.health_sample import Sample, some_images
 from alae_tf.training.progress import Progress
-from alae_tf.training.trainer import fade_images
 
-IMAGES, PART = 32, 8  # images of each kind, and of them computed at once
-SEED = 20  # of the generated images
 GRADIENTS = ("gradient_E", "gradient_D", "gradient_F", "gradient_G")
 PREFIX = "health/"  # of the names in metrics.csv and TensorBoard
 
 Values = Mapping[str, float]  # the quantities at one sample grid, by name; NaN: cannot be computed
 
 
-class Sample:
-    """Images, codes and logits of a run at one moment, each computed at its first use.
-
-    Args:
-        progress: the run's.
-        model: its EMA weights.
-        train, test: training and held-out images, uint8 [N, H, W, C]; `test` may be None.
-        begun: images seen when the run began; more than 0 with --init_from.
-
-    Attributes:
-        x: training images, float32 [N, H, W, C] in [−1, 1].
-        e: E(x) [N, latent].
-        again: G(E(x)) [N, H, W, C].
-        w: codes of generated images [IMAGES, latent].
-        new: G(w), not clipped [IMAGES, H, W, C].
-        recovered: E(G(w)) [IMAGES, latent].
-    """
-
-    def __init__(self, progress: Progress, model: Autoencoder, train, test, begun: int):
-        self.progress, self.model = progress, model
-        self.begun, self._train, self._test = begun, train, test
-
-    x = functools.cached_property(lambda self: ops.to_unit(self._train).numpy())
-    e = functools.cached_property(lambda self: self._encode(self.x))
-    w = functools.cached_property(lambda self: self.model.sample_w(IMAGES, SEED))
-    new = functools.cached_property(lambda self: self.model.decode(self.w, floats=True))
-    recovered = functools.cached_property(lambda self: self._encode(self.new.clip(-1, 1)))
-
-    @functools.cached_property
-    def again(self) -> np.ndarray:
-        codes = self.model.encode(self._train, layers=True)
-        return self.model.decode(codes, floats=True)
-
-    @functools.cached_property
-    def logits(self) -> dict[str, np.ndarray]:
-        """D's logits [N] of "generated", "train" and, if there are any, "test" images; real ones
-        are faded in as in training."""
-        progress = self.progress
-        kinds = {"generated": self.new.clip(-1, 1)}
-        for kind, images in (("train", self._train), ("test", self._test)):
-            if images is not None:
-                x = ops.to_unit(images)
-                kinds[kind] = fade_images(x, progress.level, progress.blend).numpy()
-        return {kind: self._in_parts(progress.trainer.alae.logits, x) for kind, x in kinds.items()}
-
-    def _encode(self, x: np.ndarray) -> np.ndarray:
-        return self._in_parts(self.progress.trainer.ema.encode, x)
-
-    def _in_parts(self, function: Callable, x: np.ndarray) -> np.ndarray:
-        """function(x, level, blend), without a graph, whose building would take longer."""
-        at = self.progress.level, self.progress.blend
-        parts = (tf.constant(x[i : i + PART]) for i in range(0, len(x), PART))
-        return np.concatenate([function(part, *at).numpy() for part in parts])
-
-    def gradient(self, letter: str) -> float:
-        """The recent norm of a network's gradient: √(Σ v / (1 − β₂ᵗ)), v and t as in `LREQAdam`."""
-        trainer, total = self.progress.trainer, math.nan
-        own = {id(v) for v in getattr(trainer.alae, letter).trainable_variables}
-        for optimizer in (trainer.optimizer_ed, trainer.optimizer_fg):
-            for variable, v, t in optimizer.slots():
-                if id(variable) in own and (steps := float(np.asarray(t))):
-                    part = np.asarray(v).sum(dtype=float) / (1 - optimizer.beta_2**steps)
-                    total = part if math.isnan(total) else total + part
-        return math.sqrt(total)
-
-    def older(self, begun: int, images_seen: int) -> float:
-        """The share of the EMA after `images_seen` images that stems from before `begun`."""
-        return 0.5 ** ((images_seen - begun) / self.progress.config.ema_images)
-
-    def older_at_end(self) -> float:
-        """The share of the EMA at the end that stems from before the run, or, of its newest layers,
-        from before its last level."""
-        growth = self.progress.growth
-        last = growth.start(growth.at(growth.total - 1).level)
-        return self.older(max(self.begun, last), growth.total)
-
-
 def spread(x: np.ndarray) -> float:
     """How far the rows of x [N, …] lie apart: the root of the mean variance of an entry."""
-    return float(np.sqrt(x.var(axis=0).mean()))
+    return math.sqrt(x.astype(np.float64).var(axis=0).mean())
+
+
+def ratio(a: np.ndarray, b: np.ndarray) -> float:
+    """The spread of a relative to that of b; NaN if all rows of b are equal."""
+    return spread(a) / (spread(b) or math.nan)
 
 
 def overfitting(sample: Sample) -> float:
@@ -146,22 +68,22 @@ QUANTITIES = [
     Quantity(
         "spread",
         "spread of E(x) over photographs, relative to that of w over generated images",
-        lambda s: spread(s.e) / spread(s.w),
+        lambda s: ratio(s.e, s.w),
     ),
     Quantity(
         "latent_cycle",
         "error of E(G(w)), relative to the spread of w; always answering the mean gives 1",
-        lambda s: float(np.sqrt(((s.recovered - s.w) ** 2).mean())) / spread(s.w),
+        lambda s: math.sqrt(((s.recovered - s.w) ** 2).mean()) / (spread(s.w) or math.nan),
     ),
     Quantity(
         "dependence",
         "spread of G(E(x)) relative to that of the photographs x; 0: the same image for all",
-        lambda s: spread(s.again) / spread(s.x),
+        lambda s: ratio(s.again, s.x),
     ),
     Quantity(
         "variety",
         "spread of generated images relative to that of photographs; 0: always the same image",
-        lambda s: spread(s.new) / spread(s.x),
+        lambda s: ratio(s.new, s.x),
     ),
     *(
         Quantity(
@@ -286,20 +208,19 @@ VERDICTS = [
 
 
 def ill(history: Sequence[Values]) -> list[Verdict]:
-    """The verdicts that hold at the last sample grid of a history, oldest first."""
+    """The verdicts that hold at the last sample grid; `history`: of all grids, oldest first."""
 
     def holds(verdict: Verdict, last: int) -> bool:
         now = history[last]
-        return verdict.holds(
-            now, [each for each in history[:last] if each["level"] == now["level"]]
-        )
+        before = [each for each in history[:last] if each["level"] == now["level"]]
+        return verdict.holds(now, before)
 
-    count = len(history)
+    end = len(history)
     return [
         verdict
         for verdict in VERDICTS
-        if count >= verdict.grids
-        and all(holds(verdict, count - 1 - back) for back in range(verdict.grids))
+        if end >= verdict.grids
+        and all(holds(verdict, last) for last in range(end - verdict.grids, end))
     ]
 
 
@@ -352,15 +273,18 @@ class Health:
         progress, config = self._progress, self._progress.config
         if self._level != progress.level:
             source, side = progress.source, config.level_resolution(progress.level)
-            self._images = [_images(source, side), _images(source.held_out, side)]
+            self._train = some_images(source, side)
+            held_out = source.held_out
+            self._test = some_images(held_out, side) if held_out else None
             self._level = progress.level
         model.blend = progress.blend
-        sample = Sample(progress, model, *self._images, self._begun)
+        sample = Sample(progress, model, self._train, self._test, self._begun)
         found = {each.name: each.of(sample) for each in QUANTITIES}
         self._add({"images_seen": progress.images_seen, "level": progress.level} | found)
-        for name in self.now - self._said:
-            self._said.add(name)
-            report("train", self.found[name])
+        for name, sentence in self.found.items():
+            if name in self.now - self._said:
+                self._said.add(name)
+                report("train", sentence)
         return {PREFIX + name: value for name, value in found.items() if math.isfinite(value)}
 
     def _add(self, values: Values) -> None:
@@ -372,11 +296,3 @@ class Health:
             if verdict.name not in self.found:
                 sentence = verdict.sentence(self._progress.config, int(values["level"]), values)
                 self.found[verdict.name] = f"after {values['images_seen']:,.0f} images {sentence}."
-
-
-def _images(source: Source | None, side: int) -> np.ndarray | None:
-    """Images of a source, evenly spread: uint8 [N, H, W, C], N at most `IMAGES`; None without."""
-    if source is None:
-        return None
-    places = evenly(source, min(IMAGES, len(source)))
-    return np.stack([source.fitted(int(place), side) for place in places])

@@ -82,7 +82,7 @@ class Quality:
 
         Values of different levels do not compare; those of the newest level count.
         """
-        if self._judge not in values:
+        if self._judge is None or self._judge not in values:
             return None
         value, better = values[self._judge], self.values[self._judge]
         about = {

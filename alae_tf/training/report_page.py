@@ -105,7 +105,7 @@ def curves(rows: Rows, updates: Sequence[str], values: Sequence[str]) -> Iterato
         ("D's logits", {f"{PREFIX}logit_{k}": k for k in ("train", "test", "generated")}, False),
         ("Norms of the gradients", {f"{PREFIX}gradient_{k}": k for k in "EDFG"}, True),
         *(
-            (about, {PREFIX + name: name}, False)
+            (about[0].upper() + about[1:], {PREFIX + name: name}, False)
             for name, about in health.items()
             if not name.startswith(("logit_", "gradient_"))
         ),

@@ -98,6 +98,11 @@ def test_spread_is_the_root_of_the_mean_variance():
     assert health.spread(np.array([[0.0, 1.0], [4.0, 1.0]])) == pytest.approx(math.sqrt(2.0))
 
 
+def test_equal_images_have_no_ratio():
+    assert math.isnan(health.ratio(np.eye(2), np.ones([2, 2])))
+    assert health.ratio(np.eye(2), 2 * np.eye(2)) == pytest.approx(0.5)
+
+
 def test_a_verdict_needs_its_grids_in_a_row():
     ill = WELL | {"dependence": 0.01}
     assert health.ill([WELL, ill]) == []
