@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -243,8 +244,7 @@ class Run:
             return before // every != self.progress.images_seen // every
 
         finished = self.progress.finished
-        if self.quality.due(before):
-            self.measure()
+        best = self.measure() if self.quality.due(before) else None
         if due(self.config.sample_images) or finished:
             self.examine()
         row = self.recorder.row() if due(self.config.log_images) or finished else None
@@ -253,19 +253,21 @@ class Run:
             for callback in self._callbacks:
                 with self._warn_once.on_failure("a callback"):
                     callback(row, grid)
-        if self.saver.due:
+        if best is not None:
+            self.saver.save_best(best)
+        elif self.saver.due:
             self.save()
 
-    def measure(self) -> None:
-        """Records the metrics of the current EMA weights, and keeps the best checkpoint; a failure
-        to measure does not end the run."""
+    def measure(self) -> dict[str, Any] | None:
+        """Records the metrics of the current EMA weights; a failure does not end the run. Returns a
+        description of the checkpoint to write if it is the best so far."""
         model = self.sampler.model
         model.blend, model.images_seen = self.progress.blend, self.progress.images_seen
+        values: dict[str, float] = {}
         with self._warn_once.on_failure("--evaluate_metrics"):
             values = self.quality.measure(model)
             self.recorder.measured(values)
-            if about := self.quality.record(values):
-                self.saver.save_best(about)
+        return self.quality.record(values)
 
     def examine(self) -> None:
         """Records the run's health; a failure does not end the run."""

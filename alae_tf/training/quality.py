@@ -18,7 +18,7 @@ Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
 MakeMeasure = Callable[[Source], tuple[Measure, Mapping[str, str]] | None]
 SHARE = 0.05  # of the time, spent on measurements
 TIMES = 4  # measurements in a level, at most
-GUESS = 15.0  # seconds of the first one
+GUESS = 20.0  # seconds that the first one is expected to take
 
 
 class Quality:

@@ -1,6 +1,6 @@
 """Trains five small runs, one well and four ill on purpose, and draws docs/pictures/health.png.
 
-python docs/results/health.py runs/health   # a minute on two cores; existing runs are drawn again
+python docs/results/health.py runs/health   # minutes on two cores; finished runs are only drawn
 """
 
 from __future__ import annotations
