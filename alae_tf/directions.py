@@ -164,16 +164,34 @@ def chosen_columns(
     source: Source, labels: str, names: list[str], given: list[str]
 ) -> dict[str, np.ndarray]:
     """The columns of labels to use: `names`, or all, and `given`; by name, [len(source)] each.
-    Raises LatentError if a column does not exist."""
-    from alae_tf.latents.labels import of
 
-    columns = of(source, labels)
+    The name of a column of texts stands for its classes. Of two classes that make up the whole, the
+    second is left out and reported, unless it is named itself. Raises LatentError if a column does
+    not exist.
+    """
+    from alae_tf.latents.labels import of, sides
+
+    columns, wanted = of(source, labels), []
     for flag, asked in (("columns", names), ("given", given)):
         for name in asked:
-            if name not in columns:
+            classes = [each for each in columns if each.startswith(f"{name}=")]
+            if name not in columns and not (classes and flag == "columns"):
                 known = ", ".join(columns)
                 raise LatentError(f"--{flag}={name}: no such column; the columns are {known}.")
-    return {name: columns[name] for name in dict.fromkeys([*(names or columns), *given])}
+            wanted += [name] if name in columns else classes
+    wanted = dict.fromkeys(wanted if names else [*columns, *given])
+    named, first, left_out = {*names, *given}, {}, set()  # first: names by `sides`
+    for name in sorted(wanted, key=lambda name: name not in named):
+        if (side := sides(columns[name])) is None:
+            continue
+        twin = first.get((-side).tobytes())
+        if twin is not None and name not in named:
+            why = f"it is the opposite of {twin}, whose direction leads both ways"
+            report("directions", f"--labels={labels}: {name}: {why}; left out.")
+            left_out.add(name)
+        else:
+            first.setdefault(side.tobytes(), name)
+    return {name: columns[name] for name in wanted if name not in left_out}
 
 
 def encode(model: Autoencoder, source: Source, places: np.ndarray) -> np.ndarray:
@@ -225,10 +243,10 @@ def labelled(
                 raise LatentError(f"all {known.sum():,} known values are equal")
             if len(different) == 2:
                 positive = values[known] == different[1]
-                vector, score = finding.from_classes(w[known], positive, seed)
+                fit = finding.from_classes(w[known], positive, seed)
                 how, measure = "linear SVM", "held-out balanced accuracy"
             else:
-                vector, score = finding.from_values(w[known], values[known], seed)
+                fit = finding.from_values(w[known], values[known], seed)
                 how, measure = "least squares", "held-out correlation"
         except LatentError as error:
             message = f"--labels={labels}, {name}: {error}"
@@ -237,21 +255,21 @@ def labelled(
             report("directions", f"{message}; left out.")
             continue
         source = f"{how} on {known.sum():,} images of {uri}, labels {labels}"
-        raw[name] = vector, source, measure, score
+        raw[name] = fit, source, {f"{measure} of w·n": fit.measure}
     if not raw:
         raise LatentError(f"--labels={labels}: no direction can be found for any column.")
     found = []
-    for name, (vector, source, measure, score) in raw.items():
-        others = [] if name in given else [raw[other][0] for other in given]
+    for name, (fit, source, measure) in raw.items():
+        vector = fit.vector
+        others = [] if name in given else [raw[other][0].vector for other in given]
         if others:
             try:
                 vector = orthogonal(vector, others)
             except LatentError as error:
                 raise LatentError(f"--given={','.join(given)}: {name}: {error}.") from None
             source += f", given {', '.join(given)}"
-            measure += ", before orthogonalisation"
-        of_w = finding.span(w, vector)
-        found.append(Direction(name, vector, source, {measure: score}, of_w, model.fingerprint))
+        about = source, measure, finding.span(w, vector), model.fingerprint
+        found.append(Direction(name, vector, *about, fit.normal, fit.chance))
     return found
 
 
@@ -307,6 +325,8 @@ def table(directions: list[Direction]) -> str:
     lines = []
     for each in directions:
         measures = ", ".join(f"{name} {value:.3f}" for name, value in each.measure.items())
+        if each.is_chance:
+            measures += f", no better than chance ({each.chance:.3f})"
         low, high = each.span or (0.0, 0.0)
         lines.append(f"{each.name:{width}}  {measures}  w·v from {low:.2f} to {high:.2f}")
     return "\n".join(lines)

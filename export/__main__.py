@@ -56,6 +56,12 @@ def parse(arguments: list[str] | None = None) -> Options:
     )
     add("--max_int8_error", type=float, default=Options.max_int8_error, help=about)
     about = (
+        "the same for the images of int8 decoders: of real images' codes, random ones, and edited "
+        f"ones, each by itself. Raise it if coarser pictures are good enough. {default}"
+    )
+    most = Options.max_int8_decoder_error
+    add("--max_int8_decoder_error", type=float, default=most, help=about)
+    about = (
         "web only: file of `alae directions`; each direction becomes a slider. Default: "
         "directions.json in the run directory, if it exists"
     )
@@ -70,8 +76,9 @@ def parse(arguments: list[str] | None = None) -> Options:
     for name in ("directions", "web_runtime"):
         if getattr(options, name) is not None and "web" not in options.formats:
             parser.error(f"--{name}={getattr(options, name)}: needs web in --formats.")
-    if not 0 <= options.max_int8_error < float("inf"):
-        parser.error(f"--max_int8_error={options.max_int8_error}: must be 0 or more.")
+    for name in ("max_int8_error", "max_int8_decoder_error"):
+        if not 0 <= getattr(options, name) < float("inf"):
+            parser.error(f"--{name}={getattr(options, name)}: must be 0 or more.")
     return options
 
 

@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from alae_tf.images import picture
 from alae_tf.images.picture import png
+from alae_tf.latents import LatentError
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import existing_run, images_of
 from alae_tf.system.errors import reason, report
 
-from . import ExportFailed, parity, publish, registry
+from . import ExportFailed, parity, publish, registry, web
 from .formats import File, Format, Options
 from .graphs import Graphs
 from .loading import Weights, load, real_images
@@ -64,7 +65,12 @@ class Exporter:
         self.graphs = Graphs(model)
         shown = min(len(pixels), picture.columns(model.resolution))
         compared = np.arange(shown) * (len(pixels) // shown)
-        self.reference = Reference(self.graphs, pixels[compared])
+        try:
+            self.directions = web.directions_of(model, options)
+        except LatentError as error:  # of a page, it was raised before
+            report("export", f"{error}; decoders are calibrated and compared without directions.")
+            self.directions = []
+        self.reference = Reference(self.graphs, pixels[compared], self.directions)
         # Calibrated on the compared images, int8 would look better than it is.
         self.pixels = np.delete(pixels, compared, axis=0) if len(pixels) > shown else pixels
         self.float32: dict[str, bytes] = {}  # converted TFLite files, by signature

@@ -40,6 +40,7 @@ class Options:
     quantize: Sequence[str] = ("none",)
     representative_data: str | None = None
     max_int8_error: float = 0.1
+    max_int8_decoder_error: float = 0.2
     directions: Path | None = None
     web_runtime: str | None = None
     version: int = 1

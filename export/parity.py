@@ -10,9 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from alae_tf.images.picture import png, tile
+from alae_tf.latents.codes import to_styles
+from alae_tf.latents.directions import Direction
 from alae_tf.networks import ops
 from alae_tf.system.timing import median_seconds
 
+from .calibration import edited
 from .formats import File, Format, Runtime
 from .graphs import Graphs
 from .publish import all_files
@@ -39,6 +42,7 @@ class Row:
     size: int  # of the file or directory, in bytes
     delegated: float | None = None  # share of the operators that TFLite's XNNPACK delegate runs
     bound: str = "relative_error"  # the error that `allowed` limits, or "spread_error"
+    codes: str = ""  # of a decoder, what was decoded: "E(x)", "F(z)" or "edited"
 
     @property
     def holds(self) -> bool:
@@ -50,9 +54,11 @@ class Row:
         """The reason for a rejection."""
         scale, flag = "largest value", ""
         if self.bound == "spread_error":
-            scale, flag = "spread between images", " (--max_int8_error)"
+            kind = "_decoder" if self.graph.startswith("decoder") else ""
+            scale, flag = "spread between images", f" (--max_int8{kind}_error)"
+        of = f" of {self.codes} codes" if self.codes else ""
         return (
-            f"in {self.runtime}, {self.output} of {self.graph} differs from Keras by "
+            f"in {self.runtime}, {self.output} of {self.graph}{of} differs from Keras by "
             f"{getattr(self, self.bound):.2g} of the {scale}; {self.allowed:g} is allowed{flag}"
         )
 
@@ -63,25 +69,42 @@ class Case(NamedTuple):
     inputs: Mapping[str, np.ndarray]
     output: str
     expected: np.ndarray
+    codes: str = ""  # see `Row`
 
 
 class Reference:
-    """Keras' results for real images, uint8 [n, H, W, C] with n at least 4.
+    """Keras' results for real images, uint8 [n, H, W, C] with n at least 4, and n codes of F.
+
+    Decoders are compared on codes of the images, of F without truncation, and edited ones; see
+    `calibration.edited`.
 
     Attributes:
         pixels, images, decoded: the images, and their reconstructions.
         cases: by name of the graph.
     """
 
-    def __init__(self, graphs: Graphs, pixels: np.ndarray):
+    def __init__(self, graphs: Graphs, pixels: np.ndarray, directions: Sequence[Direction]):
         self.pixels = pixels
         self.images = ops.to_unit(pixels).numpy()
         w = in_parts(lambda x: graphs.encode(tf.constant(x))["w"].numpy(), [self.images])
         styles = in_parts(
             lambda x: graphs.encode_styles(tf.constant(x))["styles"].numpy(), [self.images]
         )
-        self.decoded = in_parts(lambda w: graphs.decode(tf.constant(w))["images"].numpy(), [styles])
-        plain = in_parts(lambda w: graphs.decode(tf.constant(w))["images"].numpy(), [w])
+        random = np.random.default_rng(1)
+        drawn = random.standard_normal((len(pixels), graphs.config.latent_size), np.float32)
+        drawn = graphs.map(tf.constant(drawn))["w"].numpy()
+
+        def decoders(codes: np.ndarray, drawn: np.ndarray) -> list[Case]:
+            kinds = {"E(x)": codes, "F(z)": drawn, "edited": edited(codes, directions)}
+            decode = lambda w: graphs.decode(tf.constant(w))["images"].numpy()  # noqa: E731
+            return [
+                Case({"w": each}, "images", in_parts(decode, [each]), kind)
+                for kind, each in kinds.items()
+            ]
+
+        decoder = decoders(w, drawn)
+        decoder_styles = decoders(styles, to_styles(drawn, graphs.config.styles))
+        self.decoded = decoder_styles[0].expected
         z = np.random.default_rng(0).standard_normal((3, graphs.config.latent_size), np.float32)
         psi = np.array([1.0, 0.7, 0.3], np.float32)
         mapped = graphs.map(tf.constant(z))["w"].numpy()
@@ -90,23 +113,21 @@ class Reference:
         encode = Case({"images": self.images}, "w", w)
         encode_uint8 = Case({"pixels": pixels}, "w", w)
         encode_styles = Case({"images": self.images}, "styles", styles)
-        decode = Case({"w": w}, "images", plain)
-        decode_styles = Case({"w": styles}, "images", self.decoded)
         self.cases = {
             "encode": [encode],
             "encode_uint8": [encode_uint8],
             "encode_bytes": [Case({"image_bytes": files}, "w", w)],
             "encode_styles": [encode_styles],
             "encode_styles_bytes": [Case({"image_bytes": files}, "styles", styles)],
-            "decode": [decode, decode_styles],
+            "decode": [decoder[0], decoder_styles[0]],
             "reconstruct": [Case({"images": self.images}, "images", self.decoded)],
             "generate": [Case({"z": z, "psi": psi}, "images", generated)],
             "encoder": [encode],
             "encoder_uint8": [encode_uint8],
             "encoder_styles": [encode_styles],
             "encoder_styles_uint8": [Case({"pixels": pixels}, "styles", styles)],
-            "decoder": [decode],
-            "decoder_styles": [decode_styles],
+            "decoder": decoder,
+            "decoder_styles": decoder_styles,
             "mapping": [Case({"z": z}, "w", mapped)],
         }
 
@@ -166,6 +187,7 @@ def compare(folder: Path, file: File, runtime: str, model: Runtime, graph: str, 
         size=sum(each.stat().st_size for each in all_files(folder / file.name)),
         delegated=delegated() if delegated else None,
         bound=file.bound,
+        codes=case.codes,
     )
 
 
@@ -187,7 +209,7 @@ def picture(folder: Path, files: Sequence[tuple[Format, File]], reference: Refer
             x = None
             for each in (file, decoder):
                 (graph,) = each.graphs
-                (case,) = reference.cases[graph]
+                case = reference.cases[graph][0]
                 run = runner(open_file(folder / each.name, 2), graph, case)
                 x = in_parts(run, [*case.inputs.values()] if x is None else [x], each.batch)
             rows.append(ops.to_pixels(x).numpy())
@@ -197,13 +219,14 @@ def picture(folder: Path, files: Sequence[tuple[Format, File]], reference: Refer
 def table(rows: list[Row]) -> str:
     """The comparisons as a text table."""
     lines = [
-        f"{'file':<30}{'run by':<14}{'graph':<14}{'of':<8}{'largest':>9}{'relative':>10}"
+        f"{'file':<30}{'run by':<14}{'graph':<22}{'of':<8}{'largest':>9}{'relative':>10}"
         f"{'of spread':>11}{'ms':>9}{'KiB':>9}{'delegated':>11}"
     ]
     for row in rows:
         share = "" if row.delegated is None else f"{row.delegated:.0%}"
         lines.append(
-            f"{row.file:<30}{row.runtime:<14}{row.graph:<14}{row.output:<8}{row.max_error:>9.1e}"
+            f"{row.file:<30}{row.runtime:<14}{f'{row.graph} {row.codes}':<22}{row.output:<8}"
+            f"{row.max_error:>9.1e}"
             f"{row.relative_error:>10.1e}{row.spread_error:>11.1e}{row.latency_ms:>9.2f}"
             f"{row.size / 1024:>9,.0f}{share:>11}{'' if row.holds else '  TOO FAR'}"
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from alae_tf.system.errors import reason
 
-from . import ExportFailed, saved_model
+from . import ExportFailed, calibration, saved_model
 from .formats import FLOAT, FLOAT16, File, Format, Options
 from .litert import TFLite, images_at_once, silenced
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 QUANTIZATIONS = {"none": ""} | {kind: f"_{kind}" for kind in ("float16", "dynamic_int8", "int8")}
 
 
+# Codes whose range int8 decoders keep. Clipping rare values costs an image less than coarser steps;
+# docs/measurements/export.md has figures.
+GROUP = 64
 KERNELS = ("CONV_2D", "FULLY_CONNECTED")  # values of an enum
 
 
@@ -43,7 +46,13 @@ def convert(path: Path, signature: str) -> bytes:
         raise ExportFailed(f"TFLite cannot represent {signature} ({reason(str(error))})") from None
 
 
-def quantize(model: bytes, quantization: str, parts: list[np.ndarray], int8: str) -> bytes:
+def quantize(
+    model: bytes,
+    quantization: str,
+    parts: list[np.ndarray],
+    int8: str,
+    group: int | None = None,
+) -> bytes:
     """Quantises the convolutions and dense layers of a float32 TFLite file.
 
     TensorFlow's own converter also casts the ε of norms, which becomes 0 in float16 and gives NaN
@@ -58,6 +67,8 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], int8: str
             differences that 8 bits lose.
         parts: inputs [n, …] to calibrate int8 with. Each is run at once and keeps all tensors.
         int8: see `alae_tf.config.architecture.Architecture`.
+        group: number of inputs, about. Scales of int8 cover the range of a group, averaged over all
+            groups. None: the range of all inputs.
     """
     from ai_edge_litert.interpreter import Interpreter
     from litert_quantizer import Quantizer
@@ -83,10 +94,14 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], int8: str
             # averages, which clip rare values: w of an MLP-ALAE on digits was off by 0.2 of its
             # spread instead of 0.02.
             found = [quantizer.calibrate({signature: [{name: part}]}) for part in parts]
+            count = max(1, round(sum(map(len, parts)) / group)) if group else 1
+            groups = np.array_split(np.arange(len(found)), min(count, len(found)))
             ranges = {
                 tensor: {
-                    "min": np.minimum.reduce([each[tensor]["min"] for each in found]),
-                    "max": np.maximum.reduce([each[tensor]["max"] for each in found]),
+                    side: np.mean(
+                        [extreme([found[i][tensor][side] for i in each]) for each in groups], axis=0
+                    )
+                    for side, extreme in (("min", np.minimum.reduce), ("max", np.maximum.reduce))
                 }
                 for tensor in found[0]
             }
@@ -98,10 +113,11 @@ def quantize(model: bytes, quantization: str, parts: list[np.ndarray], int8: str
 def file(
     name: str, graph: str, quantization: str, options: Options, batch: int | None = None
 ) -> File:
-    """Describes a TFLite file and its allowed error; errors of int8 decoders are only reported."""
+    """Describes a TFLite file and its allowed error."""
     allowed, bound = FLOAT16 if quantization == "float16" else FLOAT, "relative_error"
     if "int8" in quantization:
-        allowed = options.max_int8_error if graph.startswith("encoder") else None
+        is_encoder = graph.startswith("encoder")
+        allowed = options.max_int8_error if is_encoder else options.max_int8_decoder_error
         bound = "spread_error"
     return File(f"{name}.tflite", (graph,), batch, allowed, bound, quantization)
 
@@ -122,13 +138,16 @@ def write(work: Exporter, file: File) -> None:
     model = converted(work, f"{graph}_one" if file.batch else graph)
     if file.quantization not in ("", "none"):
         parts: list[np.ndarray] = []
+        group = None
         if file.quantization == "int8":
-            layers = graph == "decoder_styles"
-            is_encoder = graph.endswith("_uint8")
-            inputs = work.pixels if is_encoder else work.model.encode(work.pixels, layers)
+            inputs = work.pixels
+            if not graph.endswith("_uint8"):
+                group = GROUP
+                layers = graph == "decoder_styles"
+                inputs = calibration.codes(work.model, inputs, work.directions, layers)
             step = images_at_once(work.model.resolution)
             parts = [inputs[i : i + step] for i in range(0, len(inputs), step)]
-        model = quantize(model, file.quantization, parts, work.model.config.kind.int8)
+        model = quantize(model, file.quantization, parts, work.model.config.kind.int8, group)
     (work.folder / file.name).write_bytes(model)
 
 

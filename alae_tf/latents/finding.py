@@ -3,10 +3,12 @@
 Labels give a plane that separates classes of w, values give a linear function of w. The direction
 is not the normal n but Σn, with the covariance Σ of w: the shortest way across the plane, measured
 in standard deviations of the data. If w varies much more in some directions than in others, the
-normal leads away from the data; on digits, moving along it changed nothing visible.
+normal leads away from the data; on digits, moving along it changed nothing visible. What the labels
+say of a code is read along n, where they are measured.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,15 +17,25 @@ from alae_tf.latents import LatentError
 HELD_OUT = 0.2  # share of the codes on which a direction is measured
 LEAST = 10  # codes of a class, or values
 SVM_C = 1.0  # for standardised codes
+CHANCE = 1.645  # standard deviations, which 5 % of normal deviates exceed
 
 
-def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
+class Found(NamedTuple):
+    """A direction found from labels."""
+
+    vector: np.ndarray  # Σn as a unit vector [latent]: codes are moved along it
+    normal: np.ndarray  # n as a unit vector [latent]: the labels are read along it
+    measure: float  # how well w·n agrees with the labels of the held-out codes
+    chance: float  # labels that have nothing to do with w stay below it in 95 % of cases
+
+
+def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> Found:
     """The direction from the other codes w [N, latent] to a class, those where `positive` [N] is
     true, across the plane of a linear SVM.
 
     Returns:
-        (unit vector [latent] towards the class; balanced accuracy on a held-out fifth, in [0, 1],
-        where 0.5 is chance).
+        The direction towards the class; the measure is the balanced accuracy on a held-out fifth,
+        in [0, 1], around 0.5 by chance.
 
     Raises:
         LatentError: the class or its complement has fewer than 10 codes.
@@ -40,15 +52,19 @@ def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> tuple[np
             f"expected at least {LEAST} of each"
         )
     svm = LinearSVC(C=SVM_C, class_weight="balanced", dual=False, max_iter=5000)  # pyright: ignore[reportArgumentType]
-    direction, read, unknown = _fit(svm, w, positive, positive, seed)
-    return direction, float(balanced_accuracy_score(positive[unknown], read))
+    vector, normal, read, unknown = _fit(svm, w, positive, positive, seed)
+    truth = positive[unknown]
+    accuracy = float(balanced_accuracy_score(truth, read))
+    deviation = (1 / truth.sum() + 1 / (~truth).sum()) ** 0.5 / 4  # of guesses, at most
+    return Found(vector, normal, accuracy, float(0.5 + CHANCE * deviation))
 
 
-def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
+def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> Found:
     """The direction in which a linear function of w [N, latent], fitted to values [N], grows.
 
     Returns:
-        (unit vector [latent] towards larger values; correlation on a held-out fifth, in [−1, 1]).
+        The direction towards larger values; the measure is the correlation on a held-out fifth, in
+        [−1, 1], around 0 by chance.
 
     Raises:
         LatentError: there are fewer than 10 values, or all are equal.
@@ -63,10 +79,10 @@ def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[np.nd
         )
     one_class = np.zeros(len(values), bool)
     ridge = RidgeCV(alphas=np.logspace(-2, 4, 13))
-    direction, read, unknown = _fit(ridge, w, values, one_class, seed)
+    vector, normal, read, unknown = _fit(ridge, w, values, one_class, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.nan_to_num(np.corrcoef(read, values[unknown])[0, 1])
-    return direction, float(correlation)
+    return Found(vector, normal, float(correlation), CHANCE / (len(unknown) - 1) ** 0.5)
 
 
 def principal(w: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +130,7 @@ def _fit(model, w: np.ndarray, y: np.ndarray, positive: np.ndarray, seed: int):
     """Fits a linear model of y to standardised codes, but for a fifth of both classes.
 
     Returns:
-        (the direction Σ·normal as a unit vector, with the covariance Σ of w; the model's
+        (Σn as a unit vector, with the covariance Σ of w; n as a unit vector; the model's
         predictions for the fifth; the indices of the fifth).
     """
     random = np.random.default_rng(seed)
@@ -127,5 +143,7 @@ def _fit(model, w: np.ndarray, y: np.ndarray, positive: np.ndarray, seed: int):
     model.fit((w[known] - mean) / scale, y[known])
     predicted = model.predict((w[unknown] - mean) / scale)
     centred = np.asarray(w, np.float64) - np.mean(w, axis=0)
-    way = centred.T @ (centred @ np.ravel(model.coef_))
-    return (way / np.linalg.norm(way)).astype(np.float32), predicted, unknown
+    normal = np.ravel(model.coef_)
+    way = centred.T @ (centred @ normal)
+    vector, normal = ((each / np.linalg.norm(each)).astype(np.float32) for each in (way, normal))
+    return vector, normal, predicted, unknown

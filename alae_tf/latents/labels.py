@@ -19,6 +19,7 @@ from alae_tf.system.errors import printable, report
 LARGEST_FILE = 2**28  # bytes of a table
 LARGEST = 1e30  # of a value; the squares of larger ones overflow
 NAMES_SHOWN, LONGEST_SHOWN = 3, 60  # names in a message, characters of each
+COLUMNS_SHOWN = 30
 MOST_CLASSES = 20  # of a column of texts
 
 
@@ -56,12 +57,22 @@ def columns(names: Sequence[str] | None, classes: np.ndarray) -> dict[str, np.nd
     return {str(names[int(k)]) if names else str(k): (classes == k).astype(float) for k in kinds}
 
 
+def sides(column: np.ndarray) -> np.ndarray | None:
+    """A column [n] of two values: 1 at the higher one, −1 at the lower one, 0 where unknown, int8
+    [n]; None if it has more or fewer values."""
+    values = np.unique(column[np.isfinite(column)])
+    if len(values) != 2:
+        return None
+    return (column == values[1]).astype(np.int8) - (column == values[0])
+
+
 def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
     """The columns of a table with a header: name → float64 [len(images)], NaN where unknown.
 
     A column of texts becomes a column for each of its values, named COLUMN=VALUE: 1 for its images,
-    0 for others. Reported on stderr: ignored columns, which hold neither numbers nor classes,
-    ignored texts in columns of numbers, rows without an image, and images without a row.
+    0 for others. Reported on stderr: columns that hold neither numbers nor classes, by name and
+    with the reason, ignored texts in columns of numbers, rows without an image, and images without
+    a row.
 
     Args:
         path: a CSV file with commas, tabs or semicolons (these allow decimal commas), or a table
@@ -104,26 +115,27 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             named.add(place)
     if not named:
         raise LatentError(f"{where}: none of its rows names one image: {_few(missing)}.")
-    found, texts, left_out = {}, [], []
+    found, texts, left_out = {}, [], {}
     for name, column in zip(header[1:], cells.T, strict=True):
         numbers = np.array([_number(cell) for cell in column])
         filled = column != ""
         if 2 * np.isfinite(numbers).sum() >= max(1, filled.sum()):
             found[name] = numbers
             texts += list(column[filled & np.isnan(numbers)])
-        elif classes := _classes(column[filled]):
-            for each in classes:
-                found[f"{name}={each}"] = np.where(filled, column == each, np.nan)
+        elif why := _no_classes(column[filled]):
+            left_out.setdefault(why, []).append(name)
         else:
-            left_out.append(name)
+            for each in sorted(set(column[filled])):
+                found[f"{name}={each}"] = np.where(filled, column == each, np.nan)
     for names, what in (
         (missing, "rows whose name fits no image, or several"),
         ([name for i, name in enumerate(images) if i not in named], "images without a row"),
         (texts, "ignored texts in columns of numbers"),
-        (left_out, f"ignored columns without numbers and without 2 to {MOST_CLASSES} classes"),
     ):
         if names:
             report("directions", f"{where}: {what}: {len(names):,} ({_few(names)}).")
+    for why, names in left_out.items():
+        report("directions", f"{where}: left out, {why}: {_few(names, COLUMNS_SHOWN)}.")
     if not found:
         raise LatentError(f"{where}: no column holds numbers or classes.")
     return found
@@ -152,13 +164,18 @@ def _read_rows(path: Path) -> list[list[str]]:
     return rows
 
 
-def _classes(texts: np.ndarray) -> list[str]:
-    """The different texts of a column, sorted; none if they seem to describe single images: more
-    than `MOST_CLASSES`, all different, or names of image files."""
-    classes = sorted(set(texts))
-    files = any((mimetypes.guess_type(each)[0] or "").startswith("image/") for each in classes)
-    few = 2 <= len(classes) <= min(MOST_CLASSES, len(texts) - 1)
-    return classes if few and not files else []
+def _no_classes(texts: np.ndarray) -> str:
+    """The reason why the texts of a column are not classes; "" if they are."""
+    classes = set(texts)
+    if not classes:
+        return "it is empty"
+    if any((mimetypes.guess_type(each)[0] or "").startswith("image/") for each in classes):
+        return "it names image files"
+    if len(classes) == 1:
+        return "all its texts are equal"
+    if len(classes) > MOST_CLASSES:
+        return f"it has more than {MOST_CLASSES} different texts"
+    return "each of its texts occurs once" if len(classes) == len(texts) else ""
 
 
 def _places(images: Sequence[str]) -> dict[str, int]:
@@ -177,10 +194,10 @@ def _stem(name: str) -> str:
     return os.path.splitext(name)[0]
 
 
-def _few(names: Sequence[str]) -> str:
+def _few(names: Sequence[str], most: int = NAMES_SHOWN) -> str:
     """The first names, for a message."""
-    shown = ", ".join(printable(name[:LONGEST_SHOWN]) for name in names[:NAMES_SHOWN])
-    return f"{shown} …" if len(names) > NAMES_SHOWN else shown
+    shown = ", ".join(printable(name[:LONGEST_SHOWN]) for name in names[:most])
+    return f"{shown} …" if len(names) > most else shown
 
 
 def _number(text: str) -> float:

@@ -10,17 +10,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from alae_tf.system import plugins
+from alae_tf.system import allocator, plugins
 from alae_tf.system.errors import report, told
 
 
 def start(main: Callable[[], int | None]) -> int | None:
     """Runs a command as the main program; returns its exit code.
 
-    Overrides the backends that a notebook or the user's keras.json sets for matplotlib and Keras,
-    escapes characters that the terminal's encoding lacks, imports plug-ins, and reports paths
-    that the system refuses, for example because they are too long.
+    Sets malloc for large tensors (`allocator.keep_memory`), overrides the backends that a notebook
+    or the user's keras.json sets for matplotlib and Keras, escapes characters that the terminal's
+    encoding lacks, imports plug-ins, and reports paths that the system refuses, for example because
+    they are too long.
     """
+    allocator.keep_memory()
     os.environ["MPLBACKEND"] = "Agg"
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["KERAS_HOME"] = os.devnull  # holds no keras.json

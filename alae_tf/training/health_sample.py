@@ -15,7 +15,8 @@ from alae_tf.networks import ops
 from alae_tf.training.progress import Progress
 from alae_tf.training.trainer import fade_images
 
-IMAGES, PART = 32, 8  # images of each kind, and of them computed at once
+IMAGES = 32  # of each kind
+PIXELS = IMAGES * 64**2  # computed at once
 SEED = 20  # of the generated images
 
 
@@ -76,8 +77,9 @@ class Sample:
 
     def _in_parts(self, function: Callable, x: np.ndarray) -> np.ndarray:
         """function(x, level, blend), without a graph, whose building would take longer."""
-        at = self.progress.level, self.progress.blend
-        parts = (tf.constant(x[i : i + PART]) for i in range(0, len(x), PART))
+        at, side = (self.progress.level, self.progress.blend), x.shape[1]
+        step = max(1, PIXELS // side**2)
+        parts = (tf.constant(x[i : i + step]) for i in range(0, len(x), step))
         return np.concatenate([function(part, *at).numpy() for part in parts])
 
     def gradient(self, letter: str) -> float:

@@ -14,6 +14,8 @@ pytest.importorskip("tf2onnx", reason="extra `export`")
 pytest.importorskip("tensorflow_serving", reason="extra `serving`")
 
 import alae_tf
+from alae_tf.latents import directions
+from alae_tf.latents.directions import Direction
 from alae_tf.runs import checkpoint
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
@@ -272,6 +274,32 @@ def test_an_int8_encoder_that_is_too_far_off_is_refused(style_run, tmp_path, cap
     assert "encoder.tflite" in names
 
 
+def test_an_int8_decoder_that_is_too_far_off_is_refused(style_run, tmp_path, capsys):
+    arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=tflite"]
+    arguments += ["--graphs=decoder,decoder_styles", "--quantize=none,int8"]
+    assert __main__.main([*arguments, "--max_int8_decoder_error=0.0001"]) == 1
+    messages = capsys.readouterr().err.splitlines()[-2:]
+    for message, name in zip(messages, ("decoder", "decoder_styles"), strict=True):
+        assert message.startswith(f"export: {name}_int8.tflite:")
+        for part in ("E(x)", "0.0001", "--max_int8_decoder_error", "--quantize=none"):
+            assert part in message
+    rows = json.loads((tmp_path / "out/parity.json").read_text())
+    refused = [row["codes"] for row in rows if row["file"] == "decoder_int8.tflite"]
+    assert refused == ["E(x)", "F(z)", "edited"]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"decoder.tflite", "decoder_styles.tflite"} <= names
+    assert not {"decoder_int8.tflite", "decoder_styles_int8.tflite"} & names
+
+
+def test_directions_of_other_weights_do_not_stop_an_export(style_run, tmp_path, capsys):
+    run = shutil.copytree(style_run, tmp_path / "run")
+    moved = [Direction("old", np.eye(8, dtype=np.float32)[0], model="0123")]
+    directions.write(run / "directions.json", moved)
+    arguments = [f"--run_dir={run}", f"--out={tmp_path}/out", "--formats=tflite"]
+    assert __main__.main([*arguments, "--graphs=decoder", "--quantize=none"]) == 0
+    assert "directions.json" in capsys.readouterr().err
+
+
 def test_a_wrong_file_is_left_out_and_the_others_published(
     style_run, tmp_path, capsys, monkeypatch
 ):
@@ -368,6 +396,7 @@ def test_random_operations_are_refused(tmp_path, small):
         (["--formats=saved_model,pth"], 2, "--formats: 'pth'"),
         (["--quantize=int4"], 2, "--quantize: 'int4'"),
         (["--max_int8_error=-1"], 2, "--max_int8_error=-1"),
+        (["--max_int8_decoder_error=nan"], 2, "--max_int8_decoder_error=nan"),
         (["--level=5"], 2, "--level=5"),
         (["--representative_data=folder:nowhere"], 2, "--representative_data=folder:nowhere"),
         (["--representative_data=mnist5k:"], 2, "--representative_data=mnist5k:"),
@@ -455,8 +484,9 @@ def test_a_format_takes_one_file_and_one_line(style_run, tmp_path, monkeypatch, 
     assert {path.name for path in out.iterdir()} == names | {"manifest.json"}
     rows = json.loads((out / "parity.json").read_text())
     assert [(row["file"], row["runtime"], row["holds"]) for row in rows] == [
-        ("encoder.txt", "LiteRT of text", True), ("decoder.txt", "LiteRT of text", True)
-    ]  # fmt: skip
+        (f"{graph}.txt", "LiteRT of text", True)
+        for graph in ("encoder", "decoder", "decoder", "decoder")
+    ]
     manifest = json.loads((out / "manifest.json").read_text())
     assert set(manifest["files"]) == names
     assert {"encoder", "decoder"} <= set(manifest["graphs"])

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 from pathlib import Path
@@ -116,6 +117,9 @@ def test_the_error_that_is_bounded(relative, spread, bound, holds):
     row = parity.Row("f", "r", "g", "w", 1.0, relative, spread, 1e-4, 1.0, 1, bound=bound)
     assert row.holds == holds
     assert ("--max_int8_error" in row.fault) == (bound == "spread_error")
+    row = dataclasses.replace(row, graph="decoder_styles", codes="F(z)")
+    assert ("--max_int8_decoder_error" in row.fault) == (bound == "spread_error")
+    assert "F(z)" in row.fault
 
 
 def test_errors_that_json_cannot_hold(exporter, monkeypatch):

@@ -43,6 +43,19 @@ def test_int8_keeps_the_range_of_every_calibration_image(dense):
     np.testing.assert_allclose(run(model, x), expected, atol=0.03 * np.abs(expected).max())
 
 
+def test_int8_averages_the_ranges_of_groups(dense):
+    """One of five groups holds the rare value, which is clipped, and the others are finer."""
+    parts, x = np.split(inputs(), 5), inputs()
+    whole, averaged = (
+        run(tflite.quantize(dense, "int8", parts, int8="FULLY_CONNECTED", group=group), x)
+        for group in (None, 10)
+    )
+    rare = np.arange(50) == 20
+    errors = [np.abs(each - x @ WEIGHTS).mean(axis=1) for each in (whole, averaged)]
+    assert errors[1][~rare].mean() < 0.6 * errors[0][~rare].mean()
+    assert errors[1][rare] > 5 * errors[0][rare]
+
+
 @pytest.mark.parametrize(("quantization", "tolerance"), [("float16", 2e-3), ("dynamic_int8", 3e-2)])
 def test_the_other_kinds_need_no_images(dense, quantization, tolerance):
     model = tflite.quantize(dense, quantization, [], int8="FULLY_CONNECTED")

@@ -12,7 +12,7 @@ from alae_tf.latents.directions import Direction
 def two():
     a, b = np.array([0.6, 0.8, 0.0], np.float32), np.array([0.0, 0.0, 1.0], np.float32)
     return [
-        Direction("smile", a, "least squares", {"correlation": 0.5}, (-1.5, 2.0), "0123"),
+        Direction("smile", a, "least squares", {"r of w·n": 0.5}, (-1.5, 2.0), "0123", b, 0.6),
         Direction("größer", b, "Möbius ✓"),
     ]
 
@@ -24,7 +24,11 @@ def test_a_file_gives_back_what_was_written(two, tmp_path):
         assert (there.name, there.source, there.measure, there.span, there.model) == (
             here.name, here.source, here.measure, here.span, here.model,
         )  # fmt: skip
+        assert there.chance == here.chance
         np.testing.assert_allclose(there.vector, here.vector, rtol=1e-6)
+    np.testing.assert_array_equal(read[0].normal, two[0].normal)
+    assert read[1].normal is None
+    assert [each.is_chance for each in read] == [True, False]
     text = (tmp_path / "d.json").read_text()
     assert "größer" in text and json.loads(text)["directions"][0]["span"] == [-1.5, 2.0]
     chosen = directions.choose(read, ["größer"], "d.json")
@@ -49,6 +53,14 @@ def test_the_authors_files(tmp_path):
     np.testing.assert_allclose(direction.position(np.array([[1.0, 1.0], [0.0, 5.0]])), [1.4, 4])
 
 
+def test_older_files_without_normals(tmp_path):
+    contents = {"format": directions.FORMAT, "directions": [RECORD | {"measure": {"r": 0.5}}]}
+    (tmp_path / "d.json").write_text(json.dumps(contents))
+    (direction,) = directions.read(tmp_path / "d.json", 2)
+    assert (direction.measure, direction.normal, direction.chance) == ({"r": 0.5}, None, None)
+    assert not direction.is_chance
+
+
 RECORD = dict(name="a", source="", measure={}, span=None, model="", vector=[1.0, 0.0])
 
 
@@ -64,6 +76,10 @@ RECORD = dict(name="a", source="", measure={}, span=None, model="", vector=[1.0,
         ([RECORD | {"vector": [0.0, 0.0]}], "vector"),
         ([RECORD | {"vector": [1.0, float("nan")]}], "vector"),
         ([RECORD | {"vector": ["1", "0"]}], "vector"),
+        ([RECORD | {"normal": [0.0, 0.0]}], "vector"),
+        ([RECORD | {"normal": [1.0, 0.0, 0.0]}], "3 numbers"),
+        ([RECORD | {"normal": ["1", "0"]}], "normal"),
+        ([RECORD | {"chance": "0.5"}], "chance"),
         ([RECORD | {"span": [2, 1]}], "span"),
         ([RECORD | {"span": 3}], "span"),
         ([RECORD | {"span": [-1e308, 1e308]}], "span"),

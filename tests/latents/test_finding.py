@@ -16,8 +16,12 @@ def w():
 
 def test_classes_are_separated_in_the_direction_of_the_data(w):
     values = w @ NORMAL
-    vector, accuracy = finding.from_classes(w, values > np.median(values))
+    vector, normal, accuracy, chance = finding.from_classes(w, values > np.median(values))
     assert accuracy > 0.97
+    # Of 800 held-out codes, 400 of each class: 0.5 + 1.645·√(2/400)/4.
+    assert chance == pytest.approx(0.5291, abs=1e-4)
+    # The measure is that of w·normal, which the vector does not read as well.
+    assert np.dot(normal, NORMAL / np.linalg.norm(NORMAL)) > 0.98
     # Σ·NORMAL = (0, 1, 0.1, 0), where the normal itself would be nearly (0, 0, 1, 0).
     expected = np.array([0.0, 1.0, 0.1, 0.0])
     assert np.dot(vector, expected / np.linalg.norm(expected)) > 0.98
@@ -26,12 +30,19 @@ def test_classes_are_separated_in_the_direction_of_the_data(w):
 
 def test_random_labels_give_chance(w):
     labels = np.random.default_rng(1).random(len(w)) < 0.1
-    assert 0.45 < finding.from_classes(w, labels)[1] < 0.55
+    found = finding.from_classes(w, labels)
+    assert 0.45 < found.measure < 0.55
+    assert found.measure <= found.chance < 0.6
+    found = finding.from_values(w, np.random.default_rng(3).normal(size=len(w)))
+    assert abs(found.measure) < 0.1
+    assert found.chance == pytest.approx(1.645 / 799**0.5)
 
 
 def test_values(w):
     noise = np.random.default_rng(2).normal(size=len(w))
-    vector, correlation = finding.from_values(w, w @ NORMAL + 2**0.5 * noise)
+    vector, normal, correlation, chance = finding.from_values(w, w @ NORMAL + 2**0.5 * noise)
+    assert correlation > chance
+    assert np.dot(normal, NORMAL / np.linalg.norm(NORMAL)) > 0.98
     assert correlation == pytest.approx(0.5**0.5, abs=0.06)  # as much noise as signal
     expected = np.array([0.0, 1.0, 0.1, 0.0])
     assert np.dot(vector, expected / np.linalg.norm(expected)) > 0.98

@@ -124,9 +124,17 @@ def test_ignored_parts_are_counted(faces, tmp_path, capsys):
     (tmp_path / "l.csv").write_text(f"file,name,alike,empty,n\n{rows}")
     assert list(labels.of(faces, str(tmp_path / "l.csv"))) == ["n"]
     err = capsys.readouterr().err.splitlines()
-    assert len(err) == 4 and all(f"--labels={tmp_path}/l.csv" in line for line in err)
+    assert len(err) == 6 and all(f"--labels={tmp_path}/l.csv" in line for line in err)
     assert "2 (else.png, \\x1b[2J)" in err[0] and "1 (b/3.png)" in err[1] and "1 (?)" in err[2]
-    assert "3 (name, alike, empty)" in err[3]
+    for line, name in zip(err[3:], ("name", "alike", "empty"), strict=True):
+        assert line.endswith(f": {name}.") and "left out" in line
+
+
+def test_the_sides_of_two_values():
+    column = np.array([2, np.nan, 1, 2])
+    assert list(labels.sides(column)) == [1, 0, -1, 1]
+    assert labels.sides(np.array([1, 2, 3.0])) is None
+    assert labels.sides(np.array([1, np.nan])) is None
 
 
 def test_a_pipe_is_not_a_table(faces, tmp_path):
