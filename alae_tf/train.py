@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from alae_tf import data
 from alae_tf.config import Config, ConfigError, flags
 from alae_tf.evaluation import registry
-from alae_tf.runs.directory import RunDirectory, check_init_from, list_checkpoints
+from alae_tf.runs.directory import RunDirectory, list_checkpoints
+from alae_tf.runs.init_from import check_init_from
 from alae_tf.system import quiet
 from alae_tf.system.environment import start
 from alae_tf.system.errors import WarnOnce, guarded, report

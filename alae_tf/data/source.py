@@ -17,6 +17,7 @@ from alae_tf.system.errors import AlaeError, report
 NAMES_SHOWN = 5
 MOST_BYTES = 2**32  # of images held in memory at once, as pixels and as floats
 FOLDER_OPTIONS = ("channels", "test", "labels")  # of folder:DIR
+SHARE = re.compile(r"-?\d*\.\d+")  # of images to hold out; any other value of test= is a folder
 
 
 class DataError(AlaeError):
@@ -48,6 +49,9 @@ class Source(abc.ABC):
         Args:
             resolution: pixels that the images will be fitted to.
         """
+
+    def check_batch(self, batch: int) -> None:  # noqa: B027 (optional)
+        """Raises DataError if too many images are held out to fill a batch with the others."""
 
     @abc.abstractmethod
     def __len__(self) -> int:

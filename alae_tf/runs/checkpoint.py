@@ -21,6 +21,7 @@ import numpy as np
 from alae_tf.config import Config, ConfigError
 from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.networks.names import named_variables
+from alae_tf.runs import init_from
 from alae_tf.runs.directory import (
     BEST,
     CONFIG,
@@ -44,6 +45,7 @@ STATE = {  # see `schema`
     "sums": [float],
     "summed": int,
 }
+BEGUN = {"first_level?": int, "first_fades?": bool}  # in a run of this version: see `Growth`
 LEVELS = 9  # of the largest model, 1024 px
 LOADED = ("images_seen", "level", "blend")  # needed to load a model
 CORRECTIONS = re.compile(r"/(to_hidden|to_corrections)/")  # variables of `LayeredEncoder` alone
@@ -125,10 +127,10 @@ def check_state(
 ) -> None:
     """Raises ValueError unless a state has all the keys in `needs`, with values that a model of
     `levels` levels can have."""
-    schema.check(state, {name: STATE[name] for name in needs}, "state")
-    most = {"level": levels - 1, "blend": 1}
-    for name in needs:
-        value, largest = state[name], most.get(name, math.inf)
+    schema.check(state, {name: STATE[name] for name in needs} | BEGUN, "state")
+    most = {"level": levels - 1, "blend": 1, "first_level": state["level"]}
+    for name in (*needs, "first_level"):
+        value, largest = state.get(name, 0), most.get(name, math.inf)
         if isinstance(value, int | float) and not 0 <= value <= largest:
             raise ValueError(f"state/{name} is {value}, expected 0 to {largest}")
 
@@ -195,26 +197,36 @@ def restore(
 
 
 def take_over(
-    variables: Mapping[str, keras.Variable], run_dir: str | Path, ema: bool = False
+    variables: Mapping[str, keras.Variable], run_dir: str | Path, levels: int, ema: bool = False
 ) -> dict[str, typing.Any]:
-    """Copies the weights and the EMA of another run's newest checkpoint into a run's variables;
-    returns that checkpoint's state.
+    """Copies the weights and the EMA of another run's newest checkpoint into the variables of a run
+    with as many `levels` or more; returns that checkpoint's state.
 
     If it has only the EMA, as in a shipped model, or with `ema`, the weights begin with the EMA.
-    What a `LayeredEncoder` has beyond an `Encoder` may be missing, and then stays new. Variables of
-    the optimizers do not change. Raises CheckpointError if the other run has no readable
-    checkpoint, or other networks.
+    What a `LayeredEncoder` has beyond an `Encoder` may be missing, and then stays new, as do the
+    layers of added levels (`init_from.grown`). Variables of the optimizers do not change. Raises
+    CheckpointError if the other run has no readable checkpoint, or other networks.
     """
-    _, entries, state = read_newest(run_dir)
+    path, entries, state = read_newest(run_dir)
+    before = Config.load(Path(run_dir) / CONFIG)
+    if state["level"] >= before.levels:
+        raise CheckpointError(f"{path}: is of level {state['level']}; its run has {before.levels}.")
     averages = {f"alae/{name[4:]}": entries[name] for name in entries if name.startswith("ema/")}
     entries = entries | averages if ema else averages | entries
     prefixes = tuple(f"{prefix}/" for prefix in WEIGHTS.values())
+    entries = {name: value for name, value in entries.items() if name.startswith(prefixes)}
+    if (added := levels - before.levels) > 0:
+        entries = init_from.grown(entries, added, before.latent_size)
+
+    def may_be_new(name: str) -> bool:
+        return bool(CORRECTIONS.search(name)) or init_from.is_added(name, added, levels)
+
     ours = {
         name: variable
         for name, variable in variables.items()
-        if name.startswith(prefixes) and (name in entries or not CORRECTIONS.search(name))
+        if name.startswith(prefixes) and (name in entries or not may_be_new(name))
     }
-    assign(ours, {name: value for name, value in entries.items() if name.startswith(prefixes)})
+    assign(ours, entries)
     return state
 
 

@@ -116,31 +116,6 @@ def differences(before: Config, asked: Config) -> dict[str, str]:
     return lines
 
 
-def check_init_from(config: Config) -> None:
-    """Checks the run of --init_from, if given; raises AlaeError if it has no checkpoint, or
-    networks of other sizes, or if it is missing and no update would train G."""
-    if not config.init_from:
-        if not {"d", "g"} & {*config.updates}:
-            raise ConfigError(
-                f"--init_from: name a trained model, for example faces64; with --updates="
-                f"{','.join(config.updates)} G would stay untrained."
-            )
-        return
-    path = existing_run(config.init_from, "--init_from")
-    groups = {field.name: field.metadata["group"] for field in dataclasses.fields(Config)}
-    differ = [
-        line
-        for name, line in differences(Config.load(path / CONFIG), config).items()
-        if (groups[name] == "model" or name in ("image_channels", "latent_regression"))
-        and (name, config.encoder_codes) != ("encoder_codes", "layers")
-    ]
-    if differ:
-        how = f"has other networks; give the same settings, as --flagfile={path / CONFIG} does"
-        raise ConfigError("\n  ".join([f"--init_from={config.init_from}: {how}:", *differ]))
-    if not list_checkpoints(path):
-        raise ConfigError(f"--init_from={config.init_from}: it has no checkpoint yet.")
-
-
 def list_checkpoints(run_dir: str | Path) -> list[Path]:
     """The checkpoints of a run, the oldest first."""
     folder = Path(run_dir) / FOLDER

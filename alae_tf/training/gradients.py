@@ -33,7 +33,7 @@ class Gradients:
     def __init__(self, trainer, batch: int):
         self.config, self.alae, self.batch = trainer.config, trainer.alae, batch
         self.optimizers = {"ED": trainer.optimizer_ed, "FG": trainer.optimizer_fg}
-        self.loss_scale = trainer.loss_scale
+        self.loss_scale, self.frozen = trainer.loss_scale, trainer.frozen
         self._last: list[tf.Tensor] = []  # gradients of the previous update
 
     @property
@@ -59,8 +59,9 @@ class Gradients:
         return self._accumulate(compute, real, draw)
 
     def variables(self, networks: str) -> list:
-        """The trainable variables of networks, in their order."""
-        return [v for letter in networks for v in getattr(self.alae, letter).trainable_variables]
+        """The trainable variables of networks that are not frozen, in their order."""
+        found = [v for letter in networks for v in getattr(self.alae, letter).trainable_variables]
+        return [v for v in found if id(v) not in self.frozen]
 
     def after_last(self, z: tf.Tensor) -> tf.Tensor:
         """z, available once the previous update has its gradients. Otherwise TensorFlow might hold

@@ -260,8 +260,7 @@ class Health:
         self.history: list[Values] = []
         for values in history_of(rows):
             self._add(values)
-        first = int(rows[0]["images_seen"]) if rows else self._progress.images_seen
-        self._begun = first if self._progress.config.init_from else 0
+        self._begun = 0 if rows else self._progress.images_seen
 
     def examine(self, model: Autoencoder) -> dict[str, float]:
         """The quantities of `QUANTITIES` by their names in metrics.csv, without those that cannot

@@ -27,7 +27,7 @@ class Sample:
         progress: the run's.
         model: its EMA weights.
         train, test: training and held-out images, uint8 [N, H, W, C]; `test` may be None.
-        begun: images seen when the run began; more than 0 with --init_from.
+        begun: images seen when the run began; more than 0 with imported weights.
 
     Attributes:
         x: training images, float32 [N, H, W, C] in [−1, 1].

@@ -51,8 +51,8 @@ def train(
         directory: where the run is stored.
         resume: see `RunDirectory.check`.
         finished: called by the chief with the EMA weights and the images once the run is over.
-        make_measure: called by the chief with the images before any work, unless
-            --evaluate_images=0; see `quality.MakeMeasure`.
+        make_measure: called by the chief with the images before any work; see
+            `quality.MakeMeasure`.
         callbacks: called by the chief with every row of metrics.csv, by column, and every sample
             grid, uint8 [H, W, 3]; either may be None. A failing callback is reported, and
             training continues.
@@ -71,11 +71,12 @@ def train(
         directory.check(config, resume)
     source = data.open_source(config.data)
     data.check_channels(source, config.image_channels)
+    source.check_batch(max(map(config.batch_size, range(config.levels))))
     source.warn_about_sizes(config.resolution)
     data.warn_about_classes(source, config.turning)
     measure = None
     if chief:
-        if make_measure is not None and config.evaluate_images:
+        if make_measure is not None:
             measure = make_measure(source)
         directory.open()
         device = tf.config.list_logical_devices()[-1].device_type
@@ -167,7 +168,7 @@ class Run:
         self.enter_level(0 if level is None else level)
         if not self.chief:
             return
-        if level is not None:
+        if self.saver.saved_at is not None or progress.images_seen:
             report("train", f"continues after {progress.images_seen:,} images.")
             for line in self.directory.changes(self.config).values():
                 report("train", f"with another setting: {line}")
@@ -177,6 +178,12 @@ class Run:
                 "train",
                 f"ends after {end:,} images, not {progress.growth.total:,} (--epochs="
                 f"{self.config.epochs:g}): a level's last batch (--batch_by_level) is never cut.",
+            )
+        if not progress.finished:
+            report(
+                "train",
+                f"{end - progress.images_seen:,} images are left; the EMA's half-life is "
+                f"{self.config.ema_images:,.0f} images (--ema_images).",
             )
         self.directory.sweep()
         self.directory.write_config(self.config, progress.images_seen)

@@ -50,7 +50,7 @@ class Quality:
     def due(self, before: int) -> bool:
         """Whether to measure now; `before`: images seen before the last iteration."""
         every, progress = self._progress.config.evaluate_images, self._progress
-        if self._measure is None or every == 0:
+        if self._measure is None:
             return False
         if every > 0:
             return before // every != progress.images_seen // every

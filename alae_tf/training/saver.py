@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import time
 
 import keras
 import numpy as np
 
-from alae_tf.config import ConfigError
+from alae_tf.config import Config, ConfigError
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
-from alae_tf.runs.directory import RunDirectory, existing_run
+from alae_tf.runs.directory import CONFIG, RunDirectory, existing_run
 from alae_tf.system.errors import report
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
-from alae_tf.training.schedule import Growth
+from alae_tf.training.schedule import Growth, Stage
 from alae_tf.training.trainer import Trainer
 
 RETRY_SECONDS = 10.0
@@ -83,18 +84,20 @@ class Saver:
         if state is None:
             return self._begin_from(config.init_from) if config.init_from else None
         level = state["level"]
+        self._begin_at(state.get("first_level", 0), state.get("first_fades", False))
         if level >= config.levels:
             raise checkpoint.CheckpointError(
                 f"--run_dir={where}: its checkpoint is of level {level}, and the config has "
                 f"{config.levels} levels."
             )
         if state["dataset_size"] is None:
-            progress.images_seen = self._faded_in(level, "imported weights")
+            progress.images_seen = self._faded_in(level)
             return level
         if state["dataset_size"] != len(source):
             raise ConfigError(
                 f"--data={config.data}: has {len(source):,} images, but the run in {where} was "
-                f"trained on {state['dataset_size']:,}; give the same images, or another --run_dir."
+                f"trained on {state['dataset_size']:,}; give the same images, or begin a run with "
+                f"its weights: --init_from={where} with another --run_dir."
             )
         self._check_plan(state["images_seen"])
         if len(state["sums"]) != len(progress.means.names):
@@ -112,7 +115,9 @@ class Saver:
         before, progress, where = self._directory.config(), self._progress, self._directory.path
         if before is None:
             return
-        was, now = Growth.of(before, len(progress.source)), progress.growth
+        now = progress.growth
+        was = Growth.of(before, len(progress.source))
+        was = dataclasses.replace(was, first=now.first, fades=now.fades)
         if was.path(images_seen) != now.path(images_seen):
             lengths = ",".join(f"{epochs:g}" for epochs in progress.config.epochs_by_level)
             raise ConfigError(
@@ -128,27 +133,44 @@ class Saver:
             )
 
     def _begin_from(self, other: str) -> int:
-        """Takes the weights of another run; returns its level."""
+        """Takes the weights of another run; returns the level at which this one begins."""
         progress, other_dir = self._progress, existing_run(other, "--init_from")
         # Networks that do not move must equal their EMA, which E then learns to serve.
         ema = "F" not in progress.trainer.moved
         variables = training_variables(progress.trainer)
-        level = checkpoint.take_over(variables, other_dir, ema)["level"]
-        progress.images_seen = self._faded_in(level, f"weights of {other}")
-        return level
+        config, before = progress.config, Config.load(other_dir / CONFIG)
+        level = checkpoint.take_over(variables, other_dir, config.levels, ema)["level"]
+        grows = level == before.levels - 1 < config.levels - 1
+        self._begin_at(level + grows, fades=grows)
+        if self._chief:
+            report("train", f"weights of {other}, at level {level}, which counts as faded in.")
+            if config.levels > before.levels:
+                half = progress.growth.faded_in(level + 1)
+                report(
+                    "train",
+                    f"its layers up to {before.resolution} px are reused; those above, up to "
+                    f"{config.resolution} px, are new"
+                    + (f", and fade in over the first {half:,} images." if grows else "."),
+                )
+        return level + grows
 
-    def _faded_in(self, level: int, weights: str) -> int:
-        """Images seen where a run continues from weights trained elsewhere: as soon as their level
-        is faded in."""
+    def _begin_at(self, level: int, fades: bool) -> None:
+        """Lets the plan of the run begin at a level."""
+        growth = self._progress.growth
+        self._progress.growth = dataclasses.replace(growth, first=level, fades=fades)
+
+    def _faded_in(self, level: int) -> int:
+        """Images seen where a run continues from imported weights: as soon as their level is faded
+        in."""
         progress = self._progress
         images_seen = progress.growth.faded_in(level)
         if images_seen >= progress.growth.total:
             raise ConfigError(
-                f"--epochs={progress.config.epochs:g}: {weights} are of level {level}, which is "
-                f"faded in after {images_seen / len(progress.source):g} epochs; give more."
+                f"--epochs={progress.config.epochs:g}: imported weights are of level {level}, "
+                f"which is faded in after {images_seen / len(progress.source):g} epochs; give more."
             )
         if self._chief:
-            report("train", f"{weights}, at level {level}, which counts as faded in.")
+            report("train", f"imported weights, at level {level}, which counts as faded in.")
         return images_seen
 
     def save(self) -> bool:
@@ -159,6 +181,8 @@ class Saver:
             "images_seen": progress.images_seen,
             "level": progress.level,
             "blend": progress.blend,
+            "first_level": progress.growth.first,
+            "first_fades": progress.growth.fades,
             "dataset_size": len(progress.source),
             "sums": progress.means.sums.tolist(),
             "summed": progress.means.summed,
@@ -194,8 +218,8 @@ class Saver:
         return f"The checkpoint at {self.saved_at:,} images is kept; the same command continues it."
 
 
-def _described(path: tuple[list[int], float]) -> str:
+def _described(path: tuple[Stage, list[int]]) -> str:
     """The result of `Growth.path`, in words."""
-    starts, blend = path
+    stage, starts = path
     began = ", ".join(f"{start:,}" for start in starts)
-    return f"level {len(starts) - 1}, blend {blend:.3f}, its levels begun at {began}"
+    return f"level {stage.level}, blend {stage.blend:.3f}, its levels begun at {began}"

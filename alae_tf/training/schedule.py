@@ -36,11 +36,15 @@ class Growth:
         levels: number of levels.
         total: length of the whole run in images. A run shorter than its levels does not reach the
             top level.
+        first: the level at the start; above 0 in a run that begins with trained weights.
+        fades: whether the first level fades in; otherwise it begins with blend 1.
     """
 
     images_by_level: tuple[int, ...]
     levels: int
     total: int
+    first: int = 0
+    fades: bool = False
 
     @classmethod
     def of(cls, config: Config, dataset_size: int) -> Growth:
@@ -53,7 +57,7 @@ class Growth:
 
     def start(self, level: int) -> int:
         """Images seen when `level` starts."""
-        return sum(by_level(self.images_by_level, lower) for lower in range(level))
+        return sum(by_level(self.images_by_level, lower) for lower in range(self.first, level))
 
     def faded_in(self, level: int) -> int:
         """Images seen when the blend of `level` reaches 1."""
@@ -64,13 +68,14 @@ class Growth:
         """The stage after `images_seen` images (0 or more)."""
         if images_seen < 0:
             raise ValueError(f"images_seen: got {images_seen}, expected 0 or more")
-        level = max(level for level in range(self.levels) if self.start(level) <= images_seen)
+        levels = range(self.first, self.levels)
+        level = max(level for level in levels if self.start(level) <= images_seen)
         return Stage(level, self._blend(level, images_seen - self.start(level)))
 
-    def path(self, images_seen: int) -> tuple[list[int], float]:
-        """The past of a run: the start of each level so far, and the current blend."""
+    def path(self, images_seen: int) -> tuple[Stage, list[int]]:
+        """The past of a run: where it is, and the start of each of its levels so far."""
         stage = self.at(images_seen)
-        return [self.start(level) for level in range(stage.level + 1)], stage.blend
+        return stage, [self.start(level) for level in range(self.first, stage.level + 1)]
 
     def end(self, batch_size: Callable[[int], int], images_seen: int = 0) -> int:
         """Images seen when a run ends, given that no batch is cut.
@@ -89,6 +94,8 @@ class Growth:
         return images_seen
 
     def _blend(self, level: int, images_in_level: int) -> float:
-        """½ − ½cos(πt) over the level's first half, then 1; level 0 has nothing to fade from."""
+        """½ − ½cos(πt) over the level's first half, then 1; a level that does not fade: 1."""
+        if level == self.first and not self.fades:
+            return 1.0
         t = images_in_level / (0.5 * by_level(self.images_by_level, level))
-        return 1.0 if level == 0 or t >= 1 else 0.5 - 0.5 * math.cos(math.pi * t)
+        return 1.0 if t >= 1 else 0.5 - 0.5 * math.cos(math.pi * t)

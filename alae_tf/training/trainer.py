@@ -8,7 +8,7 @@ from alae_tf.config import Config, ConfigError
 from alae_tf.features.lpips import Lpips
 from alae_tf.features.weights import EvaluationError
 from alae_tf.networks import ops
-from alae_tf.networks.alae import build_alae
+from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.training import algorithm, draws
 from alae_tf.training.augment import Augmentation
 from alae_tf.training.optimizer import LossScale, LREQAdam
@@ -29,6 +29,7 @@ class Trainer:
         updates: the updates of an iteration.
         moved: letters of the networks that they move.
         lpips: the distance of update 4, if it uses it.
+        frozen: the ids of variables that no update moves, `--freeze`.
         alae: the networks being trained.
         ema: the EMA of their weights, which is evaluated and exported.
         optimizer_ed, optimizer_fg: of E and D, and of F and G.
@@ -70,6 +71,7 @@ class Trainer:
             F, G, E, D = self.alae.F, self.alae.G, self.alae.E, self.alae.D
             self.optimizer_ed.build(E.trainable_variables + D.trainable_variables)
             self.optimizer_fg.build(F.trainable_variables + G.trainable_variables)
+        self.frozen = frozen_variables(config, self.alae)
         self.traces: dict[int, int] = {}
         self._steps = {}
 
@@ -153,6 +155,17 @@ class Trainer:
             ).of_examples(own)
             for i, update in enumerate(self.updates)
         }
+
+
+def frozen_variables(config: Config, alae: ALAE) -> set[int]:
+    """The ids of the variables that `--freeze` keeps as they are: those of the first blocks of E or
+    of a separate D, and of the layers that feed an image into these blocks."""
+    letter, count = config.frozen
+    if not count:
+        return set()
+    network = getattr(alae, letter)
+    parts = [*network.blocks[:count], *network.from_rgb[:count]]
+    return {id(variable) for part in parts for variable in part.trainable_variables}
 
 
 def _open_lpips() -> Lpips:

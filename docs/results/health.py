@@ -34,7 +34,6 @@ DIGITS = Config(
     ema_images=3000,
     sample_images=1500,
     log_images=1500,
-    evaluate_images=0,
 )
 STYLE = Config(
     levels=2,
@@ -49,7 +48,6 @@ STYLE = Config(
     ema_images=300,
     sample_images=400,
     log_images=400,
-    evaluate_images=0,
 )
 RUNS = {
     "well": DIGITS,

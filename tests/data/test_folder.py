@@ -119,6 +119,56 @@ def test_images_of_another_directory_are_held_out(tmp_path):
         open_source(f"folder:{tmp_path}/a?test={tmp_path}/c")
 
 
+def test_a_share_held_out_stays_the_same_when_images_are_added(tmp_path):
+    for number in range(40):
+        save(tmp_path / f"{'ab'[number % 2]}/{number}.png", (number,) * 3)
+    uri = f"folder:{tmp_path}?test=0.25&labels=folders"
+    source = open_source(uri)
+    names = [f"a/{k}.png" for k in (0, 20, 8)]
+    names += [f"b/{k}.png" for k in (21, 23, 25, 29, 31, 37, 39)]
+    assert source.held_out.files == names
+    assert len(source) == 30 and not {*names} & {*source.files}
+    assert [part.image(3)[0, 0, 0] for part in (source, source.held_out)] == [16, 21]
+    assert source.held_out.labels.tolist() == [0] * 3 + [1] * 7
+    assert len(source.labels) == len(source.sizes) == 30
+    save(tmp_path / "a/new.png", "red")
+    more = open_source(uri)
+    assert {*source.files} < {*more.files} | {*more.held_out.files}
+    assert not {*source.files} & {*more.held_out.files} and not {*names} & {*more.files}
+    larger = open_source(uri.replace("0.25", ".5"))
+    assert {*names} < {*larger.held_out.files}
+    assert open_source(f"folder:{tmp_path}/a?test={tmp_path}/b").held_out.files[0] == "1.png"
+
+
+def test_a_damaged_image_is_not_replaced_by_a_held_out_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "DECODE_ALL", 0)
+    for number in range(40):
+        save(tmp_path / f"{number}.png", (number,) * 3)
+    source = open_source(f"folder:{tmp_path}?test=0.25")
+    first, second = source.files[3:5]
+    cut(tmp_path / first)
+    assert f"{source.image(3)[0, 0, 0]}.png" == second
+    assert (source.skipped, source.held_out.skipped) == (1, 0)
+
+
+@pytest.mark.parametrize("share", ["0.0", "1.5", "-0.1", "0.001", "0.999"])
+def test_a_share_that_leaves_one_side_empty(tmp_path, share):
+    for number in range(9):
+        save(tmp_path / f"{number}.png", "red")
+    with pytest.raises(DataError, match=f"--data=.*: test={share}"):
+        open_source(f"folder:{tmp_path}?test={share}")
+
+
+def test_a_share_that_leaves_less_than_a_batch(tmp_path):
+    for number in range(40):
+        save(tmp_path / f"{number}.png", "red")
+    source = open_source(f"folder:{tmp_path}?test=0.25")
+    source.check_batch(len(source))
+    with pytest.raises(DataError, match=f"test=0.25: .*{len(source)} .*--batch_by_level"):
+        source.check_batch(len(source) + 1)
+    open_source(f"folder:{tmp_path}").check_batch(41)  # a batch may repeat images
+
+
 def test_folders_as_classes(tmp_path):
     for name in ("train/cat/2/a.png", "train/cat/b.png", "train/dog/a.png", "test/dog/c.png"):
         save(tmp_path / name, "red")

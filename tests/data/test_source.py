@@ -147,6 +147,7 @@ def test_what_names_a_set_and_what_a_file(tmp_path, monkeypatch):
     [
         ("folder:photos?test=other&channels=1", "folder:/a/photos?test=/a/other&channels=1"),
         ("folder:/photos", "folder:/photos"),
+        ("folder:photos?test=0.1", "folder:/a/photos?test=0.1"),
         ("tfrecord:photos/train", "tfrecord:/a/photos/train"),
         ("tfds:mnist:3.0.1?data_dir=sets", "tfds:mnist:3.0.1?data_dir=/a/sets"),
         ("noise:100", "noise:100"),

@@ -5,12 +5,11 @@ from alae_tf.runs.directory import (
     STARTED,
     RunDirectory,
     RunTakenError,
-    check_init_from,
     differences,
     images_of,
 )
 from alae_tf.runs.metrics import FIRST, SPEED
-from alae_tf.system.errors import AlaeError, CheckpointError
+from alae_tf.system.errors import AlaeError
 from alae_tf.system.files import write_atomic
 
 
@@ -46,25 +45,6 @@ def test_what_is_empty_is_called_none():
 def test_a_run_may_be_made_longer(tmp_path):
     RunDirectory(tmp_path).write_config(Config())
     RunDirectory(tmp_path).check(Config(epochs=100.0, keep_checkpoints=9), "auto")
-
-
-def test_what_a_run_can_begin_with(tmp_path):
-    def asked(**changes):
-        return Config(init_from=f"{tmp_path}/other", epochs=9.0, **changes)
-
-    check_init_from(Config())
-    with pytest.raises(CheckpointError, match="--init_from=.*other"):
-        check_init_from(asked())
-    (tmp_path / "other/checkpoints").mkdir(parents=True)
-    RunDirectory(tmp_path / "other").write_config(Config())
-    with pytest.raises(ConfigError, match="--init_from=.*other: .*no checkpoint"):
-        check_init_from(asked())
-    (tmp_path / "other/checkpoints/images-000000000008.npz").touch()
-    check_init_from(asked(batch_by_level=(3,), r1_gamma=1.0))
-    for changes in (dict(latent_size=9), dict(image_channels=3), dict(latent_regression="z")):
-        ((name, value),) = changes.items()
-        with pytest.raises(ConfigError, match=f"--flagfile=.*config.cfg.*\n  {name}: .* {value}"):
-            check_init_from(asked(**changes))
 
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path):

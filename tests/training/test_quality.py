@@ -12,7 +12,7 @@ class Progress:
 
     growth = Growth((100,), levels=2, total=200)
     images_seen = 0
-    config = types.SimpleNamespace(evaluate_images=-1)
+    config = types.SimpleNamespace(evaluate_images=0)
     level = property(lambda self: self.growth.at(self.images_seen).level)
     finished = property(lambda self: self.images_seen >= 200)
 

@@ -9,7 +9,8 @@ from alae_tf.features.weights import find
 from alae_tf.networks.alae import build_alae
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import checkpoint
-from alae_tf.runs.directory import RunDirectory, check_init_from
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.runs.init_from import check_init_from
 from alae_tf.system.errors import AlaeError
 from alae_tf.training import loop, losses
 from alae_tf.training.algorithm import chosen
@@ -123,7 +124,7 @@ def refining(small, tmp_path, one_device):
     begun = small.replace(data="mnist5k:", epochs=0.033)
     assert loop.train(begun, RunDirectory(tmp_path / "trained")) == 0
     changes = dict(REFINE, init_from=f"{tmp_path}/trained", encoder_codes="layers")
-    config = begun.replace(**changes, epochs=0.037)  # level 1 is faded in at 135 images of 4,500
+    config = begun.replace(**changes, epochs=0.007)  # 31 images of 4,500
     check_init_from(config)
     assert loop.train(config, RunDirectory(tmp_path / "refined")) == 0
     return config
@@ -146,7 +147,7 @@ def test_f_and_g_of_a_trained_model_stay_to_the_bit(refining, tmp_path):
 
 @pytest.mark.slow
 def test_it_resumes_to_the_bit(refining, tmp_path):
-    for epochs in (0.033, 0.037):
+    for epochs in (0.003, 0.007):
         config = refining.replace(epochs=epochs)
         assert loop.train(config, RunDirectory(tmp_path / "halves")) == 0
     whole, halves = entries(tmp_path / "refined"), entries(tmp_path / "halves")

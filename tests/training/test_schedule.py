@@ -45,3 +45,16 @@ def test_no_batch_is_cut():
     assert growth.end(lambda level: (100, 400)[level]) == 900
     assert growth.end(lambda level: 2000) == 2000
     assert growth.end(lambda level: 8, images_seen=1000) == 1000
+
+
+def test_a_run_with_trained_weights_begins_at_their_level():
+    growth = Growth((100, 200, 300, 400), levels=4, total=1000, first=2)
+    assert growth.at(0) == growth.at(299) == Stage(2, 1.0)
+    assert growth.at(300) == Stage(3, 0.0)
+    assert growth.at(400).blend == pytest.approx(0.5)
+    assert growth.path(500) == (Stage(3, 1.0), [0, 300])
+    assert growth.end(lambda level: (0, 0, 64, 100)[level]) == 1020  # 5 · 64 + 7 · 100
+    fading = Growth((100, 200, 300, 400), levels=4, total=1000, first=2, fades=True)
+    assert fading.at(0) == Stage(2, 0.0)
+    assert fading.at(75).blend == pytest.approx(0.5)
+    assert fading.at(150) == Stage(2, 1.0)

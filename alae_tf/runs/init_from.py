@@ -1,0 +1,125 @@
+"""`--init_from`: whether a run can begin with the weights of another, which may have fewer levels.
+
+No TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from alae_tf.config import Config, ConfigError
+from alae_tf.config.architecture import width
+from alae_tf.runs.directory import CONFIG, differences, existing_run, list_checkpoints
+
+SIZES = ("levels", "start_channels", "max_channels")  # may differ where levels are added
+# The parts of networks that belong to a level. G counts them from the coarsest, E and D from the
+# finest; `Readout` has two `to_w` for each level.
+PART = re.compile(r"(?<=/)([GED])/(blocks|to_rgb|from_rgb|to_w)\.([0-9]{1,3})(?=/)")
+
+
+def check_init_from(config: Config) -> None:
+    """Checks the run of --init_from, if given.
+
+    Raises AlaeError if it has no checkpoint, or networks that do not fit, or if it is missing and
+    new weights of G or E would never be trained.
+    """
+    if not config.init_from:
+        return _check_without(config)
+    path, flag = existing_run(config.init_from, "--init_from"), f"--init_from={config.init_from}"
+    before = Config.load(path / CONFIG)
+    groups = {field.name: field.metadata["group"] for field in dataclasses.fields(Config)}
+    differ = {
+        name: line
+        for name, line in differences(before, config).items()
+        if (groups[name] == "model" or name in ("image_channels", "latent_regression"))
+        and (name, config.encoder_codes) != ("encoder_codes", "layers")
+    }
+    if config.levels > before.levels:
+        differ = {name: line for name, line in differ.items() if name not in SIZES}
+        _check_added(before, config)
+    if differ:
+        how = f"has other networks; give the same settings, as --flagfile={path / CONFIG} does"
+        raise ConfigError("\n  ".join([f"{flag}: {how}:", *differ.values()]))
+    if not list_checkpoints(path):
+        raise ConfigError(f"{flag}: it has no checkpoint yet.")
+
+
+def _check_without(config: Config) -> None:
+    """Checks that no setting needs --init_from."""
+    if config.freeze:
+        raise ConfigError(
+            f"--freeze={config.freeze}: freezes blocks of a trained model; name one by "
+            "--init_from, for example faces64."
+        )
+    if not {"d", "g"} & {*config.updates}:
+        raise ConfigError(
+            f"--init_from: name a trained model, for example faces64; with --updates="
+            f"{','.join(config.updates)} G would stay untrained."
+        )
+
+
+def _check_added(before: Config, config: Config) -> None:
+    """Checks that networks with more levels have the channels of the trained ones."""
+    added = config.levels - before.levels
+    if _channels(config, added) != _channels(before):
+        starts = (before.start_channels >> added or 1, before.start_channels)
+        fitting = [before.replace(levels=config.levels, start_channels=start) for start in starts]
+        fitting = [each for each in fitting if _channels(each, added) == _channels(before)]
+        how = f"--levels={before.levels} alone fits; its channels cannot be halved any further"
+        if fitting:
+            start, most = fitting[0].start_channels, fitting[0].max_channels
+            how = f"--levels={config.levels} needs --start_channels={start} --max_channels={most}"
+            how += ", since channels halve with each level"
+        raise ConfigError(
+            f"--init_from={config.init_from}: has {before.levels} levels and --start_channels="
+            f"{before.start_channels} --max_channels={before.max_channels}; {how}."
+        )
+    if config.freeze:
+        raise ConfigError(
+            f"--freeze={config.freeze}: the first block would be a new one, since --init_from="
+            f"{config.init_from} has {before.levels} levels; omit --freeze."
+        )
+
+
+def _channels(config: Config, finest: int = 0) -> list[int]:
+    """Channels of StyleALAE's feature maps, without those of the `finest` resolutions."""
+    halvings = range(finest, config.levels + 1)
+    return [width(config.start_channels, config.max_channels, i) for i in halvings]
+
+
+def grown(entries: Mapping[str, np.ndarray], added: int, latent_size: int) -> dict[str, np.ndarray]:
+    """The weights of trained networks, named and shaped for networks with `added` more levels.
+
+    w_avg and the corrections of w get values for the styles of the added levels: those of the last
+    trained style, and 0. The other weights of the added levels are absent.
+    """
+    result = {}
+    for name, value in entries.items():
+        name = PART.sub(lambda part: _moved(part, added), name)
+        if name.endswith("/w_avg") and value.ndim == 2:
+            value = np.concatenate([value, np.repeat(value[-1:], 2 * added, axis=0)])
+        elif "/to_corrections/" in name and value.ndim:
+            new = np.zeros((*value.shape[:-1], 2 * added * latent_size), value.dtype)
+            value = np.concatenate([value, new], axis=-1)
+        result[name] = value
+    return result
+
+
+def _moved(part: re.Match, added: int) -> str:
+    network, kind, index = part.groups()
+    shift = {"G": 0}.get(network, added) * (2 if kind == "to_w" else 1)
+    return f"{network}/{kind}.{int(index) + shift}"
+
+
+def is_added(name: str, added: int, levels: int) -> bool:
+    """Whether a variable of networks with `levels` levels belongs to the last `added` of them."""
+    part = PART.search(name)
+    if part is None:
+        return False
+    network, kind, number = part.groups()
+    index = int(number) // (2 if kind == "to_w" else 1)
+    return index >= levels - added if network == "G" else index < added
