@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from alae_tf import data as sources
 from alae_tf.config import Config
 from alae_tf.latents import LatentError
-from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
+from alae_tf.runs.directory import (
+    CHECKPOINT,
+    CONFIG,
+    NEWEST_OR_BEST,
+    checkpoint_numbers,
+    chosen_checkpoint,
+    existing_run,
+    images_of,
+)
 from alae_tf.system.arguments import SEED, Arguments, between
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, report
@@ -67,8 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.flag("--levels", "factors: levels of the style layers", "RANGE", absent="all")
     most = f"all, at most {MOST_IMAGES:,}"
     parser.flag("--images", "number of images to use", "N", type=between(1, 10**6), absent=most)
-    about = "use the checkpoint saved after N images of training"
-    parser.flag("--checkpoint", about, "N", type=int, absent="the newest")
+    parser.flag("--checkpoint", CHECKPOINT, NEWEST_OR_BEST, default="newest")
     about = "seed for choosing the held-out images"
     parser.flag("--seed", about, "N", type=between(0, SEED), default=0)
     parser.switch("--overwrite", "replace an existing file")
@@ -101,7 +108,7 @@ def work(
     count: int,
     levels: str | None,
     images: int | None,
-    checkpoint: int | None,
+    checkpoint: str,
     seed: int,
     overwrite: bool,
 ) -> None:
@@ -110,6 +117,7 @@ def work(
     path = existing_run(run_dir)
     if not checkpoint_numbers(path):
         raise LatentError(f"--run_dir={run_dir}: has no checkpoint yet; train it first.")
+    chosen_checkpoint(path, checkpoint)
     config = Config.load(path / CONFIG)
     uri = data or images_of(path, config.data)
     if labels not in UNLABELLED or data:

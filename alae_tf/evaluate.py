@@ -18,7 +18,13 @@ from alae_tf.evaluation import registry
 from alae_tf.features import weights as weight_files
 from alae_tf.features.weights import EvaluationError, EvaluationFailed
 from alae_tf.runs import results
-from alae_tf.runs.directory import CONFIG, checkpoint_numbers, existing_run, images_of
+from alae_tf.runs.directory import (
+    CONFIG,
+    checkpoint_numbers,
+    chosen_checkpoint,
+    existing_run,
+    images_of,
+)
 from alae_tf.system import shipped
 from alae_tf.system.arguments import SEED, Arguments, between
 from alae_tf.system.environment import start
@@ -71,8 +77,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.switch("--crop", "ppl_*: crop images to the centre of aligned faces")
     about = "weights to measure. ema: their moving average; raw: those of the last step"
     parser.flag("--weights", about, choices=("ema", "raw"), default="ema")
-    about = "checkpoints to measure; N: the one at N images seen"
-    parser.flag("--checkpoints", about, "newest|all|N,…", default="newest")
+    about = "checkpoints to measure. best: by --evaluate_metrics of alae train; N: the one at N "
+    about += "images seen. Can be shortened to --checkpoint"
+    parser.flag("--checkpoints", about, "newest|best|all|N,…", default="newest")
     parser.switch("--baseline", "also measure PCA with as many components as w has numbers")
     about = "also compare training images with the held-out ones: the floor of distances"
     parser.switch("--floor", about)
@@ -208,20 +215,22 @@ def check_floor(source: Source, protocol: Protocol, names: Sequence[str]) -> Non
 
 
 def choose(run_dir: Path, asked: str) -> list[int | None]:
-    """The checkpoints to measure, by images seen; None: the newest. Raises EvaluationError if the
-    run has no checkpoint, or not the one asked for."""
+    """The checkpoints to measure, by images seen; None: the newest. Raises AlaeError if the run has
+    no checkpoint, or not the one asked for."""
     numbers = checkpoint_numbers(run_dir)
     if not numbers:
         raise EvaluationError(f"--run_dir={run_dir}: has no checkpoint yet; train it first.")
-    if asked == "newest":
-        return [None]
+    if asked in ("newest", "best"):
+        return [chosen_checkpoint(run_dir, asked)]
     if asked == "all":
         return list(numbers)
     named = {str(number): number for number in numbers}
     texts = [text.lstrip("0") or "0" for text in asked.split(",")]
     if not all(text in named for text in texts):
         known = ", ".join(named)
-        raise EvaluationError(f"--checkpoints={asked}: must be newest, all, or some of {known}.")
+        raise EvaluationError(
+            f"--checkpoints={asked}: must be newest, best, all, or some of {known}."
+        )
     return [named[text] for text in dict.fromkeys(texts)]
 
 

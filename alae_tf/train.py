@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alae_tf import data
 from alae_tf.config import Config, ConfigError, flags
@@ -20,12 +20,12 @@ from alae_tf.runs.directory import RunDirectory, list_checkpoints
 from alae_tf.runs.init_from import check_init_from
 from alae_tf.system import quiet
 from alae_tf.system.environment import start
-from alae_tf.system.errors import WarnOnce, guarded
+from alae_tf.system.errors import WarnOnce, guarded, report
 
 if TYPE_CHECKING:
     from alae_tf.data import Source
     from alae_tf.model.autoencoder import Autoencoder
-    from alae_tf.training.loop import Measure
+    from alae_tf.training.quality import Measure
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +54,9 @@ def run(config: Config, run_dir: str, resume: str) -> int:
     if not list_checkpoints(directory.path):  # a run with checkpoints continues from its own
         check_init_from(config)
     data.check(config.data)
-    metrics = registry.check_names(config.evaluate_metrics.split(","), "--evaluate_metrics")
+    metrics = []
+    if config.evaluate_metrics != "none":
+        metrics = registry.check_names(config.evaluate_metrics.split(","), "--evaluate_metrics")
 
     quiet.import_tensorflow()
     from alae_tf.evaluation.representation import summary
@@ -69,13 +71,23 @@ def run(config: Config, run_dir: str, resume: str) -> int:
         if line is not None:
             print(f"train: {line}")
 
-    def make_measure(source: Source) -> tuple[Measure, list[str]]:
-        """Checks that the metrics can be measured on these images."""
+    def make_measure(source: Source) -> tuple[Measure, dict[str, str]] | None:
+        """Checks that the metrics can be measured on these images. Without --evaluate_images, what
+        is missing is reported and training goes unmeasured."""
         protocol = Protocol("test" if source.held_out else "train", config.evaluate_count)
-        networks = registry.open_networks(metrics, source, protocol, config.resolution)
+        networks: dict[str, Any] = {}
+        if config.evaluate_images > 0:
+            networks = registry.open_networks(metrics, source, protocol, config.resolution)
+        elif lacking := registry.lacking(metrics, source, protocol):
+            report("train", f"--evaluate_metrics={','.join(metrics)}: not measured. {lacking}")
+            return None
         about = {"run_dir": str(directory.path), "weights": "ema"}
 
         def measure(model: Autoencoder) -> dict[str, float]:
+            if not networks:
+                networks.update(
+                    registry.open_networks(metrics, source, protocol, config.resolution)
+                )
             found = registry.evaluate(
                 model, source, metrics, protocol, networks, about, failed=warn_once
             )
@@ -88,7 +100,7 @@ def run(config: Config, run_dir: str, resume: str) -> int:
 
         return measure, registry.value_names(metrics)
 
-    return train(config, directory, resume, finished, make_measure)
+    return train(config, directory, resume, finished, make_measure if metrics else None)
 
 
 if __name__ == "__main__":

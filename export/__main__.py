@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from alae_tf.runs.directory import existing_run
+from alae_tf.runs.directory import CHECKPOINT, NEWEST_OR_BEST, chosen_checkpoint, existing_run
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, program
 from alae_tf.system.quiet import import_tensorflow
@@ -83,7 +83,7 @@ def parse(arguments: list[str] | None = None) -> Options:
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that name the model: --run_dir or --untrained, and --level."""
+    """Adds the flags that name the model: --run_dir or --untrained, --checkpoint and --level."""
     model = parser.add_mutually_exclusive_group(required=True)
     about = (
         "directory of a training run, or the name of a shipped model, whose EMA weights are used. "
@@ -92,6 +92,8 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--run_dir", type=Path, help=about)
     about = "config file (.cfg) of a model with random weights, to try sizes and speeds"
     model.add_argument("--untrained", type=Path, metavar="CONFIG", help=about)
+    about = f"{CHECKPOINT}. Default: %(default)s"
+    parser.add_argument("--checkpoint", default="newest", metavar=NEWEST_OR_BEST, help=about)
     about = (
         "level of a progressively grown model, from 0 (the lowest resolution). Set it for a lower "
         "resolution. Default: the level that the run has reached"
@@ -134,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> int:
         publish.check_out(options.out)
         if options.run_dir:
-            existing_run(options.run_dir)
+            chosen_checkpoint(existing_run(options.run_dir), options.checkpoint)
         import_tensorflow()
         from .exporter import export
 

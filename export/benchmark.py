@@ -114,7 +114,7 @@ def child(options: Options, folder: Path, threads: int) -> tuple[float, list[dic
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    model, _ = load(options.run_dir, options.untrained, options.level)
+    model, _ = load(options.run_dir, options.untrained, options.level, options.checkpoint)
     return matmul_gflops(), measure(model, options, folder, threads)
 
 
@@ -142,7 +142,7 @@ def run(options: Options, json_file: Path | None) -> None:
     from .loading import load
 
     registry.check_packages(registry.chosen(options.formats))
-    model, _ = load(options.run_dir, options.untrained, options.level)
+    model, _ = load(options.run_dir, options.untrained, options.level, options.checkpoint)
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
         work = Exporter(model, options, noise(model, 4)["pixels"], folder)
         for format_, file in registry.steps(options):

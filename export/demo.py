@@ -15,7 +15,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from alae_tf.runs.directory import CONFIG, existing_run
+from alae_tf.runs.directory import (
+    CHECKPOINT,
+    CONFIG,
+    NEWEST_OR_BEST,
+    chosen_checkpoint,
+    existing_run,
+)
 from alae_tf.system import schema
 from alae_tf.system.environment import start
 from alae_tf.system.errors import AlaeError, guarded, program, report
@@ -43,6 +49,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     shipped = ",".join(sorted(path.parent.name for path in folder("models").glob(f"*/{CONFIG}")))
     about = f"names of shipped models or run directories, separated by commas. {default}"
     add("--models", default=shipped, help=about)
+    about = f"{CHECKPOINT}. {default}"
+    add("--checkpoint", default="newest", metavar=NEWEST_OR_BEST, help=about)
     add("--out", type=Path, default=Path("demo"), help=f"folder for the page. {default}")
     add("--port", type=int, default=8000, help=f"port, or 0 for any free one. {default}")
     add("--web_runtime", metavar="DIR|cdn|URL", help="see `alae export`. Default: from npm")
@@ -57,12 +65,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
     args = parse(arguments)
     models = [name for name in args.models.split(",") if name]
-    return guarded("demo", lambda: run(models, args.out, args.port, args.web_runtime, args.build))
+    how = args.web_runtime, args.build, args.checkpoint
+    return guarded("demo", lambda: run(models, args.out, args.port, *how))
 
 
-def run(models: list[str], out: Path, port: int, runtime: str | None, build: bool) -> None:
+def run(
+    models: list[str],
+    out: Path,
+    port: int,
+    runtime: str | None,
+    build: bool,
+    checkpoint: str = "newest",
+) -> None:
     """Writes the page, and serves it until Ctrl-C unless `build`; see --help."""
     runs = [existing_run(name, "--models") for name in models]
+    for path in runs:
+        chosen_checkpoint(path, checkpoint)
     names = [web.name_of(run) for run in runs]
     if not names or len(set(names)) < len(names):
         given = ",".join(models)
@@ -77,7 +95,7 @@ def run(models: list[str], out: Path, port: int, runtime: str | None, build: boo
     with publish.hidden_folder(out) as scratch:
         for each, name in zip(runs, names, strict=True):
             report("demo", f"{name} …")
-            write_model(each, scratch)
+            write_model(each, scratch, checkpoint)
         web.write_page(scratch / "web", names, runtime)
         replace(out, scratch)
     if server is None:
@@ -88,14 +106,14 @@ def run(models: list[str], out: Path, port: int, runtime: str | None, build: boo
         server.serve_forever()
 
 
-def write_model(run: Path, folder: Path) -> None:
+def write_model(run: Path, folder: Path, checkpoint: str = "newest") -> None:
     """Writes the files of a model, compared with Keras on images that it generates."""
     from . import parity
     from .exporter import Exporter
     from .loading import load
 
     options = Options(run_dir=run)
-    model, _ = load(run, None, None)
+    model, _ = load(run, checkpoint=checkpoint)
     work = Exporter(model, options, model.generate(IMAGES, psi=1.0), folder)
     (file,) = web.files(options)
     web.write_model(work, file)

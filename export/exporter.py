@@ -31,7 +31,7 @@ def export(options: Options) -> int:
     if every file was rejected or the disk failed, nothing is published and ExportFailed raised."""
     formats = registry.chosen(options.formats)
     registry.check_packages(formats)
-    model, weights = load(options.run_dir, options.untrained, options.level)
+    model, weights = load(options.run_dir, options.untrained, options.level, options.checkpoint)
     for each in formats:
         each.ready(options, model)
     uri = options.representative_data or model.config.data

@@ -33,6 +33,7 @@ class Options:
     run_dir: Path | None = None
     untrained: Path | None = None
     level: int | None = None
+    checkpoint: str | None = None
     out: Path = Path("exported")
     formats: Sequence[str] = ()
     graphs: Sequence[str] = GRAPHS[:2]

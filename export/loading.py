@@ -28,17 +28,21 @@ class Weights:
 
 
 def load(
-    run_dir: Path | None, untrained: Path | None, level: int | None
+    run_dir: Path | None,
+    untrained: Path | None = None,
+    level: int | None = None,
+    checkpoint: str | None = None,
 ) -> tuple[Autoencoder, Weights]:
     """Loads a model in float32, and identifies its weights.
 
-    The EMA weights of a run, at a level that it has reached (None: the current one); without
-    `run_dir`, random weights with the config `untrained`. Raises AlaeError if one is wrong.
+    The EMA weights of a run at a checkpoint, a value of --checkpoint, and at a level that it has
+    reached (None: the current one); without `run_dir`, random weights with the config `untrained`.
+    Raises AlaeError if one is wrong.
     """
     logging.set_verbosity(logging.ERROR)  # converters warn about gradients, which exports lack
     tf.get_logger().setLevel("ERROR")
     if run_dir:
-        model = load_model(run_dir)
+        model = load_model(run_dir, checkpoint)
     else:
         assert untrained is not None
         float32.use()  # like `load_model`

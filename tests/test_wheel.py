@@ -43,7 +43,7 @@ def test_its_contents(wheel):
     expected |= {f"alae_tf/export/page/{path.name}" for path in (ROOT / "export/page").iterdir()}
     models = [path for path in (ROOT / "models").rglob("*") if path.is_file()]
     expected |= {f"alae_tf/{path.relative_to(ROOT)}" for path in models}
-    expected |= {"alae_tf/py.typed"}
+    expected |= {"alae_tf/py.typed", "alae_tf/training/report_page.html"}
     about = {name for name in names if ".dist-info/" in name}
     assert names - about == expected
     text = zipfile.ZipFile(wheel).read(f"alae_tf-{alae_tf.__version__}.dist-info/entry_points.txt")

@@ -299,16 +299,18 @@ class Config:
         2_000, "Images between two rows of metrics.csv and TensorBoard.", "[1, 1e12]"
     )
     evaluate_images: int = of_run(
-        0, "Images between two measurements of --evaluate_metrics. 0: no measurements.", "[0, 1e12]"
+        0,
+        "Images between two measurements of --evaluate_metrics. 0: a few measurements for each "
+        "level, as long as they take less than 5 % of the time.",
+        "[0, 1e12]",
     )
     evaluate_metrics: str = of_run(
-        "latent_cycle,psnr",
+        "fd_lpips",
         "Metrics to measure during training (see alae_tf.evaluate --help); values go to "
-        "metrics.csv, TensorBoard and results.jsonl.",
+        "metrics.csv, TensorBoard and results.jsonl. The checkpoint with the best first value is "
+        "kept. none: no measurements.",
     )
-    evaluate_count: int = of_run(
-        1_000, "Real images to measure; as many are generated.", "[4, 1e9]"
-    )
+    evaluate_count: int = of_run(500, "Real images to measure; as many are generated.", "[4, 1e9]")
     truncation_psi: float = of_run(
         0.7, "Truncation in sample grids: w_avg + psi (w - w_avg). 1: no truncation.", "[0, 2]"
     )

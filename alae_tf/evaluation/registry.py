@@ -11,6 +11,7 @@ import typing
 from collections.abc import Callable, Iterable
 
 from alae_tf import __version__
+from alae_tf.features import weights
 from alae_tf.features.weights import EvaluationError
 from alae_tf.runs.results import Result
 from alae_tf.system import float32
@@ -208,13 +209,14 @@ def check_names(names: Iterable[str], flag: str = "--metrics") -> list[str]:
     return list(dict.fromkeys(each for name in names for each in GROUPS.get(name, (name,))))
 
 
-def value_names(names: Iterable[str]) -> list[str]:
-    """Names of the values of metrics, for example "psnr" and "representation/1nn_short"."""
-    return [
-        f"{name}/{part}" if part else name
+def value_names(names: Iterable[str]) -> dict[str, str]:
+    """Names of the values of metrics, for example "psnr" and "representation/1nn_short", and which
+    values are better: LOWER, HIGHER or NEITHER."""
+    return {
+        f"{name}/{part}" if part else name: METRICS[name].better_of(part)
         for name in names
         for part in METRICS[name].parts or ("",)
-    ]
+    }
 
 
 @float32.used()
@@ -232,7 +234,19 @@ def open_networks(
     """
     from alae_tf.evaluation import samples
 
-    test, networks = source.held_out, dict(given or {})
+    names, networks = list(names), dict(given or {})
+    check_images(names, source, protocol)
+    for network in dict.fromkeys(each for name in names for each in METRICS[name].networks):
+        if network not in networks:
+            networks[network] = samples.load_network(network, source, resolution)
+    return networks
+
+
+def check_images(names: Iterable[str], source: Source, protocol: Protocol) -> None:
+    """Raises EvaluationError if labels or images are missing."""
+    from alae_tf.evaluation import samples
+
+    test = source.held_out
     count = samples.count_images(source, protocol)
     for name in names:
         metric = METRICS[name]
@@ -245,10 +259,17 @@ def open_networks(
             raise EvaluationError(
                 f"--images: {name} needs at least {metric.fewest} images, got {count}."
             )
-    for network in dict.fromkeys(each for name in names for each in METRICS[name].networks):
-        if network not in networks:
-            networks[network] = samples.load_network(network, source, resolution)
-    return networks
+
+
+def lacking(names: Iterable[str], source: Source, protocol: Protocol) -> str | None:
+    """What metrics need and this machine or the images lack; None if they can be measured. Nothing
+    is loaded or fetched."""
+    names = list(names)
+    try:
+        check_images(names, source, protocol)
+    except EvaluationError as error:
+        return str(error)
+    return weights.missing(each for name in names for each in METRICS[name].networks)
 
 
 @float32.used()

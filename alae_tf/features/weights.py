@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import os
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,15 @@ def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
     if name in BESIDE:
         find(BESIDE[name], path.with_name(BESIDE[name]))
     return path, digest
+
+
+def missing(names: Iterable[str]) -> str | None:
+    """How to get the first of some networks, names of `FILES`, whose file of weights is not on this
+    machine; None if all are."""
+    for file in (FILES[name] for name in names if name in FILES):
+        if not any(place.is_file() for place in places(file)):
+            return f"{file} is missing. {HOW[file]}"
+    return None
 
 
 def _fetch(name: str) -> Path:

@@ -15,7 +15,13 @@ from alae_tf.figures.kind import FILES, MOST_FILES, choice, number, switch
 from alae_tf.images import canvas
 from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import model_folder
-from alae_tf.runs.directory import checkpoint_numbers, existing_run
+from alae_tf.runs.directory import (
+    CHECKPOINT,
+    NEWEST_OR_BEST,
+    checkpoint_numbers,
+    chosen_checkpoint,
+    existing_run,
+)
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, program
 from alae_tf.system.files import check_output, write_atomic
@@ -113,8 +119,8 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
     about = "seed of all random numbers; change it for another picture"
     add("--seed", **number((0, 2**31 - 1), 0, about))
     if kind.one_checkpoint:
-        about = "draw the checkpoint saved after N images of training. Default: the newest"
-        add("--checkpoint", type=int, metavar="N", help=about)
+        about = f"{CHECKPOINT}. Default: %(default)s"
+        add("--checkpoint", default="newest", metavar=NEWEST_OR_BEST, help=about)
     about = "ema: moving average of the weights, for better images; raw: as the last step left them"
     add("--weights", **choice(("ema", "raw"), about))
     for name, options in kind.flags.items():
@@ -155,6 +161,7 @@ def run(
         kind.check(figure, **flags)
     if not checkpoint_numbers(path):
         raise FigureError(f"--run_dir={path}: no checkpoint yet; train it first.")
+    chosen_checkpoint(path, figure.checkpoint)
     import_tensorflow()
     try:
         picture = kind.draw(figure, **flags)

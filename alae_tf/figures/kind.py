@@ -60,7 +60,7 @@ class Figure:
     # Image files and folders, or the URI of one data set; empty: the run's own data.
     named: Sequence[str] = ()
     align: str | None = None  # crop of faces in image files, see `alae_tf.images.alignment.CROPS`
-    checkpoint: int | None = None  # images seen at the checkpoint; None: the newest
+    checkpoint: int | str | None = None  # images seen at it, "best" or "newest"; None: the newest
     weights: str = "ema"  # or "raw"
 
     @property
@@ -83,8 +83,8 @@ class Figure:
         """The run's model at `checkpoint`."""
         return self.model_at(self.checkpoint)
 
-    def model_at(self, checkpoint: int | None) -> Autoencoder:
-        """The run's model at a checkpoint; None: the newest."""
+    def model_at(self, checkpoint: int | str | None) -> Autoencoder:
+        """The run's model at a checkpoint; see `checkpoint`."""
         from alae_tf.model.autoencoder import load_model
 
         return load_model(self.run_dir, checkpoint, self.weights)

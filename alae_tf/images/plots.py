@@ -34,7 +34,7 @@ def loss_plot(
             where: dict[str, Any] = dict(xycoords=("data", "axes fraction"), va="top", color="grey")
             axes.annotate(f" level {level}", (start, 0.98), **where)
     axes.set(xlabel="images seen", ylabel="loss", yscale="log")
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=len(labels), frameon=False)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
     return file.getvalue()

@@ -337,7 +337,7 @@ def _rebuilt(config: Config, weights: dict[str, np.ndarray], *state: typing.Any)
 
 def load_model(
     run_dir: str | Path,
-    checkpoint: int | None = None,
+    checkpoint: int | str | None = None,
     weights: str = "ema",
     level: int | None = None,
 ) -> Autoencoder:
@@ -349,7 +349,8 @@ def load_model(
 
     Args:
         run_dir: a run directory, written by `python -m alae_tf.train --run_dir=…`.
-        checkpoint: images seen at the checkpoint to load; default: the newest.
+        checkpoint: images seen at the checkpoint to load, or "best": the one with the best value
+            of --evaluate_metrics; default: the newest.
         weights: "ema", or "raw": the weights as the last step left them.
         level: a level that a growing run has passed or reached; default: the current one.
 
@@ -358,7 +359,7 @@ def load_model(
         ValueError: `weights` is neither of the two, or the run has not reached the level.
         OSError: reading the disk failed.
     """
-    if checkpoint is not None:
+    if checkpoint is not None and not isinstance(checkpoint, str):
         checkpoint = whole("checkpoint", checkpoint, 0, MOST_SEED)
     config, alae, state = load_networks(run_dir, checkpoint=checkpoint, weights=weights)
     reached = state["level"]

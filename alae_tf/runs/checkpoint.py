@@ -23,9 +23,12 @@ from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.networks.names import named_variables
 from alae_tf.runs import init_from
 from alae_tf.runs.directory import (
+    BEST,
     CONFIG,
     FOLDER,
+    best_checkpoint,
     checkpoint_numbers,
+    chosen_checkpoint,
     existing_run,
     list_checkpoints,
 )
@@ -59,8 +62,8 @@ def save(
     state: Mapping[str, object],
     keep: int,
 ) -> Path:
-    """Writes a checkpoint of variables by name, then deletes all but the newest `keep`. `state`:
-    JSON values beside the variables; `images_seen` names the file.
+    """Writes a checkpoint of variables by name, then deletes all but the newest `keep` and the
+    best. `state`: JSON values beside the variables; `images_seen` names the file.
 
     Raises:
         OSError: the disk is full or unreachable; earlier checkpoints are untouched.
@@ -75,9 +78,17 @@ def save(
             raise NonFiniteError(f"{name} is not finite after {state['images_seen']:,} images")
     values["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
     write_atomic(path, lambda file: np.savez(file, **values))
+    best = best_checkpoint(run_dir)
     for old in list_checkpoints(run_dir)[:-keep]:
-        old.unlink(missing_ok=True)
+        if best is None or best["images_seen"] != int(old.stem.partition("-")[2]):
+            old.unlink(missing_ok=True)
     return path
+
+
+def mark_best(run_dir: str | Path, about: Mapping[str, object]) -> None:
+    """Makes a checkpoint the best one of its run, which is never deleted; `about` as in
+    `ABOUT_BEST`. Raises OSError if it cannot be written."""
+    write_atomic(Path(run_dir) / FOLDER / BEST, json.dumps(about).encode())
 
 
 def read(
@@ -220,7 +231,7 @@ def take_over(
 
 
 def load_networks(
-    run_dir: str | Path, checkpoint: int | None = None, weights: str = "ema"
+    run_dir: str | Path, checkpoint: int | str | None = None, weights: str = "ema"
 ) -> tuple[Config, ALAE, dict[str, typing.Any]]:
     """The networks of a run in float32, whatever precision it was trained in: (config, networks,
     state with `level`, `blend` and `images_seen`).
@@ -230,7 +241,8 @@ def load_networks(
     process (`alae_tf.system.float32`).
 
     Args:
-        checkpoint: images seen at the checkpoint; default: the newest whole one.
+        checkpoint: images seen at the checkpoint, "best" or "newest"; default: the newest whole
+            one.
         weights: "ema" or "raw", the weights that training moves.
 
     Raises:
@@ -245,7 +257,8 @@ def load_networks(
         config = Config.load(path)
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
-    found = read_newest(run_dir) if checkpoint is None else read_one(run_dir, checkpoint)
+    number = chosen_checkpoint(run_dir, checkpoint)
+    found = read_newest(run_dir) if number is None else read_one(run_dir, number)
     file, entries, state = found
     if state["level"] >= config.levels:
         raise CheckpointError(f"{file}: is of level {state['level']}; {path} has {config.levels}.")

@@ -2,7 +2,7 @@
 
 config.cfg        the resolved flagfile; `--flagfile=config.cfg` repeats the run
 config-until-NNN.cfg  the settings up to NNN images of a run that continued with others
-checkpoints/      images-NNNNNNNNNNNN.npz, the newest few
+checkpoints/      images-NNNNNNNNNNNN.npz, the newest few; best.json names the best, also kept
 metrics.csv       losses and speed by images seen
 losses.png        a plot of metrics.csv
 results.jsonl     measured values, one per line
@@ -21,6 +21,7 @@ import platform
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.runs.metrics import Metrics
@@ -44,6 +45,7 @@ CHANGEABLE = (
     "batch_by_level",  # after running out of memory
     "accumulate",
     "learning_rate_by_level",  # after diverging
+    "ema_images",  # too slow for the rest of the run
     "strategy",  # the machine may be another
     "tf32",  # likewise
     "max_hours",
@@ -51,6 +53,14 @@ CHANGEABLE = (
 
 CONFIG = "config.cfg"
 FOLDER = "checkpoints"
+BEST = "best.json"  # in it: which checkpoint is the best, and by which value
+ABOUT_BEST = {"images_seen": int, "level": int, "value": str, "is": float, "better": str}
+# Values and help of --checkpoint.
+NEWEST_OR_BEST = "newest|best|N"
+CHECKPOINT = (
+    "checkpoint to use. best: the one with the best value of --evaluate_metrics of alae train; N: "
+    "the one saved after N images of training"
+)
 STARTED = "# Started in "  # the first line of a run's config, with a path as JSON
 PATTERN = re.compile(r"images-(\d{12})\.npz")
 
@@ -117,6 +127,39 @@ def list_checkpoints(run_dir: str | Path) -> list[Path]:
 def checkpoint_numbers(run_dir: str | Path) -> list[int]:
     """Images seen at each of `list_checkpoints`."""
     return [int(path.stem.partition("-")[2]) for path in list_checkpoints(run_dir)]
+
+
+def best_checkpoint(run_dir: str | Path) -> dict[str, Any] | None:
+    """The best checkpoint of a run, as `ABOUT_BEST` describes it; None if none is known."""
+    try:
+        about = schema.load(Path(run_dir) / FOLDER / BEST, ABOUT_BEST)
+    except (OSError, ValueError):
+        return None
+    return about if about["images_seen"] in checkpoint_numbers(run_dir) else None
+
+
+def chosen_checkpoint(run_dir: str | Path, asked: int | str | None) -> int | None:
+    """Images seen at a checkpoint; None: the newest whole one.
+
+    `asked`: a value of --checkpoint: a number, "newest" (or None) or "best". Raises CheckpointError
+    if it is none of these, or if the run has no best checkpoint.
+    """
+    if asked is None or asked == "newest":
+        return None
+    if asked == "best":
+        if best := best_checkpoint(run_dir):
+            return best["images_seen"]
+        held = ", ".join(map(str, checkpoint_numbers(run_dir))) or "none"
+        raise CheckpointError(
+            f"--checkpoint=best: --run_dir={run_dir} has none, since training did not measure "
+            f"--evaluate_metrics; give newest, or one of {held}."
+        )
+    try:
+        return int(asked)
+    except ValueError:
+        raise CheckpointError(
+            f"--checkpoint={asked}: must be newest, best, or a number of images."
+        ) from None
 
 
 class RunTakenError(AlaeError):

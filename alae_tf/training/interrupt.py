@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 import time
+from collections.abc import Callable
 
 OVER_TIME = 75  # exit code: unfinished, the same command continues (EX_TEMPFAIL of sysexits.h)
 
 
 class Interrupt:
-    """A context in which a first SIGTERM or Ctrl-C is only recorded; a second has its usual effect.
+    """A context in which a first SIGTERM or Ctrl-C is only recorded, and a second one ends the
+    process at once, with exit code 128 + n.
+
+    A thread reads the signals. Python itself would handle them only after the current call of
+    TensorFlow, and while graphs are built or compiled a single call can take minutes.
 
     Args:
         max_hours: hours after which the run should also stop; 0: never.
 
     Attributes:
-        received: the signal, or None.
+        received: the first signal, or None.
+        on_first, on_second: called, in the thread, when a signal arrives.
     """
 
     def __init__(self, max_hours: float = 0.0):
         self.received: signal.Signals | None = None
+        self.on_first: Callable[[], object] = lambda: None
+        self.on_second: Callable[[], object] = lambda: None
         self._max_hours = max_hours
         self._deadline = time.monotonic() + 3600 * max_hours if max_hours else float("inf")
 
     def __enter__(self):
+        read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._before_fd = signal.set_wakeup_fd(self._write)
         numbers = (signal.SIGTERM, signal.SIGINT)
-        self._before = {number: signal.signal(number, self._note) for number in numbers}
+        self._before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        threading.Thread(target=self._listen, args=(read,), daemon=True).start()
         return self
 
-    def _note(self, number, frame):
-        self.received = signal.Signals(number)
-        for other, handler in self._before.items():
-            signal.signal(other, handler)
+    def _listen(self, read: int) -> None:
+        with open(read, "rb", buffering=0) as pipe:
+            while byte := pipe.read(1):  # the number of a signal; nothing once the pipe is closed
+                if byte[0] not in self._before:
+                    continue
+                if self.received is not None:
+                    self.on_second()
+                    sys.stdout.flush()
+                    os._exit(128 + byte[0])
+                self.received = signal.Signals(byte[0])
+                self.on_first()
 
     def __exit__(self, *error):
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._before_fd)
+        os.close(self._write)
 
     @property
     def asked(self) -> bool:

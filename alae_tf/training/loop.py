@@ -9,7 +9,8 @@ write its files.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,19 +19,18 @@ from alae_tf import data
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
 from alae_tf.model.autoencoder import Autoencoder
-from alae_tf.runs.directory import RunDirectory
+from alae_tf.runs.directory import RunDirectory, best_checkpoint
 from alae_tf.system.errors import WarnOnce, report
-from alae_tf.training import endings
+from alae_tf.training import endings, health, report_page
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
+from alae_tf.training.quality import MakeMeasure, Measure, Quality
 from alae_tf.training.reach import Reach
 from alae_tf.training.recorder import Recorder
 from alae_tf.training.sampler import Sampler
 from alae_tf.training.saver import Saver
 from alae_tf.training.strategy import all_gather, is_chief, make_strategy, workers
 
-Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
-MakeMeasure = Callable[[Source], tuple[Measure, Sequence[str]]]  # images → (measure, value names)
 # (new row of metrics.csv, new sample grid), None for what is not due
 Callback = Callable[[dict[str, float] | None, np.ndarray | None], None]
 LONGER = 1.05  # whole batches may lengthen a run by this factor without a report
@@ -51,11 +51,10 @@ def train(
         directory: where the run is stored.
         resume: see `RunDirectory.check`.
         finished: called by the chief with the EMA weights and the images once the run is over.
-        make_measure: called by the chief with the images before any work. It returns the names
-            of the values that are measured every --evaluate_images, and the function that
-            measures them on the EMA weights.
+        make_measure: called by the chief with the images before any work; see
+            `quality.MakeMeasure`.
         callbacks: called by the chief with every row of metrics.csv, by column, and every sample
-            grid, uint8 [H, W, C]; either may be None. A failing callback is reported, and
+            grid, uint8 [H, W, 3]; either may be None. A failing callback is reported, and
             training continues.
 
     Returns:
@@ -77,7 +76,7 @@ def train(
     data.warn_about_classes(source, config.turning)
     measure = None
     if chief:
-        if make_measure is not None and config.evaluate_images:
+        if make_measure is not None:
             measure = make_measure(source)
         directory.open()
         device = tf.config.list_logical_devices()[-1].device_type
@@ -102,11 +101,15 @@ def carry_out(
     """Trains until the run is over or stopped; returns the exit code of `train`."""
     try:
         run.begin()
+        interrupt.on_first = lambda: report(
+            "train", "stops after this iteration; a second signal ends it at once."
+        )
+        interrupt.on_second = lambda: report("train", f"stopped at once. {run.saver.kept()}")
         with interrupt:  # not earlier: a multi-worker strategy installs its own SIGTERM handler
             done = run.go(interrupt)
         if done and run.chief and finished is not None:
             finished(run.sampler.model, run.progress.source)
-    except KeyboardInterrupt:  # a second one, or one before the loop
+    except KeyboardInterrupt:  # before or after the loop
         report("train", f"stopped at once. {run.saver.kept()}")
         return 130
     except tuple(endings.MESSAGES) as error:
@@ -130,7 +133,7 @@ class Run:
         workers: number of processes that train together.
         progress: the state of the run between two iterations.
         reach: writes into the run's directory.
-        saver, sampler, recorder: used by the chief alone.
+        saver, sampler, recorder, health, quality: used by the chief alone.
     """
 
     def __init__(
@@ -139,11 +142,10 @@ class Run:
         directory: RunDirectory,
         source: Source,
         strategy: tf.distribute.Strategy,
-        measure: tuple[Measure, Sequence[str]] | None = None,
+        measure: tuple[Measure, Mapping[str, str]] | None = None,
         callbacks: Sequence[Callback] = (),
     ):
         self._callbacks, self._warn_once = callbacks, WarnOnce("train", "training continues")
-        self._measure, self._measured = measure or (None, ())
         self.config, self.directory = config, directory
         self.chief, self.workers = is_chief(strategy), workers(strategy)
         self.progress = Progress(config, source, strategy)
@@ -151,6 +153,8 @@ class Run:
         self.saver = Saver(self.progress, directory, self.reach, self.chief)
         self.sampler = Sampler(self.progress, directory, self.reach)
         self.recorder = Recorder(self.progress, directory, self.reach)
+        self.health = health.Health(self.progress, directory)
+        self.quality = Quality(self.progress, directory.path, measure)
 
     def begin(self) -> None:
         """Restores the newest checkpoint and opens the run's files; all checks come first."""
@@ -183,7 +187,9 @@ class Run:
             )
         self.directory.sweep()
         self.directory.write_config(self.config, progress.images_seen)
-        self.recorder.open(self._measured)
+        self.recorder.open([*self.quality.values, *health.NAMES])
+        self.health.open()
+        self.quality.open()
 
     def go(self, interrupt: Interrupt) -> bool:
         """Iterates until the end (True) or until asked to stop (False), and saves."""
@@ -203,6 +209,10 @@ class Run:
                 self.draw()
                 seen, samples = self.progress.images_seen, self.directory.samples
                 print(f"train: done, {seen:,} images. Pictures in {samples}/")
+                if best := best_checkpoint(self.directory.path):
+                    value = f"{best['value']} = {best['is']:.4g}"
+                    where = f"{best['images_seen']:,} images (--checkpoint=best)"
+                    print(f"train: the best checkpoint, by {value}, is that at {where}.")
             self.recorder.flush()
         return self.progress.finished
 
@@ -220,6 +230,8 @@ class Run:
             self.progress.trainer.reset_optimizers()
             if self.chief:
                 self.save()
+        if self.chief and level not in self.progress.trainer.traces:
+            report("train", f"building the graphs of level {level}.")
         self.recorder.count(self.progress.take(asked))
         if self.chief:
             self.at_intervals(before)
@@ -232,33 +244,49 @@ class Run:
             self.sampler.enter_level(level, originals)
 
     def at_intervals(self, before: int) -> None:
-        """Does the work that fell due since `before` images: measure, row, samples, checkpoint."""
+        """Does the work that fell due since `before` images: measure, examine, row, samples,
+        checkpoint."""
 
         def due(every: int) -> bool:
             return before // every != self.progress.images_seen // every
 
-        if self._measure is not None and due(self.config.evaluate_images):
-            self.measure(self._measure)
-        row = self.recorder.row() if due(self.config.log_images) else None
+        finished = self.progress.finished
+        best = self.measure() if self.quality.due(before) else None
+        if due(self.config.sample_images) or finished:
+            self.examine()
+        row = self.recorder.row() if due(self.config.log_images) or finished else None
         grid = self.draw() if due(self.config.sample_images) else None
         if row is not None or grid is not None:
             for callback in self._callbacks:
                 with self._warn_once.on_failure("a callback"):
                     callback(row, grid)
-        if self.saver.due:
+        if best is not None:
+            self.saver.save_best(best)
+        elif self.saver.due:
             self.save()
 
-    def measure(self, measure: Measure) -> None:
-        """Records the metrics of the current EMA weights; a failure does not end the run."""
+    def measure(self) -> dict[str, Any] | None:
+        """Records the metrics of the current EMA weights; a failure does not end the run. Returns a
+        description of the checkpoint to write if it is the best so far."""
         model = self.sampler.model
         model.blend, model.images_seen = self.progress.blend, self.progress.images_seen
+        values: dict[str, float] = {}
         with self._warn_once.on_failure("--evaluate_metrics"):
-            self.recorder.measured(measure(model))
+            values = self.quality.measure(model)
+            self.recorder.measured(values)
+        return self.quality.record(values)
+
+    def examine(self) -> None:
+        """Records the run's health; a failure does not end the run."""
+        with self._warn_once.on_failure("examining the run's health"):
+            self.recorder.measured(self.health.examine(self.sampler.model))
 
     def draw(self) -> np.ndarray:
-        """Writes and returns a sample grid, uint8 [H, W, C]."""
+        """Writes and returns a sample grid, uint8 [H, W, 3], and rewrites the report."""
         grid = self.sampler.draw()
         self.recorder.image(grid)
+        values = [*self.quality.values]
+        self.reach(lambda: report_page.write(self.directory, self.progress, self.health, values))
         return grid
 
     def save(self) -> None:

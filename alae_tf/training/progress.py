@@ -30,6 +30,8 @@ class Progress:
         level: int, or −1 before `enter_level`.
         means: of the losses.
         waited: seconds spent waiting for images.
+        building: seconds of iterations that first built a graph.
+        built: images in those iterations.
     """
 
     def __init__(self, config: Config, source: Source, strategy: tf.distribute.Strategy):
@@ -38,9 +40,13 @@ class Progress:
         self.growth = Growth.of(config, len(source))
         self.means = Means([each.name for each in self.trainer.updates], self.trainer.loss_scale)
         self.images_seen, self.level = 0, -1
-        self.waited = 0.0
+        self.reset_clock()
         self._batches: Iterator = iter(())
         self._stop: tf.Tensor | None = None
+
+    def reset_clock(self) -> None:
+        """Starts to count `waited`, `building` and `built` from 0."""
+        self.waited, self.building, self.built = 0.0, 0.0, 0
 
     @property
     def blend(self) -> float:
@@ -81,9 +87,13 @@ class Progress:
         except tf.errors.OpError as error:
             raise DataError(f"{reason(error.message)}.") from None
         self.waited += time.monotonic() - begun
+        batch, traces = self.config.batch_size(self.level), sum(self.trainer.traces.values())
+        begun = time.monotonic()
         losses = self.trainer.step(pixels, self.level, self.images_seen, blend, asked)
+        if sum(self.trainer.traces.values()) > traces:
+            self.building += time.monotonic() - begun
+            self.built += batch
         self.means.put(self.images_seen, losses)
         self._stop = losses["stop"]
-        batch = self.config.batch_size(self.level)
         self.images_seen += batch
         return batch

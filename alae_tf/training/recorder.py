@@ -14,6 +14,8 @@ from alae_tf.training.events import Events
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach, full_disk_as_oserror
 
+BUILDING = "building_seconds"  # column of metrics.csv: spent on building graphs
+
 
 class Recorder:
     """Records losses, speed, measurements and sample grids.
@@ -44,8 +46,8 @@ class Recorder:
         """
         progress = self._progress
         losses = [f"loss_{update.name}" for update in progress.trainer.updates]
-        augment = [] if progress.trainer.augment is None else ["augment_p"]
-        self._directory.metrics.rewind(progress.images_seen, losses, [*augment, *measured])
+        columns = [BUILDING] if progress.trainer.augment is None else [BUILDING, "augment_p"]
+        self._directory.metrics.rewind(progress.images_seen, losses, [*columns, *measured])
         with full_disk_as_oserror():
             self._events.open(progress.images_seen)
         self._bar = tqdm(
@@ -59,7 +61,8 @@ class Recorder:
 
     def _begin(self) -> None:
         """Starts the clock of the next row."""
-        self._since, self._images, self._progress.waited = time.monotonic(), 0, 0.0
+        self._since, self._images = time.monotonic(), 0
+        self._progress.reset_clock()
 
     def count(self, images: int) -> None:
         """Advances the bar by the images of one iteration."""
@@ -77,15 +80,18 @@ class Recorder:
         means = progress.means.take()
         if means is None:
             return None
-        seconds = time.monotonic() - self._since
+        seconds, images = time.monotonic() - self._since, self._images
+        if images > progress.built:  # iterations that built a graph do not count for the speed
+            seconds, images = seconds - progress.building, images - progress.built
         row = {
             "images_seen": progress.images_seen,
             "level": progress.level,
             "blend": progress.blend,
             **{f"loss_{name}": value for name, value in means.items()},
             "learning_rate": progress.config.learning_rate(progress.level),
-            "images_per_second": self._images / seconds,
+            "images_per_second": images / seconds,
             "data_wait": progress.waited / seconds,
+            BUILDING: progress.building,
         }
         scale, augment = progress.trainer.loss_scale, progress.trainer.augment
         extra = {} if scale is None else {"loss_scale": scale.value.numpy()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from alae_tf import data
-from alae_tf.images import picture, plots
-from alae_tf.images.picture import columns, tile
+from alae_tf.images import canvas, picture, plots
+from alae_tf.images.picture import columns
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.system.files import write_atomic
@@ -22,7 +22,7 @@ def grid_images(resolution: int) -> int:
 
 
 def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Originals above their reconstructions, then generated images.
+    """Photographs above their reconstructions, then generated images, with captions.
 
     Args:
         model: reconstructs and generates.
@@ -30,18 +30,17 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
         seed: of the generated images.
 
     Returns:
-        uint8 [height, width, C]: a row of reconstructions below each row of originals, then, after
-        a wider gap, as many rows of generated images.
+        uint8 [height, width, 3]: a row of reconstructions below each row of originals, then as many
+        rows of generated images.
     """
-    rows, generated = [], []
+    rows, captions, generated = [], [], []
     width = columns(originals.shape[1])
     for start in range(0, len(originals), width):  # each row of generated images has its own seed
         part = originals[start : start + width]
-        rows += [part, model.reconstruct(part)]
-        generated.append(model.generate(width, seed=seed + start))
-    upper, lower = tile(np.concatenate(rows)), tile(np.concatenate(generated))
-    gap = np.full((8, *upper.shape[1:]), 255, np.uint8)
-    return np.concatenate([upper, gap, lower])
+        rows += [list(part), list(model.reconstruct(part))]
+        captions += ["photograph", "reconstruction"]
+        generated.append(list(model.generate(width, seed=seed + start)))
+    return canvas.table([*rows, *generated], [*captions, *["generated"] * len(generated)])
 
 
 class Sampler:
@@ -74,7 +73,7 @@ class Sampler:
         self._originals = originals
 
     def draw(self) -> np.ndarray:
-        """Writes a sample grid and the loss plot; returns the grid, uint8 [height, width, C]."""
+        """Writes a sample grid and the loss plot; returns the grid, uint8 [height, width, 3]."""
         progress = self._progress
         self.model.blend = progress.blend
         grid = sample_grid(self.model, self._originals, progress.config.seed)

@@ -195,6 +195,11 @@ class Saver:
         self._next = time.monotonic() + wait
         return saved
 
+    def save_best(self, about: dict[str, object]) -> None:
+        """Writes a checkpoint and makes it the best one; `about` as in `directory.ABOUT_BEST`."""
+        if self.saved_at == self._progress.images_seen or self.save():
+            self._reach(lambda: checkpoint.mark_best(self._directory.path, about))
+
     def save_patiently(self, interrupt: Interrupt) -> None:
         """Saves unsaved progress; waits a while for a run directory that is unreachable."""
         begun = time.monotonic()

@@ -7,6 +7,7 @@ import pytest
 
 from alae_tf.evaluation import registry
 from alae_tf.evaluation.samples import Protocol
+from alae_tf.features import weights
 from alae_tf.features.weights import EvaluationError
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
@@ -170,3 +171,14 @@ def test_everything_is_checked_before_a_network_is_loaded(model, monkeypatch):
     source = Images(noise(9), np.arange(9) % 2, Images(noise(3), np.arange(3) % 2))
     with pytest.raises(EvaluationError, match="--images: precision"):
         registry.evaluate(model, source, ["same_digit", "precision"])
+
+
+def test_what_is_lacking_is_said_and_nothing_is_fetched(monkeypatch):
+    monkeypatch.setattr(weights, "places", lambda name: [])
+    monkeypatch.setattr(weights.npm, "fetch", lambda *args: pytest.fail("fetched"))
+    images, protocol = Images(noise(2)), Protocol("train")
+    assert "vgg16.ckpt is missing" in registry.lacking(["psnr", "fd_lpips"], images, protocol)
+    assert "--identity=FILE" in registry.lacking(["identity"], images, protocol)
+    assert "labels" in registry.lacking(["same_digit"], images, protocol)
+    assert "at least 2 images" in registry.lacking(["fd_lpips"], Images(noise(1)), protocol)
+    assert registry.lacking(["psnr", "latent_cycle"], images, protocol) is None

@@ -16,7 +16,7 @@ from export import demo
 def build(monkeypatch):
     """Runs the demo with stand-ins for the models and the page; returns its exit code."""
 
-    def write_model(run, folder):
+    def write_model(run, folder, checkpoint):
         name = demo.web.name_of(run)
         (folder / "web/model" / name).mkdir(parents=True)
         (folder / "web/model" / name / "model.json").write_text("new")

@@ -8,7 +8,7 @@ from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError
 from alae_tf.data.arrays import ArraySource
 from alae_tf.runs import checkpoint
-from alae_tf.runs.directory import RunDirectory
+from alae_tf.runs.directory import RunDirectory, checkpoint_numbers, chosen_checkpoint
 from alae_tf.training import loop, progress, recorder, saver
 
 
@@ -153,13 +153,34 @@ def test_a_full_disk_while_a_run_continues_is_reported(digits, tmp_path, monkeyp
     assert f"--run_dir={tmp_path}: No space left on device" in capsys.readouterr().err
 
 
-def test_a_second_ctrl_c_stops_at_once_and_says_what_is_kept(digits, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_outside_the_loop_says_what_is_kept(digits, tmp_path, monkeypatch, capsys):
     def interrupted(self, *args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop.Run, "iterate", interrupted)
     assert loop.train(digits, RunDirectory(tmp_path)) == 130
     assert "checkpoint at 0 images" in capsys.readouterr().err
+
+
+def test_building_graphs_is_announced_and_does_not_count_for_the_speed(
+    digits, tmp_path, monkeypatch, capsys
+):
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    step = progress.Trainer.step
+
+    def slow(self, *args):  # 100 s for the first iteration, of which 99 build the graph; then 1 s
+        nonlocal now
+        now += 1.0 if self.traces else 100.0
+        return step(self, *args)
+
+    monkeypatch.setattr(progress.Trainer, "step", slow)
+    config = digits.replace(log_images=24, checkpoint_minutes=1e6)
+    assert loop.train(config, RunDirectory(tmp_path)) == 0
+    rows = RunDirectory(tmp_path).metrics.rows()
+    assert [float(row["building_seconds"]) for row in rows] == [100.0, 0.0]
+    assert [float(row["images_per_second"]) for row in rows] == [8.0, 8.0]
+    assert capsys.readouterr().err.count("building the graphs of level 0") == 1
 
 
 @pytest.mark.parametrize(
@@ -270,7 +291,7 @@ def test_a_run_measures_itself(digits, tmp_path):
             seen.append(model.images_seen)
             return {"value": float(model.images_seen)}
 
-        return measure, ["value"]
+        return measure, {"value": "lower"}
 
     assert loop.train(config, RunDirectory(tmp_path), make_measure=make_measure) == 0
     assert seen == [24, 48]
@@ -294,7 +315,7 @@ def test_a_measure_that_fails_is_reported_once(digits, tmp_path, capsys, error):
         return {"value": 1.0}
 
     def make_measure(source):
-        return measure, ["value"]
+        return measure, {"value": "lower"}
 
     assert loop.train(config, RunDirectory(tmp_path), make_measure=make_measure) == 0
     assert capsys.readouterr().err.count(type(error).__name__) == 1
@@ -308,7 +329,7 @@ def test_a_measure_can_still_be_stopped(digits, tmp_path):
     def measure(model):
         raise KeyboardInterrupt
 
-    found = loop.train(config, RunDirectory(tmp_path), make_measure=lambda source: (measure, []))
+    found = loop.train(config, RunDirectory(tmp_path), make_measure=lambda source: (measure, {}))
     assert found == 130
 
 
@@ -321,3 +342,22 @@ def test_a_measure_that_is_impossible_ends_it_before_any_work(digits, tmp_path):
     with pytest.raises(ConfigError, match="no weights"):
         loop.train(config, RunDirectory(tmp_path / "run"), make_measure=make_measure)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_best_checkpoint_is_kept_and_reported(digits, tmp_path, capsys):
+    """Of values 3, 1, 2 the second is the best; one checkpoint is kept beside it."""
+    config = digits.replace(evaluate_images=16, keep_checkpoints=1, log_images=48)
+    values = iter([3.0, 1.0, 2.0])
+
+    def make_measure(source):
+        return lambda model: {"other": 0.0, "value": next(values)}, {
+            "other": "neither",
+            "value": "lower",
+        }
+
+    assert loop.train(config, RunDirectory(tmp_path), make_measure=make_measure) == 0
+    assert "value = 1, is that at 32 images (--checkpoint=best)" in capsys.readouterr().out
+    assert checkpoint_numbers(tmp_path) == [32, 48]
+    assert chosen_checkpoint(tmp_path, "best") == 32
+    assert loop.train(config.replace(epochs=0.02), RunDirectory(tmp_path)) == 0  # not measured
+    assert checkpoint_numbers(tmp_path) == [32, 96]

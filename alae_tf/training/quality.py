@@ -1,0 +1,99 @@
+"""When a run is measured, and which of its checkpoints is the best."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from alae_tf.data import Source
+from alae_tf.model.autoencoder import Autoencoder
+from alae_tf.runs.directory import best_checkpoint
+from alae_tf.training.progress import Progress
+
+Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
+# Images → (measure, value names → which are better: "lower", "higher" or "neither"), or None if
+# they cannot be measured.
+MakeMeasure = Callable[[Source], tuple[Measure, Mapping[str, str]] | None]
+SHARE = 0.05  # of the time, spent on measurements
+TIMES = 4  # measurements in a level, at most
+GUESS = 20.0  # seconds that the first one is expected to take
+
+
+class Quality:
+    """Measures the EMA weights every --evaluate_images, or as often as the time allows.
+
+    Args:
+        progress: the run's.
+        run_dir: where the run is stored.
+        measure: the result of a `MakeMeasure`.
+
+    Attributes:
+        values: names of the values.
+    """
+
+    def __init__(
+        self, progress: Progress, run_dir: Path, measure: tuple[Measure, Mapping[str, str]] | None
+    ):
+        self._progress, self._run_dir = progress, run_dir
+        self._measure, self.values = measure or (None, {})
+        judges = [name for name, better in self.values.items() if better in ("lower", "higher")]
+        self._judge = judges[0] if judges else None
+        self._begun, self._spent, self._cost = time.monotonic(), 0.0, GUESS
+        self._last = (0, 0)
+
+    def open(self) -> None:
+        """Starts the clock."""
+        self._begun, self._last = time.monotonic(), self._part()
+
+    def due(self, before: int) -> bool:
+        """Whether to measure now; `before`: images seen before the last iteration."""
+        every, progress = self._progress.config.evaluate_images, self._progress
+        if self._measure is None:
+            return False
+        if every > 0:
+            return before // every != progress.images_seen // every
+        if self._spent + self._cost > SHARE * (time.monotonic() - self._begun):
+            return False
+        part = self._part()
+        return progress.finished or (part[1] > 0 and part > self._last)
+
+    def _part(self) -> tuple[int, int]:
+        """The level, and how many of its `TIMES` parts are over."""
+        growth, seen = self._progress.growth, self._progress.images_seen
+        level = growth.at(seen).level
+        start = growth.start(level)
+        end = growth.total if level == growth.levels - 1 else growth.start(level + 1)
+        return level, TIMES * (seen - start) // max(1, min(end, growth.total) - start)
+
+    def measure(self, model: Autoencoder) -> dict[str, float]:
+        """The values of the EMA weights, by name; see `Measure` for errors."""
+        assert self._measure is not None
+        begun, self._last = time.monotonic(), self._part()
+        try:
+            return self._measure(model)
+        finally:
+            self._cost = time.monotonic() - begun
+            self._spent += self._cost
+
+    def record(self, values: Mapping[str, float]) -> dict[str, Any] | None:
+        """How `best.json` describes a checkpoint with these values, if it is the best so far.
+
+        Values of different levels do not compare; those of the newest level count.
+        """
+        if self._judge is None or self._judge not in values:
+            return None
+        value, better = values[self._judge], self.values[self._judge]
+        about = {
+            "images_seen": self._progress.images_seen,
+            "level": self._progress.level,
+            "value": self._judge,
+            "is": value,
+            "better": better,
+        }
+        best = best_checkpoint(self._run_dir)
+        if best is None or (best["value"], best["level"]) != (self._judge, about["level"]):
+            return about
+        won = value < best["is"] if better == "lower" else value > best["is"]
+        return about if won else None

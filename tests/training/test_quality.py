@@ -1,0 +1,77 @@
+import types
+
+import pytest
+
+from alae_tf.training import quality
+from alae_tf.training.quality import Quality
+from alae_tf.training.schedule import Growth
+
+
+class Progress:
+    """Two levels of 100 images."""
+
+    growth = Growth((100,), levels=2, total=200)
+    images_seen = 0
+    config = types.SimpleNamespace(evaluate_images=0)
+    level = property(lambda self: self.growth.at(self.images_seen).level)
+    finished = property(lambda self: self.images_seen >= 200)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(quality.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def measured(progress, clock, run_dir, cost, seconds, step=5):
+    """Images seen at each measurement of a run of 200 images, each of which takes some seconds."""
+
+    def measure(model):
+        clock.now += cost
+        return {"value": 1.0}
+
+    judged, when = Quality(progress, run_dir, (measure, {"value": "lower"})), []
+    judged.open()
+    while not progress.finished:
+        progress.images_seen += step
+        clock.now += step * seconds
+        if judged.due(progress.images_seen - step):
+            when.append(progress.images_seen)
+            judged.measure(None)
+    return when
+
+
+def test_a_few_times_for_each_level_where_measuring_is_cheap(clock, tmp_path):
+    found = measured(Progress(), clock, tmp_path, cost=1.0, seconds=1000.0)
+    assert found == [25, 50, 75, 125, 150, 175, 200]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 5.0, 20.0])
+def test_less_than_5_percent_of_the_time(clock, tmp_path, seconds):
+    found = measured(Progress(), clock, tmp_path, cost=15.0, seconds=seconds)
+    assert 15 * len(found) <= 0.05 * clock.now
+    assert len(found) == {0.5: 0, 5.0: 3, 20.0: 7}[seconds]
+
+
+def test_in_steps_of_images_whatever_the_cost(clock, tmp_path):
+    progress = Progress()
+    progress.config = types.SimpleNamespace(evaluate_images=50)
+    found = measured(progress, clock, tmp_path, cost=1e6, seconds=0.0)
+    assert found == [50, 100, 150, 200]
+
+
+@pytest.mark.parametrize(
+    ("better", "kept"), [("lower", [True, False, True]), ("higher", [True, True, False])]
+)
+def test_the_best_of_a_level(tmp_path, monkeypatch, better, kept):
+    progress, best, found = Progress(), None, []
+    judged = Quality(progress, tmp_path, (lambda model: {}, {"value": better}))
+    monkeypatch.setattr(quality, "best_checkpoint", lambda run_dir: best)
+    for value in (2.0, 3.0, 1.0):
+        about = judged.record({"value": value})
+        found.append(about is not None)
+        best = about or best
+    assert found == kept
+    progress.images_seen = 150
+    assert judged.record({"value": 2.5})["level"] == 1  # the first of a level
