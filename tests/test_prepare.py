@@ -19,6 +19,7 @@ from PIL import Image
 from alae_tf import data, prepare
 from alae_tf.data import Source, batches, open_source, preparing
 from alae_tf.data.arrays import ArraySource
+from alae_tf.training.interrupt import Interrupt
 from tests.paths import ROOT
 
 
@@ -201,10 +202,19 @@ class Troubled(Source):
         return self._source.image(index)
 
 
+class Known(Interrupt):
+    """An interrupt that tests can look at."""
+
+    newest: "Known"
+
+    def __enter__(self):
+        Known.newest = self
+        return super().__enter__()
+
+
 def kill(number):
-    noting = signal.getsignal(number)
     os.kill(os.getpid(), number)
-    while signal.getsignal(number) == noting:  # until the main thread has noted it
+    while not Known.newest.asked:
         time.sleep(0.01)
 
 
@@ -221,8 +231,9 @@ def unreadable():
     ],
 )
 def test_an_interruption_leaves_whole_shards_and_it_continues(
-    tmp_path, source, trouble, code, text
+    tmp_path, source, trouble, code, text, monkeypatch
 ):
+    monkeypatch.setattr(prepare, "Interrupt", Known)
     whole = numbered(50)
     source["source"] = Troubled(whole, trouble)
     got, printed = run(tmp_path / "out", "--shards=5")
