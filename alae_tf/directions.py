@@ -268,8 +268,10 @@ def labelled(
             except LatentError as error:
                 raise LatentError(f"--given={','.join(given)}: {name}: {error}.") from None
             source += f", given {', '.join(given)}"
-        about = source, measure, finding.span(w, vector), model.fingerprint
-        found.append(Direction(name, vector, *about, fit.normal, fit.chance))
+        span, weights = finding.span(w, vector), model.fingerprint
+        found.append(
+            Direction(name, vector, source, measure, span, weights, fit.normal, fit.chance)
+        )
     return found
 
 

@@ -31,12 +31,12 @@ OF_UPDATE_4 = (
     *("reconstruction_update", "reconstruction_distance", "reconstruction_pixels"),
     "correction_pull",
 )
-# Setting → the --augment that reads it.
+# Setting → the kinds of --augment that read it.
 OF_AUGMENTATION = {
-    "augment_operations": "any",
-    "augment_p": "fixed",
-    "augment_target": "ada",
-    "augment_images": "ada",
+    "augment_operations": ("fixed", "ada"),
+    "augment_p": ("fixed",),
+    "augment_target": ("ada",),
+    "augment_images": ("ada",),
 }
 
 
@@ -396,8 +396,8 @@ class Config:
             found["correction_pull"] = "--encoder_codes=w"
         if not self.reconstruction:
             found |= dict.fromkeys(OF_UPDATE_4, "--reconstruction=0")
-        for name, augment in OF_AUGMENTATION.items():
-            if self.augment != augment and (augment != "any" or self.augment == "none"):
+        for name, kinds in OF_AUGMENTATION.items():
+            if self.augment not in kinds:
                 found[name] = f"--augment={self.augment}"
         return {name: why for name, why in found.items() if not self._is_default(name)}
 

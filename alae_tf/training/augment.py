@@ -94,6 +94,7 @@ def _either_rotation(p: tf.Tensor) -> tf.Tensor:
 
 
 GREY = np.outer([1, 1, 1, 0], [1, 1, 1, 0]).astype(np.float32) / 3  # projects on the axis of greys
+COLOUR = np.diag([1, 1, 1, 0]).astype(np.float32) - GREY  # projects on the plane of colours
 ONE = np.eye(4, dtype=np.float32)
 
 
@@ -120,13 +121,11 @@ def _hue(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
     angle = _along((2 * a - 1) * math.pi)
     cross = np.zeros((4, 4), np.float32)
     cross[:3, :3] = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
-    colour = np.diag([1, 1, 1, 0]).astype(np.float32) - GREY
-    return ONE + tf.sin(angle) * cross + (tf.cos(angle) - 1) * colour
+    return ONE + tf.sin(angle) * cross + (tf.cos(angle) - 1) * COLOUR
 
 
 def _saturation(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    colour = np.diag([1, 1, 1, 0]).astype(np.float32) - GREY
-    return ONE + (_along(2 ** _normal(a)) - 1) * colour
+    return ONE + (_along(2 ** _normal(a)) - 1) * COLOUR
 
 
 OPERATIONS = {

@@ -73,15 +73,6 @@ def test_a_separate_discriminator_takes_images(small):
     np.testing.assert_array_equal(alae.logits(x, level=0), alae.D(x, level=0))
 
 
-def test_a_readout_reads_each_image_by_itself(small):
-    alae = build_alae(small.replace(discriminator="separate", encoder_head="readout"))
-    for level, side in enumerate((4, 8)):
-        x = tf.random.stateless_normal([4, side, side, 1], [0, 0])
-        alone = tf.concat([alae.E(x[i : i + 1], level=level) for i in range(4)], axis=0)
-        np.testing.assert_allclose(alae.E(x, level=level), alone, atol=1e-5)
-    assert not {id(v) for v in alae.E.variables} & {id(v) for v in alae.D.variables}
-
-
 def test_building_leaves_the_callers_generators_alone(small_mlp):
     random.seed(1), np.random.seed(1)
     expected = random.random(), np.random.random()
