@@ -258,9 +258,9 @@ class Config:
         "",
         "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
         "The networks must be the same, as with --flagfile=OTHER/config.cfg, or have more levels, "
-        "with --start_channels halved for each. The new run has new optimizers and starts at the "
-        "level of these weights, fully faded in, or, if that is the last level of their run, at "
-        "the first new level, which fades in. --epochs is the length of the new run.",
+        "with start_channels halved for each. The new run has new optimizers and starts at the "
+        "level of these weights, fully faded in; if it adds levels and theirs was the last, it "
+        "starts at the first new level, which fades in. --epochs is the length of the new run.",
     )
     strategy: str = of_run(
         "auto",

@@ -3,8 +3,8 @@
 Labels give a plane that separates classes of w, values give a linear function of w. The direction
 is not the normal n but Σn, with the covariance Σ of w: the shortest way across the plane, measured
 in standard deviations of the data. If w varies much more in some directions than in others, the
-normal leads away from the data; on digits, moving along it changed nothing visible. w·n predicts the
-label of a code, and the measure of a direction says how well.
+normal leads away from the data; on digits, moving along it changed nothing visible. w·n predicts
+the label of a code, and the measure of a direction says how well.
 """
 
 from collections.abc import Sequence

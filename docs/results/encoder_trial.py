@@ -3,8 +3,8 @@
 python docs/results/encoder_trial.py digits joint 0 --data=idx:mnist --run_dir=runs/trial_joint_0
 
 The arguments are the kind of images, the cell, the seed, and further flags of `alae_tf.train`.
-In an iteration E is moved by two updates without update 4, and by three with it, in all cells but
-`once`. Where D∘E does not move E, update 3 moves it again, with a new z and without G.
+In every cell except `once`, two updates of an iteration move E, and three with update 4. In cells
+with a separate D, update 1 does not move E; a second update 3 does, with a new z and without G.
 """
 
 from __future__ import annotations
