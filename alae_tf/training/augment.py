@@ -4,8 +4,8 @@ Each operation is applied with probability p, to real and generated images alike
 below 1, G does not learn to draw augmented images: the operations do not leak.
 
 Reference: Karras et al., Training Generative Adversarial Networks with Limited Data, NeurIPS 2020
-(StyleGAN2-ADA), whose operations, strengths and order these are. Images are sampled bilinearly
-here, without the wavelet filter. Not in the ALAE paper.
+(StyleGAN2-ADA). The operations, their strengths and their order are those of that paper, but images
+are sampled bilinearly, without the wavelet filter. Not in the ALAE paper.
 """
 
 from __future__ import annotations

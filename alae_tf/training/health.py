@@ -99,8 +99,8 @@ QUANTITIES = [
     ),
     Quantity(
         "overfitting",
-        "D's logits of training images above those of held-out ones, relative to generated ones; "
-        "best: 0",
+        "how far D's logits of held-out images are from those of training images, towards those of "
+        "generated images; best: 0",
         overfitting,
     ),
     Quantity(
@@ -118,12 +118,12 @@ QUANTITIES = [
     ),
     Quantity(
         "ema_older",
-        "share of the EMA that is older than the run",
+        "share of the EMA that stems from before the run",
         lambda s: s.older(s.begun, s.progress.images_seen),
     ),
     Quantity(
         "ema_age",
-        "mean age of the weights in the EMA, in images; older than the run counts as the run's age",
+        "mean age of the weights in the EMA, in images, at most the age of the run",
         lambda s: (
             (1 - s.older(s.begun, s.progress.images_seen))
             * s.progress.config.ema_images
@@ -132,8 +132,8 @@ QUANTITIES = [
     ),
     Quantity(
         "ema_older_at_end",
-        "share of the EMA at the end of the run that will be older than the run or, for the newest "
-        "layers, than the last level",
+        "share of the EMA at the end that will stem from before the run or, for the newest layers, "
+        "from before the last level",
         Sample.older_at_end,
     ),
 ]
@@ -146,10 +146,10 @@ class Verdict:
 
     Args:
         name: one or two words.
-        holds: (values at a sample grid, those at the earlier ones of its level) → whether the run
-            is ill.
+        holds: (values at a sample grid, values at the earlier grids of its level) → whether to
+            warn.
         sentence: (config, level, values) → what is wrong, and which flag to change.
-        grids: number of successive grids at which it must hold.
+        grids: number of successive grids at which `holds` must be true.
     """
 
     name: str
