@@ -56,8 +56,9 @@ def parse(arguments: list[str] | None = None) -> Options:
     )
     add("--max_int8_error", type=float, default=Options.max_int8_error, help=about)
     about = (
-        "the same for the images of int8 decoders: of real images' codes, random ones, and edited "
-        f"ones, each by itself. Raise it if coarser pictures are good enough. {default}"
+        "the same for int8 decoders, relative to the spread of the images; must hold separately "
+        "for codes of real images, random codes and edited codes. Raise it if coarser pictures are "
+        f"good enough. {default}"
     )
     most = Options.max_int8_decoder_error
     add("--max_int8_decoder_error", type=float, default=most, help=about)

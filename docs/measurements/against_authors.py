@@ -1,9 +1,9 @@
-"""Compares the speed of training with the authors' PyTorch code: both in turn, several pairs.
+"""Compares the speed of training with that of the authors' PyTorch code, measured in pairs.
 
 python docs/measurements/against_authors.py --authors=ALAE --torch=torch/bin/python [SHAPE …]
 
-ALAE is a clone of podgorskiy/ALAE, torch/bin/python a Python with torch, numpy and yacs. Prints a
-row of the table in speed.md for each shape: median and range. Run nothing else meanwhile.
+ALAE is a clone of podgorskiy/ALAE; torch/bin/python is a Python with torch, numpy and yacs. Prints
+a row of the table in speed.md for each shape: medians and ranges. Run nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def middle(values: Sequence[float], form: str) -> str:
 
 
 def main() -> None:
-    """Measures the shapes named, by default all."""
+    """Measures the shapes named, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shapes", nargs="*", default=list(SHAPES), metavar="SHAPE")
     parser.add_argument("--authors", required=True, type=os.path.abspath, metavar="DIR")

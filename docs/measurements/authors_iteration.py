@@ -2,8 +2,9 @@
 
 python docs/measurements/authors_iteration.py ALAE celeba 3 16    # clone, config, level, batch
 
-An iteration is theirs: three updates with R1, both optimizers and the moving average, on random
-images in memory. Prints the median of the iterations' seconds. Needs torch, numpy and yacs.
+An iteration is that of their code: three updates with R1, both optimizers and the moving average,
+on random images in memory. Prints the median time of an iteration in seconds. Needs torch, numpy
+and yacs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A file of results of several variants and seeds, as the tables and the plot of docs/results.md.
+"""Makes the tables and the plot of docs/results.md from a file of results of variants and seeds.
 
-Lines of speed are `alae_tf.benchmark`'s, the others `alae_tf.evaluate`'s. A run directory is named
-PREFIX_KIND_VARIANT_SEED.
+`alae_tf.benchmark` writes the lines of speed, `alae_tf.evaluate` the others. Run directories are
+named PREFIX_KIND_VARIANT_SEED.
 
 python docs/results/ablations.py ablations       # or encoder_trial
 """

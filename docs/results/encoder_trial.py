@@ -1,12 +1,14 @@
-"""Must E be part of the discriminator? Trains and measures the cells of docs/results.md's trial.
+"""Whether E must be part of the discriminator: trains and measures the cells of the trial in
+docs/results.md.
 
 python docs/results/encoder_trial.py train digits joint 0 --data=idx:mnist --run_dir=runs/joint_0
 python docs/results/encoder_trial.py evaluate --run_dir=runs/joint_0 --metrics=judge
 
 After `train` come the kind of images, the cell, the seed, and further flags of `alae_tf.train`;
-`evaluate` takes the flags of `alae_tf.evaluate`. In an iteration E is moved by two updates without
-update 4, and by three with it. Where D∘E does not move E, update 3 moves it again, with a new z and
-without G. The metric `judge` is the accuracy of 1-NN and a linear SVM on D's own features.
+`evaluate` takes the flags of `alae_tf.evaluate`. In each iteration, two updates move E, or three
+with update 4. In cells with a separate D, update 1 does not move E; a second update 3 does, with a
+new z and without G. The metric `judge` is the accuracy of 1-NN and of a linear SVM on D's own
+features.
 """
 
 from __future__ import annotations
