@@ -15,12 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from alae_tf.runs.directory import RunDirectory
+from alae_tf.runs.directory import REPORT, RunDirectory
 from alae_tf.system.files import write_atomic
 from alae_tf.training.health import PREFIX, QUANTITIES, Health
 from alae_tf.training.progress import Progress
 
-FILE = "report.html"
 TEMPLATE = Path(__file__).with_suffix(".html")
 MOST_GRIDS, MOST_POINTS = 24, 500
 SIDE = 1200  # pixels of a grid, at most
@@ -44,7 +43,7 @@ def write(
         settings=html.escape(progress.config.to_flagfile()),
         grids=json.dumps(grids(directory.samples, seen)).replace("<", "\\u003c"),
     )
-    write_atomic(directory.path / FILE, text.encode())
+    write_atomic(directory.path / REPORT, text.encode())
 
 
 def state(rows: Rows, progress: Progress) -> str:
