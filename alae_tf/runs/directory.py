@@ -57,7 +57,10 @@ FOLDER = "checkpoints"
 PLOT, REPORT = "losses.png", "report.html"
 REPORT_MARK = b'<ul id="verdicts">'  # by which the report of a run is recognised
 BEST = "best.json"  # in it: which checkpoint is the best, and by which value
-ABOUT_BEST = {"images_seen": int, "level": int, "value": str, "is": float, "better": str}
+ABOUT_BEST = {
+    **{"images_seen": int, "level": int, "value": str, "is": float, "better": str},
+    "count?": int,  # images measured
+}
 # Values and help of --checkpoint.
 NEWEST_OR_BEST = "newest|best|N"
 CHECKPOINT = (
@@ -133,10 +136,11 @@ def checkpoint_numbers(run_dir: str | Path) -> list[int]:
 
 
 def best_checkpoint(run_dir: str | Path) -> dict[str, Any] | None:
-    """The best checkpoint of a run, as `ABOUT_BEST` describes it; None if none is known."""
+    """The best checkpoint of a run, as `ABOUT_BEST` describes it; None if none is known. Raises
+    OSError if best.json cannot be read at present."""
     try:
         about = schema.load(Path(run_dir) / FOLDER / BEST, ABOUT_BEST)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return about if about["images_seen"] in checkpoint_numbers(run_dir) else None
 
