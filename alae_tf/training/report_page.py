@@ -43,7 +43,7 @@ def write(
         settings=html.escape(progress.config.to_flagfile()),
         grids=json.dumps(grids(directory.samples, seen)).replace("<", "\\u003c"),
     )
-    write_atomic(directory.path / REPORT, text.encode())
+    write_atomic(directory.path / REPORT, text.encode(errors="replace"))  # names of folders
 
 
 def state(rows: Rows, progress: Progress) -> str:
@@ -53,10 +53,10 @@ def state(rows: Rows, progress: Progress) -> str:
     text += f", {progress.config.level_resolution(progress.level)} pixels, faded in to "
     text += f"{100 * progress.blend:.0f} %."
     if rows:
-        speed = float(rows[-1]["images_per_second"])
+        speed = float(rows[-1].get("images_per_second") or 0)
         building = sum(float(row.get("building_seconds") or 0) for row in rows)
         text += f" {speed:,.1f} images/s; building graphs took {building:,.0f} s in all."
-        if not progress.finished:
+        if speed > 0 and not progress.finished:
             text += f" At this level's speed the rest takes {(total - seen) / speed / 3600:.1f} h."
     return text
 
