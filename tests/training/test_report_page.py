@@ -8,8 +8,8 @@ import types
 import numpy as np
 import pytest
 
-from alae_tf.runs.directory import RunDirectory
 from alae_tf.config import Config
+from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop, report_page
 from alae_tf.training.schedule import Growth
 from tests.training.test_loop import digits as digits
