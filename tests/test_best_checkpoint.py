@@ -61,3 +61,13 @@ def test_a_damaged_or_lost_best_checkpoint_is_none(tmp_path, text):
     assert best_checkpoint(tmp_path) is None
     with pytest.raises(CheckpointError, match="--checkpoint=best"):
         chosen_checkpoint(tmp_path, "best")
+
+
+def test_nothing_is_deleted_while_it_cannot_be_read_which_is_the_best(tmp_path):
+    for images_seen in (8, 16):
+        save(tmp_path, images_seen)
+    path = tmp_path / "checkpoints/best.json"
+    path.symlink_to(path)
+    with pytest.raises(OSError, match="best.json"):
+        save(tmp_path, 24, keep=1)
+    assert checkpoint.checkpoint_numbers(tmp_path) == [8, 16, 24]

@@ -5,6 +5,7 @@ config-until-NNN.cfg  the settings up to NNN images of a run that continued with
 checkpoints/      images-NNNNNNNNNNNN.npz, the newest few; best.json names the best, also kept
 metrics.csv       losses and speed by images seen
 losses.png        a plot of metrics.csv
+report.html       curves, sample grids and what is wrong, for a browser
 results.jsonl     measured values, one per line
 samples/          grids: originals above reconstructions, then generated images
 tensorboard/      losses and grids for TensorBoard
@@ -53,8 +54,13 @@ CHANGEABLE = (
 
 CONFIG = "config.cfg"
 FOLDER = "checkpoints"
+PLOT, REPORT = "losses.png", "report.html"
+REPORT_MARK = b'<ul id="verdicts">'  # by which the report of a run is recognised
 BEST = "best.json"  # says which checkpoint is the best, and by which value
-ABOUT_BEST = {"images_seen": int, "level": int, "value": str, "is": float, "better": str}
+ABOUT_BEST = {
+    **{"images_seen": int, "level": int, "value": str, "is": float, "better": str},
+    "count?": int,  # images measured
+}
 # Values and help of --checkpoint.
 NEWEST_OR_BEST = "newest|best|N"
 CHECKPOINT = (
@@ -130,10 +136,11 @@ def checkpoint_numbers(run_dir: str | Path) -> list[int]:
 
 
 def best_checkpoint(run_dir: str | Path) -> dict[str, Any] | None:
-    """The best checkpoint of a run, as `ABOUT_BEST` describes it; None if none is known."""
+    """The best checkpoint of a run, as `ABOUT_BEST` describes it; None if none is known. Raises
+    OSError if best.json cannot be read at present."""
     try:
         about = schema.load(Path(run_dir) / FOLDER / BEST, ABOUT_BEST)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return about if about["images_seen"] in checkpoint_numbers(run_dir) else None
 
@@ -204,10 +211,13 @@ class RunDirectory:
             raise ConfigError("\n  ".join([f"{where}: {how}:", *differ]))
         self._check_images(config.data)
         folders = (self.checkpoints, self.samples, self.tensorboard)
-        for path in (*folders, self.metrics.path):
-            if path.exists() and path.is_dir() != (path in folders):
+        page = self.path / REPORT
+        for path in (*folders, self.metrics.path, page, self.path / PLOT, self.checkpoints / BEST):
+            if path.exists() and not (path.is_dir() if path in folders else path.is_file()):
                 right = "a directory" if path in folders else "a file"
                 raise ConfigError(f"{where}: its {path.name} must be {right}.")
+        if page.exists() and REPORT_MARK not in page.read_bytes():
+            raise ConfigError(f"{where}: its {REPORT} is not the report of a run; move it away.")
         seen = [int(row["images_seen"]) for row in self.metrics.rows()]
         seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]
         if seen and not saved:

@@ -40,10 +40,11 @@ def check_init_from(config: Config) -> None:
     }
     if config.levels > before.levels:
         differ = {name: line for name, line in differ.items() if name not in SIZES}
-        _check_added(before, config)
     if differ:
         how = f"has other networks; give the same settings, as --flagfile={path / CONFIG} does"
         raise ConfigError("\n  ".join([f"{flag}: {how}:", *differ.values()]))
+    if config.levels > before.levels:
+        _check_added(before, config)
     if not list_checkpoints(path):
         raise ConfigError(f"{flag}: it has no checkpoint yet.")
 
@@ -77,11 +78,6 @@ def _check_added(before: Config, config: Config) -> None:
         raise ConfigError(
             f"--init_from={config.init_from}: has {before.levels} levels and --start_channels="
             f"{before.start_channels} --max_channels={before.max_channels}; {how}."
-        )
-    if config.freeze:
-        raise ConfigError(
-            f"--freeze={config.freeze}: would freeze a new block, since --init_from="
-            f"{config.init_from} has only {before.levels} levels; omit --freeze."
         )
 
 

@@ -207,6 +207,8 @@ class Augmentation:
             batch: int. The global batch.
         """
         config, due = self.config, self.counted + 1.0 >= EVERY
+        # Float16 skips an update whose logits overflow.
+        sign = tf.where(tf.math.is_nan(sign), config.augment_target, sign)
         step = EVERY * batch / config.augment_images
         moved = self.p + step * tf.sign((self.signs + sign) / EVERY - config.augment_target)
         self.p.assign(tf.where(due, tf.clip_by_value(moved, 0.0, 1.0), self.p))

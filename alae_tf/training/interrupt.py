@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -49,11 +50,13 @@ class Interrupt:
                 if byte[0] not in self._before:
                     continue
                 if self.received is not None:
-                    self.on_second()
-                    sys.stdout.flush()
+                    with contextlib.suppress(OSError):  # nobody reads what it prints
+                        self.on_second()
+                        sys.stdout.flush()
                     os._exit(128 + byte[0])
                 self.received = signal.Signals(byte[0])
-                self.on_first()
+                with contextlib.suppress(OSError):
+                    self.on_first()
 
     def __exit__(self, *error):
         for number, handler in self._before.items():

@@ -20,7 +20,7 @@ from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import RunDirectory, best_checkpoint
-from alae_tf.system.errors import WarnOnce, report
+from alae_tf.system.errors import WarnOnce, printable, report
 from alae_tf.training import endings, health, report_page
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
@@ -212,7 +212,7 @@ class Run:
                 if best := best_checkpoint(self.directory.path):
                     value = f"{best['value']} = {best['is']:.4g}"
                     where = f"{best['images_seen']:,} images ({value}; --checkpoint=best)"
-                    print(f"train: the best checkpoint is the one at {where}.")
+                    print(printable(f"train: the best checkpoint is the one at {where}."))
             self.recorder.flush()
         return self.progress.finished
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -80,20 +81,24 @@ class Quality:
     def record(self, values: Mapping[str, float]) -> dict[str, Any] | None:
         """How `best.json` describes a checkpoint with these values, if it is the best so far.
 
-        Values of different levels cannot be compared; only those of the newest level count.
+        Values of different levels or numbers of images cannot be compared; only those of the newest
+        level and number count.
         """
-        if self._judge is None or self._judge not in values:
+        value = values.get(self._judge or "", math.nan)
+        if self._judge is None or not math.isfinite(value):
             return None
-        value, better = values[self._judge], self.values[self._judge]
+        better = self.values[self._judge]
         about = {
             "images_seen": self._progress.images_seen,
             "level": self._progress.level,
             "value": self._judge,
             "is": value,
             "better": better,
+            "count": self._progress.config.evaluate_count,
         }
         best = best_checkpoint(self._run_dir)
-        if best is None or (best["value"], best["level"]) != (self._judge, about["level"]):
+        alike = ("value", "level", "count")
+        if best is None or any(best.get(name, about[name]) != about[name] for name in alike):
             return about
         won = value < best["is"] if better == "lower" else value > best["is"]
         return about if won else None

@@ -15,12 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from alae_tf.runs.directory import RunDirectory
+from alae_tf.runs.directory import REPORT, RunDirectory
 from alae_tf.system.files import write_atomic
 from alae_tf.training.health import PREFIX, QUANTITIES, Health
 from alae_tf.training.progress import Progress
 
-FILE = "report.html"
 TEMPLATE = Path(__file__).with_suffix(".html")
 MOST_GRIDS, MOST_POINTS = 24, 500
 SIDE = 1200  # pixels of a grid, at most
@@ -44,7 +43,7 @@ def write(
         settings=html.escape(progress.config.to_flagfile()),
         grids=json.dumps(grids(directory.samples, seen)).replace("<", "\\u003c"),
     )
-    write_atomic(directory.path / FILE, text.encode())
+    write_atomic(directory.path / REPORT, text.encode(errors="replace"))  # names of folders
 
 
 def state(rows: Rows, progress: Progress) -> str:
@@ -54,10 +53,10 @@ def state(rows: Rows, progress: Progress) -> str:
     text += f" ({progress.config.level_resolution(progress.level)} px), "
     text += f"{100 * progress.blend:.0f} % faded in."
     if rows:
-        speed = float(rows[-1]["images_per_second"])
+        speed = float(rows[-1].get("images_per_second") or 0)
         building = sum(float(row.get("building_seconds") or 0) for row in rows)
         text += f" {speed:,.1f} images/s; building graphs took {building:,.0f} s in all."
-        if not progress.finished:
+        if speed > 0 and not progress.finished:
             text += f" The rest takes {(total - seen) / speed / 3600:.1f} h at this level's speed."
     return text
 

@@ -8,7 +8,7 @@ from alae_tf import data
 from alae_tf.images import canvas, picture, plots
 from alae_tf.images.picture import columns
 from alae_tf.model.autoencoder import Autoencoder
-from alae_tf.runs.directory import RunDirectory
+from alae_tf.runs.directory import PLOT, RunDirectory
 from alae_tf.system.files import write_atomic
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
@@ -89,7 +89,7 @@ class Sampler:
                     f"loss_{update.name}": update.label for update in progress.trainer.updates
                 }
                 plot = plots.loss_plot(rows, labels, starts)
-                write_atomic(self._directory.path / "losses.png", plot)
+                write_atomic(self._directory.path / PLOT, plot)
 
         self._reach(write)
         return grid

@@ -140,6 +140,11 @@ class Saver:
         variables = training_variables(progress.trainer)
         config, before = progress.config, Config.load(other_dir / CONFIG)
         level = checkpoint.take_over(variables, other_dir, config.levels, ema)["level"]
+        if config.freeze and level < config.levels - 1:
+            raise ConfigError(
+                f"--freeze={config.freeze}: its first block would be new, since "
+                f"--init_from={other} is at level {level} of {config.levels - 1}; omit --freeze."
+            )
         grows = level == before.levels - 1 < config.levels - 1
         self._begin_at(level + grows, fades=grows)
         if self._chief:

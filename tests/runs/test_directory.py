@@ -2,6 +2,7 @@ import pytest
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.runs.directory import (
+    REPORT_MARK,
     STARTED,
     RunDirectory,
     RunTakenError,
@@ -197,3 +198,28 @@ def test_a_damaged_start(small, tmp_path, start):
     path = tmp_path / "config.cfg"
     path.write_text(f"{STARTED}{start}\n{small.to_flagfile()}")
     assert images_of(tmp_path, small.data) == small.data
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        *((name, "mkdir") for name in ("report.html", "losses.png", "checkpoints/best.json")),
+        ("report.html", "write_text"),
+        ("report.html", "symlink_to"),
+    ],
+)
+def test_files_that_a_run_would_replace_and_did_not_write(tmp_path, name, make):
+    mine, run = tmp_path / "mine.html", RunDirectory(tmp_path / "run")
+    mine.write_text("<p>mine")
+    run.checkpoints.mkdir(parents=True)
+    run.write_config(Config())
+    path = run.path / name
+    getattr(path, make)(*{"write_text": ["<p>mine"], "symlink_to": [mine]}.get(make, []))
+    with pytest.raises(ConfigError, match=f"--run_dir=.*{path.name}"):
+        run.check(Config(), "auto")
+    if make == "mkdir":
+        path.rmdir()
+    else:
+        path.unlink()
+        path.write_bytes(REPORT_MARK)
+    run.check(Config(), "auto")

@@ -56,8 +56,8 @@ def test_the_recipes_for_faces64_fit_it():
         (dict(levels=5, start_channels=16), "--start_channels=32 --max_channels=256"),
         (dict(levels=5, start_channels=32, max_channels=512), "--max_channels=256"),
         (dict(levels=5, start_channels=32, latent_size=9), "latent_size: 256 before, 9 now"),
-        (dict(levels=5, start_channels=32, freeze="d:1"), "--freeze=d:1"),
         (dict(levels=3), "levels: 4 before, 3 now"),
+        (dict(levels=5, start_channels=32, latent_size=9, max_channels=99), "latent_size: 256"),
     ],
 )
 def test_levels_that_do_not_fit(tmp_path, changes, right):
@@ -70,6 +70,25 @@ def test_levels_that_do_not_fit(tmp_path, changes, right):
     with pytest.raises(ConfigError) as error:
         check_init_from(asked.replace(**changes))
     assert right in str(error.value)
+
+
+def test_a_model_of_the_other_architecture(tmp_path, small, small_mlp):
+    RunDirectory(tmp_path).write_config(small_mlp)
+    with pytest.raises(ConfigError, match="--init_from=.*\n  architecture: mlp before, style now"):
+        check_init_from(small.replace(init_from=str(tmp_path)))
+
+
+def test_blocks_that_are_not_trained_yet_cannot_be_frozen(small, tmp_path):
+    save_pretrained(Autoencoder(small, build_alae(small), level=0), tmp_path / "model", "")
+    save_pretrained(Autoencoder(small, build_alae(small), level=1), tmp_path / "whole", "")
+    grown = small.replace(levels=3, start_channels=2)
+    for config, model in ((small, "model"), (grown, "whole")):
+        config = config.replace(init_from=f"{tmp_path}/{model}", freeze="d:1")
+        check_init_from(config)
+        source = ArraySource("noise", np.zeros((1000, 16, 16), np.uint8))
+        progress, directory = Progress(config, source, make_strategy(config)), RunDirectory("none")
+        with pytest.raises(ConfigError, match="--freeze=d:1: .*--init_from=.* at level"):
+            Saver(progress, directory, Reach(directory), True).restore()
 
 
 def test_channels_that_cannot_be_halved(tmp_path):

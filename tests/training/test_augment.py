@@ -165,6 +165,20 @@ def test_p_moves_after_four_iterations_by_hand(signs, expected):
     assert float(adapted.signs.numpy()) == float(adapted.counted.numpy()) == 0
 
 
+def test_p_is_not_lost_with_an_update_that_float16_skips(ada):
+    trainer = Trainer(ada.replace(precision="float16", augment_target=-0.9))
+    trainer.set_learning_rate(0)
+    images = pixels(ada, 0, 8)
+    weights = trainer.alae.E.trainable_variables
+    before = [weight.numpy() for weight in weights]
+    for i in range(4):
+        for weight, value in zip(weights, before, strict=True):
+            weight.assign(value * (3e6 if i == 1 else 1.0))
+        loss = trainer.step(images, 0, 8 * i, 1.0)["d"]
+        assert np.isnan(loss) == (i == 1)
+    assert float(trainer.augment.p.numpy()) in (0.0, pytest.approx(0.32))
+
+
 def test_training_adapts_p_and_goes_on_with_the_same_bits(ada, tmp_path):
     config = ada.replace(augment_target=-0.9)  # so that p rises
     images = pixels(config, 0, 8)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from alae_tf.training.interrupt import OVER_TIME, Interrupt
 from tests.paths import ROOT
 
@@ -12,9 +14,12 @@ from tests.paths import ROOT
 IN_C = """
 import ctypes
 from alae_tf.training.interrupt import Interrupt
+def say(what):
+    print(what, flush=True)
+    THEN
 with Interrupt() as interrupt:
-    interrupt.on_first = lambda: print("first", flush=True)
-    interrupt.on_second = lambda: print("second")
+    interrupt.on_first = lambda: say("first")
+    interrupt.on_second = lambda: say("second")
     print("ready", flush=True)
     ctypes.CDLL(None).system(b"sleep 30")
 """
@@ -38,9 +43,11 @@ def wait_until(true):
         time.sleep(0.01)
 
 
-def test_a_second_signal_ends_the_process_even_within_a_call_of_c():
+@pytest.mark.parametrize("then", ["pass", "raise BrokenPipeError"])  # stderr is closed
+def test_a_second_signal_ends_the_process_even_within_a_call_of_c(then):
+    code = IN_C.replace("THEN", then)
     process = subprocess.Popen(
-        [sys.executable, "-c", IN_C], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)

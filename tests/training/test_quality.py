@@ -1,3 +1,4 @@
+import math
 import types
 
 import pytest
@@ -12,7 +13,7 @@ class Progress:
 
     growth = Growth((100,), levels=2, total=200)
     images_seen = 0
-    config = types.SimpleNamespace(evaluate_images=0)
+    config = types.SimpleNamespace(evaluate_images=0, evaluate_count=500)
     level = property(lambda self: self.growth.at(self.images_seen).level)
     finished = property(lambda self: self.images_seen >= 200)
 
@@ -74,4 +75,16 @@ def test_the_best_of_a_level(tmp_path, monkeypatch, better, kept):
         best = about or best
     assert found == kept
     progress.images_seen = 150
-    assert judged.record({"value": 2.5})["level"] == 1  # the first of a level
+    best = judged.record({"value": 2.5})
+    assert best["level"] == 1  # the first of a level
+    worse = {"value": {"lower": 9.0, "higher": 0.0}[better]}
+    assert judged.record(worse) is None
+    best = best | {"count": 100}  # measured on fewer images
+    assert judged.record(worse)["count"] == 500
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_no_number_is_never_the_best(tmp_path, value):
+    judged = Quality(Progress(), tmp_path, (lambda model: {}, {"value": "higher"}))
+    assert judged.record({"value": value}) is None
+    assert judged.record({}) is None

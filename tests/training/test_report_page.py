@@ -1,13 +1,17 @@
 """report.html, and how it looks in a browser without a network."""
 
+import os
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
 
+from alae_tf.config import Config
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.training import loop, report_page
+from alae_tf.training.schedule import Growth
 from tests.training.test_loop import digits as digits
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -35,6 +39,22 @@ def test_what_the_report_holds(run_dir):
     assert "--ema_images (now 10,000)" in text  # the verdict
     assert "--data=mnist5k:" in text  # the settings
     assert not re.search(r"(src|href)=|https?:|url\(|@import", text)  # nothing from elsewhere
+
+
+def test_a_folder_whose_name_is_no_text_and_a_speed_of_0(tmp_path):
+    directory = RunDirectory(tmp_path / os.fsdecode(b"run\xff"))
+    directory.path.mkdir()
+    row = "images_seen,level,blend,images_per_second\n8,0,1,"
+    progress = types.SimpleNamespace(
+        **dict(images_seen=8, level=0, blend=1.0, finished=False, config=Config()),
+        growth=Growth((100,), levels=1, total=100),
+        trainer=types.SimpleNamespace(updates=[]),
+    )
+    for speed in ("0", ""):
+        directory.metrics.path.write_text(f"{row}{speed}\n")
+        report_page.write(directory, progress, types.SimpleNamespace(found={}, now=set()), [])
+        text = (directory.path / "report.html").read_text()
+        assert "<h1>run?</h1>" in text and "8 of 100 images" in text
 
 
 def test_damaged_pictures_are_left_out_and_long_runs_thinned(tmp_path):
