@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FILES, SET = "files", "set"  # values of `Kind.images`
 MOST_FILES = 48  # drawn without --count
 Flag = dict[str, Any]  # keyword arguments of argparse's `add_argument`
-Drawing = np.ndarray | list[np.ndarray] | bytes  # uint8 [H, W, 3]; frames of it; a whole file
+Drawing = np.ndarray | list[np.ndarray] | bytes  # uint8 [H, W, 3]; frames of it; a file
 
 
 class FigureError(AlaeError):
