@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from alae_tf import data
 from alae_tf.images import alignment, canvas, files
 from alae_tf.runs.directory import existing_run, images_of
+from alae_tf.system.arguments import between, several
 from alae_tf.system.errors import AlaeError, report
 
 if TYPE_CHECKING:
@@ -150,21 +150,9 @@ def number(limits: tuple[float, float], default: Any, about: str, many: bool = F
     If `default` is a text, the default is None and the text describes it in the help.
     """
     low, high = limits
-
-    def read(text: str) -> float:
-        try:
-            value = type(low)(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            whole = "whole " * isinstance(low, int)
-            raise argparse.ArgumentTypeError(
-                f"{text!r}: expected a {whole}number from {low:,.0f} to {high:,.0f}"
-            )
-        return value
-
+    read = between(low, high, type(low))
     return {
-        "type": (lambda text: [read(part) for part in _split(text)]) if many else read,
+        "type": several(read) if many else read,
         "default": None if isinstance(default, str) else default,
         "metavar": ("N" if isinstance(low, int) else "X") + ",…" * many,
         "help": f"{about} ({low:,.0f} to {high:,.0f}). Default: {default}",
@@ -179,13 +167,9 @@ def choice(choices: Sequence[str], about: str) -> Flag:
 
 def names(metavar: str, default: str, about: str) -> Flag:
     """A flag with a list of words, by default None, which `default` describes in the help."""
-    return {"type": _split, "metavar": metavar, "help": f"{about}. Default: {default}"}
+    return {"type": several(str), "metavar": metavar, "help": f"{about}. Default: {default}"}
 
 
 def switch(about: str) -> Flag:
     """A flag without a value, by default off."""
     return {"action": "store_true", "help": f"{about}. Default: off"}
-
-
-def _split(text: str) -> list[str]:
-    return text.strip(",").split(",")

@@ -354,8 +354,8 @@ def test_random_operations_are_refused(tmp_path, small):
     [
         (["--formats=saved_model,pth"], 2, "--formats: 'pth'"),
         (["--quantize=int4"], 2, "--quantize: 'int4'"),
-        (["--max_int8_error=-1"], 2, "--max_int8_error=-1"),
-        (["--max_int8_decoder_error=nan"], 2, "--max_int8_decoder_error=nan"),
+        (["--max_int8_error=-1"], 2, "--max_int8_error: "),
+        (["--max_int8_decoder_error=nan"], 2, "--max_int8_decoder_error: "),
         (["--level=5"], 2, "--level=5"),
         (["--representative_data=folder:nowhere"], 2, "--representative_data=folder:nowhere"),
         (["--representative_data=mnist5k:"], 2, "--representative_data=mnist5k:"),

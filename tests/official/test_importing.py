@@ -412,11 +412,3 @@ def test_a_run_is_verified_against_its_own_kind_alone(imported, tmp_path, capsys
     steps = str(GOLDENS / "style32_two_steps.npz")
     assert "--run_dir needs a forward file" in said(steps, f"--run_dir={imported}")
     assert said(FORWARD, f"--run_dir={tmp_path}").startswith(f"official: run_dir={tmp_path}: ")
-
-
-def test_the_first_versions_word_for_the_ema_is_refused_with_todays(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["import", ZIP, f"--run_dir={tmp_path / 'run'}", "--which=slow"])
-    assert stop.value.code == 2
-    assert "argument --which: slow is called ema now" in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
