@@ -122,7 +122,7 @@ class Figure:
         source = self.held_out()
         if len(source) < count:
             report("figures", f"--count={count}: drawing all {len(source)} images.")
-        return fitted(source, data.evenly(source, min(count, len(source))), self.model.resolution)
+        return source.take(data.evenly(source, min(count, len(source))), self.model.resolution)
 
     def from_files(self, named: Sequence[str], count: int | None = None) -> np.ndarray:
         """Images from files and folders: uint8 [N, H, W, C], at most `count` (default: 48)."""
@@ -137,11 +137,6 @@ class Figure:
         if channels == 1:
             raise FigureError(f"--align={self.align}: needs a model of colour images.")
         return alignment.read_faces(found, self.align, side)
-
-
-def fitted(source: data.Source, indices: np.ndarray, resolution: int) -> np.ndarray:
-    """Images of a source: indices [N] → uint8 [N, resolution, resolution, C]."""
-    return np.stack([source.fitted(int(i), resolution) for i in indices])
 
 
 def number(limits: tuple[float, float], default: Any, about: str, many: bool = False) -> Flag:
