@@ -15,9 +15,10 @@ from alae_tf.images.picture import lay_out, png
 from alae_tf.system.arguments import Arguments, between, output
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
+from alae_tf.system.files import write_atomic
 
 from . import ExportError, ExportFailed, servers
-from .encode import Images, is_colour, read_codes, read_colour, write, write_codes
+from .encode import Images, is_colour, read_codes, read_colour, write_codes
 from .servers import ServerError, checked
 
 W, STYLES = ("encode_bytes", "w"), ("encode_styles_bytes", "styles")  # signature, its output
@@ -174,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
             pixels = client.pixels("decode", w=w)
         else:
             pixels = client.pixels("decode", w=client.encode(Images(args.images), args.layers))
-        write(args.out, png(lay_out(pixels)))
+        write_atomic(args.out, png(lay_out(pixels)))
 
     return guarded("client", run)
 

@@ -8,9 +8,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
@@ -202,21 +200,13 @@ def read_codes(path: Path) -> np.ndarray:
     return w
 
 
-def write(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
-    """Writes --out completely or not at all; raises ExportFailed."""
-    try:
-        write_atomic(path, data)
-    except OSError as error:
-        raise ExportFailed(f"--out={path}: {error.strerror}.") from None
-
-
 def write_codes(path: Path | None, images: Images, w: np.ndarray) -> None:
     """Writes w as .npy, or as .json by file name, printed if there is no path."""
     if path and path.suffix == ".npy":
-        write(path, lambda file: np.save(file, w))
+        write_atomic(path, lambda file: np.save(file, w))
         return
     text = json.dumps(dict(zip(map(str, images.files), w.tolist(), strict=True)))
-    write(path, f"{text}\n".encode()) if path else print(text, flush=True)
+    write_atomic(path, f"{text}\n".encode()) if path else print(text, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -226,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
     def run() -> None:
         if args.decode:
             model = load(args.model, args.threads, "a decoder")
-            write(args.out, png(draw(model, args.decode)))
+            write_atomic(args.out, png(draw(model, args.decode)))
             return
         images = Images(args.images)
         model = load(args.model, args.threads, "an encoder")
