@@ -153,9 +153,9 @@ def chosen_columns(
 ) -> dict[str, np.ndarray]:
     """The columns of labels to use: `names`, or all, and `given`; by name, [len(source)] each.
 
-    The name of a column of texts stands for its classes. Of two classes that make up the whole, the
-    second is left out and reported, unless it is named itself. Raises LatentError if a column does
-    not exist.
+    The name of a column of texts stands for its classes. If two classes together cover all images,
+    the second is left out and reported, unless it is named itself. Raises LatentError if a column
+    does not exist.
     """
     from alae_tf.latents.labels import of, sides
 
@@ -174,7 +174,7 @@ def chosen_columns(
             continue
         twin = first.get((-side).tobytes())
         if twin is not None and name not in named:
-            why = f"it is the opposite of {twin}, whose direction leads both ways"
+            why = f"it is the opposite of {twin}, whose direction serves for both"
             report("directions", f"--labels={labels}: {name}: {why}; left out.")
             left_out.add(name)
         else:

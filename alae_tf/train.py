@@ -72,8 +72,8 @@ def run(config: Config, run_dir: str, resume: str) -> int:
             print(f"train: {line}")
 
     def make_measure(source: Source) -> tuple[Measure, dict[str, str]] | None:
-        """Checks that the metrics can be measured on these images. Without --evaluate_images, what
-        is missing is reported and training goes unmeasured."""
+        """Checks that the metrics can be measured on these images. With --evaluate_images=0, it
+        reports what is missing and returns None: training is not measured."""
         protocol = Protocol("test" if source.held_out else "train", config.evaluate_count)
         networks: dict[str, Any] = {}
         if config.evaluate_images > 0:

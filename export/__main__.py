@@ -48,8 +48,11 @@ def parse(arguments: list[str] | None = None) -> Options:
     )
     error = between(0, 1e6, float)
     flag("--max_int8_error", about, "X", type=error, default=Options.max_int8_error)
-    about = "the same for the images of int8 decoders: of real images' codes, random ones, and "
-    about += "edited ones, each by itself. Raise it if coarser pictures are good enough"
+    about = (
+        "the same for int8 decoders, relative to the spread of the images; must hold separately "
+        "for codes of real images, random codes and edited codes. Raise it if coarser pictures are "
+        "good enough"
+    )
     flag("--max_int8_decoder_error", about, "X", type=error, default=Options.max_int8_decoder_error)
     about = "web only: file of `alae directions`; each direction becomes a slider"
     absent = "directions.json in the run directory, if it exists"

@@ -1,4 +1,4 @@
-"""Codes that G meets in use, which calibrate int8 decoders and compare decoders with Keras."""
+"""Codes as G gets them in use: to calibrate int8 decoders, and to compare decoders with Keras."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ REACH = 3.0  # movement along a direction without a span, as in `figures travers
 def codes(
     model: Autoencoder, pixels: np.ndarray, directions: Sequence[Direction], layers: bool
 ) -> np.ndarray:
-    """Codes to calibrate with: for n real images, uint8 [n, H, W, C], those of E, as many of F
-    without truncation (psi = 1), and E's edited, see `edited`; in turn.
+    """Codes to calibrate with, in turn: E's codes of n real images, uint8 [n, H, W, C]; n random
+    codes of F without truncation (psi = 1); and E's codes, edited (see `edited`).
 
     Returns:
         w [3n, latent], or with `layers` styles [3n, styles, latent].
@@ -33,10 +33,10 @@ def codes(
 
 
 def edited(real: np.ndarray, directions: Sequence[Direction]) -> np.ndarray:
-    """Codes, w [n, latent] or styles [n, styles, latent], each edited.
+    """The codes, w [n, latent] or styles [n, styles, latent], edited.
 
-    Each is moved along one of the directions to an end of its span. Without directions, it is moved
-    half of the way to the code before it, or away from that by a quarter of the way.
+    Each code is moved along one of the directions to an end of its span. Without directions, it is
+    moved half of the way towards the code before it, or a quarter of the way in the opposite sense.
     """
     if not directions:
         amount = np.resize([0.5, -0.25], len(real)).reshape(-1, *[1] * (real.ndim - 1))

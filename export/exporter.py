@@ -67,7 +67,7 @@ class Exporter:
         compared = np.arange(shown) * (len(pixels) // shown)
         try:
             self.directions = web.directions_of(model, options)
-        except LatentError as error:  # of a page, it was raised before
+        except LatentError as error:  # if a page is exported, it was raised earlier
             report("export", f"{error}; decoders are calibrated and compared without directions.")
             self.directions = []
         self.reference = Reference(self.graphs, pixels[compared], self.directions)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 QUANTIZATIONS = {"none": ""} | {kind: f"_{kind}" for kind in ("float16", "dynamic_int8", "int8")}
 
 
-# Codes whose range int8 decoders keep. Clipping rare values costs an image less than coarser steps;
-# docs/measurements/export.md has figures.
+# Codes in a group whose range int8 decoders keep. Clipping rare values harms an image less than
+# coarser steps; docs/measurements/export.md has figures.
 GROUP = 64
 KERNELS = ("CONV_2D", "FULLY_CONNECTED")  # values of an enum
 
@@ -67,8 +67,8 @@ def quantize(
             differences that 8 bits lose.
         parts: inputs [n, …] to calibrate int8 with. Each is run at once and keeps all tensors.
         int8: see `alae_tf.config.architecture.Architecture`.
-        group: number of inputs, about. Scales of int8 cover the range of a group, averaged over all
-            groups. None: the range of all inputs.
+        group: approximate number of inputs in a group. The scales of int8 cover the range of a
+            group, averaged over all groups. None: the range of all inputs.
     """
     from ai_edge_litert.interpreter import Interpreter
     from litert_quantizer import Quantizer

@@ -55,8 +55,8 @@ class Config:
         "The images: mnist5k: (5,000 digits, no download), idx:DIR (files in MNIST's format), "
         "folder:DIR (image files), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (files written "
         "by alae_tf.prepare or StyleGAN's tool). Options of folder:DIR, joined by &: ?channels=1 "
-        "reads grey images, ?test=DIR holds out the images of another folder, ?test=0.1 a tenth of "
-        "the images, ?labels=folders makes each subfolder a class.",
+        "reads grey images, ?test=DIR holds out the images of another folder, ?test=0.1 holds out "
+        "about a tenth of the images, ?labels=folders makes each subfolder a class.",
     )
     image_channels: int = of_data(1, "Channels of the images: 1 (grey) or 3 (RGB).")
     flip: bool = of_data(True, "Mirror images left-right at random. Switch off for digits.")
@@ -102,7 +102,7 @@ class Config:
         "styles",
         "style: how E computes w. styles: the sum of projected styles, as in the paper. dense: a "
         "dense layer on the last feature map, without styles (an ablation). readout: the sum of "
-        "projected styles of D's feature maps, with --discriminator=separate (an ablation).",
+        "projected styles of D's feature maps (an ablation; requires --discriminator=separate).",
         choices=("styles", "dense", "readout"),
     )
     encoder_codes: str = of_model(
@@ -182,9 +182,9 @@ class Config:
     )
     freeze: str = of_optimisation(
         "",
-        "style, with --init_from: d:N or e:N; the first N blocks, from the image side, of the "
-        "discriminator or of E are not trained. Without a separate D both mean E. With few images, "
-        "freezing keeps the discriminator from learning them by heart.",
+        "style, with --init_from: d:N freezes the first N blocks of the discriminator, counted "
+        "from the image, and e:N those of E. Without a separate D, both mean E. Set it for few "
+        "images, which the discriminator would memorise.",
     )
     r1_gamma: float = of_optimisation(
         10.0, "Weight of R1, the gradient penalty on real images. 0: no penalty.", "[0, 1e30]"
@@ -197,15 +197,15 @@ class Config:
     )
     augment: str = of_optimisation(
         "none",
-        "Augment what the discriminator sees of real and generated images, against overfitting of "
-        "few images. none: as in the paper. fixed: with probability --augment_p. ada: with a "
-        "probability that adapts, as in StyleGAN2-ADA.",
+        "Augment the real and generated images that the discriminator sees, against overfitting to "
+        "few images. none: no augmentation, as in the paper. fixed: with probability --augment_p. "
+        "ada: with a probability that adapts, as in StyleGAN2-ADA.",
         choices=("none", "fixed", "ada"),
     )
     augment_operations: tuple[str, ...] = of_optimisation(
         ("geometry", "colour"),
-        "What augmentation changes. geometry: mirrors, turns, shifts, scales. colour: brightness, "
-        "contrast, hue, saturation.",
+        "What augmentation changes. geometry: mirrors, turns, shifts and scales images. colour: "
+        "changes their brightness, contrast, hue and saturation.",
     )
     augment_p: float = of_optimisation(
         0.2, "With --augment=fixed: the probability of each operation.", "[0, 1]"
@@ -213,12 +213,14 @@ class Config:
     augment_target: float = of_optimisation(
         0.6,
         "With --augment=ada: the mean sign of D's logits of training images at which the "
-        "probability stays. 0: D cannot tell them from generated images; 1: it always can.",
+        "probability stays: 1 if D takes all of them for real, 0 if half. Lower it for very few "
+        "images.",
         "(-1, 1)",
     )
     augment_images: float = of_optimisation(
         500_000.0,
-        "With --augment=ada: images in which the probability can rise from 0 to 1.",
+        "With --augment=ada: number of images in which the probability can rise from 0 to 1. "
+        "Decrease it for short runs.",
         "(0, 1e12]",
     )
     style_mixing: float = of_optimisation(
@@ -255,10 +257,10 @@ class Config:
     init_from: str = of_run(
         "",
         "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
-        "The networks must be the same, as set by --flagfile=OTHER/config.cfg, or have more "
-        "levels, with start_channels halved for each. The new run starts with new optimizers, at "
-        "the level of these weights, fully blended in, or, if that is their last, by blending in "
-        "the first new level; its --epochs count from there.",
+        "The networks must be the same, as with --flagfile=OTHER/config.cfg, or have more levels, "
+        "with start_channels halved for each. The new run has new optimizers and starts at the "
+        "level of these weights, fully faded in; if it adds levels and theirs was the last, it "
+        "starts at the first new level, which fades in. --epochs is the length of the new run.",
     )
     strategy: str = of_run(
         "auto",
@@ -300,15 +302,15 @@ class Config:
     )
     evaluate_images: int = of_run(
         0,
-        "Images between two measurements of --evaluate_metrics. 0: a few measurements for each "
+        "Images between two measurements of --evaluate_metrics. 0: a few measurements in each "
         "level, as long as they take less than 5 % of the time.",
         "[0, 1e12]",
     )
     evaluate_metrics: str = of_run(
         "fd_lpips",
         "Metrics to measure during training (see alae_tf.evaluate --help); values go to "
-        "metrics.csv, TensorBoard and results.jsonl. The checkpoint with the best first value is "
-        "kept. none: no measurements.",
+        "metrics.csv, TensorBoard and results.jsonl. The checkpoint with the best value of the "
+        "first metric is kept. none: no measurements.",
     )
     evaluate_count: int = of_run(500, "Real images to measure; as many are generated.", "[4, 1e9]")
     truncation_psi: float = of_run(

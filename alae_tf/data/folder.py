@@ -31,8 +31,8 @@ MOST_LOST = 0.1  # share of the images that may become unreadable before trainin
 
 
 def position(name: str) -> float:
-    """A number in [0, 1) that depends only on a relative path; `test=0.1` holds out those below
-    0.1. An image therefore stays on its side when others are added."""
+    """A number in [0, 1) that depends only on a relative path; `test=0.1` holds out the images
+    below 0.1. Held-out images therefore stay held out when others are added."""
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:6]) / 2**48
 
 

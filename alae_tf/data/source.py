@@ -140,8 +140,8 @@ def warn_about_classes(source: Source, turning: Sequence[str]) -> None:
     if source.labels is not None and turning:
         report(
             ", ".join(turning),
-            "mirrored or turned, an image may look like another class, as a digit does. If it does "
-            "here, use --flip=false and --augment_operations=colour.",
+            "an image that is mirrored or turned, for example a digit, may look like one of "
+            "another class. If yours do, use --flip=false and --augment_operations=colour.",
         )
 
 

@@ -262,8 +262,8 @@ def check_images(names: Iterable[str], source: Source, protocol: Protocol) -> No
 
 
 def lacking(names: Iterable[str], source: Source, protocol: Protocol) -> str | None:
-    """What metrics need and this machine or the images lack; None if they can be measured. Nothing
-    is loaded or fetched."""
+    """What metrics need but this machine or the images lack; None if nothing is missing. Loads and
+    fetches nothing."""
     names = list(names)
     try:
         check_images(names, source, protocol)

@@ -123,8 +123,8 @@ def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
 
 
 def missing(names: Iterable[str]) -> str | None:
-    """How to get the first of some networks, names of `FILES`, whose file of weights is not on this
-    machine; None if all are."""
+    """A sentence that says which file of weights is missing on this machine, and how to get it;
+    None if no network in `names` (see `FILES`) lacks its file."""
     for file in (FILES[name] for name in names if name in FILES):
         if not any(place.is_file() for place in places(file)):
             return f"{file} is missing. {HOW[file]}"

@@ -14,10 +14,10 @@ from alae_tf.system.files import write_atomic
 
 FORMAT = "alae_tf directions 1"
 ABOUT = (
-    "Images are edited along vector; span is the range of w·vector, from the 2nd to the 98th "
-    "percentile. From labels, normal (n) is what a linear model reads them along: the measure of "
-    "w·n belongs to it, random labels stay below chance in 95 % of cases, and vector is Σn, with "
-    "the covariance Σ of w, orthogonal to other vectors if some are given."
+    "Edits move w along vector; span is the range of w·vector over the data, from the 2nd to the "
+    "98th percentile. If the direction was found from labels, w·normal predicts them, measure says "
+    "how well, and in 95 % of cases random labels measure below chance. Then vector is Σ·normal "
+    "(Σ: the covariance of w), made orthogonal to other vectors if some were given."
 )
 LARGEST = float(np.finfo(np.float32).max)  # w is float32
 CONTENTS = {  # see `schema`
@@ -43,14 +43,14 @@ class Direction:
     name: str  # for example "smile"
     vector: np.ndarray  # unit vector, float32 [latent], along which codes are moved
     source: str = ""  # a description of how it was found
-    # Measured values by name, for example {"held-out correlation of w·n": 0.97}: of the normal n,
-    # if it was found from labels.
+    # Measured values by name, for example {"held-out correlation of w·n": 0.97}. If the direction
+    # was found from labels, they belong to the normal n.
     measure: dict[str, float] = dataclasses.field(default_factory=dict)
     # 2nd and 98th percentile of w·vector over the images it was found with.
     span: tuple[float, float] | None = None
     model: str = ""  # checksum of the weights it was found with, "" if unknown
-    # Unit vector n, float32 [latent], along which labels are read; `vector` is Σn. None if it was
-    # not found from labels, or is unknown.
+    # Unit vector n, float32 [latent]: w·n predicts the labels; `vector` is Σn. None if unknown, or
+    # if the direction was not found from labels.
     normal: np.ndarray | None = None
     chance: float | None = None  # the measure that random labels stay below in 95 % of cases
 

@@ -3,8 +3,8 @@
 Labels give a plane that separates classes of w, values give a linear function of w. The direction
 is not the normal n but Σn, with the covariance Σ of w: the shortest way across the plane, measured
 in standard deviations of the data. If w varies much more in some directions than in others, the
-normal leads away from the data; on digits, moving along it changed nothing visible. What the labels
-say of a code is read along n, where they are measured.
+normal leads away from the data; on digits, moving along it changed nothing visible. w·n predicts
+the label of a code, and the measure of a direction says how well.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from alae_tf.latents import LatentError
 HELD_OUT = 0.2  # share of the codes on which a direction is measured
 LEAST = 10  # codes of a class, or values
 SVM_C = 1.0  # for standardised codes
-CHANCE = 1.645  # standard deviations, which 5 % of normal deviates exceed
+CHANCE = 1.645  # standard deviations; 5 % of normal deviates exceed them
 
 
 class Found(NamedTuple):
     """A direction found from labels."""
 
     vector: np.ndarray  # Σn as a unit vector [latent]: codes are moved along it
-    normal: np.ndarray  # n as a unit vector [latent]: the labels are read along it
+    normal: np.ndarray  # n as a unit vector [latent]: w·n predicts the labels
     measure: float  # how well w·n agrees with the labels of the held-out codes
-    chance: float  # labels that have nothing to do with w stay below it in 95 % of cases
+    chance: float  # the measure that random labels stay below in 95 % of cases
 
 
 def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> Found:

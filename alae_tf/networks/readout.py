@@ -30,10 +30,10 @@ class Readout(keras.Model):
 
     Raises: as in `Encoder`.
 
-    The ablation `--encoder_head=readout`, with a separate D: whether the features that judging
-    produces are what a good E needs. Only the projections are trained as E; the updates of E send
-    their gradients through D's features, but do not move D. D's minibatch standard deviation is 0
-    here, which keeps an image's code independent of the others in its batch.
+    The ablation `--encoder_head=readout`, with a separate D, asks whether the features by which D
+    judges are what a good E needs. Only the projections are trained as E; the gradients of E's
+    updates pass through D's features, but do not move D. For E, the minibatch standard deviation is
+    0, so that the code of an image does not depend on the other images in its batch.
     """
 
     def __init__(

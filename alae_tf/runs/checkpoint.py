@@ -203,14 +203,17 @@ def take_over(
     with as many `levels` or more; returns that checkpoint's state.
 
     If it has only the EMA, as in a shipped model, or with `ema`, the weights begin with the EMA.
-    What a `LayeredEncoder` has beyond an `Encoder` may be missing, and then stays new, as do the
-    layers of added levels (`init_from.grown`). Variables of the optimizers do not change. Raises
-    CheckpointError if the other run has no readable checkpoint, or other networks.
+    If the other run has an `Encoder`, the additional weights of a `LayeredEncoder` stay new, as do
+    the layers of added levels (`init_from.grown`). Variables of the optimizers do not change.
+
+    Raises CheckpointError if the other run has no readable checkpoint, or other networks.
     """
     path, entries, state = read_newest(run_dir)
     before = Config.load(Path(run_dir) / CONFIG)
     if state["level"] >= before.levels:
-        raise CheckpointError(f"{path}: is of level {state['level']}; its run has {before.levels}.")
+        raise CheckpointError(
+            f"{path}: is at level {state['level']}, but its run has {before.levels} levels."
+        )
     averages = {f"alae/{name[4:]}": entries[name] for name in entries if name.startswith("ema/")}
     entries = entries | averages if ema else averages | entries
     prefixes = tuple(f"{prefix}/" for prefix in WEIGHTS.values())

@@ -53,7 +53,7 @@ CHANGEABLE = (
 
 CONFIG = "config.cfg"
 FOLDER = "checkpoints"
-BEST = "best.json"  # in it: which checkpoint is the best, and by which value
+BEST = "best.json"  # says which checkpoint is the best, and by which value
 ABOUT_BEST = {"images_seen": int, "level": int, "value": str, "is": float, "better": str}
 # Values and help of --checkpoint.
 NEWEST_OR_BEST = "newest|best|N"
@@ -152,9 +152,10 @@ def chosen_checkpoint(run_dir: str | Path, asked: int | str | None) -> int | Non
     if asked == "best":
         if best := best_checkpoint(run_dir):
             return best["images_seen"]
+        held = ", ".join(map(str, numbers))
         raise CheckpointError(
-            f"--checkpoint=best: --run_dir={run_dir} has none, since training did not measure "
-            f"--evaluate_metrics; give newest, or one of {', '.join(map(str, numbers))}."
+            f"--checkpoint=best: --run_dir={run_dir} has no best checkpoint, since training did "
+            f"not measure --evaluate_metrics; give newest, or one of {held}."
         )
     try:
         return int(asked)

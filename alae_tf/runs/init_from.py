@@ -1,6 +1,6 @@
-"""`--init_from`: whether a run can begin with the weights of another, which may have fewer levels.
+"""`--init_from`: starting a run with the weights of another, which may have fewer levels.
 
-No TensorFlow.
+Imports no TensorFlow.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def _check_without(config: Config) -> None:
     """Checks that no setting needs --init_from."""
     if config.freeze:
         raise ConfigError(
-            f"--freeze={config.freeze}: freezes blocks of a trained model; name one by "
-            "--init_from, for example faces64."
+            f"--freeze={config.freeze}: freezes blocks of a trained model; name the model, for "
+            "example --init_from=faces64."
         )
     if not {"d", "g"} & {*config.updates}:
         raise ConfigError(
@@ -80,8 +80,8 @@ def _check_added(before: Config, config: Config) -> None:
         )
     if config.freeze:
         raise ConfigError(
-            f"--freeze={config.freeze}: the first block would be a new one, since --init_from="
-            f"{config.init_from} has {before.levels} levels; omit --freeze."
+            f"--freeze={config.freeze}: would freeze a new block, since --init_from="
+            f"{config.init_from} has only {before.levels} levels; omit --freeze."
         )
 
 
@@ -94,8 +94,8 @@ def _channels(config: Config, finest: int = 0) -> list[int]:
 def grown(entries: Mapping[str, np.ndarray], added: int, latent_size: int) -> dict[str, np.ndarray]:
     """The weights of trained networks, named and shaped for networks with `added` more levels.
 
-    w_avg and the corrections of w get values for the styles of the added levels: those of the last
-    trained style, and 0. The other weights of the added levels are absent.
+    For the styles of the added levels, w_avg repeats its values for the last trained style, and the
+    corrections of w are 0. The other weights of the added levels are absent.
     """
     result = {}
     for name, value in entries.items():

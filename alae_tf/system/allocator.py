@@ -10,12 +10,12 @@ LARGE = 2**31 - 1
 
 
 def keep_memory() -> None:
-    """Makes glibc keep freed memory, in one arena, for the process to use again.
+    """Makes glibc keep freed memory, in one arena, for the process to reuse.
 
-    By default glibc returns every block of 32 MiB or more to the system as soon as it is freed, and
-    gets new, zeroed pages for the next: hundreds of thousands of page faults in an iteration. To be
-    called before threads allocate. Does nothing with other C libraries, or where MALLOC_… variables
-    or GLIBC_TUNABLES show that the user has chosen.
+    By default, glibc returns every block of 32 MiB or more to the system when it is freed, and gets
+    new, zeroed pages for the next block: hundreds of thousands of page faults in an iteration. Call
+    this before threads allocate memory. It does nothing with other C libraries, or if the user has
+    set a MALLOC_… variable or GLIBC_TUNABLES.
     """
     if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         return

@@ -4,8 +4,8 @@ Each operation is applied with probability p, to real and generated images alike
 below 1, G does not learn to draw augmented images: the operations do not leak.
 
 Reference: Karras et al., Training Generative Adversarial Networks with Limited Data, NeurIPS 2020
-(StyleGAN2-ADA), whose operations, strengths and order these are. Images are sampled bilinearly
-here, without the wavelet filter. Not in the ALAE paper.
+(StyleGAN2-ADA). The operations, their strengths and their order are those of that paper, but images
+are sampled bilinearly, without the wavelet filter. Not in the ALAE paper.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def _turn(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
 
 
 def _either_rotation(p: tf.Tensor) -> tf.Tensor:
-    """So that a rotation before or after stretching has probability p."""
+    """The probability of each of two rotations, before and after stretching, of which one or both
+    are applied with probability p."""
     return 1 - tf.sqrt(1 - p)
 
 
@@ -151,7 +152,7 @@ NUMBERS = 3 * sum(map(len, OPERATIONS.values()))  # uniform numbers for an image
 
 
 class Augmentation:
-    """Augments images, and with `--augment=ada` adapts how often.
+    """Augments images; with `--augment=ada`, adapts the probability.
 
     Args:
         config: its settings `augment…` are read.
@@ -199,7 +200,7 @@ class Augmentation:
 
     def adapt(self, sign: tf.Tensor, batch: int) -> None:
         """Moves p towards the value at which the mean sign of D's logits of real images is
-        `--augment_target`: 1 where D has learned the images by heart, 0 where it cannot tell.
+        `--augment_target`: 1 if D takes all of them for real, 0 if half.
 
         Args:
             sign: float32 scalar, the mean sign over the global batch.
@@ -228,7 +229,7 @@ def where_changed(matrices: list[tf.Tensor], new: tf.Tensor, old: tf.Tensor) -> 
 
 
 def warp(x: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
-    """Samples images bilinearly at other places; beyond the border they are mirrored.
+    """Samples images bilinearly at other places; images are mirrored beyond their borders.
 
     Written with gathers, whose derivatives of any order are exact; those of TensorFlow's
     ImageProjectiveTransform are approximations, which R1 cannot use.

@@ -24,7 +24,7 @@ class Gradients:
         networks: letters of "FGED".
         real, draw: the arguments of the loss.
         Returns (this replica's share of the mean loss, the sums by name, the gradients of the
-        networks' variables, None for those that the loss does not use).
+        networks' variables; None for variables that the loss does not use).
 
     Attributes:
         scale: factor of losses while they are differentiated; 1 except in float16.

@@ -1,4 +1,4 @@
-"""How a run is doing: numbers that are computed with each sample grid, and warnings about them.
+"""The health of a run: numbers that are computed with each sample grid, and warnings about them.
 
 To add a number, append a `Quantity`; to add a warning, append a `Verdict`.
 """
@@ -35,9 +35,9 @@ def ratio(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def overfitting(sample: Sample) -> float:
-    """(D(train) − D(test)) / (D(train) − D(generated)), of mean logits, the numerator less two
-    standard errors. 0: D knows no more about training images than about others; 1: it takes
-    others for generated. NaN without held-out images.
+    """(D(train) − D(test)) / (D(train) − D(generated)), where D(…) are mean logits, and the
+    numerator is reduced by two standard errors. 0: D knows no more about training images than about
+    held-out ones; 1: it takes held-out images for generated ones. NaN without held-out images.
 
     Reference: r_v of Karras et al. 2020 (arXiv 2006.06676), section 3.
     """
@@ -72,7 +72,7 @@ QUANTITIES = [
     ),
     Quantity(
         "latent_cycle",
-        "error of E(G(w)), relative to the spread of w; always answering the mean gives 1",
+        "error of E(G(w)), relative to the spread of w; an E that always gives the mean has 1",
         lambda s: math.sqrt(((s.recovered - s.w) ** 2).mean()) / (spread(s.w) or math.nan),
     ),
     Quantity(
@@ -99,12 +99,13 @@ QUANTITIES = [
     ),
     Quantity(
         "overfitting",
-        "D's lead on training over held-out images, relative to that over generated ones; best: 0",
+        "how far D's logits of held-out images are from those of training images, towards those of "
+        "generated images; best: 0",
         overfitting,
     ),
     Quantity(
         "saturated",
-        "share of the values of generated images that lie outside [−1, 1] by a tenth or more",
+        "share of the values of generated images outside [−1.1, 1.1]",
         lambda s: float((np.abs(s.new) > 1.1).mean()),
     ),
     *(
@@ -117,12 +118,12 @@ QUANTITIES = [
     ),
     Quantity(
         "ema_older",
-        "share of the EMA that is older than the run",
+        "share of the EMA that stems from before the run",
         lambda s: s.older(s.begun, s.progress.images_seen),
     ),
     Quantity(
         "ema_age",
-        "mean age of the weights in the EMA, in images, those before the run as old as the run",
+        "mean age of the weights in the EMA, in images, at most the age of the run",
         lambda s: (
             (1 - s.older(s.begun, s.progress.images_seen))
             * s.progress.config.ema_images
@@ -131,8 +132,8 @@ QUANTITIES = [
     ),
     Quantity(
         "ema_older_at_end",
-        "share of the EMA at the end that will be older than the run or, its newest layers, than "
-        "the last level",
+        "share of the EMA at the end that will stem from before the run or, for the newest layers, "
+        "from before the last level",
         Sample.older_at_end,
     ),
 ]
@@ -145,10 +146,10 @@ class Verdict:
 
     Args:
         name: one or two words.
-        holds: (values at a sample grid, those at the earlier ones of its level) → whether the run
-            is ill.
+        holds: (values at a sample grid, values at the earlier grids of its level) → whether to
+            warn.
         sentence: (config, level, values) → what is wrong, and which flag to change.
-        grids: number of successive grids at which it must hold.
+        grids: number of successive grids at which `holds` must be true.
     """
 
     name: str
@@ -158,7 +159,8 @@ class Verdict:
 
 
 def _collapsed(now: Values, before: Sequence[Values]) -> bool:
-    """E learns more slowly than G: early in a healthy run, G(E(x)) does not depend on x either."""
+    """Whether all images look alike, later than at the beginning of a run: E learns more slowly
+    than G, so that G(E(x)) hardly depends on x early in a healthy run, too."""
     return now["ema_older"] < 0.25 and min(now["dependence"], now["variety"]) < 0.1
 
 
@@ -173,8 +175,8 @@ VERDICTS = [
         "collapsed",
         _collapsed,
         lambda config, level, now: (
-            "its images all look alike, whatever the photograph or z: training has collapsed; "
-            f"lower --r1_gamma (now {config.r1_gamma:g}) or start with --init_from a trained model"
+            "training has collapsed: all images look alike, whatever the photograph or z; lower "
+            f"--r1_gamma (now {config.r1_gamma:g}) or start from a trained model (--init_from)"
         ),
         grids=4,
     ),
@@ -182,9 +184,9 @@ VERDICTS = [
         "overfitting",
         lambda now, before: now["overfitting"] > 0.5,
         lambda config, level, now: (
-            "D knows the training images by heart and takes held-out ones for generated ones; "
-            f"{'try --augment=ada, ' * (config.augment == 'none')}add images to --data, or raise "
-            f"--r1_gamma (now {config.r1_gamma:g})"
+            "D overfits: it has memorised the training images, and takes held-out ones for "
+            f"generated ones; {'set --augment=ada, ' * (config.augment == 'none')}add images to "
+            f"--data, or raise --r1_gamma (now {config.r1_gamma:g})"
         ),
         grids=2,
     ),
@@ -192,16 +194,18 @@ VERDICTS = [
         "diverging",
         _diverging,
         lambda config, level, now: (
-            "its gradients or images grow without bound; lower --learning_rate_by_level (now "
-            f"{config.learning_rate(level):g}) and continue from an earlier checkpoint"
+            "training diverges: gradients, logits or images grow too large; lower "
+            f"--learning_rate_by_level (now {config.learning_rate(level):g}) and continue from an "
+            "earlier checkpoint"
         ),
     ),
     Verdict(
         "EMA too slow",
         lambda now, before: now["ema_older_at_end"] > 0.25,
         lambda config, level, now: (
-            f"{100 * now['ema_older_at_end']:.0f} % of the EMA will still be old weights at its "
-            f"end; lower --ema_images (now {config.ema_images:,.0f}) or raise --epochs"
+            f"the EMA is too slow: at the end of the run, {100 * now['ema_older_at_end']:.0f} % of "
+            "it would stem from earlier weights; lower --ema_images (now "
+            f"{config.ema_images:,.0f}) or raise --epochs"
         ),
     ),
 ]
@@ -243,8 +247,9 @@ class Health:
 
     Attributes:
         history: the quantities at each sample grid.
-        found: name → sentence of each verdict that has held, with the images seen at first.
-        now: names of those that hold at the last grid.
+        found: name → sentence of each verdict that has held, with the images seen when it first
+            held.
+        now: names of the verdicts that hold at the last grid.
     """
 
     def __init__(self, progress: Progress, directory: RunDirectory):
@@ -264,7 +269,7 @@ class Health:
 
     def examine(self, model: Autoencoder) -> dict[str, float]:
         """The quantities of `QUANTITIES` by their names in metrics.csv, without those that cannot
-        be computed; `model` are the EMA weights.
+        be computed; `model` has the EMA weights.
 
         Raises:
             DataError: an image cannot be read.
@@ -287,11 +292,11 @@ class Health:
         return {PREFIX + name: value for name, value in found.items() if math.isfinite(value)}
 
     def _add(self, values: Values) -> None:
-        """Judges the run by the quantities at its next sample grid."""
+        """Judges the run by the quantities at the next sample grid."""
         self.history.append(values)
         verdicts = ill(self.history)
         self.now = {verdict.name for verdict in verdicts}
         for verdict in verdicts:
             if verdict.name not in self.found:
                 sentence = verdict.sentence(self._progress.config, int(values["level"]), values)
-                self.found[verdict.name] = f"after {values['images_seen']:,.0f} images {sentence}."
+                self.found[verdict.name] = f"after {values['images_seen']:,.0f} images: {sentence}."

@@ -76,7 +76,7 @@ class Sample:
         return self._in_parts(self.progress.trainer.ema.encode, x)
 
     def _in_parts(self, function: Callable, x: np.ndarray) -> np.ndarray:
-        """function(x, level, blend), without a graph, whose building would take longer."""
+        """function(x, level, blend), without a graph, which would take longer to build."""
         at, side = (self.progress.level, self.progress.blend), x.shape[1]
         step = max(1, PIXELS // side**2)
         parts = (tf.constant(x[i : i + step]) for i in range(0, len(x), step))

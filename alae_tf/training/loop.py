@@ -102,7 +102,7 @@ def carry_out(
     try:
         run.begin()
         interrupt.on_first = lambda: report(
-            "train", "stops after this iteration; a second signal ends it at once."
+            "train", "stopping after this iteration; a second signal stops it at once."
         )
         interrupt.on_second = lambda: report("train", f"stopped at once. {run.saver.kept()}")
         with interrupt:  # not earlier: a multi-worker strategy installs its own SIGTERM handler
@@ -211,8 +211,8 @@ class Run:
                 print(f"train: done, {seen:,} images. Pictures in {samples}/")
                 if best := best_checkpoint(self.directory.path):
                     value = f"{best['value']} = {best['is']:.4g}"
-                    where = f"{best['images_seen']:,} images (--checkpoint=best)"
-                    print(f"train: the best checkpoint, by {value}, is that at {where}.")
+                    where = f"{best['images_seen']:,} images ({value}; --checkpoint=best)"
+                    print(f"train: the best checkpoint is the one at {where}.")
             self.recorder.flush()
         return self.progress.finished
 

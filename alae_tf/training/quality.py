@@ -13,10 +13,10 @@ from alae_tf.runs.directory import best_checkpoint
 from alae_tf.training.progress import Progress
 
 Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
-# Images → (measure, value names → which are better: "lower", "higher" or "neither"), or None if
-# they cannot be measured.
+# Images → (measure, name of each value → which values are better: "lower", "higher" or "neither"),
+# or None if the metrics cannot be measured on them.
 MakeMeasure = Callable[[Source], tuple[Measure, Mapping[str, str]] | None]
-SHARE = 0.05  # of the time, spent on measurements
+SHARE = 0.05  # of the time that measurements may take
 TIMES = 4  # measurements in a level, at most
 GUESS = 20.0  # seconds that the first one is expected to take
 
@@ -80,7 +80,7 @@ class Quality:
     def record(self, values: Mapping[str, float]) -> dict[str, Any] | None:
         """How `best.json` describes a checkpoint with these values, if it is the best so far.
 
-        Values of different levels do not compare; those of the newest level count.
+        Values of different levels cannot be compared; only those of the newest level count.
         """
         if self._judge is None or self._judge not in values:
             return None

@@ -81,7 +81,7 @@ class Recorder:
         if means is None:
             return None
         seconds, images = time.monotonic() - self._since, self._images
-        if images > progress.built:  # iterations that built a graph do not count for the speed
+        if images > progress.built:  # iterations that built a graph do not count towards the speed
             seconds, images = seconds - progress.building, images - progress.built
         row = {
             "images_seen": progress.images_seen,

@@ -1,4 +1,4 @@
-"""report.html of a run: how it is doing, in one file that needs no network."""
+"""report.html of a run: whether it is going well, in one file that needs no network."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def state(rows: Rows, progress: Progress) -> str:
     """How far a run is, and how fast."""
     seen, total = progress.images_seen, progress.growth.total
     text = f"{seen:,} of {total:,} images; level {progress.level} of {progress.config.levels - 1}"
-    text += f", {progress.config.level_resolution(progress.level)} pixels, faded in to "
-    text += f"{100 * progress.blend:.0f} %."
+    text += f" ({progress.config.level_resolution(progress.level)} px), "
+    text += f"{100 * progress.blend:.0f} % faded in."
     if rows:
         speed = float(rows[-1]["images_per_second"])
         building = sum(float(row.get("building_seconds") or 0) for row in rows)
         text += f" {speed:,.1f} images/s; building graphs took {building:,.0f} s in all."
         if not progress.finished:
-            text += f" At this level's speed the rest takes {(total - seen) / speed / 3600:.1f} h."
+            text += f" The rest takes {(total - seen) / speed / 3600:.1f} h at this level's speed."
     return text
 
 
@@ -68,7 +68,7 @@ def verdicts(health: Health) -> str:
         f'<li class="{"now" if name in health.now else "before"}">{html.escape(sentence)}</li>'
         for name, sentence in health.found.items()
     ]
-    return "".join(found) or "<li>Nothing wrong was found.</li>"
+    return "".join(found) or "<li>No problem was found.</li>"
 
 
 def grids(folder: Path, images_seen: int) -> list[tuple[str, str]]:

@@ -26,8 +26,8 @@ HASTE_SECONDS = 6.0  # the same after a signal
 
 
 def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
-    """The variables in a checkpoint: the networks, their EMA, the optimizers' state, that
-    of float16's loss scale and of --augment=ada."""
+    """The variables in a checkpoint: the networks, their EMA, and the state of the optimizers, of
+    float16's loss scale and of --augment=ada."""
     named = dict(named_variables(trainer.alae, "alae"))
     names = {id(variable): name for name, variable in named.items()}
     named.update(named_variables(trainer.ema, "ema"))
@@ -96,8 +96,8 @@ class Saver:
         if state["dataset_size"] != len(source):
             raise ConfigError(
                 f"--data={config.data}: has {len(source):,} images, but the run in {where} was "
-                f"trained on {state['dataset_size']:,}; give the same images, or begin a run with "
-                f"its weights: --init_from={where} with another --run_dir."
+                f"trained on {state['dataset_size']:,}; give the same images, or start a new run "
+                f"with its weights: --init_from={where} and another --run_dir."
             )
         self._check_plan(state["images_seen"])
         if len(state["sums"]) != len(progress.means.names):
@@ -143,34 +143,34 @@ class Saver:
         grows = level == before.levels - 1 < config.levels - 1
         self._begin_at(level + grows, fades=grows)
         if self._chief:
-            report("train", f"weights of {other}, at level {level}, which counts as faded in.")
+            report("train", f"starts with the weights of {other}, at level {level}, faded in.")
             if config.levels > before.levels:
                 half = progress.growth.faded_in(level + 1)
                 report(
                     "train",
-                    f"its layers up to {before.resolution} px are reused; those above, up to "
+                    f"its layers up to {before.resolution} px are reused; layers above, up to "
                     f"{config.resolution} px, are new"
                     + (f", and fade in over the first {half:,} images." if grows else "."),
                 )
         return level + grows
 
     def _begin_at(self, level: int, fades: bool) -> None:
-        """Lets the plan of the run begin at a level."""
+        """Makes the run's schedule begin at a level."""
         growth = self._progress.growth
         self._progress.growth = dataclasses.replace(growth, first=level, fades=fades)
 
     def _faded_in(self, level: int) -> int:
-        """Images seen where a run continues from imported weights: as soon as their level is faded
-        in."""
+        """Images seen at which a run with imported weights continues: those after which their level
+        is faded in."""
         progress = self._progress
         images_seen = progress.growth.faded_in(level)
         if images_seen >= progress.growth.total:
             raise ConfigError(
-                f"--epochs={progress.config.epochs:g}: imported weights are of level {level}, "
+                f"--epochs={progress.config.epochs:g}: the imported weights are at level {level}, "
                 f"which is faded in after {images_seen / len(progress.source):g} epochs; give more."
             )
         if self._chief:
-            report("train", f"imported weights, at level {level}, which counts as faded in.")
+            report("train", f"starts with the imported weights, at level {level}, faded in.")
         return images_seen
 
     def save(self) -> bool:
@@ -222,4 +222,4 @@ def _described(path: tuple[Stage, list[int]]) -> str:
     """The result of `Growth.path`, in words."""
     stage, starts = path
     began = ", ".join(f"{start:,}" for start in starts)
-    return f"level {stage.level}, blend {stage.blend:.3f}, its levels begun at {began}"
+    return f"level {stage.level}, blend {stage.blend:.3f}, with levels that began at {began}"

@@ -1,5 +1,5 @@
-"""Does G draw StyleGAN's droplets? How much of the energy of each feature map, before it is
-normalised, lies in its strongest pixel. A droplet would hold most of it.
+"""Whether G draws StyleGAN's droplets: prints how much of the energy of each feature map, before it
+is normalised, is in its strongest pixel. A droplet would hold most of it.
 
 python docs/results/droplets.py faces64
 """

@@ -1,18 +1,27 @@
-"""Must E be part of the discriminator? Trains one cell of the trial in docs/results.md.
+"""Whether E must be part of the discriminator: trains and measures the cells of the trial in
+docs/results.md.
 
-python docs/results/encoder_trial.py digits joint 0 --data=idx:mnist --run_dir=runs/trial_joint_0
+python docs/results/encoder_trial.py train digits joint 0 --data=idx:mnist --run_dir=runs/joint_0
+python docs/results/encoder_trial.py evaluate --run_dir=runs/joint_0 --metrics=judge
 
-The arguments are the kind of images, the cell, the seed, and further flags of `alae_tf.train`.
-In an iteration E is moved by two updates without update 4, and by three with it, in all cells but
-`once`. Where D∘E does not move E, update 3 moves it again, with a new z and without G.
+After `train` come the kind of images, the cell, the seed, and further flags of `alae_tf.train`;
+`evaluate` takes the flags of `alae_tf.evaluate`. In each iteration, two updates move E, or three
+with update 4. In cells with a separate D, update 1 does not move E; a second update 3 does, with a
+new z and without G. The metric `judge` is the accuracy of 1-NN and of a linear SVM on D's own
+features.
 """
 
 from __future__ import annotations
 
 import sys
+import typing
 
-from alae_tf import train
+from alae_tf import evaluate, train
+from alae_tf.evaluation.registry import HIGHER, METRICS, Metric
 from alae_tf.training import algorithm
+
+if typing.TYPE_CHECKING:
+    from alae_tf.evaluation.samples import Samples
 
 KINDS = {
     "digits": [
@@ -35,7 +44,6 @@ KINDS = {
 SEPARATE, RECONSTRUCTION = "--discriminator=separate", "--reconstruction=8"
 CELLS = {
     "joint": [],
-    "once": [SEPARATE],
     "separate": [SEPARATE],
     "readout": [SEPARATE, "--encoder_head=readout"],
     "separate_4": [SEPARATE, RECONSTRUCTION],
@@ -54,10 +62,54 @@ AGAIN = algorithm.Update(
 )
 
 
-def main(kind: str, cell: str, seed: str, *flags: str) -> int:
-    """Trains a cell; returns the exit code of `alae_tf.train`."""
+def judge(samples: Samples) -> dict[str, float]:
+    """Accuracies in [0, 1] of 1-NN and of a linear SVM on the means and standard deviations of the
+    feature maps of a separate D, on which the cell `readout` trains E."""
+    import numpy as np
+    import tensorflow as tf
+
+    from alae_tf import data
+    from alae_tf.evaluation.representation import nearest_neighbour_accuracy, svm_accuracy
+    from alae_tf.networks import ops
+    from alae_tf.networks.readout import Readout
+
+    model, train, test = samples.model, samples.train, samples.test
+    config = model.config
+    reader = Readout(
+        config.levels,
+        config.start_channels,
+        config.max_channels,
+        config.latent_size,
+        config.image_channels,
+    )
+    reader.attach(model.alae.D)
+    features = tf.function(lambda x: reader.long_features(ops.to_unit(x), level=model.level))
+    sets = []
+    for source in (train, test):
+        images = data.all_images(source, model.resolution)
+        parts = np.array_split(images, -(-len(images) // 500))
+        sets += [np.concatenate([features(part).numpy() for part in parts]), source.labels]
+    return {"1nn": nearest_neighbour_accuracy(*sets), "svm": svm_accuracy(*sets)}
+
+
+JUDGE = Metric(
+    HIGHER,
+    "1-NN and linear SVM on the features of a separate D",
+    "encoder_trial:judge",
+    labels=True,
+    parts=("1nn", "svm"),
+    fixed=(("split", "test"), ("images", 0)),
+)
+
+
+def main(command: str, *flags: str) -> int:
+    """Trains or measures a cell; returns the exit code."""
     algorithm.UPDATES.append(AGAIN)
-    again = [] if SEPARATE not in CELLS[cell] or cell == "once" else ["latent_e"]
+    METRICS["judge"] = JUDGE
+    if command == "evaluate":
+        return evaluate.main([*flags])
+    kind, cell, seed, *flags = flags
+    again = ["latent_e"] if SEPARATE in CELLS[cell] else []
     updates = ",".join(["d", "g", "latent", *again])
     settings = [*KINDS[kind], *CELLS[cell], f"--updates={updates}", f"--seed={seed}"]
     return train.main([*settings, *flags])

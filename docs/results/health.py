@@ -1,4 +1,5 @@
-"""Trains five small runs, one well and four ill on purpose, and draws docs/pictures/health.png.
+"""Trains five small runs, one that goes well and four that fail on purpose, and draws
+docs/pictures/health.png.
 
 python docs/results/health.py runs/health   # minutes on two cores; finished runs are only drawn
 """

@@ -9,7 +9,7 @@ const FEATHER = 0.12;  // width of the border in which a pasted square fades in,
  * @param {{x: number, y: number, size: number, turn: number}} square see `drawSquare`
  * @param {Uint8ClampedArray} edited the square's pixels
  * @param {?Uint8ClampedArray} unedited its pixels before the edit: only the difference is added, and
- *     whatever the edit leaves alone remains the photo; null: the edited square replaces the photo
+ *     the rest of the photo stays as it is; null: the edited square replaces that part of the photo
  * @param {{resolution: number, channels: number}} about of the pixels
  */
 export function pasteBack(photo, square, edited, unedited, about) {

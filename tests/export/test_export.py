@@ -181,7 +181,8 @@ def test_a_fading_level_and_mlp(tmp_path, photos, small, small_mlp):
     assert ONNX(tmp_path / "b/encoder.onnx").session.get_inputs()[0].shape[1] == 4
     # Below the top level G leaves the later styles alone, which stopped int8's calibration.
     arguments = [f"--out={tmp_path}/d", "--formats=tflite", "--quantize=int8", "--level=0"]
-    assert __main__.main([f"--run_dir={run}", *arguments, "--max_int8_error=1"]) == 0
+    arguments += ["--max_int8_error=1", "--max_int8_decoder_error=1"]
+    assert __main__.main([f"--run_dir={run}", *arguments]) == 0
     assert (tmp_path / "d/decoder_int8.tflite").exists()
     mlp = small_mlp.replace(data=f"folder:{photos}?channels=1")
     run = save_run(mlp, tmp_path / "mlp")
