@@ -17,7 +17,6 @@ from alae_tf.runs.directory import (
     CHECKPOINT,
     CONFIG,
     NEWEST_OR_BEST,
-    checkpoint_numbers,
     chosen_checkpoint,
     existing_run,
     images_of,
@@ -91,12 +90,6 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded("directions", lambda: work(**vars(args)))
 
 
-class DirectionsFailed(LatentError):
-    """The work failed."""
-
-    exit_code = 1
-
-
 def work(
     *,
     run_dir: str,
@@ -115,8 +108,6 @@ def work(
     """Checks the flags, named as on the command line; finds, writes and prints the directions."""
     check_output("--out", out, overwrite)
     path = existing_run(run_dir)
-    if not checkpoint_numbers(path):
-        raise LatentError(f"--run_dir={run_dir}: has no checkpoint yet; train it first.")
     chosen_checkpoint(path, checkpoint)
     config = Config.load(path / CONFIG)
     uri = data or images_of(path, config.data)
@@ -144,10 +135,7 @@ def work(
             values = {name: column[places] for name, column in values.items()}
             w = encode(model, source, places)
             found = labelled(model, w, values, seed, labels, uri, given, bool(columns))
-    try:
-        directions.write(out, found)
-    except OSError as error:
-        raise DirectionsFailed(f"--out={out}: {error.strerror}.") from None
+    directions.write(out, found)
     print(table(found))
     print(f"directions: {out}")
 
@@ -200,11 +188,8 @@ def encode(model: Autoencoder, source: Source, places: np.ndarray) -> np.ndarray
     from tqdm import tqdm
 
     parts = np.array_split(places, -(-len(places) // 64))
-    images = (
-        np.stack([source.fitted(int(i), model.resolution) for i in part])
-        for part in tqdm(parts, "encoding", leave=False, disable=len(parts) < 5)
-    )
-    return np.concatenate([model.encode(each) for each in images])
+    parts = tqdm(parts, "encoding", leave=False, disable=len(parts) < 5)
+    return np.concatenate([model.encode(source.take(part, model.resolution)) for part in parts])
 
 
 def labelled(

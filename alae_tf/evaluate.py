@@ -217,11 +217,10 @@ def check_floor(source: Source, protocol: Protocol, names: Sequence[str]) -> Non
 def choose(run_dir: Path, asked: str) -> list[int | None]:
     """The checkpoints to measure, by images seen; None: the newest. Raises AlaeError if the run has
     no checkpoint, or not the one asked for."""
-    numbers = checkpoint_numbers(run_dir)
-    if not numbers:
-        raise EvaluationError(f"--run_dir={run_dir}: has no checkpoint yet; train it first.")
+    chosen = chosen_checkpoint(run_dir, asked if asked == "best" else "newest")
     if asked in ("newest", "best"):
-        return [chosen_checkpoint(run_dir, asked)]
+        return [chosen]
+    numbers = checkpoint_numbers(run_dir)
     if asked == "all":
         return list(numbers)
     named = {str(number): number for number in numbers}

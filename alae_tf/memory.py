@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 
 from alae_tf.config import Config, flags
 from alae_tf.system import quiet
-from alae_tf.system.arguments import between
+from alae_tf.system.arguments import between, several
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 
@@ -136,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
     parser = flags.Parser("alae_tf.memory", __doc__)
     about = "memory sizes of GPUs, in GiB"
+    sizes = several(between(0.001, 1e6, float))
     parser.flag("--gpu_gib", about, "X,…", type=sizes, default="8,12,16,24,40,80")
     about = "fraction of a GPU's memory to leave free"
     parser.flag("--reserve", about, "X", type=between(0, 1, float), default=0.2)
@@ -145,11 +146,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show(config, own.gpu_gib, own.reserve)
 
     return guarded("memory", work)
-
-
-def sizes(text: str) -> list[float]:
-    """Numbers separated by commas, in GiB."""
-    return [between(0.001, 1e6, float)(each) for each in text.split(",")]
 
 
 def show(config: Config, gpus: list[float], reserve: float) -> None:

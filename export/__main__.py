@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from alae_tf.runs.directory import CHECKPOINT, NEWEST_OR_BEST, chosen_checkpoint, existing_run
+from alae_tf.system.arguments import Arguments, between
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program
+from alae_tf.system.errors import guarded
 from alae_tf.system.quiet import import_tensorflow
 
 from . import publish, registry
@@ -17,73 +18,59 @@ from .tflite import QUANTIZATIONS
 
 def parse(arguments: list[str] | None = None) -> Options:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program(f"{__package__}"),
-        description=__doc__,
-        epilog="Example: %(prog)s --run_dir=runs/quickstart --out=exported",
-    )
+    example = "example: %(prog)s --run_dir=runs/quickstart --out=exported"
+    parser = Arguments(f"{__package__}", __doc__, epilog=example)
     add_model_flags(parser)
     add_formats_flag(parser)
-    add, default = parser.add_argument, "Default: %(default)s"
-    about = (
-        "directory to write: new, empty, or with an export of the same run and level. Its files "
-        "are replaced, and the SavedModel becomes a new version. Required"
-    )
-    add("--out", type=Path, required=True, help=about)
+    flag = parser.flag
+    about = "directory to write: new, empty, or with an export of the same run and level. Its "
+    about += "files are replaced, and the SavedModel becomes a new version"
+    flag("--out", about, "DIR", type=Path, required=True)
     about = (
         "networks to write as ONNX and TFLite files, separated by commas. encoder and decoder: w "
         "[N, latent]; encoder_styles and decoder_styles: a code for each layer of G [N, styles, "
-        f"latent], which models with --encoder_codes=layers reconstruct from. {default}"
+        "latent], which models with --encoder_codes=layers reconstruct from"
     )
-    add("--graphs", type=names(GRAPHS), default=",".join(Options.graphs), help=about)
+    flag("--graphs", about, "NAME,…", type=names(GRAPHS), default=",".join(Options.graphs))
     about = (
         "TFLite files to write for each network, separated by commas. none: float32; float16: "
         "weights in float16, half the size; dynamic_int8: weights in 8 bits; int8: weights and "
-        "activations in 8 bits, and the encoder takes uint8 pixels. Name fewer to save time. "
+        "activations in 8 bits, and the encoder takes uint8 pixels. Name fewer to save time"
     )
-    kinds = names(QUANTIZATIONS)
-    add("--quantize", type=kinds, default=",".join(QUANTIZATIONS), help=about + default)
-    about = (
-        "real images, named as for --data in training, to compare files with Keras and to "
-        "calibrate int8. Give them if the data of the run is not available. Default: the data of "
-        "the run"
-    )
-    add("--representative_data", metavar="URI", help=about)
+    flag("--quantize", about, "NAME,…", type=names(QUANTIZATIONS), default=",".join(QUANTIZATIONS))
+    about = "real images, named as for --data in training, to compare files with Keras and to "
+    about += "calibrate int8. Give them if the data of the run is not available"
+    flag("--representative_data", about, "URI", absent="the data of the run")
     about = (
         "largest error of w allowed for int8 encoders: root mean square, as a fraction of the "
         "spread of w between images. An encoder with a larger error is not written. Raise it if a "
-        f"coarser w is good enough. {default}"
+        "coarser w is good enough"
     )
-    add("--max_int8_error", type=float, default=Options.max_int8_error, help=about)
+    error = between(0, 1e6, float)
+    flag("--max_int8_error", about, "X", type=error, default=Options.max_int8_error)
     about = (
         "the same for int8 decoders, relative to the spread of the images; must hold separately "
         "for codes of real images, random codes and edited codes. Raise it if coarser pictures are "
-        f"good enough. {default}"
+        "good enough"
     )
-    most = Options.max_int8_decoder_error
-    add("--max_int8_decoder_error", type=float, default=most, help=about)
-    about = (
-        "web only: file of `alae directions`; each direction becomes a slider. Default: "
-        "directions.json in the run directory, if it exists"
-    )
-    add("--directions", type=Path, metavar="FILE", help=about)
+    flag("--max_int8_decoder_error", about, "X", type=error, default=Options.max_int8_decoder_error)
+    about = "web only: file of `alae directions`; each direction becomes a slider"
+    absent = "directions.json in the run directory, if it exists"
+    flag("--directions", about, "FILE", type=Path, absent=absent)
     about = (
         "web only: source of LiteRT.js, which runs the model. DIR: runtime/ of another export, to "
         "work offline; cdn, or the URL of a similar host: visitors load it from that host, and the "
-        "folder is smaller. Default: a copy from npm, which is cached"
+        "folder is smaller"
     )
-    add("--web_runtime", metavar="DIR|cdn|URL", help=about)
+    flag("--web_runtime", about, "DIR|cdn|URL", absent="a copy from npm, which is cached")
     options = Options(**vars(parser.parse_args(arguments)))
     for name in ("directions", "web_runtime"):
         if getattr(options, name) is not None and "web" not in options.formats:
             parser.error(f"--{name}={getattr(options, name)}: needs web in --formats.")
-    for name in ("max_int8_error", "max_int8_decoder_error"):
-        if not 0 <= getattr(options, name) < float("inf"):
-            parser.error(f"--{name}={getattr(options, name)}: must be 0 or more.")
     return options
 
 
-def add_model_flags(parser: argparse.ArgumentParser) -> None:
+def add_model_flags(parser: Arguments) -> None:
     """Adds the flags that name the model: --run_dir or --untrained, --checkpoint and --level."""
     model = parser.add_mutually_exclusive_group(required=True)
     about = (
@@ -93,25 +80,19 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--run_dir", type=Path, help=about)
     about = "config file (.cfg) of a model with random weights, to try sizes and speeds"
     model.add_argument("--untrained", type=Path, metavar="CONFIG", help=about)
-    about = f"{CHECKPOINT}. Default: %(default)s"
-    parser.add_argument("--checkpoint", default="newest", metavar=NEWEST_OR_BEST, help=about)
-    about = (
-        "level of a progressively grown model, from 0 (the lowest resolution). Set it for a lower "
-        "resolution. Default: the level that the run has reached"
-    )
-    parser.add_argument("--level", type=int, help=about)
+    parser.flag("--checkpoint", CHECKPOINT, NEWEST_OR_BEST, default="newest")
+    about = "level of a progressively grown model, from 0 (the lowest resolution). Set it for a "
+    about += "lower resolution"
+    parser.flag("--level", about, "N", type=int, absent="the level that the run has reached")
 
 
-def add_formats_flag(parser: argparse.ArgumentParser) -> None:
+def add_formats_flag(parser: Arguments) -> None:
     """Adds --formats, as `registry.FORMATS` describes it."""
     about = "; ".join(f"{each.name}: {each.about}" for each in registry.FORMATS)
-    parser.add_argument(
-        "--formats",
-        type=names([each.name for each in registry.FORMATS]),
-        default=",".join(each.name for each in registry.FORMATS if each.default),
-        help=f"formats, separated by commas. {about}. Name fewer to save time. "
-        "Default: %(default)s",
-    )
+    about = f"formats, separated by commas. {about}. Name fewer to save time"
+    known = names([each.name for each in registry.FORMATS])
+    default = ",".join(each.name for each in registry.FORMATS if each.default)
+    parser.flag("--formats", about, "NAME,…", type=known, default=default)
 
 
 def names(known: Iterable[str]) -> Callable[[str], list[str]]:

@@ -11,8 +11,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from alae_tf.system.arguments import Arguments, output
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program
+from alae_tf.system.errors import guarded
 from alae_tf.system.files import temporary_folder, write_atomic
 from alae_tf.system.quiet import import_tensorflow
 
@@ -33,19 +34,12 @@ GRAPHS = {
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program(f"{__package__}.benchmark"),
-        description=__doc__,
-        epilog="Example: %(prog)s --untrained=configs/celeba128.cfg",
-    )
+    example = "example: %(prog)s --untrained=configs/celeba128.cfg"
+    parser = Arguments(f"{__package__}.benchmark", __doc__, epilog=example)
     add_model_flags(parser)
     add_formats_flag(parser)
-    about = "file for the figures, as JSON. Default: none"
-    parser.add_argument("--json", type=Path, metavar="FILE", help=about)
-    args = parser.parse_args(arguments)
-    if args.json and not args.json.resolve().parent.is_dir():
-        parser.error(f"--json={args.json}: its directory does not exist.")
-    return args
+    parser.flag("--json", "file for the figures, as JSON", "FILE", type=output())
+    return parser.parse_args(arguments)
 
 
 def noise(model, batch: int) -> dict[str, Any]:

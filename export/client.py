@@ -12,11 +12,13 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.images.picture import lay_out, png
+from alae_tf.system.arguments import Arguments, between, output
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program
+from alae_tf.system.errors import guarded
+from alae_tf.system.files import write_atomic
 
 from . import ExportError, ExportFailed, servers
-from .encode import Images, is_colour, read_codes, read_colour, write, write_codes
+from .encode import Images, is_colour, read_codes, read_colour, write_codes
 from .servers import ServerError, checked
 
 W, STYLES = ("encode_bytes", "w"), ("encode_styles_bytes", "styles")  # signature, its output
@@ -25,55 +27,41 @@ RANKS = {"w": 2, "styles": 3, "pixels": 4}
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program(f"{__package__}.client"),
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Arguments(f"{__package__}.client", __doc__)
     servers.add_flags(parser)
-    about = "images per request; TF Serving as exported takes up to 16. Default: %(default)s"
-    parser.add_argument("--batch", type=int, default=8, help=about)
-    commands = parser.add_subparsers(dest="command", required=True)
-    picture = {"metavar": "PICTURE.png", "help": "file for the picture. Required"}
-    for name, help_, out in (
-        ("encode", "images → w", {"metavar": "W.npy|W.json", "help": "file for w. Required"}),
-        ("reconstruct", "images → their reconstructions", picture),
-    ):
-        command = commands.add_parser(name, help=help_)
-        command.add_argument("images", nargs="+", type=Path, help="image files or folders of them")
-        about = (
-            "use a code for each layer of G instead of one w, for models with "
-            "--encoder_codes=layers. Default: one w"
-        )
-        command.add_argument("--layers", action="store_true", help=about)
-        command.add_argument("--out", type=Path, required=True, **out)
-    command = commands.add_parser("decode", help="w → pictures")
-    command.add_argument(
-        "w", type=Path, help=".npy file of [N, latent] or [N, styles, latent], or .json of encode"
+    about = "images per request; TF Serving as exported takes up to 16"
+    parser.flag("--batch", about, "N", type=between(1, 1024), default=8)
+    commands = parser.add_subparsers(
+        dest="command", required=True, parser_class=argparse.ArgumentParser
     )
-    command.add_argument("--out", type=Path, required=True, **picture)
-    command = commands.add_parser("generate", help="new pictures")
-    add = command.add_argument
-    add("--count", type=int, default=1, help="number of pictures. Default: %(default)s")
-    add("--seed", type=int, default=0, help="seed of z. Default: %(default)s")
-    add("--psi", type=float, default=0.7, help="truncation; 1 for none. Default: %(default)s")
-    add("--latent_size", type=int, help="length of z. Default: as the server reports")
-    command.add_argument("--out", type=Path, required=True, **picture)
-    args = parser.parse_args(arguments)
-    endings = (".npy", ".json") if args.command == "encode" else (".png",)
-    if args.out.suffix not in endings:
-        parser.error(f"--out={args.out}: must end in {' or '.join(endings)}.")
-    if not args.out.resolve().parent.is_dir():
-        parser.error(f"--out={args.out}: its directory does not exist.")
-    limits = {
-        "batch": (1, 1024),
-        "count": (1, 10_000),
-        "latent_size": (1, servers.MOST_LATENT),
-        "seed": (0, 2**63 - 1),
-        "psi": (-100, 100),
-    }
-    servers.check_flags(parser, args, limits)
-    return args
+    picture = {"type": output(".png"), "metavar": "PICTURE.png", "help": "the picture. Required"}
+    codes = {"type": output(".npy", ".json"), "metavar": "W.npy|W.json", "help": "w. Required"}
+    for name, about, out in (
+        ("encode", "images → w", codes),
+        ("reconstruct", "images → their reconstructions", picture),
+        ("decode", "w → pictures", picture),
+        ("generate", "new pictures", picture),
+    ):
+        add = commands.add_parser(name, help=about).add_argument
+        if name in ("encode", "reconstruct"):
+            add("images", nargs="+", type=Path, help="image files or folders of them")
+            about = "use a code for each layer of G instead of one w, for models with "
+            about += "--encoder_codes=layers. Default: one w"
+            add("--layers", action="store_true", help=about)
+        elif name == "decode":
+            about = ".npy file of [N, latent] or [N, styles, latent], or .json of encode"
+            add("w", type=Path, help=about)
+        else:
+            default = "Default: %(default)s"
+            about = f"number of pictures. {default}"
+            add("--count", type=between(1, 10_000), default=1, help=about)
+            add("--seed", type=between(0, 2**63 - 1), default=0, help=f"seed of z. {default}")
+            about = f"truncation; 1 for none. {default}"
+            add("--psi", type=between(-100, 100, float), default=0.7, help=about)
+            about = "length of z. Default: as the server reports"
+            add("--latent_size", type=between(1, servers.MOST_LATENT), help=about)
+        add("--out", required=True, **out)
+    return parser.parse_args(arguments)
 
 
 def read(path: Path) -> bytes:
@@ -187,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
             pixels = client.pixels("decode", w=w)
         else:
             pixels = client.pixels("decode", w=client.encode(Images(args.images), args.layers))
-        write(args.out, png(lay_out(pixels)))
+        write_atomic(args.out, png(lay_out(pixels)))
 
     return guarded("client", run)
 

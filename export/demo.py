@@ -23,8 +23,9 @@ from alae_tf.runs.directory import (
     existing_run,
 )
 from alae_tf.system import schema
+from alae_tf.system.arguments import Arguments, between
 from alae_tf.system.environment import start
-from alae_tf.system.errors import AlaeError, guarded, program, report
+from alae_tf.system.errors import AlaeError, guarded, report
 from alae_tf.system.files import check_directory, move, replacements, write_atomic
 from alae_tf.system.quiet import import_tensorflow
 from alae_tf.system.shipped import folder
@@ -40,25 +41,17 @@ IMAGES = 6  # generated images on which files are compared with Keras
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program(f"{__package__}.demo"),
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add, default = parser.add_argument, "Default: %(default)s"
+    parser = Arguments(f"{__package__}.demo", __doc__)
     shipped = ",".join(sorted(path.parent.name for path in folder("models").glob(f"*/{CONFIG}")))
-    about = f"names of shipped models or run directories, separated by commas. {default}"
-    add("--models", default=shipped, help=about)
-    about = f"{CHECKPOINT}. {default}"
-    add("--checkpoint", default="newest", metavar=NEWEST_OR_BEST, help=about)
-    add("--out", type=Path, default=Path("demo"), help=f"folder for the page. {default}")
-    add("--port", type=int, default=8000, help=f"port, or 0 for any free one. {default}")
-    add("--web_runtime", metavar="DIR|cdn|URL", help="see `alae export`. Default: from npm")
-    add("--build", action="store_true", help="only write the folder, do not serve it. Default: off")
-    args = parser.parse_args(arguments)
-    if not 0 <= args.port <= 65535:
-        parser.error(f"--port={args.port}: must be 0 to 65535.")
-    return args
+    about = "names of shipped models or run directories, separated by commas"
+    parser.flag("--models", about, "NAME,…", default=shipped)
+    parser.flag("--checkpoint", CHECKPOINT, NEWEST_OR_BEST, default="newest")
+    parser.flag("--out", "folder for the page", "DIR", type=Path, default=Path("demo"))
+    about = "port, or 0 for any free one"
+    parser.flag("--port", about, "N", type=between(0, 65535), default=8000)
+    parser.flag("--web_runtime", "see `alae export`", "DIR|cdn|URL", absent="from npm")
+    parser.switch("--build", "only write the folder, do not serve it")
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -176,13 +169,6 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         ".wasm": "application/wasm",
         ".js": "text/javascript",
     }
-
-    def send_head(self):
-        try:
-            return super().send_head()
-        except ValueError:  # a path that no file can have: with NUL or half a surrogate pair
-            self.send_error(http.HTTPStatus.BAD_REQUEST)
-            return None
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-cache")

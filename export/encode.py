@@ -8,9 +8,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
@@ -19,13 +17,20 @@ from alae_tf.images.files import find
 from alae_tf.images.fit import DIGIT, PADDED_DIGIT, fit
 from alae_tf.images.picture import lay_out, png, to_pixels
 from alae_tf.images.read import read_image, reason
+from alae_tf.system.arguments import Arguments, between, output
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program, report
+from alae_tf.system.errors import guarded, report
 from alae_tf.system.files import write_atomic
 
 from . import ExportError, ExportFailed
 from .litert import TFLite, images_at_once
 
+ABOUT = """\
+Encodes images into w, or draws images from w (--decode). Images in a folder that the model cannot
+use are reported and left out.
+
+example: alae encode photos/ --model=encoder_float16.tflite --out=w.json
+"""
 MOST_THREADS = 256  # LiteRT crashes on absurd numbers
 BAR_FROM = 20  # images from which a progress bar is shown
 
@@ -35,25 +40,18 @@ RANKS = {"an encoder": {(4, 2), (4, 3)}, "a decoder": {(2, 4), (3, 4)}}
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program(f"{__package__}.encode"),
-        description="Encodes images into w, or draws images from w (--decode). Images in a folder "
-        "that the model cannot use are reported and left out.",
-        epilog="Example: %(prog)s photos/ --model=encoder_float16.tflite --out=w.json",
-    )
-    add = parser.add_argument
-    add("images", nargs="*", type=Path, help="image files or folders of them")
+    parser = Arguments(f"{__package__}.encode", ABOUT)
+    parser.add_argument("images", nargs="*", type=Path, help="image files or folders of them")
     about = ".npy or .json file of codes to draw, in place of images"
-    add("--decode", type=Path, metavar="W.npy", help=about)
-    about = "encoder*.tflite, or for --decode decoder*.tflite. Required"
-    add("--model", type=Path, required=True, help=about)
-    about = (
-        "file to write. For images: w.npy (float32 [N, latent]) or w.json (by file name); default: "
-        "JSON on standard output. For --decode: a PNG of all images; required"
-    )
-    add("--out", type=Path, help=about)
-    about = "CPU threads. Default: the number of cores"
-    add("--threads", type=int, default=os.cpu_count() or 1, help=about)
+    parser.flag("--decode", about, "W.npy", type=Path)
+    about = "encoder*.tflite, or for --decode decoder*.tflite"
+    parser.flag("--model", about, type=Path, required=True)
+    about = "file to write. For images: w.npy (float32 [N, latent]) or w.json (by file name). For "
+    about += "--decode: a PNG of all images"
+    absent = "JSON on standard output; for --decode, --out is required"
+    parser.flag("--out", about, type=output(), absent=absent)
+    threads = between(1, MOST_THREADS)
+    parser.flag("--threads", "CPU threads", "N", type=threads, absent="the number of cores")
     args = parser.parse_args(arguments)
     if bool(args.images) == bool(args.decode):
         parser.error("give either images or --decode=W.npy.")
@@ -62,10 +60,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--decode needs --out=PICTURE.png.")
     if args.out and args.out.suffix not in endings:
         parser.error(f"--out={args.out}: must end in {' or '.join(endings)}.")
-    if args.out and not args.out.resolve().parent.is_dir():
-        parser.error(f"--out={args.out}: its directory does not exist.")
-    if not 1 <= args.threads <= MOST_THREADS:
-        parser.error(f"--threads={args.threads}: must be 1 to {MOST_THREADS}.")
+    args.threads = args.threads or os.cpu_count() or 1
     return args
 
 
@@ -205,21 +200,13 @@ def read_codes(path: Path) -> np.ndarray:
     return w
 
 
-def write(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:
-    """Writes --out completely or not at all; raises ExportFailed."""
-    try:
-        write_atomic(path, data)
-    except OSError as error:
-        raise ExportFailed(f"--out={path}: {error.strerror}.") from None
-
-
 def write_codes(path: Path | None, images: Images, w: np.ndarray) -> None:
     """Writes w as .npy, or as .json by file name, printed if there is no path."""
     if path and path.suffix == ".npy":
-        write(path, lambda file: np.save(file, w))
+        write_atomic(path, lambda file: np.save(file, w))
         return
     text = json.dumps(dict(zip(map(str, images.files), w.tolist(), strict=True)))
-    write(path, f"{text}\n".encode()) if path else print(text, flush=True)
+    write_atomic(path, f"{text}\n".encode()) if path else print(text, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -229,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
     def run() -> None:
         if args.decode:
             model = load(args.model, args.threads, "a decoder")
-            write(args.out, png(draw(model, args.decode)))
+            write_atomic(args.out, png(draw(model, args.decode)))
             return
         images = Images(args.images)
         model = load(args.model, args.threads, "an encoder")

@@ -147,26 +147,18 @@ class Graphs:
             "generate": (self.generate, self.spec("z", latent) + self.spec("psi")),
         }
 
-    def device_signatures(self) -> dict[str, Endpoint]:
-        """The graphs of TFLite and ONNX files, one in each file."""
+    def device_signatures(self, batch: int | None = None) -> dict[str, Endpoint]:
+        """The graphs of TFLite and ONNX files, one in each file; for a fixed number of images, as
+        browsers and phones need them, also F."""
         latent, styles = self.config.latent_size, self.config.styles
-        images, pixels = self.spec("images", *self.shape), self.spec("pixels", *self.shape)
+        images, pixels = (self.spec(n, *self.shape, batch=batch) for n in ("images", "pixels"))
+        mapping = {"mapping": (self.map, self.spec("z", latent, batch=batch))} if batch else {}
         return {
             "encoder": (self.encode, images),
             "encoder_uint8": (self.encode_uint8, pixels),
             "encoder_styles": (self.encode_styles, images),
             "encoder_styles_uint8": (self.encode_styles_uint8, pixels),
-            "decoder": (self.decode_small, self.spec("w", latent)),
-            "decoder_styles": (self.decode_small, self.spec("w", styles, latent)),
-        }
-
-    def single_signatures(self) -> dict[str, Endpoint]:
-        """Graphs for one image at a time, as browsers and phones need them."""
-        latent, styles = self.config.latent_size, self.config.styles
-        return {
-            "encoder_one": (self.encode, self.spec("images", *self.shape, batch=1)),
-            "encoder_styles_one": (self.encode_styles, self.spec("images", *self.shape, batch=1)),
-            "decoder_one": (self.decode_small, self.spec("w", latent, batch=1)),
-            "decoder_styles_one": (self.decode_small, self.spec("w", styles, latent, batch=1)),
-            "mapping_one": (self.map, self.spec("z", latent, batch=1)),
+            "decoder": (self.decode_small, self.spec("w", latent, batch=batch)),
+            "decoder_styles": (self.decode_small, self.spec("w", styles, latent, batch=batch)),
+            **mapping,
         }

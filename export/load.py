@@ -13,21 +13,20 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import re
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from alae_tf.system.arguments import Arguments, between, output, several
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, program, report
+from alae_tf.system.errors import guarded, report
 from alae_tf.system.files import write_atomic
 
-from .servers import ServerError, WrongAnswer, add_flags, check_flags, checked, connect
+from .servers import DAY, ServerError, WrongAnswer, add_flags, checked, connect
 
 if TYPE_CHECKING:
     from .servers import Server
@@ -116,32 +115,18 @@ def agree(w: np.ndarray, expected: np.ndarray) -> bool:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program(f"{__package__}.load"),
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Arguments(f"{__package__}.load", __doc__)
     add_flags(parser)
-    add, default = parser.add_argument, "Default: %(default)s"
-    add("--shape", required=True, metavar="H,W,C", help="shape of the model's images. Required")
-    about = f"numbers of clients to try, one after another. {default}"
-    add("--clients", default="1,8,64", metavar="N,…", help=about)
-    about = f"seconds to measure each number of clients. {default}"
-    add("--seconds", type=float, default=20.0, help=about)
-    add("--json", type=Path, metavar="FILE", help="file for the figures, as JSON. Default: none")
+    about = "shape of the model's images"
+    parser.flag("--shape", about, "H,W,C", type=several(between(1, 4096)), required=True)
+    about = "numbers of clients to try, one after another"
+    parser.flag("--clients", about, "N,…", type=several(between(1, 1024)), default="1,8,64")
+    about = "seconds to measure each number of clients"
+    parser.flag("--seconds", about, "X", type=between(1e-3, DAY, float), default=20.0)
+    parser.flag("--json", "file for the figures, as JSON", "FILE", type=output())
     args = parser.parse_args(arguments)
-    check_flags(parser, args, {"seconds": (1e-3, 86_400)})
-    for name, most, example in (("shape", 4096, "64,64,3"), ("clients", 1024, "1,8")):
-        parts = getattr(args, name).split(",")
-        known = all(re.fullmatch(r"\d{1,9}", part) and 1 <= int(part) <= most for part in parts)
-        if not known or (name == "shape" and len(parts) != 3):
-            parser.error(
-                f"--{name}={getattr(args, name)}: must be whole numbers of 1 to {most:,}, for "
-                f"example {example}."
-            )
-        setattr(args, name, [int(part) for part in parts])
-    if args.json and not args.json.resolve().parent.is_dir():
-        parser.error(f"--json={args.json}: its directory does not exist.")
+    if len(args.shape) != 3:
+        parser.error("--shape: must be three numbers, for example 64,64,3.")
     return args
 
 

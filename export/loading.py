@@ -73,7 +73,7 @@ def real_images(uri: str, resolution: int, channels: int, count: int) -> np.ndar
             raise ExportError(
                 f"{flag}={uri}: has {source.channels} channels, the model takes {channels}."
             )
-        return np.stack([source.fitted(i, resolution) for i in evenly(source, count).tolist()])
+        return source.take(evenly(source, count), resolution)
     except DataError as error:
         message = str(error).replace("--data=", f"{flag}=")
         raise ExportError(f"{message}\nThe comparison needs real images: give {flag}.") from None

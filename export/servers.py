@@ -12,12 +12,13 @@ import concurrent.futures
 import json
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from alae_tf.system.arguments import Arguments, between
 from alae_tf.system.errors import reason
 from alae_tf.system.quiet import import_tensorflow
 
@@ -30,6 +31,7 @@ MOST_BYTES = 2**28  # of a gRPC message
 MOST_JSON = 2**30  # bytes of a REST answer, in which numbers are longer
 MOST_LATENT = 2**16
 MOST_WORDS = 500  # characters of a server's message
+DAY = 86_400  # seconds
 Result = TypeVar("Result")
 
 
@@ -52,37 +54,27 @@ class ServerUnavailable(ServerError):
     """No server listens, its model is loading, or the connection broke; a later try may succeed."""
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_flags(parser: Arguments) -> None:
     """Adds the flags of a connection: --url, --model, --timeout and --patience."""
-    add, default = parser.add_argument, "Default: %(default)s"
-    about = (
-        "http[s]://host:8501, grpc://host:8500, or MLflow's http://host:5000/invocations. Required"
-    )
-    add("--url", required=True, help=about)
-    add("--model", default="alae", help=f"name of the model on the server. {default}")
-    about = f"seconds within which an answer must be complete. Raise it for slow models. {default}"
-    add("--timeout", type=float, default=30.0, help=about)
-    about = f"seconds to keep retrying an unreachable server, for example at a restart. {default}"
-    add("--patience", type=float, default=3.0, help=about)
+    about = "http[s]://host:8501, grpc://host:8500, or MLflow's http://host:5000/invocations"
+    parser.flag("--url", about, type=server_url, required=True)
+    parser.flag("--model", "name of the model on the server", default="alae")
+    about = "seconds within which an answer must be complete. Raise it for slow models"
+    parser.flag("--timeout", about, "X", type=between(1e-3, DAY, float), default=30.0)
+    about = "seconds to keep retrying an unreachable server, for example at a restart"
+    parser.flag("--patience", about, "X", type=between(0, DAY, float), default=3.0)
 
 
-def check_flags(
-    parser: argparse.ArgumentParser,
-    args: argparse.Namespace,
-    limits: Mapping[str, tuple[float, float]],
-) -> None:
-    """Checks the flags of `add_flags`, and others with the given limits; None passes."""
+def server_url(text: str) -> str:
+    """The type of --url."""
     try:
-        scheme, address = urlsplit(args.url)[:2]
-    except ValueError:
+        scheme, address = urlsplit(text)[:2]
+    except ValueError:  # half an IPv6 address
         scheme = address = ""
     if scheme not in ("http", "https", "grpc") or not address:
-        parser.error(f"--url={args.url}: must be http[s]://host:port or grpc://host:port.")
-    limits = {"timeout": (1e-3, 86_400), "patience": (0, 86_400), **limits}
-    for name, (least, most) in limits.items():
-        value = getattr(args, name, None)
-        if value is not None and not least <= value <= most:
-            parser.error(f"--{name}={value}: must be {least:,} to {most:,}.")
+        right = "must be http[s]://host:port or grpc://host:port"
+        raise argparse.ArgumentTypeError(f"{text}: {right}")
+    return text
 
 
 def connect(url: str, model: str, timeout: float, patience: float) -> Server:

@@ -135,7 +135,7 @@ def files(options: Options) -> Iterator[File]:
 def write(work: Exporter, file: File) -> None:
     """Writes one file."""
     (graph,) = file.graphs
-    model = converted(work, f"{graph}_one" if file.batch else graph)
+    model = converted(work, graph, file.batch)
     if file.quantization not in ("", "none"):
         parts: list[np.ndarray] = []
         group = None
@@ -151,12 +151,13 @@ def write(work: Exporter, file: File) -> None:
     (work.folder / file.name).write_bytes(model)
 
 
-def converted(work: Exporter, signature: str) -> bytes:
+def converted(work: Exporter, graph: str, batch: int | None = None) -> bytes:
     """A graph as a float32 file, converted through a SavedModel at its first use."""
+    signature = f"{graph}_one" if batch else graph
     if signature not in work.float32:
         path = work.folder / f"device_{signature}"
-        signatures = work.graphs.device_signatures() | work.graphs.single_signatures()
-        saved_model.write(work.model.alae, {signature: signatures[signature]}, path)
+        endpoint = work.graphs.device_signatures(batch)[graph]
+        saved_model.write(work.model.alae, {signature: endpoint}, path)
         work.float32[signature] = convert(path, signature)
         shutil.rmtree(path)
     return work.float32[signature]

@@ -74,6 +74,10 @@ class Source(abc.ABC):
         """Image `index` at one resolution: uint8 [resolution, resolution, channels]."""
         return self.pyramid(index, [resolution])[0]
 
+    def take(self, indices: Iterable[int], resolution: int) -> np.ndarray:
+        """Images at some indices at one resolution: uint8 [n, resolution, resolution, channels]."""
+        return np.stack([self.fitted(int(index), resolution) for index in indices])
+
 
 class Subset(Source):
     """The images of a source at some indices, int64 [n]."""

@@ -29,7 +29,7 @@ class PrincipalComponents:
         self._shape = (resolution, resolution, source.channels)
         count = min(len(source), MOST_IMAGES, MOST_BYTES // (9 * math.prod(self._shape)))
         self.fitted_to = count
-        images = np.stack([source.fitted(int(i), resolution) for i in evenly(source, count)])
+        images = source.take(evenly(source, count), resolution)
         size = min(latent_size, count, math.prod(self._shape))
         self._pca = PCA(size, svd_solver="randomized", random_state=0)
         self._pca.fit(rows(images))

@@ -32,5 +32,4 @@ class RealImages:
         self, w: np.ndarray, noise_mode: str = "none", seed: int = 0, floats: bool = False
     ) -> np.ndarray:
         """The images of some numbers [N, 1], uint8 [N, H, W, C]."""
-        places = self._indices[w[:, 0]].tolist()
-        return np.stack([self._source.fitted(place, self.resolution) for place in places])
+        return self._source.take(self._indices[w[:, 0]], self.resolution)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import io
 import pkgutil
 import typing
 from collections.abc import Callable, Iterator
@@ -100,8 +99,7 @@ class Samples:
     def read(self, indices: np.ndarray, about: str = "real images") -> Iterator[np.ndarray]:
         """Images of the split by their indices: parts, uint8 [n, H, W, C]."""
         for part in self._parts(len(indices), about):
-            places = indices[part].tolist()
-            yield np.stack([self.real_source.fitted(i, self.model.resolution) for i in places])
+            yield self.real_source.take(indices[part], self.model.resolution)
 
     def generated(self, about: str = "generated images") -> Iterator[np.ndarray]:
         """Generated images: parts, uint8 [n, H, W, C]."""
@@ -161,16 +159,13 @@ class Samples:
         digest = hashlib.sha256(f"{net.name} {net.sha256}".encode())
         for images in self.read(indices):
             digest.update(repr(images.shape).encode() + images.tobytes())
-        path = weights.cache() / f"features-{digest.hexdigest()[:32]}.npy"
-        kept = weights.kept(path)
-        if kept is not None:
-            return np.load(io.BytesIO(kept), allow_pickle=False)
-        parts = self.read(indices, f"real → {network}")
-        features = np.concatenate([net(images) for images in parts])
-        file = io.BytesIO()
-        np.save(file, features)
-        weights.keep(path, file.getvalue())
-        return features
+        path = weights.cache() / f"features-{digest.hexdigest()[:32]}.npz"
+        found = weights.kept(path)
+        if found is None:
+            parts = self.read(indices, f"real → {network}")
+            found = [np.concatenate([net(images) for images in parts])]
+            weights.keep(path, found)
+        return found[0]
 
     def _parts(self, count: int, about: str) -> Iterator[slice]:
         """Slices of `count` images, with a progress bar."""

@@ -37,7 +37,6 @@ class Lpips:
 
     Args:
         net: "vgg" (VGG16, used by all metrics) or "alex".
-        path: the file of weights; default: see `weights.find`.
 
     Raises:
         EvaluationError: the file is missing, or a different one.
@@ -45,10 +44,10 @@ class Lpips:
 
     name = "lpips"
 
-    def __init__(self, net: str = "vgg", path: str | None = None):
+    def __init__(self, net: str = "vgg"):
         self._net = chosen = NETS[net]
         self.size = sum(chosen.widths[i] for i in chosen.taken)
-        file, self.sha256 = weights.find(chosen.file, path)
+        file, self.sha256 = weights.find(chosen.file)
         arrays = weights.read_lpips(file)
         self._convolutions = [
             tuple(tf.constant(arrays[f"{chosen.prefix}/Conv_{i}/{p}"]) for p in ("kernel", "bias"))

@@ -18,7 +18,6 @@ from alae_tf.images.faces import model_folder
 from alae_tf.runs.directory import (
     CHECKPOINT,
     NEWEST_OR_BEST,
-    checkpoint_numbers,
     chosen_checkpoint,
     existing_run,
 )
@@ -28,12 +27,6 @@ from alae_tf.system.files import check_output, write_atomic
 from alae_tf.system.quiet import import_tensorflow
 
 SHIPPED, CROP = "faces64", "lfw"  # a shipped model of faces, and the crop of its training images
-
-
-class FigureFailed(FigureError):
-    """The picture could not be written."""
-
-    exit_code = 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,8 +86,6 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
     add("--run_dir", required=not out, default=out and SHIPPED, metavar="DIR", help=about)
     about = f"file to write; its extension sets the format: {', '.join(kind.formats)}{default}"
     add("--out", required=not out, default=out, type=Path, metavar="FILE", help=about)
-    about = "file format, for a FILE without a known extension. Default: the extension of --out"
-    add("--format", choices=kind.formats, help=about)
     add("--overwrite", **switch("replace FILE if it exists"))
     of_files = kind.images == FILES
     if kind.images:
@@ -130,7 +121,6 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
 def run(
     kind: Kind,
     out: Path,
-    format: str | None = None,
     overwrite: bool = False,
     crop: str | None = None,
     **given: Any,
@@ -138,18 +128,16 @@ def run(
     """Draws a figure and writes it to a file; raises AlaeError if a flag does not fit.
 
     Args:
-        out, format, overwrite: see `add_flags`.
+        out, overwrite: see `add_flags`.
         crop: of image files for the model SHIPPED, unless `align` is given.
         given: the kind's own flags and the other arguments of `Figure`.
     """
     ending = out.suffix[1:].lower()
-    if (format or ending) not in kind.formats:
+    if ending not in kind.formats:
         raise FigureError(f"--out={out}: must end in .{', .'.join(kind.formats)}.")
-    if format and ending != format and ending in canvas.FORMATS:
-        raise FigureError(f"--format={format}: --out={out} names another format.")
     check_output("--out", out, overwrite)
     flags = {name: given.pop(name) for name in kind.flags}
-    figure = Figure(kind, format=format or ending, **given)
+    figure = Figure(kind, format=ending, **given)
     path = existing_run(figure.run_dir)
     if crop and figure.of_files and not figure.align and path.samefile(existing_run(SHIPPED)):
         figure.align = crop
@@ -159,8 +147,6 @@ def run(
         model_folder()  # raises if the face detector is not installed
     if kind.check:
         kind.check(figure, **flags)
-    if not checkpoint_numbers(path):
-        raise FigureError(f"--run_dir={path}: no checkpoint yet; train it first.")
     chosen_checkpoint(path, figure.checkpoint)
     import_tensorflow()
     try:
@@ -170,10 +156,7 @@ def run(
     if not isinstance(picture, bytes):
         frames = picture if isinstance(picture, list) else [picture]
         picture = canvas.encode(frames, figure.format, kind.seconds or 0.1)
-    try:
-        write_atomic(out, picture)
-    except OSError as error:
-        raise FigureFailed(f"--out={out}: {error.strerror}.") from None
+    write_atomic(out, picture)
     print(f"figures: {out}")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from alae_tf.data import evenly
-from alae_tf.figures.kind import SET, Figure, FigureError, Kind, choice, fitted
+from alae_tf.figures.kind import SET, Figure, FigureError, Kind, choice
 from alae_tf.images.plots import class_plot
 
 METHODS = ("tsne", "pca")
@@ -23,7 +23,7 @@ def draw(figure: Figure, method: str) -> bytes:
         raise FigureError(f"--count: an embedding needs at least {FEWEST_POINTS} images.")
     places = evenly(source, count)
     parts = np.array_split(places, -(-count // 100))
-    w = np.concatenate([model.encode(fitted(source, part, model.resolution)) for part in parts])
+    w = np.concatenate([model.encode(source.take(part, model.resolution)) for part in parts])
     labels = np.asarray(source.labels)[places]
     names = source.class_names or [str(i) for i in range(int(labels.max()) + 1)]
     return class_plot(embed(w, method, figure.seed), labels, names, figure.format)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from alae_tf import data
 from alae_tf.images import alignment, canvas, files
 from alae_tf.runs.directory import existing_run, images_of
+from alae_tf.system.arguments import between, several
 from alae_tf.system.errors import AlaeError, report
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FILES, SET = "files", "set"  # values of `Kind.images`
 MOST_FILES = 48  # drawn without --count
 Flag = dict[str, Any]  # keyword arguments of argparse's `add_argument`
-Drawing = np.ndarray | list[np.ndarray] | bytes  # uint8 [H, W, 3]; frames of it; a whole file
+Drawing = np.ndarray | list[np.ndarray] | bytes  # uint8 [H, W, 3]; frames of it; a file
 
 
 class FigureError(AlaeError):
@@ -122,7 +122,7 @@ class Figure:
         source = self.held_out()
         if len(source) < count:
             report("figures", f"--count={count}: drawing all {len(source)} images.")
-        return fitted(source, data.evenly(source, min(count, len(source))), self.model.resolution)
+        return source.take(data.evenly(source, min(count, len(source))), self.model.resolution)
 
     def from_files(self, named: Sequence[str], count: int | None = None) -> np.ndarray:
         """Images from files and folders: uint8 [N, H, W, C], at most `count` (default: 48)."""
@@ -139,32 +139,15 @@ class Figure:
         return alignment.read_faces(found, self.align, side)
 
 
-def fitted(source: data.Source, indices: np.ndarray, resolution: int) -> np.ndarray:
-    """Images of a source: indices [N] → uint8 [N, resolution, resolution, C]."""
-    return np.stack([source.fitted(int(i), resolution) for i in indices])
-
-
 def number(limits: tuple[float, float], default: Any, about: str, many: bool = False) -> Flag:
     """A flag with a number between two limits, whole if these are ints; or with `many` of them.
 
     If `default` is a text, the default is None and the text describes it in the help.
     """
     low, high = limits
-
-    def read(text: str) -> float:
-        try:
-            value = type(low)(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            whole = "whole " * isinstance(low, int)
-            raise argparse.ArgumentTypeError(
-                f"{text!r}: expected a {whole}number from {low:,.0f} to {high:,.0f}"
-            )
-        return value
-
+    read = between(low, high, type(low))
     return {
-        "type": (lambda text: [read(part) for part in _split(text)]) if many else read,
+        "type": several(read) if many else read,
         "default": None if isinstance(default, str) else default,
         "metavar": ("N" if isinstance(low, int) else "X") + ",…" * many,
         "help": f"{about} ({low:,.0f} to {high:,.0f}). Default: {default}",
@@ -179,13 +162,9 @@ def choice(choices: Sequence[str], about: str) -> Flag:
 
 def names(metavar: str, default: str, about: str) -> Flag:
     """A flag with a list of words, by default None, which `default` describes in the help."""
-    return {"type": _split, "metavar": metavar, "help": f"{about}. Default: {default}"}
+    return {"type": several(str), "metavar": metavar, "help": f"{about}. Default: {default}"}
 
 
 def switch(about: str) -> Flag:
     """A flag without a value, by default off."""
     return {"action": "store_true", "help": f"{about}. Default: off"}
-
-
-def _split(text: str) -> list[str]:
-    return text.strip(",").split(",")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from alae_tf.figures.kind import SET, Figure, Kind, fitted, number
+from alae_tf.figures.kind import SET, Figure, Kind, number
 from alae_tf.images import canvas
 
 NEIGHBOURS = 5
@@ -23,7 +23,7 @@ def draw(figure: Figure, among: int) -> np.ndarray:
     for image, feature in zip(images, network(images), strict=True):
         distance = np.linalg.norm(known - feature, axis=1)
         closest = np.argsort(distance, kind="stable")[:NEIGHBOURS]
-        rows.append([image, *fitted(source, places[closest], model.resolution)])
+        rows.append([image, *source.take(places[closest], model.resolution)])
     return canvas.table(rows, top=["new", *[f"{i + 1}." for i in range(NEIGHBOURS)]])
 
 

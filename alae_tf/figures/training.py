@@ -4,7 +4,7 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.data import evenly
-from alae_tf.figures.kind import SET, Drawing, Figure, Kind, fitted
+from alae_tf.figures.kind import SET, Drawing, Figure, Kind
 from alae_tf.images import canvas
 from alae_tf.runs.directory import checkpoint_numbers, existing_run
 from alae_tf.system.errors import report
@@ -26,7 +26,7 @@ def draw(figure: Figure) -> Drawing:
     seen, stages = [], []
     for number in tqdm(numbers, "checkpoints", leave=False, disable=len(numbers) < 3):
         model = figure.model_at(number)
-        real = fitted(source, places, model.resolution)
+        real = source.take(places, model.resolution)
         new = model.generate(len(real), figure.seed)
         seen.append(f"{model.images_seen:,} images")
         stages.append((real, model.reconstruct(real), new))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def loss_plot(
@@ -35,9 +38,7 @@ def loss_plot(
             axes.annotate(f" level {level}", (start, 0.98), **where)
     axes.set(xlabel="images seen", ylabel="loss", yscale="log")
     figure.legend(loc="outside upper center", ncols=len(labels), frameon=False)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100)
-    return file.getvalue()
+    return saved(figure, "png", dpi=100)
 
 
 def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:
@@ -82,7 +83,12 @@ def class_plot(
     axes.set(xticks=[], yticks=[], aspect="equal")
     if len(names) <= 20:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False)
+    return saved(figure, kind, dpi=120, bbox_inches="tight")
+
+
+def saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    """The bytes of a file, "png" or "pdf", without a date: the same figure gives the same bytes."""
     file = io.BytesIO()
     undated = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-    figure.savefig(file, format=kind, dpi=120, metadata=undated, bbox_inches="tight")
+    figure.savefig(file, format=kind, metadata=undated, **options)
     return file.getvalue()

@@ -19,7 +19,7 @@ import tensorflow as tf
 from alae_tf.config import Config
 from alae_tf.config.settings import to_text
 from alae_tf.model.autoencoder import Autoencoder
-from alae_tf.networks.alae import build_alae
+from alae_tf.networks.alae import ALAE, build_alae
 from alae_tf.runs.checkpoint import check_state
 from alae_tf.system import float32, schema
 from alae_tf.system.errors import CheckpointError
@@ -88,13 +88,7 @@ class TrainedALAE(keras.Model):
         styles, _ = self.alae.codes(images, self.level, self.blend)
         return self.alae.decode(styles, self.level, self.blend, noise)
 
-    def fit(self, *args, **kwargs):
-        """Raises TypeError, see `alae_tf.networks.alae.ALAE.fit`."""
-        return self.alae.fit(*args, **kwargs)
-
-    def export(self, *args, **kwargs):
-        """Raises TypeError, see `alae_tf.networks.alae.ALAE.export`."""
-        return self.alae.export(*args, **kwargs)
+    fit, export = ALAE.fit, ALAE.export  # which raise TypeError
 
 
 def _texts(config: Config) -> dict[str, str]:

@@ -16,9 +16,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from alae_tf.config import ConfigError
+from alae_tf.system.arguments import Arguments, between
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, printable, program, report
+from alae_tf.system.errors import guarded, printable, report
 from alae_tf.system.quiet import import_tensorflow
 
 
@@ -52,8 +52,6 @@ def run_import(file: str, run_dir: str, config_path: str | None, which: str) -> 
 
 def run_verify(file: str, run_dir: str | None, tolerance: float) -> int:
     """Prints the table of errors; returns 1 if an error exceeds the tolerance, else 0."""
-    if not 0 <= tolerance < float("inf"):
-        raise ConfigError(f"--tolerance={tolerance}: must be 0 or more.")
     import_tensorflow()
     from alae_tf.official.goldens import verify
 
@@ -74,18 +72,10 @@ def run_verify(file: str, run_dir: str | None, tolerance: float) -> int:
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags of both commands."""
-
-    def weights_word(text: str) -> str:
-        if text == "slow":  # its name in the first version
-            raise argparse.ArgumentTypeError("slow is called ema now")
-        return text
-
-    parser = argparse.ArgumentParser(
-        prog=program("alae_tf.official"),
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Arguments("alae_tf.official", __doc__)
+    commands = parser.add_subparsers(
+        dest="command", required=True, parser_class=argparse.ArgumentParser
     )
-    commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("import", help="convert a checkpoint of the authors into a run")
     command.add_argument("file", help="a .pth file of the authors' training")
     command.add_argument("--run_dir", required=True, help="new directory for the run. Required")
@@ -96,7 +86,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     command.add_argument(
         "--which",
-        type=weights_word,
         choices=("ema", "raw"),
         default="ema",
         help="weights to import. ema: the moving average, which gives better images; raw: those "
@@ -107,7 +96,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     command.add_argument("--run_dir", help="use the weights of this run. Default: the file's")
     command.add_argument(
         "--tolerance",
-        type=float,
+        type=between(0, 1e6, float),
         default=1e-4,
         help="largest relative error that passes. Default: %(default)s",
     )

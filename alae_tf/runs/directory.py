@@ -149,14 +149,17 @@ def chosen_checkpoint(run_dir: str | Path, asked: int | str | None) -> int | Non
     """Images seen at a checkpoint; None: the newest whole one.
 
     `asked`: a value of --checkpoint: a number, "newest" (or None) or "best". Raises CheckpointError
-    if it is none of these, or if the run has no best checkpoint.
+    if it is none of these, or if the run has no checkpoint, or no best one.
     """
+    numbers = checkpoint_numbers(run_dir)
+    if not numbers:
+        raise CheckpointError(f"--run_dir={run_dir}: has no checkpoint yet; train it first.")
     if asked is None or asked == "newest":
         return None
     if asked == "best":
         if best := best_checkpoint(run_dir):
             return best["images_seen"]
-        held = ", ".join(map(str, checkpoint_numbers(run_dir))) or "none"
+        held = ", ".join(map(str, numbers))
         raise CheckpointError(
             f"--checkpoint=best: --run_dir={run_dir} has no best checkpoint, since training did "
             f"not measure --evaluate_metrics; give newest, or one of {held}."

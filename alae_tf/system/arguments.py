@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 from alae_tf.system.errors import program
 
+T = TypeVar("T")
 SEED = 2**31 - 1  # the largest seed
 SIDES = tuple(2**k for k in range(2, 11))  # of images, in pixels
 
@@ -43,14 +48,37 @@ class Arguments(argparse.ArgumentParser):
 
 def between(low: float, high: float, kind: type = int) -> Callable[[str], float]:
     """A flag's `type`: a number from low to high."""
+    number = "a whole number" if kind is int else "a number"
 
-    def number(text: str) -> float:
-        value = kind(text)
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text}: must be {low:,} to {high:,}")
+            raise argparse.ArgumentTypeError(f"{text!r}: must be {number} from {low:,} to {high:,}")
         return value
 
-    return number
+    return read
+
+
+def several(read: Callable[[str], T]) -> Callable[[str], list[T]]:
+    """A flag's `type`: values separated by commas."""
+    return lambda text: [read(part) for part in text.strip(",").split(",")]
+
+
+def output(*endings: str) -> Callable[[str], Path]:
+    """A flag's `type`: a file to write, whose folder must exist, with one of some extensions."""
+
+    def file(text: str) -> Path:
+        path = Path(text)
+        if path.suffix not in (endings or (path.suffix,)):
+            raise argparse.ArgumentTypeError(f"{text}: must end in {' or '.join(endings)}")
+        if not Path(os.path.realpath(path)).parent.is_dir():
+            raise argparse.ArgumentTypeError(f"{text}: its directory does not exist")
+        return path
+
+    return file
 
 
 def side(text: str) -> int:

@@ -33,16 +33,20 @@ def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None
     """Writes a file completely or not at all: under a temporary name, then renamed.
 
     `data` may be a function that writes the content into the open file. If the path is a symbolic
-    link, the link itself is replaced. Raises OSError if the disk is full, unreachable or
-    write-protected; the old file is unchanged.
+    link, the link itself is replaced. Raises OSError, with this path, if the disk is full,
+    unreachable or write-protected; the old file is unchanged.
     """
-    with temporary_file(path.parent) as file:
-        data(file) if callable(data) else file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-        if fcntl is None:  # Windows cannot rename open files
-            file.close()
-        os.replace(file.name, path)
+    try:
+        with temporary_file(path.parent) as file:
+            data(file) if callable(data) else file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            if fcntl is None:  # Windows cannot rename open files
+                file.close()
+            os.replace(file.name, path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # not the temporary name
+        raise
 
 
 @contextlib.contextmanager

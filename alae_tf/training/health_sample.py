@@ -107,5 +107,4 @@ class Sample:
 
 def some_images(source: Source, side: int) -> np.ndarray:
     """Images of a source, evenly spread: uint8 [N, H, W, C], N at most `IMAGES`."""
-    places = evenly(source, min(IMAGES, len(source)))
-    return np.stack([source.fitted(int(place), side) for place in places])
+    return source.take(evenly(source, min(IMAGES, len(source))), side)

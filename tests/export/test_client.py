@@ -201,16 +201,16 @@ def test_a_connection_that_is_cut_is_made_again(cut):
 def test_wrong_flags(tmp_path, capsys):
     good = f"--out={tmp_path}/a.png"
     for url, arguments, message in (
-        ("ftp://x", ["generate", good], "--url=ftp://x"),
-        ("http://x", ["generate", f"--out={tmp_path}/a.jpg"], "--out="),
-        ("http://x", ["encode", "a.png", f"--out={tmp_path}/a.png"], "--out="),
-        ("http://x", ["generate", f"--out={tmp_path}/none/a.png"], "--out="),
-        ("http://x", ["--batch=0", "generate", good], "--batch=0"),
-        ("http://x", ["--timeout=nan", "generate", good], "--timeout=nan"),
-        ("http://x", ["generate", "--seed=-1", good], "--seed=-1"),
-        ("http://x", ["generate", "--psi=nan", good], "--psi=nan"),
-        ("http://x", ["generate", "--count=99999999999", good], "--count=99999999999"),
-        ("http://x", ["generate", "--latent_size=99999999999", good], "--latent_size="),
+        ("ftp://x", ["generate", good], "--url: "),
+        ("http://x", ["generate", f"--out={tmp_path}/a.jpg"], "--out: "),
+        ("http://x", ["encode", "a.png", f"--out={tmp_path}/a.png"], "--out: "),
+        ("http://x", ["generate", f"--out={tmp_path}/none/a.png"], "--out: "),
+        ("http://x", ["--batch=0", "generate", good], "--batch: "),
+        ("http://x", ["--timeout=nan", "generate", good], "--timeout: "),
+        ("http://x", ["generate", "--seed=-1", good], "--seed: "),
+        ("http://x", ["generate", "--psi=nan", good], "--psi: "),
+        ("http://x", ["generate", "--count=99999999999", good], "--count: "),
+        ("http://x", ["generate", "--latent_size=99999999999", good], "--latent_size: "),
     ):
         with pytest.raises(SystemExit) as stop:
             run(url, *arguments)

@@ -13,10 +13,9 @@ pytest.importorskip("tensorflow_serving", reason="extra `serving`")
 from alae_tf.latents import directions
 from alae_tf.latents.directions import Direction
 from export import __main__
-from tests.export.test_export import photos, style_run  # noqa: F401 (fixtures)
 
 
-def test_an_int8_encoder_that_is_too_far_off_is_refused(style_run, tmp_path, capsys):  # noqa: F811
+def test_an_int8_encoder_that_is_too_far_off_is_refused(style_run, tmp_path, capsys):
     arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=tflite"]
     code = __main__.main([*arguments, "--quantize=none,int8", "--max_int8_error=0.0001"])
     assert code == 1
@@ -29,7 +28,7 @@ def test_an_int8_encoder_that_is_too_far_off_is_refused(style_run, tmp_path, cap
     assert "encoder.tflite" in names
 
 
-def test_an_int8_decoder_that_is_too_far_off_is_refused(style_run, tmp_path, capsys):  # noqa: F811
+def test_an_int8_decoder_that_is_too_far_off_is_refused(style_run, tmp_path, capsys):
     arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=tflite"]
     arguments += ["--graphs=decoder,decoder_styles", "--quantize=none,int8"]
     assert __main__.main([*arguments, "--max_int8_decoder_error=0.0001"]) == 1
@@ -46,7 +45,7 @@ def test_an_int8_decoder_that_is_too_far_off_is_refused(style_run, tmp_path, cap
     assert not {"decoder_int8.tflite", "decoder_styles_int8.tflite"} & names
 
 
-def test_directions_of_other_weights_do_not_stop_an_export(style_run, tmp_path, capsys):  # noqa: F811
+def test_directions_of_other_weights_do_not_stop_an_export(style_run, tmp_path, capsys):
     run = shutil.copytree(style_run, tmp_path / "run")
     moved = [Direction("old", np.eye(8, dtype=np.float32)[0], model="0123")]
     directions.write(run / "directions.json", moved)

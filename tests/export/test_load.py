@@ -121,13 +121,13 @@ def test_the_command_against_mlflows_protocol(tmp_path, capsys):
 
 def test_wrong_flags(tmp_path, capsys):
     for flags, message in (
-        (["--url=ftp://x", "--shape=4,4,1"], "--url=ftp://x"),
-        (["--url=http://x", "--shape=4,4"], "--shape=4,4"),
-        (["--url=http://x", "--shape=4,4,0"], "--shape=4,4,0"),
-        (["--url=http://x", "--shape=4,4,1", "--clients=a"], "--clients=a"),
-        (["--url=http://x", "--shape=4,4,1", "--seconds=nan"], "--seconds=nan"),
-        (["--url=http://x", "--shape=4,4,1", "--patience=-1"], "--patience=-1"),
-        (["--url=http://x", "--shape=4,4,1", f"--json={tmp_path}/a/b"], "--json="),
+        (["--url=ftp://x", "--shape=4,4,1"], "--url: "),
+        (["--url=http://x", "--shape=4,4"], "--shape: "),
+        (["--url=http://x", "--shape=4,4,0"], "--shape: "),
+        (["--url=http://x", "--shape=4,4,1", "--clients=a"], "--clients: "),
+        (["--url=http://x", "--shape=4,4,1", "--seconds=nan"], "--seconds: "),
+        (["--url=http://x", "--shape=4,4,1", "--patience=-1"], "--patience: "),
+        (["--url=http://x", "--shape=4,4,1", f"--json={tmp_path}/a/b"], "--json: "),
     ):
         with pytest.raises(SystemExit) as stop:
             load.main(flags)

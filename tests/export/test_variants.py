@@ -12,7 +12,7 @@ import alae_tf
 from export import __main__
 from export.litert import TFLite
 from export.onnx import ONNX
-from tests.export.test_export import photos, save_run  # noqa: F401 (a fixture)
+from tests.helpers.runs import save_run
 
 ALL = dict(discriminator="separate", encoder_head="dense", latent_regression="z")
 
@@ -28,7 +28,7 @@ ALL = dict(discriminator="separate", encoder_head="dense", latent_regression="z"
     ],
     ids=["separate", "no_style", "readout", "z", "mlp"],
 )
-def test_encoders_of_variants_agree_with_keras(kind, changes, small, small_mlp, tmp_path, photos):  # noqa: F811
+def test_encoders_of_variants_agree_with_keras(kind, changes, small, small_mlp, tmp_path, photos):
     config = small if kind == "style" else small_mlp
     config = config.replace(data=f"folder:{photos}?channels=1", **changes)
     run = save_run(config, tmp_path / "run")
@@ -51,7 +51,7 @@ def test_encoders_of_variants_agree_with_keras(kind, changes, small, small_mlp, 
     assert np.abs(model.reconstruct(pixels) - model.decode(w).astype(int)).max() == 0
 
 
-def test_a_saved_model_of_all_ablations_at_once(small, tmp_path, photos):  # noqa: F811
+def test_a_saved_model_of_all_ablations_at_once(small, tmp_path, photos):
     config = small.replace(data=f"folder:{photos}?channels=1", **ALL)
     run = save_run(config, tmp_path / "run")
     arguments = [f"--run_dir={run}", f"--out={tmp_path}/out"]

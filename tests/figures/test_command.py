@@ -123,10 +123,8 @@ def test_nothing_is_overwritten_unless_asked(run_dir, tmp_path, capsys):
 
 WRONG = [
     ("generate --out=a.bmp", "--out"),
-    ("generate --out=a.png --format=pdf", "--format"),
     ("generate --out=nowhere/a.png", "--out"),
     ("embedding --out=a.gif", "--out"),
-    ("embedding --out=a.gif --format=gif", "--format"),
     ("generate --out=a.png --psi=x", "--psi"),
     ("generate --out=a.png --psi=1,200", "--psi"),
     ("generate --out=a.png --psi=", "--psi"),

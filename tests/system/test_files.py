@@ -56,6 +56,20 @@ def test_no_link_is_followed(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
+def test_an_error_names_the_file_that_could_not_be_written(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError) as error:
+        write_atomic(tmp_path / "none" / "file", b"")
+    assert error.value.filename == str(tmp_path / "none" / "file")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError) as error:
+        write_atomic(tmp_path / "file", b"")
+    assert (error.value.filename, error.value.errno) == (str(tmp_path / "file"), 28)
+    assert not list(tmp_path.iterdir())
+
+
 def test_permissions_are_those_of_any_new_file(tmp_path):
     before = os.umask(0o027)
     try:

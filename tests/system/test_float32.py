@@ -8,8 +8,8 @@ from alae_tf.official import goldens
 from alae_tf.system import float32
 from alae_tf.training.strategy import make_strategy
 from export import loading
-from tests.export.test_export import save_run
 from tests.helpers.fakes import Images, noise
+from tests.helpers.runs import save_run
 from tests.paths import GOLDENS
 
 allow = tf.config.experimental.enable_tensor_float_32_execution

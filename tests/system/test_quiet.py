@@ -46,7 +46,7 @@ def test_standard_error_may_be_closed(tmp_path):
 
 
 def test_loading_a_model_is_quiet_too(small, tmp_path):
-    from tests.export.test_export import save_run
+    from tests.helpers.runs import save_run
 
     run = save_run(small, tmp_path / "run")
     code = f"import alae_tf; print(alae_tf.load_model({str(run)!r}))"

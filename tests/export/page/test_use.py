@@ -1,0 +1,122 @@
+"""What a visitor does: files, drawings, new images, sliders; and how the page looks."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from tests.export.page.browser import (
+    By,
+    changed,
+    drawn,
+    installed,
+    keras,
+    run,
+    slide,
+    status,
+    upload,
+    wait,
+    webdriver,
+)
+from tests.paths import GOLDENS
+
+pytestmark = installed
+SCREENSHOT = GOLDENS / "page_digits.png"
+
+
+def test_the_pages_numbers_are_keras(page, digits):
+    model = keras()
+    expected = model.encode(digits, layers=True).reshape(len(digits), -1)
+    script = "async (pixels) => [...await alae.state.model.encode(Uint8Array.from(pixels))]"
+    got = np.array([run(page, script, digit.reshape(-1).tolist()) for digit in digits])
+    assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max()
+    script = """async (w) => {
+        const { model } = alae.state, { toStyles } = await import('./codes.js');
+        return [...await model.decode(toStyles(Float32Array.from(w), model.about.styles))]; }"""
+    for w in model.encode(digits[:3]):
+        pixels = np.array(run(page, script, w.tolist())).reshape(32, 32, 1)
+        assert np.abs(pixels - model.decode(w).astype(int)).max() <= 1
+    slide(page, "#kind", "_dynamic_int8")
+    wait(page, lambda: status(page) == "")
+    script = "async (pixels) => [...await alae.state.model.encode(Uint8Array.from(pixels))]"
+    got = np.array([run(page, script, digit.reshape(-1).tolist()) for digit in digits])
+    spread = np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))
+    assert np.sqrt(np.mean((got - expected) ** 2)) <= 0.1 * spread
+
+
+def test_a_file_is_reconstructed(page, digits, tmp_path):
+    Image.fromarray(digits[3, ..., 0]).save(tmp_path / "three.png")
+    before = drawn(page)
+    upload(page, tmp_path / "three.png")
+    after = changed(page, before)
+    np.testing.assert_array_equal(drawn(page, "seen")[..., :1], digits[3])
+    expected = keras().reconstruct(digits[3])
+    assert np.abs(after[..., :1].astype(int) - expected).max() <= 2
+    assert "ms for E" in page.find_element(By.ID, "time").text
+    for name, value in (("size", 0.6), ("turn", 30), ("x", 0.4)):
+        seen = drawn(page, "seen")
+        slide(page, f"#{name}", value)
+        changed(page, seen, "seen")
+
+
+def test_a_drawn_digit(page):
+    before = drawn(page)
+    pad = page.find_element(By.ID, "draw")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
+    actions = webdriver.ActionChains(page).move_to_element_with_offset(pad, 0, -80)
+    actions.click_and_hold().move_by_offset(5, 80).move_by_offset(5, 80).release().perform()
+    changed(page, before)
+    seen = drawn(page, "seen")[..., 0]
+    rows, columns = np.nonzero(seen > 128)
+    assert 17 <= np.ptp(rows) <= 20 and np.ptp(columns) < 8  # a one, of MNIST's size
+    assert abs(rows.mean() - 15.5) < 1 and abs(columns.mean() - 15.5) < 1
+
+
+def test_new_images_and_truncation(page):
+    first = drawn(page)
+    page.find_element(By.ID, "random").click()
+    second = changed(page, first)
+    slide(page, "#psi", 0)
+    third = changed(page, second)
+    mean = keras().generate(1, psi=0)[0]
+    assert np.abs(third[..., :1].astype(int) - mean).max() <= 2
+
+
+def test_sliders_mixing_and_a_path(page):
+    first = drawn(page)
+    page.find_element(By.ID, "random").click()
+    second = changed(page, first)
+    page.find_element(By.CSS_SELECTOR, "#mix input[name=coarse]").click()
+    mixed = changed(page, second)
+    assert not np.array_equal(mixed, first)
+    page.find_element(By.ID, "reset").click()
+    np.testing.assert_array_equal(changed(page, mixed), second)
+    slider = page.find_element(By.CSS_SELECTOR, "#sliders input")
+    slide(page, "#sliders input", slider.get_attribute("max"))
+    changed(page, second)
+    page.find_element(By.ID, "reset").click()
+    wait(page, lambda: np.array_equal(drawn(page), second))
+    page.find_element(By.ID, "play").click()
+    changed(page, second)  # on the way to B
+    wait(page, lambda: np.array_equal(drawn(page), second))  # and back
+
+
+def test_every_control_has_a_name(page):
+    nameless = page.execute_script("""
+        return [...document.querySelectorAll('input, select, button, canvas')].filter((e) =>
+            !(e.labels?.length && e.labels[0].textContent.trim()) && !e.textContent.trim()
+            && !e.getAttribute('aria-label')).map((e) => e.id || e.name)""")
+    assert nameless == []
+
+
+def test_it_looks_as_it_did(page):
+    wait(page, lambda: drawn(page, "other") is not None)
+    page.execute_script("document.getElementById('time').textContent = ''")
+    shot = Image.open(io.BytesIO(page.get_screenshot_as_png())).convert("L")
+    golden = Image.open(SCREENSHOT).convert("L")
+    assert shot.size == golden.size
+    # Coarsely: fonts and rounding differ between machines.
+    a, b = (
+        np.asarray(each.resize((100, 90), Image.Resampling.BOX), float) for each in (shot, golden)
+    )
+    assert np.abs(a - b).mean() < 12
