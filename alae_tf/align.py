@@ -74,18 +74,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.flag("--paste_back", about, "DIR", type=Path)
     about = f"--paste_back: the {CSV} of the crops"
     parser.flag("--csv", about, "FILE", type=Path, absent="none; required with --paste_back")
-    about = "--paste_back: folder of the crops as the model draws them without the edit, same "
-    about += "names; then only what the edit changed is added, so that the rest remains the photo"
-    absent = "none; the edited crops replace their squares"
-    parser.flag("--unedited", about, "DIR", type=Path, absent=absent)
+    about = "--paste_back: folder of the crops as the model draws them without the edit, same names"
+    parser.flag("--unedited", about, "DIR", type=Path)
+    about = (
+        "--paste_back: difference adds only what the edit changed, so that the rest remains the "
+        "photo (needs --unedited); whole replaces the square"
+    )
+    choices, absent = ("difference", "whole"), "difference with --unedited, else whole"
+    parser.flag("--paste", about, choices=choices, absent=absent)
     parser.switch("--overwrite", "replace the files that an earlier run wrote into --out")
     args = parser.parse_args(arguments)
     if bool(args.paste_back) == bool(args.photos):
         parser.error("give either photos or --paste_back=DIR.")
     if bool(args.paste_back) != bool(args.csv):
         parser.error(f"--paste_back and --csv=DIR/{CSV} require each other.")
-    if args.unedited and not args.paste_back:
-        parser.error("--unedited requires --paste_back.")
+    if (args.unedited or args.paste) and not args.paste_back:
+        parser.error("--unedited and --paste require --paste_back.")
+    if args.unedited and args.paste == "whole":
+        parser.error("--paste=whole: replaces the square; omit --unedited.")
+    if args.paste == "difference" and not args.unedited:
+        parser.error("--paste=difference: needs --unedited=DIR, the crops without the edit.")
 
     def work() -> int:
         if args.paste_back:

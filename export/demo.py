@@ -170,6 +170,13 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         ".js": "text/javascript",
     }
 
+    def send_head(self):
+        try:
+            return super().send_head()
+        except ValueError:  # a path that no file can have: with NUL or half a surrogate pair
+            self.send_error(http.HTTPStatus.BAD_REQUEST)
+            return None
+
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-cache")
         super().end_headers()

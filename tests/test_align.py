@@ -174,6 +174,8 @@ def test_photos_of_one_name_get_crops_of_their_own(tmp_path):
         (["x.png", "--paste_back=x"], "--paste_back"),
         (["--paste_back=x"], "--csv"),
         (["x.png", "--unedited=x"], "--unedited"),
+        (["--paste_back=x", "--csv=x", "--paste=difference"], "--unedited"),
+        (["--paste_back=x", "--csv=x", "--paste=whole", "--unedited=x"], "--paste=whole"),
         (["x.png", "--csv=x"], "--paste_back"),
         (["x.png", "--size=65"], "--size"),
         (["x.png", "--most=0"], "--most"),

@@ -1,5 +1,6 @@
 """python -m export.demo: which files it replaces, and its server. No model is exported here."""
 
+import http.client
 import json
 import socket
 import threading
@@ -144,6 +145,15 @@ def server(tmp_path):
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize("path", ["/%00", "/a%00b", "/%ED%A0%80"])
+def test_paths_that_no_file_has(server, capfd, path):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.request("GET", path)
+    assert connection.getresponse().status == 400
+    connection.close()
+    assert not capfd.readouterr().err
 
 
 def test_visitors_who_leave_early(server, capfd, monkeypatch):
