@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import pkgutil
 import typing
 from collections.abc import Callable, Iterator
@@ -159,13 +160,16 @@ class Samples:
         digest = hashlib.sha256(f"{net.name} {net.sha256}".encode())
         for images in self.read(indices):
             digest.update(repr(images.shape).encode() + images.tobytes())
-        path = weights.cache() / f"features-{digest.hexdigest()[:32]}.npz"
-        found = weights.kept(path)
-        if found is None:
-            parts = self.read(indices, f"real → {network}")
-            found = [np.concatenate([net(images) for images in parts])]
-            weights.keep(path, found)
-        return found[0]
+        path = weights.cache() / f"features-{digest.hexdigest()[:32]}.npy"
+        kept = weights.kept(path)
+        if kept is not None:
+            return np.load(io.BytesIO(kept), allow_pickle=False)
+        parts = self.read(indices, f"real → {network}")
+        features = np.concatenate([net(images) for images in parts])
+        file = io.BytesIO()
+        np.save(file, features)
+        weights.keep(path, file.getvalue())
+        return features
 
     def _parts(self, count: int, about: str) -> Iterator[slice]:
         """Slices of `count` images, with a progress bar."""

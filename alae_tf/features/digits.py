@@ -1,6 +1,7 @@
 """A small classifier of labelled images such as digits; its features and its classes."""
 
 import hashlib
+import io
 import typing
 
 import keras
@@ -67,11 +68,16 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
     digest = hashlib.sha256(images.data)
     digest.update(np.ascontiguousarray(train.labels).data)
     path = weights.cache() / f"digits-{digest.hexdigest()[:32]}.npz"
-    arrays = weights.kept(path)
-    if arrays is None:
+    kept = weights.kept(path)
+    if kept is None:
         report("evaluate", f"training a classifier of {train.uri}, which is kept in {path}.")
         arrays = fit(images, train.labels)
-        weights.keep(path, arrays)
+        file = io.BytesIO()
+        np.savez(file, *arrays)
+        weights.keep(path, file.getvalue())
+    else:
+        with np.load(io.BytesIO(kept), allow_pickle=False) as file:
+            arrays = list(file.values())
     found = Classifier(arrays, resolution, train.channels)
     held_out = data.all_images(test, resolution)
     read = [found.classify(held_out[i : i + 1000]) for i in range(0, len(held_out), 1000)]

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from alae_tf.runs.npz import read_npz
 from alae_tf.system import npm
 from alae_tf.system.environment import cache
 from alae_tf.system.errors import AlaeError, report
@@ -60,6 +59,7 @@ HOW = {
         "lpips_reconstruction do not need them.",
     ),
 }
+LARGEST_KEPT = 2**32  # bytes of a file in the cache
 
 
 class EvaluationError(AlaeError):
@@ -72,19 +72,30 @@ class EvaluationFailed(EvaluationError):
     exit_code = 1
 
 
-def keep(path: Path, arrays: Iterable[np.ndarray]) -> None:
-    """Writes a file of the cache if the disk allows it; the name must identify the arrays."""
+def keep(path: Path, data: bytes) -> None:
+    """Writes a file of the cache, with a checksum, if the disk allows it."""
     with contextlib.suppress(OSError):  # the cache only saves time
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, lambda file: np.savez(file, *arrays))
+        write_atomic(path, data + _checksum(path, data))
 
 
-def kept(path: Path) -> list[np.ndarray] | None:
-    """The arrays of a file written by `keep`; None if it is missing or damaged."""
+def kept(path: Path) -> bytes | None:
+    """The data of a file written by `keep`; None if it is missing, damaged or something else."""
     try:
-        return list(read_npz(path).values())
-    except Exception:  # damaged bytes make zipfile raise nearly anything
+        if not path.is_file() or path.stat().st_size > LARGEST_KEPT:
+            return None
+        data = path.read_bytes()
+    except (OSError, MemoryError):
         return None
+    data, checksum = data[:-32], data[-32:]
+    return data if checksum == _checksum(path, data) else None
+
+
+def _checksum(path: Path, data: bytes) -> bytes:
+    """SHA-256 of a file's name, which identifies its subject, and of its contents."""
+    digest = hashlib.sha256(path.name.encode())
+    digest.update(data)
+    return digest.digest()
 
 
 def places(name: str) -> list[Path]:

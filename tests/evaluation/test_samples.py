@@ -1,3 +1,4 @@
+import io
 import os
 
 import numpy as np
@@ -68,7 +69,39 @@ def test_real_features_are_cached_by_pixels_and_network(model):
     assert third.calls == 2 and (other != features).any()
 
 
-@pytest.mark.parametrize("contents", ["text", "pipe", "directory", "cut short", "another bit"])
+def huge_header() -> bytes:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (100, 50000000000), }\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+def saved(write, *arrays) -> bytes:
+    file = io.BytesIO()
+    write(file, *arrays)
+    return file.getvalue()
+
+
+ZEROS = np.zeros((100, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        b"",
+        b"some text\n",
+        saved(np.save, ZEROS),
+        saved(np.save, ZEROS) + bytes(32),
+        saved(np.save, ZEROS[0]),
+        saved(np.save, np.float32(1)),
+        saved(np.savez, ZEROS),
+        huge_header(),
+        "pipe",
+        "directory",
+        "cut short",
+        "another bit",
+        "another source",
+    ],
+    ids=lambda contents: contents[:20],
+)
 def test_only_whole_files_of_the_cache_are_used(model, tmp_path, contents):
     features = Samples(model, source(), networks={"m": Means()}).features("real", "m")
     (path,) = (tmp_path / "cache").iterdir()
@@ -78,17 +111,19 @@ def test_only_whole_files_of_the_cache_are_used(model, tmp_path, contents):
         os.mkfifo(path)
     elif contents == "directory":
         path.mkdir()
+    elif contents == "another source":
+        Samples(model, source(seed=1), networks={"m": Means()}).features("real", "m")
+        (other,) = (tmp_path / "cache").iterdir()
+        other.rename(path)
     else:
-        place = len(whole) - 200  # within the numbers
-        flipped = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
-        changes = {"text": b"text", "cut short": whole[:50], "another bit": flipped}
-        path.write_bytes(changes[contents])
+        changes = {"cut short": whole[:50], "another bit": whole[:-50] + b"\x01" + whole[-49:]}
+        path.write_bytes(changes.get(contents, contents))
     net = Means()
     again = Samples(model, source(), networks={"m": net}).features("real", "m")
     np.testing.assert_array_equal(again, features)
     assert net.calls == 2
     if contents != "directory":
-        np.testing.assert_array_equal(np.load(path)["arr_0"], features)
+        assert path.read_bytes() == whole
 
 
 def test_features_are_computed_once(model):
