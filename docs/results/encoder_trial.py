@@ -27,10 +27,13 @@ KINDS = {
     "digits": [
         "--flagfile=configs/mnist_style_small.cfg",
         "--levels=3",
-        "--epochs=1.75",
-        "--epochs_by_level=.25,.5,1",
+        "--epochs=3",
+        "--epochs_by_level=.25,.5,2.25",
         "--ema_images=5000",
         "--precision=float32",
+        "--evaluate_metrics=fd_digits,code_gap,same_digit",
+        "--evaluate_images=45000",
+        "--evaluate_count=2000",
     ],
     "faces": [
         "--flagfile=configs/faces64_small.cfg",
