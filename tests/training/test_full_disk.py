@@ -29,7 +29,7 @@ class Disk:
         below = isinstance(file, str | Path) and Path(file).is_relative_to(self.root)
         if not below or not set(mode) & set("wax+"):
             return REAL_OPEN(file, mode, *args, **kwargs)
-        raw = Limited(self, file, mode.replace("t", "").replace("b", ""))
+        raw = Limited(self, str(file), mode.replace("t", "").replace("b", ""))
         buffered = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(raw)
         if "b" in mode:
             return buffered
