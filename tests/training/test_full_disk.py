@@ -82,7 +82,8 @@ def test_a_disk_that_fills_at_any_write(small_mlp, tmp_path, capsys, one_device)
         assert train(tmp_path / "whole") == 0
     expected = weights(tmp_path / "whole")
     rooms = np.linspace(0, disk.written, 5, endpoint=False)
-    for i, room in enumerate([*rooms, disk.written - 1]):
+    nearly = disk.written - 1000  # texts of two runs may differ by some digits
+    for i, room in enumerate([*rooms, nearly]):
         run_dir = tmp_path / f"run{i}"
         capsys.readouterr()
         with Disk(run_dir, room).mounted():
