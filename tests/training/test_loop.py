@@ -356,7 +356,7 @@ def test_the_best_checkpoint_is_kept_and_reported(digits, tmp_path, capsys):
         }
 
     assert loop.train(config, RunDirectory(tmp_path), make_measure=make_measure) == 0
-    assert "value = 1, is that at 32 images (--checkpoint=best)" in capsys.readouterr().out
+    assert "32 images (value = 1; --checkpoint=best)" in capsys.readouterr().out
     assert checkpoint_numbers(tmp_path) == [32, 48]
     assert chosen_checkpoint(tmp_path, "best") == 32
     assert loop.train(config.replace(epochs=0.02), RunDirectory(tmp_path)) == 0  # not measured
