@@ -190,6 +190,7 @@ def test_a_fading_level_and_mlp(tmp_path, photos, small, small_mlp):
     assert __main__.main([f"--run_dir={run}", *arguments]) == 0
 
 
+@pytest.mark.slow
 def test_float16_of_a_constant_channel_is_a_number(tmp_path, photos):
     """An untrained decoder has constant channels: ε 1e-8 must not be rounded to 0."""
     config = tmp_path / "some.cfg"

@@ -28,6 +28,7 @@ def test_an_int8_encoder_that_is_too_far_off_is_refused(style_run, tmp_path, cap
     assert "encoder.tflite" in names
 
 
+@pytest.mark.slow
 def test_an_int8_decoder_that_is_too_far_off_is_refused(style_run, tmp_path, capsys):
     arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=tflite"]
     arguments += ["--graphs=decoder,decoder_styles", "--quantize=none,int8"]

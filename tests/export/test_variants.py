@@ -20,8 +20,8 @@ ALL = dict(discriminator="separate", encoder_head="dense", latent_regression="z"
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [
-        ("style", dict(discriminator="separate")),
-        ("style", dict(encoder_head="dense")),
+        pytest.param("style", dict(discriminator="separate"), marks=pytest.mark.slow),
+        pytest.param("style", dict(encoder_head="dense"), marks=pytest.mark.slow),
         ("style", dict(discriminator="separate", encoder_head="readout")),
         ("style", dict(latent_regression="z")),
         ("mlp", dict(discriminator="separate", latent_regression="z")),
@@ -51,6 +51,7 @@ def test_encoders_of_variants_agree_with_keras(kind, changes, small, small_mlp, 
     assert np.abs(model.reconstruct(pixels) - model.decode(w).astype(int)).max() == 0
 
 
+@pytest.mark.slow
 def test_a_saved_model_of_all_ablations_at_once(small, tmp_path, photos):
     config = small.replace(data=f"folder:{photos}?channels=1", **ALL)
     run = save_run(config, tmp_path / "run")

@@ -199,6 +199,7 @@ def test_training_adapts_p_and_goes_on_with_the_same_bits(ada, tmp_path):
         np.testing.assert_array_equal(ours[name].numpy(), theirs[name].numpy(), err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [dict(accumulate=2), dict(strategy="mirrored")])
 def test_replicas_and_parts_give_the_same(changes, ada):
     config = ada.replace(augment_target=-0.9)

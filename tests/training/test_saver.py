@@ -18,6 +18,7 @@ def newest(run_dir):
     return checkpoint.read_newest(run_dir)[1:]
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_a_shipped_models_ema(small, tmp_path, capsys, one_device):
     alae = build_alae(small, seed=7)
     model = alae_tf.model.autoencoder.Autoencoder(small, alae, level=1, images_seen=9000)

@@ -238,6 +238,7 @@ def test_two_workers_one_of_them_killed_end_as_one_process_does(begun, tmp_path)
     assert off < 0.005 * total
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_worker_stops_both_after_the_same_iteration(begun, tmp_path):
     shutil.copytree(begun, tmp_path / "run")
     both = start_two(tmp_path / "run", 4500)

@@ -13,7 +13,9 @@ from tests.helpers.training import assert_same_weights, pixels, train
 from tests.paths import GOLDENS
 
 
-@pytest.mark.parametrize(("networks", "level"), [("small_mlp", 0), ("small", 1)])
+@pytest.mark.parametrize(
+    ("networks", "level"), [pytest.param("small_mlp", 0, marks=pytest.mark.slow), ("small", 1)]
+)
 def test_two_replicas_on_half_batches_are_one_on_the_whole(request, networks, level):
     config = request.getfixturevalue(networks)
     images = pixels(config, level, 8)
@@ -144,7 +146,8 @@ def test_half_precision_follows_float32(small):
         assert means[precision] == pytest.approx(means["float32"], rel=0.1), precision
 
 
-@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [1, 2])
 def test_float16_skips_an_overflow_and_continues(small, replicas):
     # Collectives of several strategies in one process get in each other's way; this uses none.
     reduction = tf.distribute.ReductionToOneDevice()
