@@ -15,6 +15,7 @@ from alae_tf.latents.directions import Direction
 from export import __main__
 
 
+@pytest.mark.slow
 def test_an_int8_encoder_that_is_too_far_off_is_refused(style_run, tmp_path, capsys):
     arguments = [f"--run_dir={style_run}", f"--out={tmp_path}/out", "--formats=tflite"]
     code = __main__.main([*arguments, "--quantize=none,int8", "--max_int8_error=0.0001"])
