@@ -77,6 +77,7 @@ def test_what_a_run_leaves(whole):
     assert not list(run_dir.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_killed_at_each_level_and_resumed_ends_with_the_same_bits(whole, tmp_path):
     # In level 0, at its end (456 images), in level 1 while it fades in.
     for images in (100, 456, 600):

@@ -45,6 +45,7 @@ registry.FORMATS.append(Format(
 """
 
 
+@pytest.mark.slow
 def test_a_format_takes_one_file_and_one_line(style_run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(registry, "FORMATS", [*registry.FORMATS])
     (tmp_path / "toy_format.py").write_text(TOY)

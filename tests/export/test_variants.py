@@ -22,7 +22,11 @@ ALL = dict(discriminator="separate", encoder_head="dense", latent_regression="z"
     [
         pytest.param("style", dict(discriminator="separate"), marks=pytest.mark.slow),
         pytest.param("style", dict(encoder_head="dense"), marks=pytest.mark.slow),
-        ("style", dict(discriminator="separate", encoder_head="readout")),
+        pytest.param(
+            "style",
+            dict(discriminator="separate", encoder_head="readout"),
+            marks=pytest.mark.slow,
+        ),
         pytest.param("style", dict(latent_regression="z"), marks=pytest.mark.slow),
         ("mlp", dict(discriminator="separate", latent_regression="z")),
     ],

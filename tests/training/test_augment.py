@@ -215,6 +215,7 @@ def test_replicas_and_parts_give_the_same(changes, ada):
     assert losses_one[0] == pytest.approx(losses_two[0], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_updates_3_and_4_see_clean_images(small):
     """With p = 1 the losses of updates 1 and 2 change, that of update 3 does not."""
     losses = []
