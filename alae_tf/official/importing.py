@@ -15,7 +15,7 @@ from alae_tf.features.pytorch_file import read_pytorch
 from alae_tf.official.weights import OfficialError, differences, load_weights
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
-from alae_tf.system.files import move, temporary_folder
+from alae_tf.system.files import PARTIAL, sweep
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
 
@@ -29,6 +29,8 @@ NETWORKS = {
 }
 WHICH = {"ema": "_s", "raw": ""}
 D_LAYERS = 3
+MARK = f"import{PARTIAL}"  # exists in the run directory while it is being written
+LOCK = ".lock"
 
 
 def import_run(
@@ -55,6 +57,7 @@ def import_run(
     directory = RunDirectory(run_dir)
     if directory.config_path.exists():
         raise ConfigError(f"--run_dir={run_dir}: already holds a run; give a new directory.")
+    clear(directory)
     directory.check(Config(), resume="never")
     asked = Config.load(config_path) if config_path else None
     contents = read_pytorch(path)
@@ -176,8 +179,25 @@ def check_numbers(tensors: Mapping[str, np.ndarray], sizes: Config, size: int) -
         raise OfficialError("weights that are NaN or infinite:\n  " + "\n  ".join(wrong))
 
 
+def clear(directory: RunDirectory) -> None:
+    """Deletes the files of an import that failed or was killed, and nothing else."""
+    mark = directory.path / MARK
+    if directory.config_path.exists() or not mark.exists():
+        return
+    directory.open()  # fails while another import is at work in it
+    folder = directory.path / checkpoint.FOLDER
+    sweep(folder)
+    sweep(directory.path)
+    for path in (folder / "images-000000000000.npz", directory.path / LOCK, mark):
+        path.unlink(missing_ok=True)
+    directory.close()
+    for path in (folder, directory.path):
+        with contextlib.suppress(OSError):
+            path.rmdir()  # if it is empty
+
+
 def write(trainer: Trainer, directory: RunDirectory) -> None:
-    """Writes the run, all of it or nothing: into a hidden folder, whose files are then moved."""
+    """Writes the run; its config comes last, so that an interrupted import is not a run."""
     state = {
         "images_seen": 0,
         "level": trainer.config.levels - 1,
@@ -186,15 +206,15 @@ def write(trainer: Trainer, directory: RunDirectory) -> None:
         "sums": [0.0] * len(trainer.updates),
         "summed": 0,
     }
-    directory.path.mkdir(parents=True, exist_ok=True)
-    directory.sweep()
+    mark = directory.path / MARK
+    directory.open()
     try:
-        with temporary_folder(directory.path) as folder:
-            hidden = RunDirectory(folder)
-            checkpoint.save(training_variables(trainer), folder, state, keep=1)
-            hidden.write_config(trainer.config)
-            ours = (hidden.checkpoints, hidden.config_path)
-            move(list(zip(ours, (directory.checkpoints, directory.config_path), strict=True)))
-    finally:
-        with contextlib.suppress(OSError):
-            directory.path.rmdir()  # if it is empty
+        mark.touch()
+        checkpoint.save(training_variables(trainer), directory.path, state, keep=1)
+        directory.write_config(trainer.config)
+    except BaseException:
+        directory.close()
+        clear(directory)
+        raise
+    directory.close()
+    mark.unlink()

@@ -64,7 +64,7 @@ def between(low: float, high: float, kind: type = int) -> Callable[[str], float]
 
 def several(read: Callable[[str], T]) -> Callable[[str], list[T]]:
     """A flag's `type`: values separated by commas."""
-    return lambda text: [read(part) for part in text.strip(",").split(",")]
+    return lambda text: [read(part) for part in text.split(",")]
 
 
 def output(*endings: str) -> Callable[[str], Path]:

@@ -32,8 +32,8 @@ SHAPES = {
 
 def authors(arguments: argparse.Namespace, name: str, level: int, batch: int) -> float:
     """Seconds of the authors' iteration."""
-    script = str(HERE / "authors_iteration.py")
-    command = [arguments.torch, script, arguments.authors, name, str(level), str(batch)]
+    command = [arguments.torch, str(HERE / "authors.py"), "time", arguments.authors, name]
+    command += [str(level), str(batch)]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 

@@ -76,7 +76,7 @@ def authors(args: argparse.Namespace, folder: Path) -> None:
     source = open_source(args.data)
     pixels = source.take(range(len(source)), config_of(published).resolution)
     np.save(folder / "images.npy", pixels.transpose(0, 3, 1, 2))
-    command = [args.torch, str(HERE / "authors_training.py"), args.authors, theirs[0]]
+    command = [args.torch, str(HERE / "authors.py"), "train", args.authors, theirs[0]]
     command += [str(folder / "images.npy"), str(folder / "weights")]
     subprocess.run([*command, f"{args.minutes}", f"{args.every}", *theirs[1:]], check=True)
 

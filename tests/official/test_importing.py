@@ -19,6 +19,7 @@ from alae_tf.official.__main__ import main
 from alae_tf.official.weights import table
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
+from alae_tf.system.files import Lock
 from alae_tf.training import loop
 from export.loading import load
 from tests.helpers.pth_writer import Code, call, name, storage, tensor, write
@@ -364,13 +365,23 @@ def test_what_a_file_calls_its_parts_cannot_drive_the_terminal(authors, tmp_path
     assert r", \x1b[31mred\nline (\x07)" in said
 
 
-def test_a_killed_import_does_not_stand_in_the_way(imported, tmp_path):
+@pytest.mark.parametrize("written", ["nothing", "half", "checkpoint"])
+def test_a_killed_import_does_not_stand_in_the_way(imported, tmp_path, capsys, written):
     run_dir = tmp_path / "run"
-    left = run_dir / f".alae-{16 * '0'}.partial"
-    shutil.copytree(imported / "checkpoints", left / "checkpoints")
+    (run_dir / "checkpoints").mkdir(parents=True)
+    (run_dir / importing.MARK).touch()
+    (run_dir / ".lock").touch()
+    name = "images-000000000000.npz"
+    if written == "half":
+        (run_dir / "checkpoints" / f".alae-{16 * '0'}.partial").write_bytes(b"PK")
+    if written == "checkpoint":
+        shutil.copy(imported / "checkpoints" / name, run_dir / "checkpoints")
+    with Lock(run_dir / ".lock"):  # it is not killed but at work
+        assert main(["import", ZIP, f"--run_dir={run_dir}"]) == 2
+    assert "another process is" in capsys.readouterr().err
     assert main(["import", ZIP, f"--run_dir={run_dir}"]) == 0
     files = {str(path.relative_to(run_dir)) for path in run_dir.rglob("*")}
-    assert files == {"checkpoints", "checkpoints/images-000000000000.npz", "config.cfg"}
+    assert files == {"checkpoints", f"checkpoints/{name}", "config.cfg", ".lock"}
 
 
 def test_a_checkpoint_that_no_import_left_is_kept(imported, tmp_path, capsys):
@@ -401,3 +412,11 @@ def test_a_run_is_verified_against_its_own_kind_alone(imported, tmp_path, capsys
     steps = str(GOLDENS / "style32_two_steps.npz")
     assert "--run_dir needs a forward file" in said(steps, f"--run_dir={imported}")
     assert said(FORWARD, f"--run_dir={tmp_path}").startswith(f"official: run_dir={tmp_path}: ")
+
+
+def test_unknown_weights_are_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["import", ZIP, f"--run_dir={tmp_path / 'run'}", "--which=slow"])
+    assert stop.value.code == 2
+    assert "argument --which: " in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
