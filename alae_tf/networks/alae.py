@@ -19,8 +19,6 @@ from keras.src.backend.common import global_state
 from alae_tf.config import Config
 from alae_tf.config.architecture import ARCHITECTURES
 from alae_tf.networks import ops
-from alae_tf.networks.layers import EqualizedConv2D
-from alae_tf.networks.names import sublayers
 from alae_tf.networks.readout import Readout
 
 
@@ -174,15 +172,12 @@ class ALAE(keras.Model):
         return [tf.random.stateless_normal(shape, seeds[k]) for k, shape in enumerate(shapes)]
 
 
-def build_alae(
-    config: Config, seed: int | None = None, winograd: bool = False, dtype: str = "float32"
-) -> ALAE:
+def build_alae(config: Config, seed: int | None = None, dtype: str = "float32") -> ALAE:
     """Builds the networks that a config describes, with new weights.
 
     Args:
         config: architecture, sizes and precision are read.
         seed: of the weights; default: the config's.
-        winograd: see `EqualizedConv2D`.
         dtype: of the weights, and of everything that the config's precision does not lower;
             "float64" for checks that must not depend on rounding.
 
@@ -191,7 +186,7 @@ def build_alae(
     check_process(_first_process())
     with seeded(config.seed if seed is None else seed), named_afresh():
         networks = ARCHITECTURES[config.architecture].networks(config, dtype)
-        alae = ALAE(
+        return ALAE(
             **networks,
             styles=config.styles,
             discriminator=config.discriminator,
@@ -199,10 +194,6 @@ def build_alae(
             dtype=dtype,
             name="alae",
         )
-    for layer in sublayers(alae) if winograd else ():
-        if isinstance(layer, EqualizedConv2D):
-            layer.winograd = True
-    return alae
 
 
 def check_process(owner: int) -> None:

@@ -16,9 +16,9 @@ and of matrix products.
 
 In exact arithmetic the result is the same; in float32 Winograd's form has about four times the
 rounding error of a plain convolution (1.4e-6 of the result's size), far below that of TF32 on GPUs.
-Only training on CPUs uses these kernels (`winograd` of `EqualizedConv2D`); everything else uses
-`ops`. GPU libraries choose such algorithms on their own, and exported graphs need plain
-convolutions.
+Only training on CPUs uses these kernels, in the layers that `alae_tf.training.machine` chooses;
+everything else uses `ops`. GPU libraries choose such algorithms on their own, and exported graphs
+need plain convolutions.
 """
 
 from __future__ import annotations
@@ -26,18 +26,12 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-MIN_CHANNELS = 64  # with fewer, the memory passes cost more than is saved
-MIN_SIZE = 4
-
 
 def suits(x: tf.Tensor, kernel: tf.Tensor) -> bool:
-    """Whether these kernels apply to a convolution and are faster than a plain one."""
-    size, _, channels, filters = kernel.shape
+    """Whether these kernels apply to a convolution."""
     return (
         x.dtype.size >= 4  # float32; float64 in checks
-        and size == 3
-        and min(channels, filters) >= MIN_CHANNELS
-        and min(x.shape[1:3]) >= MIN_SIZE
+        and kernel.shape[0] == 3
         and x.shape[1] % 4 == x.shape[2] % 4 == 0
     )
 

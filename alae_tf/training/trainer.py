@@ -9,7 +9,7 @@ from alae_tf.features.lpips import Lpips
 from alae_tf.features.weights import EvaluationError
 from alae_tf.networks import ops
 from alae_tf.networks.alae import ALAE, build_alae
-from alae_tf.training import algorithm, draws
+from alae_tf.training import algorithm, draws, machine
 from alae_tf.training.augment import Augmentation
 from alae_tf.training.optimizer import LossScale, LREQAdam
 
@@ -21,8 +21,8 @@ class Trainer:
         config: the run's config.
         strategy: a tf.distribute strategy; default: the current one (a single device).
         winograd: whether to compute convolutions with fewer multiplications
-            (`alae_tf.networks.kernels`); default: only without a GPU, whose libraries choose
-            their own algorithms.
+            where that is faster (`alae_tf.training.machine`); default: only without a GPU, whose
+            libraries choose their own algorithms.
         dtype: of the weights and optimizers, see `build_alae`.
 
     Attributes:
@@ -57,7 +57,7 @@ class Trainer:
         if winograd is None:
             winograd = not tf.config.list_logical_devices("GPU")
         with self.strategy.scope():
-            self.alae = build_alae(config, winograd=winograd, dtype=dtype)
+            self.alae = build_alae(config, dtype=dtype)
             self.ema = build_alae(config, dtype=dtype)
             for average, weight in zip(self.ema.variables, self.alae.variables, strict=True):
                 average.assign(weight)
@@ -71,6 +71,8 @@ class Trainer:
             F, G, E, D = self.alae.F, self.alae.G, self.alae.E, self.alae.D
             self.optimizer_ed.build(E.trainable_variables + D.trainable_variables)
             self.optimizer_fg.build(F.trainable_variables + G.trainable_variables)
+        if winograd:
+            machine.speed_up(self.alae)
         self.frozen = frozen_variables(config, self.alae)
         self.traces: dict[int, int] = {}
         self._steps = {}

@@ -1,0 +1,87 @@
+"""Which convolutions of a training step this CPU computes faster with fewer multiplications.
+
+Saving multiplications costs passes through memory (`alae_tf.networks.kernels`). Convolutions that
+resample gain from 64 channels on, others from 128 (docs/measurements/speed.md). At 64 channels, it
+depends on the CPU: in one measurement, Winograd's form was a third faster than the plain one with
+AVX2, and a fifth slower with AVX-512. Each machine therefore measures once which form is faster,
+and keeps the answer in the cache, because the two differ in rounding and a run must be
+reproducible.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from alae_tf.features import weights
+from alae_tf.networks import kernels, ops
+from alae_tf.networks.layers import EqualizedConv2D
+from alae_tf.networks.names import sublayers
+
+SOMETIMES, ALWAYS = 64, 128  # channels
+SHAPE = (4, 32, 32, SOMETIMES)  # of the images that are measured
+
+
+def speed_up(network: keras.Layer) -> None:
+    """Lets the network's layers compute with fewer multiplications where that is faster here."""
+    for layer in sublayers(network):
+        if isinstance(layer, EqualizedConv2D):
+            channels = min(layer.inputs, layer.filters)
+            sure = channels >= (SOMETIMES if layer.sampling else ALWAYS)
+            layer.winograd = sure or channels >= SOMETIMES and winograd_pays()
+
+
+@functools.cache
+def winograd_pays() -> bool:
+    """Whether Winograd's form of a convolution of `SOMETIMES` channels is faster than the plain
+    one, as the cache says, or as measured now."""
+    path = weights.cache() / f"winograd-{_key()}.json"
+    kept = weights.kept(path)
+    found = measure() if kept is None else json.loads(kept)
+    if kept is None:
+        weights.keep(path, json.dumps(found).encode())
+    return found["winograd_ms"] < found["plain_ms"]
+
+
+def measure(rounds: int = 9) -> dict[str, float]:
+    """Milliseconds of both forms, forward and backward: medians, measured in turn."""
+    x, kernel = tf.random.stateless_normal(SHAPE, (0, 0)), tf.zeros([3, 3, *2 * SHAPE[-1:]])
+
+    def step(convolution: Callable) -> Callable:
+        @tf.function(autograph=False)
+        def gradients():
+            with tf.GradientTape() as tape:
+                tape.watch([x, kernel])
+                y = convolution(x, kernel)
+            return tape.gradient(y, [x, kernel], y)
+
+        return gradients
+
+    steps = {"plain_ms": step(ops.conv), "winograd_ms": step(kernels.conv)}
+    seconds = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, gradients in steps.items():
+            begun = time.perf_counter()
+            gradients()[1].numpy()
+            seconds[name].append(time.perf_counter() - begun)
+    return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
+
+
+def _key() -> str:
+    """Names what the speed depends on: the CPU, the instructions that oneDNN may use, and the
+    version of TensorFlow."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
+    model = next((line for line in lines if line.startswith("model name")), platform.processor())
+    parts = (model, os.cpu_count(), os.environ.get("ONEDNN_MAX_CPU_ISA"), tf.__version__)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
