@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,7 +18,7 @@ from alae_tf.latents.codes import lerp, mix, move, to_styles
 from alae_tf.latents.directions import Direction
 from alae_tf.model.arguments import array, numbers, whole
 from alae_tf.model.graphs import Graphs
-from alae_tf.networks import ops
+from alae_tf.networks import functional, ops
 from alae_tf.networks.alae import ALAE, build_alae, check_process
 from alae_tf.networks.names import checksum, named_variables
 from alae_tf.runs.checkpoint import assign, load_networks
@@ -144,6 +145,27 @@ class Autoencoder:
             len(w), lambda part: self.alae.broadcast(tf.constant(w[part])), noise_mode, seed, floats
         )
         return images[0] if one else images
+
+    def encoder(self, layers: bool = False) -> keras.Model:
+        """E as a functional Keras model, for example to train a classifier on it.
+
+        It takes images, float32 [N, H, W, C] in [−1, 1], and gives what `encode` gives: w
+        [N, latent], or with `layers` styles [N, styles, latent]. It has only the weights that this
+        level and blend use, as copies in float32: training it leaves the Autoencoder unchanged. It
+        can be saved as a `.keras` file, which `keras.saving.load_model` reads after `import keras,
+        alae_tf`. docs/classifier.md has an example.
+        """
+        _ = self._graphs
+        return functional.encoder(self.alae, self.level, float(self.blend), self._shape, layers)
+
+    def decoder(self, layers: bool = False) -> keras.Model:
+        """G as a functional Keras model, with weights of its own; see `encoder`.
+
+        It takes w [N, latent], or with `layers` styles [N, styles, latent], and gives what
+        `decode(…, floats=True)` gives: images with constant noise, float32 [N, H, W, C].
+        """
+        _ = self._graphs
+        return functional.decoder(self.alae, self.level, float(self.blend), layers)
 
     def sample_z(self, count: int, seed: int = 0) -> np.ndarray:
         """The z of `generate(count, seed)`, drawn from N(0, I): float32 [count, latent]."""
