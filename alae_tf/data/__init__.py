@@ -15,6 +15,7 @@ from alae_tf.data.source import (
     Scheme,
     Source,
     existing_directory,
+    is_archive,
     local_path,
     named,
     split_query,
@@ -50,11 +51,12 @@ SCHEMES = {
     ),
     "folder": Scheme(
         "folder:DIR[?channels=1&test=0.1&labels=folders]",
-        "image files, for example folder:/data/faces",
+        "image files, for example folder:/data/faces; DIR may be a .zip or .tar file",
         "alae_tf.data.folder:FolderSource",
         folder=Path,
         options=FOLDER_OPTIONS,
         paths=("test",),
+        archives=True,
     ),
     "tfds": Scheme(
         "tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]",
@@ -93,7 +95,7 @@ def check(uri: str) -> None:
         scheme, argument = parse(uri)
         path, _ = split_query(argument, scheme.options)
         if scheme.folder is not None:
-            existing_directory(str(scheme.folder(local_path(path))))
+            existing_directory(str(scheme.folder(local_path(path))), scheme.archives)
 
 
 def absolute(uri: str, start: str | Path) -> str:
@@ -142,6 +144,8 @@ def parse(uri: str) -> tuple[Scheme, str]:
         return scheme, argument
     if os.sep in name or name.startswith((".", "~")) or (uri and Path(uri).exists()):
         path = local_path(uri)
+        if is_archive(path):
+            raise DataError(f"is only a path; did you mean folder:{uri}?\n{forms()}")
         if how := unpacking(path):
             raise DataError(f"is an archive. {how}\n{forms()}")
         directory = path.parent if path.is_file() else path

@@ -30,6 +30,26 @@ class ImageError(AlaeError):
     """An image file does not exist or cannot be read."""
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is ignored because of its name."""
+    return name.startswith(".") or name in SIDE_FOLDERS
+
+
+def sort_out(paths: Iterable[str]) -> tuple[list[str], Counter[str]]:
+    """The image files among some paths, and the number of other files by extension, without
+    `COMPANIONS`."""
+    found: list[str] = []
+    others: Counter[str] = Counter()
+    endings = extensions()
+    for path in paths:
+        ending = os.path.splitext(path)[1].lower()
+        if ending in endings:
+            found.append(path)
+        elif ending not in COMPANIONS:
+            others[ending] += 1
+    return found, others
+
+
 def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     """Finds the image files in a folder and its subfolders.
 
@@ -44,7 +64,6 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     others: Counter[str] = Counter()
     closed: list[str] = []
     visited: set[tuple[int, int]] = set()
-    endings = extensions()
     starts = [os.fspath(root)]
     while starts:  # first the folders in root itself, then those that links lead to
         links: list[str] = []
@@ -56,15 +75,11 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
                     folders.clear()
                     continue
                 visited.add((status.st_dev, status.st_ino))
-                shown = [f for f in folders if f not in SIDE_FOLDERS and not f.startswith(".")]
-                folders[:] = sorted(shown)
+                folders[:] = sorted(f for f in folders if not is_hidden(f))
                 links += [path for f in folders if os.path.islink(path := os.path.join(folder, f))]
-                for name in (name for name in names if not name.startswith(".")):
-                    ending = os.path.splitext(name)[1].lower()
-                    if ending in endings:
-                        found.append(os.path.join(folder, name))
-                    elif ending not in COMPANIONS:
-                        others[ending] += 1
+                images, rest = sort_out(name for name in names if not is_hidden(name))
+                found += [os.path.join(folder, name) for name in images]
+                others += rest
         starts = links
     return found, others, closed
 
