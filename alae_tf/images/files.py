@@ -9,9 +9,10 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from alae_tf.images.fit import DIGIT, fit
-from alae_tf.images.read import HEIF_EXTENSIONS, extensions, read_image, reason
+from alae_tf.images.read import HEIF_EXTENSIONS, extensions, pixels_of, read_image, reason
 from alae_tf.system.errors import AlaeError, printable, report
 
 # Folders of previews and copies that systems and programs create beside images.
@@ -119,10 +120,12 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
     return files
 
 
-def open_file(file: str | PathLike, channels: int) -> np.ndarray:
-    """Reads an image file, see `alae_tf.images.read.read_image`; raises ImageError if it cannot be
-    read."""
+def open_file(file: str | PathLike | Image.Image, channels: int) -> np.ndarray:
+    """Reads an image file, or an image of PIL, see `alae_tf.images.read.read_image`; raises
+    ImageError if it cannot be read."""
     try:
+        if isinstance(file, Image.Image):
+            return pixels_of(file, channels)
         return read_image(file, channels)
     except Exception as error:  # PIL's parsers raise many types
         why = printable(reason(error))
@@ -130,13 +133,16 @@ def open_file(file: str | PathLike, channels: int) -> np.ndarray:
 
 
 def read_images(
-    files: Sequence[str | PathLike], resolution: int, channels: int, leave_out: bool = False
+    files: Sequence[str | PathLike | Image.Image],
+    resolution: int,
+    channels: int,
+    leave_out: bool = False,
 ) -> np.ndarray:
     """The centre squares of image files, fitted as in training: uint8 [N, resolution, resolution,
     channels].
 
     Args:
-        files: see `find`.
+        files: see `find`; or images of PIL.
         resolution: pixels.
         channels: 1: colour images are converted to grey, with a warning; 3: grey images to RGB.
         leave_out: leave out files that cannot be read, with a warning, unless all are unreadable.
@@ -155,7 +161,7 @@ def read_images(
             continue
         if channels == 1:
             colour += bool(np.ptp(pixels, axis=-1).any())
-            pixels = read_image(file, 1)
+            pixels = open_file(file, 1)
         height, width, _ = pixels.shape
         enlarged += min(height, width) < resolution and not height == width == DIGIT
         images.append(fit(pixels, resolution))
