@@ -11,6 +11,7 @@ from pathlib import Path
 from alae_tf.data.source import (
     FOLDER_OPTIONS,
     SHARE,
+    TFDS_OPTIONS,
     DataError,
     Scheme,
     Source,
@@ -59,10 +60,10 @@ SCHEMES = {
         archives=True,
     ),
     "tfds": Scheme(
-        "tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]",
+        "tfds:NAME[/CONFIG][:VERSION][?split=train&data_dir=DIR]",
         "a data set of TensorFlow Datasets, for example tfds:mnist",
         "alae_tf.data.tfds_source:open_tfds",
-        options=("data_dir",),
+        options=TFDS_OPTIONS,
         paths=("data_dir",),
     ),
     "tfrecord": Scheme(

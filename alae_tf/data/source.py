@@ -18,6 +18,7 @@ NAMES_SHOWN = 5
 MOST_BYTES = 2**32  # of images held in memory at once, as pixels and as floats
 FOLDER_OPTIONS = ("channels", "test", "labels")  # of folder:DIR
 ARCHIVES = (".zip", ".tar")  # that `folder:` reads
+TFDS_OPTIONS = ("split", "data_dir")  # of tfds:NAME
 SHARE = re.compile(r"-?\d*\.\d+")  # of images to hold out; any other value of test= is a folder
 
 
