@@ -53,10 +53,11 @@ class Config:
     data: str = of_data(
         "mnist5k:",
         "The images: mnist5k: (5,000 digits, no download), idx:DIR (files in MNIST's format), "
-        "folder:DIR (image files), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (files written "
-        "by alae_tf.prepare or StyleGAN's tool). Options of folder:DIR, joined by &: ?channels=1 "
-        "reads grey images, ?test=DIR holds out the images of another folder, ?test=0.1 holds out "
-        "about a tenth of the images, ?labels=folders makes each subfolder a class.",
+        "folder:DIR (image files; DIR may be a .zip or .tar), tfds:NAME (TensorFlow Datasets), "
+        "tfrecord:DIR (files written by alae_tf.prepare or StyleGAN's tool). Options of "
+        "folder:DIR, joined by &: ?channels=1 reads grey images, ?test=DIR holds out the images of "
+        "another folder, ?test=0.1 holds out about a tenth of the images, ?labels=folders makes "
+        "each subfolder a class.",
     )
     image_channels: int = of_data(1, "Channels of the images: 1 (grey) or 3 (RGB).")
     flip: bool = of_data(True, "Mirror images left-right at random. Switch off for digits.")

@@ -11,10 +11,12 @@ from pathlib import Path
 from alae_tf.data.source import (
     FOLDER_OPTIONS,
     SHARE,
+    TFDS_OPTIONS,
     DataError,
     Scheme,
     Source,
     existing_directory,
+    is_archive,
     local_path,
     named,
     split_query,
@@ -50,17 +52,18 @@ SCHEMES = {
     ),
     "folder": Scheme(
         "folder:DIR[?channels=1&test=0.1&labels=folders]",
-        "image files, for example folder:/data/faces",
+        "image files, for example folder:/data/faces; DIR may be a .zip or .tar file",
         "alae_tf.data.folder:FolderSource",
         folder=Path,
         options=FOLDER_OPTIONS,
         paths=("test",),
+        archives=True,
     ),
     "tfds": Scheme(
-        "tfds:NAME[/CONFIG][:VERSION][?data_dir=DIR]",
+        "tfds:NAME[/CONFIG][:VERSION][?split=train&data_dir=DIR]",
         "a data set of TensorFlow Datasets, for example tfds:mnist",
         "alae_tf.data.tfds_source:open_tfds",
-        options=("data_dir",),
+        options=TFDS_OPTIONS,
         paths=("data_dir",),
     ),
     "tfrecord": Scheme(
@@ -93,7 +96,7 @@ def check(uri: str) -> None:
         scheme, argument = parse(uri)
         path, _ = split_query(argument, scheme.options)
         if scheme.folder is not None:
-            existing_directory(str(scheme.folder(local_path(path))))
+            existing_directory(str(scheme.folder(local_path(path))), scheme.archives)
 
 
 def absolute(uri: str, start: str | Path) -> str:
@@ -142,6 +145,8 @@ def parse(uri: str) -> tuple[Scheme, str]:
         return scheme, argument
     if os.sep in name or name.startswith((".", "~")) or (uri and Path(uri).exists()):
         path = local_path(uri)
+        if is_archive(path):
+            raise DataError(f"is only a path; did you mean folder:{uri}?\n{forms()}")
         if how := unpacking(path):
             raise DataError(f"is an archive. {how}\n{forms()}")
         directory = path.parent if path.is_file() else path

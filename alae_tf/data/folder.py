@@ -1,5 +1,6 @@
-"""A directory of image files."""
+"""A directory of image files, or an archive of them."""
 
+import contextlib
 import copy
 import hashlib
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from alae_tf.data.archive import KINDS
 from alae_tf.data.source import (
     FOLDER_OPTIONS,
     NAMES_SHOWN,
@@ -30,6 +32,32 @@ ELONGATED = 4  # a warning is given for images with a larger ratio of their side
 MOST_LOST = 0.1  # share of the images that may become unreadable before training stops
 
 
+class Directory:
+    """The image files in a directory, with the attributes and methods of
+    `alae_tf.data.archive.Archive`."""
+
+    def __init__(self, root: Path):
+        self.path = root
+        paths, self.others, closed = walk(root)
+        self.names, closed = self._relative(paths), self._relative(closed)
+        unread = f"{len(closed):,} directories cannot be read: {some(closed)}"
+        self.notes = [unread] if closed else []
+
+    def exists(self) -> bool:
+        """Whether the directory is still in its place."""
+        return self.path.is_dir()
+
+    def open(self, name: str, whole: bool = True) -> Path:
+        """The path of an image file; raises OSError if it is not a regular file."""
+        path = self.path / name
+        if not path.is_file():  # opening a pipe would wait forever
+            raise OSError("not a regular file")
+        return path
+
+    def _relative(self, paths: list[str]) -> list[str]:
+        return sorted(Path(path).relative_to(self.path).as_posix() for path in paths)
+
+
 def position(name: str) -> float:
     """A number in [0, 1) that depends only on a relative path; `test=0.1` holds out the images
     below 0.1. Held-out images therefore stay held out when others are added."""
@@ -39,8 +67,9 @@ def position(name: str) -> float:
 class FolderSource(Source):
     """`folder:DIR`, all image files under DIR, sorted by relative path.
 
-    See `alae_tf.images.files.walk` for which files are found, and `alae_tf.images.read.read_image`
-    for how they are read. Options after a question mark, joined by "&":
+    DIR is a directory, or a .zip or uncompressed .tar file (`alae_tf.data.archive.Archive`). See
+    `alae_tf.images.files.walk` for which files are found, and `alae_tf.images.read.read_image` for
+    how they are read. Options after a question mark, joined by "&":
 
     - `channels=1`: grey images. The default is RGB, even if every file is grey.
     - `test=OTHER`: the images in directory OTHER are held out.
@@ -73,12 +102,13 @@ class FolderSource(Source):
                 f"test={test}: must be a share in (0, 1), for example 0.1, or a folder."
             )
         self.uri, self.channels = uri, int(options.get("channels", "3"))
-        self.root = existing_directory(path)
+        self.root = existing_directory(path, archives=True)
+        archive = None if self.root.is_dir() else KINDS[self.root.suffix.lower()]
+        self._files = archive(self.root) if archive else Directory(self.root)
         self._unreadable: dict[str, Exception] = {}
         self._lost = 0  # images that have become unreadable since opening
         self._lock = threading.Lock()
-        paths, others, closed = walk(self.root)
-        found, closed = self._relative(paths), self._relative(closed)
+        found, others = self._files.names, self._files.others
         if not found:
             held = f" It holds {left_out(others)}." if others else ""
             raise DataError(
@@ -94,8 +124,8 @@ class FolderSource(Source):
             report(uri, f"{count} cannot be read and are left out: {lost}")
         if others:
             report(uri, f"files of other types are left out: {left_out(others)}")
-        if closed:
-            report(uri, f"{len(closed):,} directories cannot be read: {some(closed)}")
+        for note in self._files.notes:
+            report(uri, note)
         if "labels" in options:
             self.class_names, self.labels = self.classes(classes)
         if self._share:
@@ -176,7 +206,7 @@ class FolderSource(Source):
             try:
                 return self._read(name)
             except Exception as error:
-                if not self.root.is_dir():
+                if not self._files.exists():
                     break
                 self._note(name, error)
         raise self._gone("the images can no longer be read")
@@ -224,19 +254,13 @@ class FolderSource(Source):
             if whole:
                 height, width, _ = self._read(name).shape
                 return width, height
-            with open_image(self._path(name)) as image:
+            with contextlib.suppress(Exception):  # from the head of the file, which mostly suffices
+                with open_image(self._files.open(name, whole=False)) as image:
+                    return image.size
+            with open_image(self._files.open(name)) as image:
                 return image.size
         except Exception as error:  # PIL's parsers raise many types
             return error
 
     def _read(self, name: str) -> np.ndarray:
-        return read_image(self._path(name), self.channels)
-
-    def _relative(self, paths: list[str]) -> list[str]:
-        return sorted(Path(path).relative_to(self.root).as_posix() for path in paths)
-
-    def _path(self, name: str) -> Path:
-        path = self.root / name
-        if not path.is_file():  # opening a pipe would wait forever
-            raise OSError("not a regular file")
-        return path
+        return read_image(self._files.open(name), self.channels)

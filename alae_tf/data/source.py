@@ -17,6 +17,8 @@ from alae_tf.system.errors import AlaeError, report
 NAMES_SHOWN = 5
 MOST_BYTES = 2**32  # of images held in memory at once, as pixels and as floats
 FOLDER_OPTIONS = ("channels", "test", "labels")  # of folder:DIR
+ARCHIVES = (".zip", ".tar")  # that `folder:` reads
+TFDS_OPTIONS = ("split", "data_dir")  # of tfds:NAME
 SHARE = re.compile(r"-?\d*\.\d+")  # of images to hold out; any other value of test= is a folder
 
 
@@ -122,6 +124,7 @@ class Scheme:
     folder: Callable[[Path], Path] | None = None  # the argument's path → directory that must exist
     options: tuple[str, ...] = ()  # may follow a question mark in the argument, as name=value
     paths: tuple[str, ...] = ()  # the options whose values are paths
+    archives: bool = False  # whether `folder` may be an archive, see `alae_tf.data.archive`
     mark: str = ""  # pattern of the files by which a directory of this kind is recognised
 
 
@@ -187,14 +190,24 @@ def local_path(path: str) -> Path:
         raise DataError(f"{path} cannot be accessed ({why}).") from None
 
 
-def existing_directory(path: str) -> Path:
-    """The directory that a URI names; raises DataError if it is not a directory."""
+def existing_directory(path: str, archives: bool = False) -> Path:
+    """The directory that a URI names, or with `archives` an archive; raises DataError if it is
+    neither."""
     directory = local_path(path)
+    if archives and is_archive(directory):
+        return directory
     if how := unpacking(directory):
         raise DataError(f"{directory} is an archive. {how}")
     if not directory.is_dir():
-        raise DataError(f"{directory.absolute()} is not a directory; it should hold the images.")
+        kinds = f"a directory, a {' or an uncompressed '.join(ARCHIVES)} file"
+        what = kinds if archives else "a directory"
+        raise DataError(f"{directory.absolute()} is not {what}; it should hold the images.")
     return directory
+
+
+def is_archive(path: Path) -> bool:
+    """Whether `folder:` reads a file as a folder."""
+    return path.suffix.lower() in ARCHIVES and path.is_file()
 
 
 def unpacking(path: Path) -> str | None:

@@ -15,27 +15,29 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from alae_tf.data.records import RecordFiles
-from alae_tf.data.source import DataError, Source, split_query
+from alae_tf.data.source import TFDS_OPTIONS, DataError, Source, split_query
 from alae_tf.images.read import read_image
 from alae_tf.system.errors import report
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    from tensorflow_datasets.core.splits import SplitInfo, SubSplitInfo
 
 RETRIES = 2  # of a download; TFDS' default of 10 takes 3.5 minutes without a network
 
 
 class TfdsSource(Source):
-    """One prepared split, for example "train". Images are decoded as in every other source, not by
-    the builder's features.
+    """One prepared split, for example "train", or parts of splits, such as "train[:10%]". Images
+    are decoded as in every other source, not by the builder's features.
 
     Attributes:
-        labels: int64 [len], the feature `label` if it is a ClassLabel, else None. The first use
-            reads the whole split.
+        labels: int64 [len], the feature `label` if it is a ClassLabel, else None; also None, with a
+            warning, if the set hides some, which are then -1. The first use reads the whole split.
+        class_names: the names of the feature `label`, if it is a ClassLabel.
 
     Raises:
-        DataError: the data set has no image feature, its file format has no random access, or its
-            files are incomplete.
+        DataError: the data set has no such split or no image feature, its file format has no
+            random access, or its files are incomplete.
     """
 
     def __init__(self, uri: str, builder, split: str):
@@ -44,6 +46,7 @@ class TfdsSource(Source):
         self._key = _image_feature(self._features)
         self.channels = 1 if self._features[self._key].shape[-1] == 1 else 3
         self._records = _open_records(builder, split)
+        self.class_names = self._class_names()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -60,12 +63,21 @@ class TfdsSource(Source):
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        import tensorflow_datasets as tfds
-
-        if not isinstance(dict(self._features.items()).get("label"), tfds.features.ClassLabel):
+        if self.class_names is None:
             return None
         values = (self._value(index, "label").int64_list.value[0] for index in range(len(self)))
-        return np.fromiter(values, np.int64, len(self))
+        labels = np.fromiter(values, np.int64, len(self))
+        if labels.min() < 0:
+            hidden = f"{np.sum(labels < 0):,} of {len(labels):,} labels are hidden"
+            report(self.uri, f"{hidden}; its labels are ignored")
+            return None
+        return labels
+
+    def _class_names(self) -> list[str] | None:
+        import tensorflow_datasets as tfds
+
+        label = dict(self._features.items()).get("label")
+        return list(label.names) if isinstance(label, tfds.features.ClassLabel) else None
 
     def values(self, name: str) -> np.ndarray:
         """A numeric feature, for example "attributes/Smiling": float64 [len]; raises DataError if
@@ -96,14 +108,15 @@ class TfdsSource(Source):
 def open_tfds(uri: str, argument: str) -> TfdsSource:
     """`tfds:NAME[/CONFIG][:VERSION]`, a data set by its TFDS name; its split "train".
 
-    It is read from, or prepared in, `?data_dir=DIR`; without that option in the directory that the
-    environment variable TFDS_DATA_DIR names, or else in ~/tensorflow_datasets. The split "test" is
-    held out, or "validation" if there is no "test". Raises DataError if TFDS does not know the data
-    set or cannot prepare it; see also `TfdsSource`.
+    `?split=` names another split, or parts of splits in TFDS' notation: "train[:10%]",
+    "train+extra". The set is read from, or prepared in, `?data_dir=DIR`; without that option in the
+    directory that the environment variable TFDS_DATA_DIR names, or else in ~/tensorflow_datasets.
+    The split "test" is held out, or else "validation", unless it is itself trained on. Raises
+    DataError if TFDS does not know the data set or cannot prepare it; see also `TfdsSource`.
     """
     import tensorflow_datasets as tfds
 
-    name, options = split_query(argument, ("data_dir",))
+    name, options = split_query(argument, TFDS_OPTIONS)
     data_dir = options.get("data_dir") or os.environ.get("TFDS_DATA_DIR")
     try:
         with _quiet():
@@ -125,15 +138,36 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
                 f"machine with a network (tfds build {name}), copy the directory, and name its "
                 "root with ?data_dir=DIR. Some data sets must be downloaded by hand first."
             ) from None
-    splits = builder.info.splits
-    if "train" not in splits:
-        raise DataError(f"no split 'train'; the splits are {', '.join(splits)}.")
-    source = TfdsSource(uri, builder, "train")
-    for split in ("test", "validation"):
-        if split in splits and splits[split].num_examples:
-            source.held_out = TfdsSource(uri, builder, split)
+    splits, split = builder.info.splits, options.get("split", "train")
+    source = TfdsSource(uri, builder, split)
+    used = _files(_split(builder, split))
+    for other in ("test", "validation"):
+        if other in splits and splits[other].num_examples and not used & _files(splits[other]):
+            source.held_out = TfdsSource(uri, builder, other)
             break
     return source
+
+
+def _split(builder, split: str) -> SplitInfo | SubSplitInfo:
+    """A split, or parts of splits; raises DataError if it does not exist or is empty."""
+    splits = builder.info.splits
+    try:
+        info = splits[split]
+    except Exception as error:  # TFDS' parser raises many types
+        names = ", ".join(splits)
+        why = "" if split == "train" else f" ({_why(error)})"
+        raise DataError(
+            f"no split '{split}'{why}; the splits are {names}. Choose some of these, or a part: "
+            f"?split={next(iter(splits), 'NAME')}[:90%]."
+        ) from None
+    if not info.num_examples:
+        raise DataError(f"split '{split}' has no images.")
+    return info
+
+
+def _files(info: SplitInfo | SubSplitInfo) -> set[str]:
+    """The paths of the files of a split."""
+    return {str(part.filename) for part in info.file_instructions}
 
 
 def _image_feature(features) -> str:
@@ -153,7 +187,7 @@ def _image_feature(features) -> str:
 def _open_records(builder, split: str) -> Sequence[bytes] | RecordFiles:
     import tensorflow_datasets as tfds
 
-    info = builder.info.splits[split]
+    info = _split(builder, split)
     format_ = builder.info.file_format.value
     if format_ == "array_record":
         method = tfds.decode.DeserializeMethod.RAW_BYTES
@@ -163,13 +197,35 @@ def _open_records(builder, split: str) -> Sequence[bytes] | RecordFiles:
             f"the file format {format_} has no random access. Prepare the data set with "
             "file_format=tfrecord or array_record."
         )
-    records = RecordFiles(info.filepaths)
-    if len(records) != info.num_examples:
+    parts = info.file_instructions
+    records = RecordFiles([part.filename for part in parts])
+    expected = sum(part.examples_in_shard for part in parts)
+    if len(records) != expected:
         raise DataError(
             f"split '{split}' has {len(records):,} records instead of "
-            f"{info.num_examples:,}. Delete {builder.data_dir} and prepare it again."
+            f"{expected:,}. Delete {builder.data_dir} and prepare it again."
         )
-    return records
+    if info.num_examples == expected:
+        return records
+    starts = np.cumsum([0, *(part.examples_in_shard for part in parts)])
+    chosen = [
+        start + np.arange(part.skip, part.skip + part.take)
+        for start, part in zip(starts, parts, strict=False)
+    ]
+    return Chosen(records, np.concatenate(chosen))
+
+
+class Chosen(Sequence):
+    """Some records, at `indices` of others."""
+
+    def __init__(self, records: RecordFiles, indices: np.ndarray):
+        self._records, self._indices = records, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._records[int(self._indices[index])]
 
 
 @contextlib.contextmanager

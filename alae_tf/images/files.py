@@ -9,9 +9,10 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from alae_tf.images.fit import DIGIT, fit
-from alae_tf.images.read import HEIF_EXTENSIONS, extensions, read_image, reason
+from alae_tf.images.read import HEIF_EXTENSIONS, extensions, pixels_of, read_image, reason
 from alae_tf.system.errors import AlaeError, printable, report
 
 # Folders of previews and copies that systems and programs create beside images.
@@ -30,6 +31,26 @@ class ImageError(AlaeError):
     """An image file does not exist or cannot be read."""
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is ignored because of its name."""
+    return name.startswith(".") or name in SIDE_FOLDERS
+
+
+def sort_out(paths: Iterable[str]) -> tuple[list[str], Counter[str]]:
+    """The image files among some paths, and the number of other files by extension, without
+    `COMPANIONS`."""
+    found: list[str] = []
+    others: Counter[str] = Counter()
+    endings = extensions()
+    for path in paths:
+        ending = os.path.splitext(path)[1].lower()
+        if ending in endings:
+            found.append(path)
+        elif ending not in COMPANIONS:
+            others[ending] += 1
+    return found, others
+
+
 def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     """Finds the image files in a folder and its subfolders.
 
@@ -44,7 +65,6 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     others: Counter[str] = Counter()
     closed: list[str] = []
     visited: set[tuple[int, int]] = set()
-    endings = extensions()
     starts = [os.fspath(root)]
     while starts:  # first the folders in root itself, then those that links lead to
         links: list[str] = []
@@ -56,15 +76,11 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
                     folders.clear()
                     continue
                 visited.add((status.st_dev, status.st_ino))
-                shown = [f for f in folders if f not in SIDE_FOLDERS and not f.startswith(".")]
-                folders[:] = sorted(shown)
+                folders[:] = sorted(f for f in folders if not is_hidden(f))
                 links += [path for f in folders if os.path.islink(path := os.path.join(folder, f))]
-                for name in (name for name in names if not name.startswith(".")):
-                    ending = os.path.splitext(name)[1].lower()
-                    if ending in endings:
-                        found.append(os.path.join(folder, name))
-                    elif ending not in COMPANIONS:
-                        others[ending] += 1
+                images, rest = sort_out(name for name in names if not is_hidden(name))
+                found += [os.path.join(folder, name) for name in images]
+                others += rest
         starts = links
     return found, others, closed
 
@@ -104,10 +120,12 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
     return files
 
 
-def open_file(file: str | PathLike, channels: int) -> np.ndarray:
-    """Reads an image file, see `alae_tf.images.read.read_image`; raises ImageError if it cannot be
-    read."""
+def open_file(file: str | PathLike | Image.Image, channels: int) -> np.ndarray:
+    """Reads an image file, or an image of PIL, see `alae_tf.images.read.read_image`; raises
+    ImageError if it cannot be read."""
     try:
+        if isinstance(file, Image.Image):
+            return pixels_of(file, channels)
         return read_image(file, channels)
     except Exception as error:  # PIL's parsers raise many types
         why = printable(reason(error))
@@ -115,13 +133,16 @@ def open_file(file: str | PathLike, channels: int) -> np.ndarray:
 
 
 def read_images(
-    files: Sequence[str | PathLike], resolution: int, channels: int, leave_out: bool = False
+    files: Sequence[str | PathLike | Image.Image],
+    resolution: int,
+    channels: int,
+    leave_out: bool = False,
 ) -> np.ndarray:
     """The centre squares of image files, fitted as in training: uint8 [N, resolution, resolution,
     channels].
 
     Args:
-        files: see `find`.
+        files: see `find`; or images of PIL.
         resolution: pixels.
         channels: 1: colour images are converted to grey, with a warning; 3: grey images to RGB.
         leave_out: leave out files that cannot be read, with a warning, unless all are unreadable.
@@ -140,7 +161,7 @@ def read_images(
             continue
         if channels == 1:
             colour += bool(np.ptp(pixels, axis=-1).any())
-            pixels = read_image(file, 1)
+            pixels = open_file(file, 1)
         height, width, _ = pixels.shape
         enlarged += min(height, width) < resolution and not height == width == DIGIT
         images.append(fit(pixels, resolution))

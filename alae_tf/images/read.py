@@ -92,16 +92,21 @@ def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
         opened.load()
         if stored in SCALES and "transparency" in opened.info:
             opened.info["transparency"] *= SCALES[stored]
-        image = _upright(opened)
-        if image.mode == "F":
-            raise ValueError("its pixels are floating-point numbers")
-        if image.mode.startswith("I"):  # I;16, I;16B, I: PIL's own conversion to L clips at 255
-            wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-            image = Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
-        if image.has_transparency_data:
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image.convert("RGBA"))
-        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+        return pixels_of(opened, channels)
+
+
+def pixels_of(image: Image.Image, channels: int) -> np.ndarray:
+    """The pixels of an opened image, uint8 [H, W, channels]; see `read_image`."""
+    image = _upright(image)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers")
+    if image.mode.startswith("I"):  # I;16, I;16B, I: PIL's own conversion to L clips at 255
+        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
+        image = Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 

@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,7 +18,8 @@ from alae_tf.latents.codes import lerp, mix, move, to_styles
 from alae_tf.latents.directions import Direction
 from alae_tf.model.arguments import array, numbers, whole
 from alae_tf.model.graphs import Graphs
-from alae_tf.networks import ops
+from alae_tf.model.inputs import RangeCheck, elements, opened
+from alae_tf.networks import functional, ops
 from alae_tf.networks.alae import ALAE, build_alae, check_process
 from alae_tf.networks.names import checksum, named_variables
 from alae_tf.runs.checkpoint import assign, load_networks
@@ -44,10 +46,13 @@ class Autoencoder:
     Methods take images as uint8 [0, 255] or float [−1, 1], as arrays or tensors, and return uint8.
     They take one image [H, W, C], and return one result, or many [N, H, W, C], with
     H = W = resolution. N may be 0; many images are computed in parts, so that only the images
-    themselves must fit into memory.
+    themselves must fit into memory. Methods also take a path or an image of PIL, or an iterable of
+    these, whose middle squares are scaled as in training. (`alae_tf.read_images` reads folders.)
+    Floats of which none is below 0 are reported once: they may have been scaled to [0, 1].
 
     Raises:
-        ValueError: an argument has another shape, is out of range or is not finite.
+        ValueError: an argument has another type or shape, is out of range or is not finite.
+        ImageError: a file does not exist or cannot be read (a ValueError, too).
         RuntimeError: the process was forked, and TensorFlow would hang in it.
     """
 
@@ -65,6 +70,7 @@ class Autoencoder:
         self._shape = (self.resolution, self.resolution, config.image_channels)
         self._many = ("N", config.latent_size), ("N", config.styles, config.latent_size)
         self._part = max(1, PART // config.kind.widest(config, self.level))
+        self._check_range = RangeCheck()
         self._process, self._made = os.getpid(), Graphs(alae, self.level, self._shape)
 
     def __reduce__(self):
@@ -96,7 +102,9 @@ class Autoencoder:
         """Images → w, float32 [N, latent] (one image: [latent]).
 
         Args:
-            images: one or many.
+            images: one or many; or a `tf.data.Dataset` of images [H, W, C] or of batches
+                [N, H, W, C], which is read in parts. Of tuples, as of (image, label), the first
+                part counts. `long_features` and `score` also take a dataset.
             layers: return the code of each layer, from which G reconstructs the image: styles
                 [N, styles, latent]. They equal w unless E also gives corrections
                 (--encoder_codes=layers).
@@ -118,13 +126,22 @@ class Autoencoder:
 
     def _encoded(self, function: typing.Any, images) -> np.ndarray:
         """function(x, blend) [N, …] of images, computed in parts."""
+        if isinstance(images, tf.data.Dataset):
+            none = self._computed(function, np.empty([0, *self._shape], np.uint8))
+            rows = [self._computed(function, batch) for batch in self._batches(images)]
+            return np.concatenate([none, *rows])
         images, one = self._images(images)
+        rows = self._computed(function, images)
+        return rows[0] if one else rows
+
+    def _computed(self, function: typing.Any, images: np.ndarray) -> np.ndarray:
+        """function(x, blend) [N, …] of checked images [N, H, W, C]."""
         rows = np.empty([len(images), *function.structured_outputs.shape[1:]], np.float32)
         for part in self._parts(len(images)):
             x = images[part]
             x = ops.to_unit(x) if x.dtype == np.uint8 else tf.constant(x, tf.float32)
             rows[part] = function(x, tf.constant(self.blend)).numpy()
-        return rows[0] if one else rows
+        return rows
 
     def decode(
         self, w, noise_mode: str = "const", seed: int = 0, floats: bool = False
@@ -144,6 +161,27 @@ class Autoencoder:
             len(w), lambda part: self.alae.broadcast(tf.constant(w[part])), noise_mode, seed, floats
         )
         return images[0] if one else images
+
+    def encoder(self, layers: bool = False) -> keras.Model:
+        """E as a functional Keras model, for example to train a classifier on it.
+
+        It takes images, float32 [N, H, W, C] in [−1, 1], and gives what `encode` gives: w
+        [N, latent], or with `layers` styles [N, styles, latent]. It has only the weights that this
+        level and blend use, as copies in float32: training it leaves the Autoencoder unchanged. It
+        can be saved as a `.keras` file, which `keras.saving.load_model` reads after `import keras,
+        alae_tf`. docs/classifier.md has an example.
+        """
+        _ = self._graphs
+        return functional.encoder(self.alae, self.level, float(self.blend), self._shape, layers)
+
+    def decoder(self, layers: bool = False) -> keras.Model:
+        """G as a functional Keras model, with weights of its own; see `encoder`.
+
+        It takes w [N, latent], or with `layers` styles [N, styles, latent], and gives what
+        `decode(…, floats=True)` gives: images with constant noise, float32 [N, H, W, C].
+        """
+        _ = self._graphs
+        return functional.decoder(self.alae, self.level, float(self.blend), layers)
 
     def sample_z(self, count: int, seed: int = 0) -> np.ndarray:
         """The z of `generate(count, seed)`, drawn from N(0, I): float32 [count, latent]."""
@@ -304,9 +342,39 @@ class Autoencoder:
             images[part] = (drawn if floats else pixels).numpy()
         return images
 
+    def _batches(self, dataset: tf.data.Dataset) -> Iterator[np.ndarray]:
+        """The images of a dataset, checked, some `_part` at a time: uint8 or float [n, H, W, C]."""
+        waiting: list[np.ndarray] = []
+        ends: list[float] = []
+        for element in elements(dataset):
+            images, _, *extremes = self._checked(element)
+            waiting.append(images)
+            ends += extremes
+            if sum(map(len, waiting)) >= self._part:
+                yield np.concatenate(waiting)
+                waiting.clear()
+        if waiting:
+            yield np.concatenate(waiting)
+        if ends:
+            self._check_range(min(ends), max(ends))
+
     def _images(self, images) -> tuple[np.ndarray, bool]:
         """Checked images, uint8 or float [N, H, W, C], and whether a single one was given."""
-        images = array("images", images)
+        if isinstance(images, tf.data.Dataset):
+            raise ValueError("images: only encode, long_features and score take a dataset")
+        images = opened(images, self.resolution, self.config.image_channels)
+        images, one, low, high = self._checked(images)
+        self._check_range(low, high)
+        return images, one
+
+    def _checked(self, given) -> tuple[np.ndarray, bool, float, float]:
+        """Images as `_images` returns them, with their extreme values, −1 and 1 for uint8."""
+        images = array("images", given)
+        if images.dtype.kind not in "biufcV":  # bfloat16 is of kind V
+            kind = f"{type(given).__name__} of {images.dtype}"
+            raise ValueError(
+                f"images: got {kind}, expected arrays or tensors, paths, or images of PIL"
+            )
         one = images.ndim == 3
         images = images[np.newaxis] if one else images
         if images.ndim != 4 or images.shape[1:] != self._shape:
@@ -315,17 +383,17 @@ class Autoencoder:
                 f"images: got shape {list(images.shape)}, expected [N, {size}] or [{size}]"
             )
         if images.dtype == np.uint8:
-            return images, one
+            return images, one, -1.0, 1.0
         if not np.issubdtype(images.dtype, np.floating):
             raise ValueError(f"images: got dtype {images.dtype}, expected uint8 or a float type")
-        low, high = (images.min(), images.max()) if images.size else (0.0, 0.0)
+        low, high = (float(images.min()), float(images.max())) if images.size else (0.0, 0.0)
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ValueError("images: got NaN or infinity, expected floats in [−1, 1]")
         if max(-low, high) > 1.0 + 1e-3:
             raise ValueError(
                 "images: got floats outside [−1, 1]; give uint8 pixels, or scale by x/127.5 − 1"
             )
-        return images, one
+        return images, one, low, high
 
 
 def _rebuilt(config: Config, weights: dict[str, np.ndarray], *state: typing.Any) -> Autoencoder:

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
 from alae_tf.config import Config
 from alae_tf.config.architecture import ARCHITECTURES
 from alae_tf.networks import ops
+from alae_tf.networks.generator import constant_noise
 from alae_tf.networks.readout import Readout
 
 
@@ -163,10 +163,7 @@ class ALAE(keras.Model):
         if mode == "none" or not shapes:
             return None
         if mode == "const":
-            return [
-                np.random.default_rng(k).standard_normal((1, *shape[1:]), dtype=np.float32)
-                for k, shape in enumerate(shapes)
-            ]
+            return [constant_noise(k, shape[1]) for k, shape in enumerate(shapes)]
         seed = tf.convert_to_tensor((0, seed) if isinstance(seed, numbers.Integral) else seed)
         seeds = tf.random.split(seed, len(shapes))
         return [tf.random.stateless_normal(shape, seeds[k]) for k, shape in enumerate(shapes)]

@@ -6,12 +6,14 @@ import functools
 import itertools
 import operator
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from alae_tf.config.architecture import width
 from alae_tf.networks import ops
+from alae_tf.networks.functional import copied, lerp
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 
 
@@ -266,6 +268,38 @@ class Encoder(keras.Model):
         """Image → the input of `block`. The released model applies leaky ReLU twice."""
         return ops.leaky_relu(ops.leaky_relu(self.from_rgb[block](x)))
 
+    def functional(self, x: Any, level: int, blend: float, corrections: bool = False) -> Any:
+        """`codes` as a graph of copied layers, see `alae_tf.networks.functional`.
+
+        Args:
+            x: a `keras.Input`, images.
+            level, blend: as in `call`.
+            corrections: whether the graph should give them, if E does.
+        """
+        _, shares = self.walk_copies(x, level, blend, EncoderBlock)
+        return functools.reduce(operator.add, shares), None
+
+    def walk_copies(self, x: Any, level: int, blend: float, kind: type) -> tuple[Any, list]:
+        """`walk` as a graph of copied layers, the blocks as layers of class `kind`."""
+
+        def features(x, block):
+            x = copied(self.from_rgb[block], f"from_rgb_{x.shape[1]}")(x)
+            return keras.ops.leaky_relu(keras.ops.leaky_relu(x, 0.2), 0.2)
+
+        def visit(block, x):
+            given = copied(self.blocks[block], f"block_{x.shape[1]}", kind)(x)
+            return given if isinstance(given, tuple) else (given,)
+
+        first = self.first_block(x, level)
+        maps, *given = visit(first, features(x, first))
+        if first < self.levels - 1 and blend < 1:
+            maps = lerp(features(keras.ops.average_pool(x, 2), first + 1), maps, blend)
+            given = [each * blend for each in given]
+        for block in range(first + 1, self.levels):
+            maps, *more = visit(block, maps)
+            given += more
+        return maps, given
+
     def get_config(self):
         names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
         return super().get_config() | {name: getattr(self, name) for name in names}
@@ -311,6 +345,16 @@ class LayeredEncoder(Encoder):
         corrections = self.to_corrections(ops.leaky_relu(hidden))
         return w, tf.reshape(corrections, [-1, 2 * self.levels, self.latent_size])
 
+    def functional(self, x: Any, level: int, blend: float, corrections: bool = False) -> Any:
+        """See `Encoder.functional`."""
+        if not corrections:
+            return super().functional(x, level, blend)
+        _, shares = self.walk_copies(x, level, blend, LayeredBlock)
+        w, hidden = (functools.reduce(operator.add, shares[i::2]) for i in range(2))
+        hidden = keras.ops.leaky_relu(hidden, 0.2)
+        given = copied(self.to_corrections, "to_corrections")(hidden)
+        return w, keras.ops.reshape(given, [-1, 2 * self.levels, self.latent_size])
+
 
 @keras.saving.register_keras_serializable("alae_tf")
 class DenseEncoder(Encoder):
@@ -341,3 +385,9 @@ class DenseEncoder(Encoder):
         """The last feature map, from which `call` computes w: [N, 4C]. Args: as in `call`."""
         features, _ = self.walk(x, level, blend, lambda block, features: [block(features)])
         return tf.reshape(features, [-1, self.to_w.inputs])
+
+    def functional(self, x: Any, level: int, blend: float, corrections: bool = False) -> Any:
+        """See `Encoder.functional`."""
+        features, _ = self.walk_copies(x, level, blend, PlainBlock)
+        features = keras.ops.reshape(features, [-1, self.to_w.inputs])
+        return copied(self.to_w, "to_w")(features), None

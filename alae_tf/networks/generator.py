@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from alae_tf.config.architecture import width
 from alae_tf.networks import ops
+from alae_tf.networks.functional import copied, lerp
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 
 
@@ -63,6 +65,42 @@ class GeneratorBlock(keras.layers.Layer):
     def get_config(self):
         names = ("inputs", "channels", "latent_size")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class ConstantNoiseBlock(GeneratorBlock):
+    """A `GeneratorBlock` with constant noise (`noise_mode="const"`), for `Generator.functional`.
+
+    Args:
+        index: int. Number of the block, from 0; block 0 also has G's constant as a weight.
+        inputs, channels, latent_size: as in `GeneratorBlock`.
+
+    Call:
+        inputs: [features, style, style] as in `GeneratorBlock`; of block 0 [style, style].
+        Returns features as in `GeneratorBlock`.
+    """
+
+    def __init__(self, inputs: int | None, channels: int, latent_size: int, index: int, **kwargs):
+        super().__init__(inputs, channels, latent_size, **kwargs)
+        self.index = index
+        if index == 0:
+            self.constant = self.add_weight(
+                shape=(4, 4, channels), initializer="ones", autocast=False, name="constant"
+            )
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        *features, style_1, style_2 = inputs
+        x = features[0] if features else self.constant[tf.newaxis]
+        noise = [constant_noise(2 * self.index + k, 4 * 2**self.index) for k in range(2)]
+        return super().call(x, [style_1, style_2], noise)
+
+    def get_config(self):
+        return super().get_config() | {"index": self.index}
+
+
+def constant_noise(number: int, side: int) -> np.ndarray:
+    """The noise map `number` of G with noise_mode "const": float32 [1, side, side, 1]."""
+    return np.random.default_rng(number).standard_normal((1, side, side, 1), dtype=np.float32)
 
 
 def activate(
@@ -154,6 +192,27 @@ class Generator(keras.Model):
         if level == 0:
             return image
         return ops.lerp(ops.upsample2(self.to_rgb[level - 1](coarser)), image, blend)
+
+    def functional(self, styles: list, level: int, blend: float) -> Any:
+        """`call` with constant noise as a graph of copied layers, see
+        `alae_tf.networks.functional`.
+
+        Args:
+            styles: `keras.Input`s or results of Keras layers [N, latent_size], two per block.
+            level, blend: as in `call`.
+        """
+        features: list[Any] = []
+        for i, block in enumerate(self.blocks[: level + 1]):
+            copy = copied(block, f"block_{4 * 2**i}", ConstantNoiseBlock, index=i)
+            if i == 0:
+                copy.constant.assign(self.constant)
+            features.append(copy([*features[-1:], *styles[2 * i : 2 * i + 2]]))
+        image = copied(self.to_rgb[level], f"to_rgb_{4 * 2**level}")(features[-1])
+        if level == 0 or blend == 1:
+            return image
+        coarser = copied(self.to_rgb[level - 1], f"to_rgb_{2 * 2**level}")(features[-2])
+        coarser = keras.ops.repeat(keras.ops.repeat(coarser, 2, axis=1), 2, axis=2)
+        return lerp(coarser, image, blend)
 
     def check_noise(self, noise: list[tf.Tensor] | None, level: int) -> None:
         """Checks the noise of `call`."""

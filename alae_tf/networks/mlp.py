@@ -10,6 +10,7 @@ import tensorflow as tf
 from alae_tf.config import Config
 from alae_tf.networks import ops
 from alae_tf.networks.discriminator import Discriminator
+from alae_tf.networks.functional import copied
 from alae_tf.networks.layers import EqualizedDense
 from alae_tf.networks.mapping import MappingNetwork
 
@@ -98,6 +99,17 @@ class MLPEncoder(MLPBody):
         """Both hidden layers as maps of one pixel, [N, 1, 1, hidden_size]."""
         return [layer[:, tf.newaxis, tf.newaxis] for layer in self.hidden(x)]
 
+    def functional(self, x: Any, level: int, blend: float, corrections: bool = False) -> Any:
+        """See `alae_tf.networks.encoder.Encoder.functional`."""
+        x = keras.ops.reshape(x, [-1, self.hidden_1.inputs])
+        for name, slope in (
+            ("hidden_1", 0.2),
+            ("hidden_2", 0.2),
+            ("output_layer", self.output_slope),
+        ):
+            x = keras.ops.leaky_relu(copied(getattr(self, name), name)(x), slope)
+        return x, None
+
     def get_config(self):
         return super().get_config() | {
             "latent_size": self.latent_size,
@@ -174,6 +186,14 @@ class MLPGenerator(keras.Model):
         x = ops.leaky_relu(self.hidden_1(w), self.output_slope)
         x = self.output_layer(ops.leaky_relu(self.hidden_2(x), self.output_slope))
         return tf.reshape(x, [-1, self.image_size, self.image_size, self.image_channels])
+
+    def functional(self, styles: list, level: int, blend: float) -> Any:
+        """See `alae_tf.networks.generator.Generator.functional`."""
+        (x,) = styles
+        for name in ("hidden_1", "hidden_2"):
+            x = keras.ops.leaky_relu(copied(getattr(self, name), name)(x), self.output_slope)
+        x = copied(self.output_layer, "output_layer")(x)
+        return keras.ops.reshape(x, [-1, self.image_size, self.image_size, self.image_channels])
 
     def noise_shapes(self, batch: int | tf.Tensor, level: int | None = None) -> list[tuple]:
         """No noise: an empty list."""

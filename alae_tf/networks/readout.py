@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,6 +14,7 @@ from alae_tf.config.architecture import width
 from alae_tf.networks import ops
 from alae_tf.networks.discriminator import ImageDiscriminator
 from alae_tf.networks.encoder import PlainBlock
+from alae_tf.networks.functional import copied
 from alae_tf.networks.layers import EqualizedDense
 
 
@@ -91,9 +93,33 @@ class Readout(keras.Model):
         """The feature maps of D's convolutions, as `Encoder.maps`."""
         return self._D().walk(x, level, blend, _alone)[1]
 
+    def functional(self, x: Any, level: int, blend: float, corrections: bool = False) -> Any:
+        """See `Encoder.functional`; the graph also has a copy of D's blocks."""
+        _, styles = self._D().walk_copies(x, level, blend, StyledBlock)
+        layers = self.to_w[-len(styles) :]
+        shares = [
+            copied(layer, f"to_w_{k}")(style)
+            for k, (layer, style) in enumerate(zip(layers, styles, strict=True))
+        ]
+        return functools.reduce(operator.add, shares), None
+
     def get_config(self):
         names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("alae_tf")
+class StyledBlock(PlainBlock):
+    """A block of D that also gives its styles, for `Readout.functional`. Args: as in `PlainBlock`.
+
+    Call:
+        x: [N, H, W, inputs].
+        Returns (features [N, H/2, W/2, channels], means and deviations of its two feature maps,
+        float32 [N, 2·inputs] and [N, 2·channels]).
+    """
+
+    def call(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return _styled(self, x)
 
 
 def _alone(block: PlainBlock, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -1,5 +1,6 @@
 """Record files, and tfds: on small sets written here."""
 
+import re
 import socket
 import struct
 import time
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from PIL import Image
 from tensorflow_datasets.core.download import downloader
 
 from alae_tf.data import DataError, open_source
 from alae_tf.data.records import RecordFiles, count_records
 from alae_tf.latents import labels
+from tests.paths import ROOT
 
 RECORDS = [b"first", b"", b"third record", b"x" * 1000]
 
@@ -104,6 +107,58 @@ def test_tfds_at_random_access(tmp_path, file_format):
     assert len(source.held_out) == 2
 
 
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_tfds_parts_of_splits(tmp_path, file_format):
+    splits = {"train": examples(10), "test": examples(3), "validation": examples(2)}
+    store(tmp_path, {"image": IMAGE, "label": LABEL}, splits, file_format)
+
+    def opened(split):
+        source = open_source(f"tfds:tiny?split={split}&data_dir={tmp_path}")
+        values = [int(source.image(index)[0, 0, 0]) // 10 for index in range(len(source))]
+        held_out = 0 if source.held_out is None else len(source.held_out)
+        return values, source.labels.tolist(), held_out
+
+    assert opened("train[:30%]") == ([0, 1, 2], [0, 1, 2], 3)
+    assert opened("train[-2:]") == ([8, 9], [2, 0], 3)
+    assert opened("train[:1]+train[4:6]") == ([0, 4, 5], [0, 1, 2], 3)
+    assert opened("test[1:]") == ([1, 2], [1, 2], 2)  # validation
+    assert opened("test+validation") == ([0, 1, 2, 0, 1], [0, 1, 2, 0, 1], 0)
+    for split in ("tset", "train[:10", "train[:0%]", "train[1:2:3]", "train[:200%]"):
+        with pytest.raises(DataError, match=rf"^--data=tfds:tiny.*'{re.escape(split)}"):
+            opened(split)
+
+
+def test_tfds_names_of_classes(tmp_path):
+    names = tfds.features.ClassLabel(names=["cat", "dog", "owl"])
+    store(tmp_path, {"image": IMAGE, "label": names}, {"train": examples(5), "test": examples(2)})
+    source = open_source(f"tfds:tiny?data_dir={tmp_path}")
+    assert source.class_names == source.held_out.class_names == ["cat", "dog", "owl"]
+    columns = labels.of(source, "classes")
+    assert columns["dog"].tolist() == [0, 1, 0, 0, 1] and list(columns) == ["cat", "dog", "owl"]
+
+
+def test_tfds_labels_that_are_hidden(tmp_path, capsys):
+    hidden = [(0, {"image": np.zeros([6, 8, 3], np.uint8), "label": -1})]
+    store(tmp_path, {"image": IMAGE, "label": LABEL}, {"train": examples(5), "test": hidden})
+    source = open_source(f"tfds:tiny?data_dir={tmp_path}")
+    assert len(source.labels) == 5
+    assert source.held_out.labels is None and "1 of 1 labels" in capsys.readouterr().err
+
+
+def test_the_set_in_the_documentation(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/data.md").read_text(), re.S)
+    monkeypatch.chdir(tmp_path)
+    for k in range(10):
+        folder = tmp_path / "photos" / ("cat", "dog")[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8 + k, 8), (k, k, k)).save(folder / f"{k}.png")
+    exec(code, {})
+    source = open_source("tfds:pets?split=train[:90%]&data_dir=sets")
+    assert len(source) == 9 and source.class_names == ["cat", "dog"]
+    found = {int(source.image(i)[0, 0, 0]): int(source.labels[i]) for i in range(9)}
+    assert all(label == value % 2 for value, label in found.items()) and len(found) == 9
+
+
 def test_attributes_of_tfds_sets(tmp_path):
     features = {"image": IMAGE, "attributes": {"Smiling": np.bool_, "yaw": np.float32}}
     rows = [
@@ -157,8 +212,9 @@ def test_tfds_sets_that_do_not_fit(tmp_path):
         open_source(uri)
     example = (0, {"image": np.zeros([6, 8, 3], np.uint8), "label": 1})
     uri = store(tmp_path / "b", {"image": IMAGE, "label": LABEL}, {"other": [example]})
-    with pytest.raises(DataError, match="'train'.* other"):
+    with pytest.raises(DataError, match=r"'train'.* other.* \?split=other"):
         open_source(uri)
+    assert len(open_source(f"tfds:tiny?split=other&data_dir={tmp_path / 'b'}")) == 1
     depth = tfds.features.Image(shape=(2, 2, 1), dtype=np.float32)
     example = (0, {"depth": np.zeros([2, 2, 1], np.float32)})
     uri = store(tmp_path / "c", {"depth": depth}, {"train": [example]})
