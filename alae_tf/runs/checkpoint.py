@@ -26,11 +26,11 @@ from alae_tf.runs.directory import (
     BEST,
     CONFIG,
     FOLDER,
-    best_checkpoint,
     checkpoint_numbers,
     chosen_checkpoint,
     existing_run,
     list_checkpoints,
+    read_best,
 )
 from alae_tf.runs.npz import read_npz
 from alae_tf.system import float32, schema
@@ -65,6 +65,8 @@ def save(
     """Writes a checkpoint of variables by name, then deletes all but the newest `keep` and the
     best. `state`: JSON values beside the variables; `images_seen` names the file.
 
+    While best.json is damaged, which is reported, none is deleted.
+
     Raises:
         OSError: the disk is full or unreachable; earlier checkpoints are untouched.
         NonFiniteError: a weight is not finite; nothing is written.
@@ -78,7 +80,11 @@ def save(
             raise NonFiniteError(f"{name} is not finite after {state['images_seen']:,} images")
     values["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
     write_atomic(path, lambda file: np.savez(file, **values))
-    best = best_checkpoint(run_dir)
+    try:
+        best = read_best(run_dir)
+    except CheckpointError as error:
+        report("checkpoint", f"{error} Until then no checkpoint is deleted.")
+        return path
     for old in list_checkpoints(run_dir)[:-keep]:
         if best is None or best["images_seen"] != int(old.stem.partition("-")[2]):
             old.unlink(missing_ok=True)

@@ -135,21 +135,29 @@ def checkpoint_numbers(run_dir: str | Path) -> list[int]:
     return [int(path.stem.partition("-")[2]) for path in list_checkpoints(run_dir)]
 
 
-def best_checkpoint(run_dir: str | Path) -> dict[str, Any] | None:
-    """The best checkpoint of a run, as `ABOUT_BEST` describes it; None if none is known. Raises
-    OSError if best.json cannot be read at present."""
+def read_best(run_dir: str | Path) -> dict[str, Any] | None:
+    """What best.json says, as in `ABOUT_BEST`; None if there is no such file. Raises
+    CheckpointError if it is damaged, OSError if it cannot be read at present."""
+    path = Path(run_dir) / FOLDER / BEST
     try:
-        about = schema.load(Path(run_dir) / FOLDER / BEST, ABOUT_BEST)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return schema.load(path, ABOUT_BEST)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return about if about["images_seen"] in checkpoint_numbers(run_dir) else None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is damaged ({error}); repair it or delete it.") from None
+
+
+def best_checkpoint(run_dir: str | Path) -> dict[str, Any] | None:
+    """The best checkpoint of a run, as in `read_best`; None also if that checkpoint was deleted."""
+    about = read_best(run_dir)
+    return about if about and about["images_seen"] in checkpoint_numbers(run_dir) else None
 
 
 def chosen_checkpoint(run_dir: str | Path, asked: int | str | None) -> int | None:
     """Images seen at a checkpoint; None: the newest whole one.
 
     `asked`: a value of --checkpoint: a number, "newest" (or None) or "best". Raises CheckpointError
-    if it is none of these, or if the run has no checkpoint, or no best one.
+    if it is none of these, or if the run has no checkpoint, or no best one; see also `read_best`.
     """
     numbers = checkpoint_numbers(run_dir)
     if not numbers:
@@ -157,13 +165,19 @@ def chosen_checkpoint(run_dir: str | Path, asked: int | str | None) -> int | Non
     if asked is None or asked == "newest":
         return None
     if asked == "best":
-        if best := best_checkpoint(run_dir):
+        try:
+            best = read_best(run_dir)
+        except CheckpointError as error:
+            raise CheckpointError(f"--checkpoint=best: {error}") from None
+        if best and best["images_seen"] in numbers:
             return best["images_seen"]
         held = ", ".join(map(str, numbers))
-        raise CheckpointError(
-            f"--checkpoint=best: --run_dir={run_dir} has no best checkpoint, since training did "
-            f"not measure --evaluate_metrics; give newest, or one of {held}."
-        )
+        why = f"--run_dir={run_dir} has no best checkpoint, since training did not measure "
+        why += "--evaluate_metrics"
+        if best:
+            path = Path(run_dir) / FOLDER / BEST
+            why = f"{path} names the checkpoint at {best['images_seen']}, which does not exist"
+        raise CheckpointError(f"--checkpoint=best: {why}; give newest, or one of {held}.")
     try:
         return int(asked)
     except ValueError:
@@ -221,6 +235,7 @@ class RunDirectory:
                 raise ConfigError(f"{where}: its {path.name} must be {right}.")
         if page.exists() and REPORT_MARK not in page.read_bytes():
             raise ConfigError(f"{where}: its {REPORT} is not the report of a run; move it away.")
+        read_best(self.path)  # raises if it is damaged: the best checkpoint could not be kept
         seen = [int(row["images_seen"]) for row in self.metrics.rows()]
         seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]
         if seen and not saved:

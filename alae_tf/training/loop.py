@@ -209,12 +209,17 @@ class Run:
                 self.draw()
                 seen, samples = self.progress.images_seen, self.directory.samples
                 print(f"train: done, {seen:,} images. Pictures in {samples}/")
-                if best := best_checkpoint(self.directory.path):
-                    value = f"{best['value']} = {best['is']:.4g}"
-                    where = f"{best['images_seen']:,} images ({value}; --checkpoint=best)"
-                    print(printable(f"train: the best checkpoint is the one at {where}."))
+                self.show_best()
             self.recorder.flush()
         return self.progress.finished
+
+    def show_best(self) -> None:
+        """Prints which checkpoint is the best, if it is known."""
+        with self._warn_once.on_failure("finding the best checkpoint"):
+            if best := best_checkpoint(self.directory.path):
+                value = f"{best['value']} = {best['is']:.4g}"
+                where = f"{best['images_seen']:,} images ({value}; --checkpoint=best)"
+                print(printable(f"train: the best checkpoint is the one at {where}."))
 
     def stopping(self, interrupt: Interrupt) -> bool:
         """Whether to stop now. Several workers learn within an iteration that one of them was asked
@@ -274,7 +279,9 @@ class Run:
         with self._warn_once.on_failure("--evaluate_metrics"):
             values = self.quality.measure(model)
             self.recorder.measured(values)
-        return self.quality.record(values)
+        with self._warn_once.on_failure("comparing with the best checkpoint"):
+            return self.quality.record(values)
+        return None
 
     def examine(self) -> None:
         """Records the run's health; a failure does not end the run."""
