@@ -1,7 +1,9 @@
 """--checkpoint=newest|best|N, which every command that takes a run accepts."""
 
 import json
+import os
 
+import numpy as np
 import pytest
 
 import export.__main__ as exporting
@@ -93,3 +95,16 @@ def test_nothing_is_deleted_while_it_cannot_be_read_which_is_the_best(tmp_path):
     with pytest.raises(OSError, match="best.json"):
         save(tmp_path, 24, keep=1)
     assert checkpoint.checkpoint_numbers(tmp_path) == [8, 16, 24]
+
+
+def test_only_checkpoints_are_deleted(tmp_path):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    np.savez(folder / "images-000000000001.npz", mine=np.zeros(1))
+    (folder / "images-000000000002.npz").write_text("the user's")
+    (folder / "images-000000000003.npz").mkdir()
+    os.mkfifo(folder / "images-000000000004.npz")
+    for images_seen in (8, 16):
+        save(tmp_path, images_seen, keep=1)
+    assert sorted(int(path.stem[7:]) for path in folder.iterdir()) == [1, 2, 3, 4, 16]
+    assert checkpoint.read_newest(tmp_path)[0].name == "images-000000000016.npz"

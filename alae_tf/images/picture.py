@@ -6,7 +6,7 @@ import io
 import math
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 COLUMNS = 12  # images per row of a grid, at most
 SMALLEST = 64  # pixels of an image in a grid; smaller images are enlarged
@@ -49,8 +49,11 @@ def to_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def png(pixels: np.ndarray) -> bytes:
-    """uint8 [H, W, 1 or 3] → the bytes of a PNG file."""
-    file = io.BytesIO()
-    to_image(pixels).save(file, "PNG")
+def png(pixels: np.ndarray, software: str | None = None) -> bytes:
+    """uint8 [H, W, 1 or 3] → the bytes of a PNG file, in which the text `Software` says what wrote
+    it."""
+    file, texts = io.BytesIO(), PngImagePlugin.PngInfo()
+    if software:
+        texts.add_text("Software", software)
+    to_image(pixels).save(file, "PNG", pnginfo=texts)
     return file.getvalue()

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import typing
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from alae_tf.runs.directory import (
 from alae_tf.runs.npz import read_npz
 from alae_tf.system import float32, schema
 from alae_tf.system.errors import CheckpointError, report
-from alae_tf.system.files import write_atomic
+from alae_tf.system.files import unused, write_atomic
 
 STATE = {  # see `schema`
     "images_seen": int,
@@ -86,9 +87,21 @@ def save(
         report("checkpoint", f"{error} Until then no checkpoint is deleted.")
         return path
     for old in list_checkpoints(run_dir)[:-keep]:
-        if best is None or best["images_seen"] != int(old.stem.partition("-")[2]):
+        is_best = best is not None and best["images_seen"] == int(old.stem.partition("-")[2])
+        if not is_best and _is_checkpoint(old):
             old.unlink(missing_ok=True)
     return path
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether a file has the entries of a checkpoint; reads only their names."""
+    if not path.is_file():
+        return False
+    try:
+        with zipfile.ZipFile(path) as file:
+            return "state.npy" in file.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
 
 
 def mark_best(run_dir: str | Path, about: Mapping[str, object]) -> None:
@@ -107,6 +120,8 @@ def read(
         OSError, MemoryError: it cannot be read at present; the file itself may be whole.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would wait for its writer
+            raise ValueError("not a regular file")
         # `slow/` is what the first version called the EMA.
         arrays = read_npz(path).items()
         entries = {re.sub(r"^slow/", "ema/", name): value for name, value in arrays}
@@ -198,7 +213,7 @@ def restore(
     assign(variables, entries)
     for later in list_checkpoints(run_dir):
         if chief and later > path:  # torn; must not count as one of the newest to keep
-            later.rename(later.with_suffix(".torn"))
+            later.rename(unused(later.with_suffix(".torn")))
     return state
 
 

@@ -27,7 +27,7 @@ from typing import Any
 from alae_tf.config import Config, ConfigError
 from alae_tf.runs.metrics import Metrics
 from alae_tf.system import schema, shipped
-from alae_tf.system.errors import AlaeError, CheckpointError
+from alae_tf.system.errors import AlaeError, CheckpointError, report
 from alae_tf.system.files import Lock, check_directory, sweep, write_atomic
 
 # Settings that may change when a run continues.
@@ -55,7 +55,9 @@ CHANGEABLE = (
 CONFIG = "config.cfg"
 FOLDER = "checkpoints"
 PLOT, REPORT = "losses.png", "report.html"
-REPORT_MARK = b'<ul id="verdicts">'  # by which the report of a run is recognised
+# What the pictures and the report of a run contain; files without it are never replaced.
+SOFTWARE = "alae_tf train"
+MARKS = {".png": f"Software\0{SOFTWARE}".encode(), ".html": b'<ul id="verdicts">'}
 BEST = "best.json"  # says which checkpoint is the best, and by which value
 ABOUT_BEST = {
     **{"images_seen": int, "level": int, "value": str, "is": float, "better": str},
@@ -68,6 +70,7 @@ CHECKPOINT = (
     "the one saved after N images of training"
 )
 STARTED = "# Started in "  # the first line of a run's config, with a path as JSON
+LOCKED = re.compile(rb"(.* \d+ [0-9a-f]{16}\n)?")  # what a run writes into .lock
 PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
@@ -204,6 +207,7 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
         self.lock_path = self.path / ".lock"
         self._lock: Lock | None = None
+        self._kept: set[Path] = set()  # files of others, which were reported
         self._mark = f"{platform.node()} {os.getpid()} {secrets.token_hex(8)}\n"
 
     def check(self, config: Config, resume: str) -> None:
@@ -228,13 +232,13 @@ class RunDirectory:
             raise ConfigError("\n  ".join([f"{where}: {how}:", *differ]))
         self._check_images(config.data)
         folders = (self.checkpoints, self.samples, self.tensorboard)
-        page = self.path / REPORT
-        for path in (*folders, self.metrics.path, page, self.path / PLOT, self.checkpoints / BEST):
+        files = (self.metrics.path, self.path / REPORT, self.path / PLOT, self.checkpoints / BEST)
+        for path in (*folders, *files):
             if path.exists() and not (path.is_dir() if path in folders else path.is_file()):
                 right = "a directory" if path in folders else "a file"
                 raise ConfigError(f"{where}: its {path.name} must be {right}.")
-        if page.exists() and REPORT_MARK not in page.read_bytes():
-            raise ConfigError(f"{where}: its {REPORT} is not the report of a run; move it away.")
+        if self.lock_path.is_file() and not LOCKED.fullmatch(self.lock_path.read_bytes()):
+            raise ConfigError(f"{where}: its .lock was not written by a run; move it away.")
         read_best(self.path)  # raises if it is damaged: the best checkpoint could not be kept
         seen = [int(row["images_seen"]) for row in self.metrics.rows()]
         seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]
@@ -288,6 +292,17 @@ class RunDirectory:
                 write_atomic(before, old)
         started = f"{STARTED}{json.dumps(os.getcwd())}\n"
         write_atomic(self.config_path, started.encode() + text)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Writes a picture or the report. A file that this run did not write is kept instead, which
+        is reported once."""
+        mark = MARKS[path.suffix]
+        ours = path.is_file() and not path.is_symlink() and mark in path.read_bytes()
+        if ours or not os.path.lexists(path):
+            write_atomic(path, data)
+        elif path not in self._kept:
+            self._kept.add(path)
+            report(str(path), f"was not written by {SOFTWARE} of this version; it is kept. Move it away.")
 
     def close(self) -> None:
         """Unlocks the directory."""

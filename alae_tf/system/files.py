@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 import secrets
@@ -176,6 +177,12 @@ class Lock(contextlib.AbstractContextManager):
 def _open_file(path: str, flags: int) -> int:
     """`os.open` that neither follows a link nor waits for the reader of a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
+def unused(path: Path) -> Path:
+    """The path, or if it exists, that with the first number that makes a new name: a-2.csv."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if not os.path.lexists(each))
 
 
 def member(folder: Path, name: str, follow: bool = True) -> Path:

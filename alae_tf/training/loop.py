@@ -19,7 +19,7 @@ from alae_tf import data
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
 from alae_tf.model.autoencoder import Autoencoder
-from alae_tf.runs.directory import RunDirectory, best_checkpoint
+from alae_tf.runs.directory import REPORT, RunDirectory, best_checkpoint
 from alae_tf.system.errors import WarnOnce, printable, report
 from alae_tf.training import endings, health, report_page
 from alae_tf.training.interrupt import Interrupt
@@ -292,8 +292,11 @@ class Run:
         """Writes and returns a sample grid, uint8 [H, W, 3], and rewrites the report."""
         grid = self.sampler.draw()
         self.recorder.image(grid)
-        values = [*self.quality.values]
-        self.reach(lambda: report_page.write(self.directory, self.progress, self.health, values))
+        values, pages = [*self.quality.values], []
+        with self._warn_once.on_failure(f"drawing {REPORT}"):
+            pages.append(report_page.page(self.directory, self.progress, self.health, values))
+        for page in pages:
+            self.reach(lambda: self.directory.replace(self.directory.path / REPORT, page))
         return grid
 
     def save(self) -> None:

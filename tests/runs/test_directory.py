@@ -1,8 +1,12 @@
+import os
+
+import numpy as np
 import pytest
 
 from alae_tf.config import Config, ConfigError
+from alae_tf.images import picture
 from alae_tf.runs.directory import (
-    REPORT_MARK,
+    MARKS,
     STARTED,
     RunDirectory,
     RunTakenError,
@@ -200,26 +204,45 @@ def test_a_damaged_start(small, tmp_path, start):
     assert images_of(tmp_path, small.data) == small.data
 
 
-@pytest.mark.parametrize(
-    ("name", "make"),
-    [
-        *((name, "mkdir") for name in ("report.html", "losses.png", "checkpoints/best.json")),
-        ("report.html", "write_text"),
-        ("report.html", "symlink_to"),
-    ],
-)
-def test_files_that_a_run_would_replace_and_did_not_write(tmp_path, name, make):
-    mine, run = tmp_path / "mine.html", RunDirectory(tmp_path / "run")
-    mine.write_text("<p>mine")
-    run.checkpoints.mkdir(parents=True)
+@pytest.mark.parametrize("name", ["report.html", "losses.png", "checkpoints/best.json"])
+def test_a_directory_in_the_place_of_a_file(tmp_path, name):
+    run = RunDirectory(tmp_path)
+    run.checkpoints.mkdir()
     run.write_config(Config())
-    path = run.path / name
-    getattr(path, make)(*{"write_text": ["<p>mine"], "symlink_to": [mine]}.get(make, []))
-    with pytest.raises(ConfigError, match=f"--run_dir=.*{path.name}"):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigError, match=f"--run_dir=.*{(tmp_path / name).name}"):
         run.check(Config(), "auto")
-    if make == "mkdir":
-        path.rmdir()
+
+
+@pytest.mark.parametrize("name", ["report.html", "losses.png", "samples/images-000000000008.png"])
+@pytest.mark.parametrize("make", ["write", "link", "pipe"])
+def test_a_file_that_a_run_did_not_write_is_kept(tmp_path, capsys, name, make):
+    path, mine = tmp_path / "run" / name, tmp_path / "mine"
+    path.parent.mkdir(parents=True)
+    ours = b"..." + MARKS[path.suffix] + b"..."
+    mine.write_bytes(ours if make == "link" else picture.png(np.zeros([1, 1, 1], np.uint8)))
+    if make == "pipe":
+        os.mkfifo(path)
     else:
-        path.unlink()
-        path.write_bytes(REPORT_MARK)
-    run.check(Config(), "auto")
+        path.symlink_to(mine) if make == "link" else path.write_bytes(mine.read_bytes())
+    before, run = path.lstat(), RunDirectory(tmp_path / "run")
+    for _ in range(2):
+        run.replace(path, ours)
+    assert path.lstat() == before
+    assert capsys.readouterr().err.count(str(path)) == 1
+    path.unlink()
+    for data in (ours, ours + b"newer"):
+        run.replace(path, data)
+        assert path.read_bytes() == data
+
+
+def test_a_lock_of_another_program(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.open()
+    run.write_config(Config())
+    run.close()
+    RunDirectory(tmp_path).check(Config(), "auto")
+    run.lock_path.write_text("the user's")
+    with pytest.raises(ConfigError, match="--run_dir=.*.lock"):
+        RunDirectory(tmp_path).check(Config(), "auto")
+    assert run.lock_path.read_text() == "the user's"

@@ -52,8 +52,8 @@ def test_a_folder_whose_name_is_no_text_and_a_speed_of_0(tmp_path):
     )
     for speed in ("0", ""):
         directory.metrics.path.write_text(f"{row}{speed}\n")
-        report_page.write(directory, progress, types.SimpleNamespace(found={}, now=set()), [])
-        text = (directory.path / "report.html").read_text()
+        health = types.SimpleNamespace(found={}, now=set())
+        text = report_page.page(directory, progress, health, []).decode()
         assert "<h1>run?</h1>" in text and "8 of 100 images" in text
 
 
