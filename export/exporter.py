@@ -23,6 +23,7 @@ from .graphs import Graphs
 from .loading import Weights, load, real_images
 from .parity import Reference, Row
 
+PARITY = ("parity.png", "parity.json")
 IMAGES = 500  # for calibration and comparison; 100 above 64 px, where each takes longer
 
 
@@ -43,6 +44,8 @@ def export(options: Options) -> int:
         with publish.hidden_folder(options.out) as folder:
             publish.check_same_model(options.out, model, weights)
             options = dataclasses.replace(options, version=publish.next_version(options.out))
+            written = [name for _, file in registry.steps(options) for name in file.names]
+            publish.check_replaceable(options.out, [*written, *PARITY])
             work = Exporter(model, options, pixels, folder)
             work.run()
             names = work.finish(weights)
@@ -105,7 +108,7 @@ class Exporter:
         if not faults:
             self.files.append((format_, file))
             return
-        for name in (file.name, *file.beside):
+        for name in file.names:
             if (self.folder / name).is_dir():
                 shutil.rmtree(self.folder / name)
             (self.folder / name).unlink(missing_ok=True)
@@ -128,8 +131,7 @@ class Exporter:
         ExportFailed if every file was rejected."""
         if not self.files:
             raise ExportFailed("\n".join([*self.left_out, "Nothing was published."]))
-        names = [name for _, file in self.files for name in (file.name, *file.beside)]
-        names += ["parity.png", "parity.json"]
+        names = [*(name for _, file in self.files for name in file.names), *PARITY]
         (self.folder / "parity.png").write_bytes(
             png(parity.picture(self.folder, self.files, self.reference))
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
 import re
@@ -13,7 +14,7 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -198,6 +199,24 @@ def member(folder: Path, name: str, follow: bool = True) -> Path:
     if os.path.isabs(name) or "\0" in name or not within:
         raise ValueError(f"{name!r} is outside {folder}")
     return path
+
+
+def unchanged(folder: Path, written: Mapping[str, Collection[str | None]]) -> set[str]:
+    """The names of files in a folder that nobody changed since a command wrote them: each has one
+    of the SHA-256 sums that were recorded by its name. Links are not followed."""
+    found = set()
+    for name, sums in written.items():
+        with contextlib.suppress(OSError, ValueError):
+            path = member(folder, name, follow=False)
+            if stat.S_ISREG(path.lstat().st_mode) and sha256(path) in sums:
+                found.add(name)
+    return found
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def replacements(
