@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -57,3 +58,10 @@ def png(pixels: np.ndarray, software: str | None = None) -> bytes:
         texts.add_text("Software", software)
     to_image(pixels).save(file, "PNG", pnginfo=texts)
     return file.getvalue()
+
+
+def is_png_of(path: Path, software: str) -> bool:
+    """Whether a file is a PNG that some software wrote; see `png`. Links are not followed."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    return f"tEXtSoftware\0{software}".encode() in path.read_bytes()
