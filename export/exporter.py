@@ -1,7 +1,6 @@
 """Exports a model: files are written and checked in a hidden folder of --out, then published."""
 
 import dataclasses
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from alae_tf.latents import LatentError
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import existing_run, images_of
 from alae_tf.system.errors import reason, report
+from alae_tf.system.schema import finite
 
 from . import ExportFailed, parity, publish, registry, web
 from .formats import File, Format, Options
@@ -37,7 +37,7 @@ def export(options: Options) -> int:
         each.ready(options, model)
     uri = options.representative_data or model.config.data
     if options.run_dir and not options.representative_data:
-        uri = images_of(existing_run(options.run_dir), uri)
+        uri = images_of(existing_run(options.run_dir), uri, "--representative_data")
     count = IMAGES if model.resolution <= 64 else IMAGES // 5
     pixels = real_images(uri, model.resolution, model.config.image_channels, count)
     try:
@@ -135,15 +135,9 @@ class Exporter:
         (self.folder / "parity.png").write_bytes(
             png(parity.picture(self.folder, self.files, self.reference))
         )
-        rows = [
-            # JSON has no NaN and no infinity, which the errors of a rejected file may be.
-            {
-                name: None if isinstance(value, float) and not math.isfinite(value) else value
-                for name, value in (dataclasses.asdict(row) | {"holds": row.holds}).items()
-            }
-            for row in self.rows
-        ]
-        publish.write_json(self.folder / "parity.json", rows)
+        rows = [dataclasses.asdict(row) | {"holds": row.holds} for row in self.rows]
+        # The errors of a rejected file may be infinite.
+        publish.write_json(self.folder / "parity.json", finite(rows))
         manifest = publish.manifest(
             self.options.out, self.model, weights, self.graphs, self.folder, names
         )

@@ -104,14 +104,21 @@ def started_in(run_dir: Path) -> Path | None:
         return None
 
 
-def images_of(run_dir: Path, uri: str) -> str:
+def images_of(run_dir: Path, uri: str, flag: str = "") -> str:
     """A run's --data for use in any working directory: its relative paths start where the run was
-    started."""
+    started.
+
+    Some runs do not record where, for example shipped models: their paths start in the working
+    directory. If `flag`, which names other images, is given, the path that is used is reported.
+    """
     from alae_tf import data  # loading a model does not need it
 
-    start = started_in(run_dir)
+    start, here = started_in(run_dir), Path.cwd()
+    if start is None and flag and (absolute := data.absolute(uri, here)) != uri:
+        why = f"trained on {uri}, and it is not recorded in which directory"
+        report(f"--run_dir={run_dir}", f"{why}; {absolute} is used. {flag} names other images.")
     # `start` may have become a link to the place that its contents were moved to.
-    return data.absolute(uri, start) if start and start.resolve() != Path.cwd() else uri
+    return data.absolute(uri, start) if start and start.resolve() != here else uri
 
 
 def differences(before: Config, asked: Config) -> dict[str, str]:

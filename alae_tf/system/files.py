@@ -268,6 +268,18 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
                 parent.rmdir()
 
 
+def check_length(flag: str, path: Path) -> None:
+    """Raises AlaeError if the file system allows no path as long as this one, or no name as long as
+    one in it, whether the path exists or not."""
+    there = next(each for each in path.absolute().parents if os.path.isdir(each))
+    for each in (path, *(there / name for name in path.parts)):
+        try:
+            os.lstat(each)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise AlaeError(f"{flag}={path}: {error.strerror}; give a shorter one.") from None
+
+
 def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
     """Whether a directory has the content of a command; checks, without writing, that it may write
     there.
@@ -282,6 +294,7 @@ def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
         AlaeError: it is a file, is unreachable, or has other content that is not hidden.
     """
     where = f"{flag}={path}"
+    check_length(flag, path / mark)
     try:
         if path.exists() and not path.is_dir():
             raise AlaeError(f"{where}: is a file; give a directory.")
@@ -299,6 +312,7 @@ def check_output(flag: str, path: Path, overwrite: bool) -> None:
     """Checks, before any work, that a file can be written. Raises AlaeError if it is a directory,
     exists without `overwrite`, or its directory is missing or read-only; the message names the
     flag."""
+    check_length(flag, path)
     folder = Path(os.path.realpath(path)).parent  # `resolve` fails on links in a circle
     faults = {
         "is a directory; name a file": path.is_dir(),

@@ -11,6 +11,7 @@ from alae_tf.runs.directory import (
     RunDirectory,
     RunTakenError,
     differences,
+    existing_run,
     images_of,
 )
 from alae_tf.runs.metrics import FIRST, SPEED
@@ -179,6 +180,17 @@ def test_relative_images_are_those_where_the_run_was_started(small, tmp_path, mo
     run.check(config, "auto")
     run.config_path.write_text(config.to_flagfile())  # of an earlier version
     assert images_of(run.path, config.data) == config.data
+
+
+def test_the_images_of_a_shipped_model_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = existing_run("faces64")
+    assert images_of(path, "folder:faces", "--data") == "folder:faces"
+    said = capsys.readouterr().err
+    assert f"--run_dir={path}" in said and f"folder:{tmp_path}/faces" in said and "--data" in said
+    for uri in ("mnist5k:", "tfds:mnist", f"folder:{tmp_path}/faces?test=0.1"):
+        assert images_of(path, uri, "--data") == uri
+    assert capsys.readouterr().err == ""
 
 
 def test_the_place_of_a_run_may_have_become_a_link(small, tmp_path, monkeypatch):
