@@ -13,12 +13,16 @@ from alae_tf.system import files
 from alae_tf.system.errors import AlaeError
 from alae_tf.system.files import (
     Lock,
+    check_directory,
+    check_length,
     check_output,
     member,
     move,
     replacements,
     sweep,
     temporary_folder,
+    unchanged,
+    unused,
     write_atomic,
 )
 
@@ -248,3 +252,37 @@ def test_outputs_among_links_in_a_circle(tmp_path):
     with pytest.raises(AlaeError, match="--out"):
         check_output("--out", tmp_path / "circle/x.png", overwrite=False)
     check_output("--out", tmp_path / "circle", overwrite=False)  # the link would be replaced
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "é" * 128, "none/" + "x" * 256, "a/" * 2100 + "b"])
+def test_names_that_are_too_long(tmp_path, name):
+    for path in (tmp_path / name, tmp_path / name / "b"):
+        with pytest.raises(AlaeError, match="--out="):
+            check_length("--out", path)
+    with pytest.raises(AlaeError, match="--out="):
+        check_directory("--out", tmp_path / name, "export", "mark.json")
+    with pytest.raises(AlaeError, match="--out="):
+        check_output("--out", tmp_path / name, overwrite=True)
+    assert not list(tmp_path.iterdir())
+    check_directory("--out", tmp_path / "none" / ("é" * 127), "export", "mark.json")
+
+
+def test_files_that_are_as_they_were_written(tmp_path):
+    for name in ("same", "changed", "a/same"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "link").symlink_to("same")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    written = dict.fromkeys(
+        ["same", "a/same", "link", "folder", "pipe", "none", "../x"], [None, "0", empty]
+    )
+    assert unchanged(tmp_path, written | {"changed": ["0", None]}) == {"same", "a/same"}
+
+
+def test_a_name_that_is_not_taken(tmp_path):
+    assert unused(tmp_path / "a.csv") == tmp_path / "a.csv"
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "a-2.csv").symlink_to("nowhere")
+    assert unused(tmp_path / "a.csv") == tmp_path / "a-3.csv"
