@@ -15,8 +15,8 @@ from alae_tf.system.arguments import Arguments, output
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 from alae_tf.system.files import temporary_folder, write_atomic
-from alae_tf.system.schema import finite
 from alae_tf.system.quiet import import_tensorflow
+from alae_tf.system.schema import finite
 
 from . import registry
 from .__main__ import add_formats_flag, add_model_flags

@@ -42,7 +42,8 @@ class Load(NamedTuple):
     """The outcome of all clients' requests; a wrong answer counts as answered too.
 
     `per_second` counts answers; p50, p99 and longest are milliseconds from request to answer,
-    failed attempts included, and NaN if nothing was answered; `errors` are the distinct messages of lost requests.
+    failed attempts included, and NaN if nothing was answered; `errors` are the distinct messages of
+    lost requests.
     """
 
     clients: int

@@ -76,7 +76,7 @@ def hidden_folder(out: Path) -> Iterator[Path]:
     """A temporary folder inside `out`, which is created if missing, and locked.
 
     If nothing is published, the directories that were created are deleted. Raises ExportError if
-    another export is writing to `out`.
+    another export is writing to `out`, or its .lock is not empty.
     """
     made = [path for path in (out, *out.parents) if not path.exists()]
     out.mkdir(parents=True, exist_ok=True)
@@ -85,6 +85,8 @@ def hidden_folder(out: Path) -> Iterator[Path]:
     except BlockingIOError:
         raise ExportError(f"--out={out}: another export is writing to it.") from None
     with lock:
+        if (out / ".lock").stat().st_size:  # ours are empty
+            raise ExportError(f"--out={out}: its .lock is that of another program.")
         sweep(out)
         try:
             with temporary_folder(out) as folder:
@@ -255,7 +257,8 @@ def check_replaceable(out: Path, names: Iterable[str]) -> None:
         inside = [each for each in files if each == name or each.startswith(f"{name}/")]
         for each in inside or [name]:
             path = out / each
-            if each not in ours and os.path.lexists(path) and not path.is_dir():
+            is_part = path.is_dir() and not path.suffix  # web/, for example
+            if each not in ours and os.path.lexists(path) and not is_part:
                 raise ExportError(
                     f"--out={out}: {each} was changed after the export, or was not exported; move "
                     "it away, or give another directory."

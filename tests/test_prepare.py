@@ -378,7 +378,8 @@ def test_dataset_json_names_no_file_outside(tmp_path, source):
 
 
 @pytest.mark.parametrize(
-    "name", ["train-r02.tfrecords.000", "test-r04.tfrecords.000", "train-labels.npy", "dataset.json"]
+    "name",
+    ["train-r02.tfrecords.000", "test-r04.tfrecords.000", "train-labels.npy", "dataset.json"],
 )
 @pytest.mark.parametrize("make", ["write", "link", "mkdir", "mkfifo"])
 def test_files_of_others_are_not_replaced(tmp_path, source, monkeypatch, name, make):

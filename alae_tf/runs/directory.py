@@ -309,7 +309,8 @@ class RunDirectory:
             write_atomic(path, data)
         elif path not in self._kept:
             self._kept.add(path)
-            report(str(path), f"was not written by {SOFTWARE} of this version; it is kept. Move it away.")
+            why = "was not written by training, or by an earlier version of it"
+            report(str(path), f"{why}; it is kept. Move it away to have it drawn.")
 
     def close(self) -> None:
         """Unlocks the directory."""

@@ -271,13 +271,18 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
 def check_length(flag: str, path: Path) -> None:
     """Raises AlaeError if the file system allows no path as long as this one, or no name as long as
     one in it, whether the path exists or not."""
-    there = next(each for each in path.absolute().parents if os.path.isdir(each))
+    there = _existing(path.parent)
     for each in (path, *(there / name for name in path.parts)):
         try:
             os.lstat(each)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise AlaeError(f"{flag}={path}: {error.strerror}; give a shorter one.") from None
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the innermost of its parents that exists."""
+    return next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
 
 
 def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
@@ -291,13 +296,18 @@ def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
         mark: a path inside that identifies this content.
 
     Raises:
-        AlaeError: it is a file, is unreachable, or has other content that is not hidden.
+        AlaeError: it or a parent is a file or read-only, it is unreachable, or has other content
+            that is not hidden.
     """
     where = f"{flag}={path}"
     check_length(flag, path / mark)
+    there = _existing(path)
     try:
-        if path.exists() and not path.is_dir():
-            raise AlaeError(f"{where}: is a file; give a directory.")
+        if not there.is_dir():
+            what = "a link to nothing" if there.is_symlink() else "a file"
+            raise AlaeError(f"{where}: {there} is {what}; give another directory.")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise AlaeError(f"{where}: {there} is read-only; give another directory.")
         names = [entry.name for entry in path.iterdir()] if path.exists() else []
     except OSError as error:
         raise AlaeError(f"{where}: {error.strerror}; give another directory.") from None

@@ -292,12 +292,16 @@ class Run:
         """Writes and returns a sample grid, uint8 [H, W, 3], and rewrites the report."""
         grid = self.sampler.draw()
         self.recorder.image(grid)
-        values, pages = [*self.quality.values], []
-        with self._warn_once.on_failure(f"drawing {REPORT}"):
-            pages.append(report_page.page(self.directory, self.progress, self.health, values))
-        for page in pages:
+        if (page := self.report()) is not None:
             self.reach(lambda: self.directory.replace(self.directory.path / REPORT, page))
         return grid
+
+    def report(self) -> bytes | None:
+        """The report; None if it cannot be drawn, which does not end the run."""
+        with self._warn_once.on_failure(f"drawing {REPORT}"):
+            values = [*self.quality.values]
+            return report_page.page(self.directory, self.progress, self.health, values)
+        return None
 
     def save(self) -> None:
         """Writes a checkpoint and flushes TensorBoard's events."""

@@ -116,7 +116,9 @@ def test_after_a_kill_a_page_is_replaced(build, tmp_path, monkeypatch):
     assert files(tmp_path) == PAGE and (tmp_path / "index.html").read_text() == "new"
 
 
-@pytest.mark.parametrize("text", ["[", "[]", "{}", '{"files": 5}', '{"files": [5]}', '{"files": {"a": 5}}', "[" * 10**5])
+@pytest.mark.parametrize(
+    "text", ["[", "[]", "{}", '{"files": 5}', '{"files": [5]}', '{"files": {"a": 5}}', "[" * 10**5]
+)
 def test_a_damaged_list(build, tmp_path, capsys, text):
     (tmp_path / demo.MARK).write_text(text)
     assert build(tmp_path) == 2

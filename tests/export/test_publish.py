@@ -144,6 +144,22 @@ def test_after_a_kill_between_two_renames_an_export_succeeds(tmp_path, monkeypat
     assert len(list(out.glob("*.tflite"))) == 3
 
 
+def test_a_directory_with_the_name_of_a_file(tmp_path):
+    (tmp_path / "encoder.tflite").mkdir()
+    with pytest.raises(ExportError, match=f"--out={tmp_path}: encoder.tflite"):
+        publish.check_replaceable(tmp_path, ["web", "encoder.tflite"])
+    (tmp_path / "web").mkdir()
+    publish.check_replaceable(tmp_path, ["web", "saved_model"])
+
+
+def test_a_lock_of_another_program_stays(tmp_path):
+    (tmp_path / ".lock").write_text("the user's")
+    with pytest.raises(ExportError, match=f"--out={tmp_path}: .*.lock"):
+        with publish.hidden_folder(tmp_path):
+            pass
+    assert (tmp_path / ".lock").read_text() == "the user's"
+
+
 def test_no_file_is_written_through_a_link(tmp_path):
     out, other = tmp_path / "out", tmp_path / "other"
     write_files(other, index="the user's")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -254,7 +255,9 @@ def test_outputs_among_links_in_a_circle(tmp_path):
     check_output("--out", tmp_path / "circle", overwrite=False)  # the link would be replaced
 
 
-@pytest.mark.parametrize("name", ["x" * 256, "é" * 128, "none/" + "x" * 256, "a/" * 2100 + "b"])
+@pytest.mark.parametrize(
+    "name", ["x" * 256, "é" * 128, "none/" + "x" * 256, ("a" * 250 + "/") * 17]
+)
 def test_names_that_are_too_long(tmp_path, name):
     for path in (tmp_path / name, tmp_path / name / "b"):
         with pytest.raises(AlaeError, match="--out="):
@@ -286,3 +289,22 @@ def test_a_name_that_is_not_taken(tmp_path):
     (tmp_path / "a.csv").touch()
     (tmp_path / "a-2.csv").symlink_to("nowhere")
     assert unused(tmp_path / "a.csv") == tmp_path / "a-3.csv"
+
+
+def test_directories_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("none")
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("file", "file/new", "nowhere", "nowhere/new", "circle"):
+        with pytest.raises(AlaeError, match=f"--out={tmp_path / name}: "):
+            check_directory("--out", tmp_path / name, "export", "mark")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "link", "link/new", "folder/a/b"):
+        assert not check_directory("--out", tmp_path / name, "export", "mark")
+        assert not check_directory("--out", Path(name), "export", "mark")
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)  # root may write anywhere
+    for name in ("folder", "folder/a/b"):
+        with pytest.raises(AlaeError, match=f"--out={tmp_path / name}: .*read-only"):
+            check_directory("--out", tmp_path / name, "export", "mark")
