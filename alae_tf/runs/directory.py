@@ -226,6 +226,8 @@ class RunDirectory:
         """
         where = f"--run_dir={self.path}"
         held = check_directory("--run_dir", self.path, "run", CONFIG)
+        if self.lock_path.is_file() and not LOCKED.fullmatch(self.lock_path.read_bytes()):
+            raise ConfigError(f"{where}: its .lock was not written by a run; move it away.")
         saved = self.checkpoints.is_dir() and any(self.checkpoints.glob("images-*.npz"))
         if resume == "must" and not saved:
             raise ConfigError(f"{where}: has no checkpoint to continue (--resume=must).")
@@ -244,8 +246,6 @@ class RunDirectory:
             if path.exists() and not (path.is_dir() if path in folders else path.is_file()):
                 right = "a directory" if path in folders else "a file"
                 raise ConfigError(f"{where}: its {path.name} must be {right}.")
-        if self.lock_path.is_file() and not LOCKED.fullmatch(self.lock_path.read_bytes()):
-            raise ConfigError(f"{where}: its .lock was not written by a run; move it away.")
         read_best(self.path)  # raises if it is damaged: the best checkpoint could not be kept
         seen = [int(row["images_seen"]) for row in self.metrics.rows()]
         seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]

@@ -257,4 +257,7 @@ def test_a_lock_of_another_program(tmp_path):
     run.lock_path.write_text("the user's")
     with pytest.raises(ConfigError, match="--run_dir=.*.lock"):
         RunDirectory(tmp_path).check(Config(), "auto")
+    run.config_path.unlink()
+    with pytest.raises(ConfigError, match="--run_dir=.*.lock"):
+        RunDirectory(tmp_path).check(Config(), "auto")
     assert run.lock_path.read_text() == "the user's"

@@ -63,6 +63,8 @@ def test_damaged_pictures_are_left_out_and_long_runs_thinned(tmp_path):
         path.write_bytes(b"no picture")
     report_page.Image.fromarray(np.zeros([4, 4, 3], np.uint8)).save(path)
     (tmp_path / "notes.png").write_bytes(b"")
+    (tmp_path / f"images-{30:012d}.png").unlink()
+    os.mkfifo(tmp_path / f"images-{30:012d}.png")  # which would wait for a writer
     assert [label for label, _ in report_page.grids(tmp_path, 59)] == ["59 images"]
     assert report_page.grids(tmp_path, 58) == []
 
