@@ -29,7 +29,7 @@ from tqdm import tqdm
 from alae_tf.images import files as image_files
 from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import Face, FaceFinder, model_folder
-from alae_tf.images.picture import png
+from alae_tf.images.picture import is_png_of, png
 from alae_tf.images.warp import crop, paste_back
 from alae_tf.system.arguments import Arguments, between, side
 from alae_tf.system.environment import start
@@ -37,6 +37,7 @@ from alae_tf.system.errors import AlaeError, guarded, is_utf8, report
 from alae_tf.system.files import check_directory, member, write_atomic
 
 CSV = "align.csv"
+SOFTWARE = "alae_tf align"  # in the PNG files that this command writes; others are never replaced
 MEASURES = ("yaw", "pitch", "roll", "mouth", "smile")
 COLUMNS = ("file", *MEASURES, "photo", "square", "points")
 EVERY = 10.0  # seconds between two writes of the table
@@ -114,6 +115,7 @@ def cut_out(
     if held and not overwrite and read_table(table, "--out"):
         raise AlignError(f"--out={out}: has crops already; --overwrite replaces them.")
     crops = _crops(table) if held else set()
+    ours = {path for path in crops if is_ours(path)}
     photos = [photo for photo in photos if _place(photo) not in crops]
     if not photos:
         raise AlignError(f"--out={out}: the photos are crops in this folder; give another folder.")
@@ -121,8 +123,8 @@ def cut_out(
     taken = {f"{name}.png" for name in names.values()}
     for name in taken:
         path = _member(out, name, f"--out={out}", follow=False)
-        if os.path.lexists(path) and _place(path) not in crops:
-            why = f"is not a crop listed in {CSV}; give another folder."
+        if os.path.lexists(path) and _place(path) not in ours:
+            why = f"is not a crop listed in {CSV}, or was edited; move it away."
             raise AlignError(f"--out={out}: {name} {why}")
     cuts: list[Cut] = []
     bare = 0
@@ -137,8 +139,11 @@ def cut_out(
         pending.clear()
 
     out.mkdir(parents=True, exist_ok=True)
-    for path in crops:
-        path.unlink(missing_ok=True)
+    for path in sorted(crops):
+        if path in ours:
+            path.unlink(missing_ok=True)
+        elif os.path.lexists(path):
+            report("align", f"{path}: was edited, or is not a crop; it is kept.")
     save()  # marks the directory as an alignment
     written = time.monotonic()
     try:
@@ -157,7 +162,7 @@ def cut_out(
                 for file, face in zip(files, faces, strict=False):
                     quad = CROPS[place].quad(face.points)
                     cuts.append(Cut(file, photo, quad, face.points, face.measures))
-                    pending.append((out / file, png(crop(pixels, quad, size))))
+                    pending.append((out / file, png(crop(pixels, quad, size), SOFTWARE)))
     finally:
         cuts.sort(key=lambda cut: cut.file)
         save()
@@ -241,6 +246,11 @@ def _crops(table: Path) -> set[Path]:
     return {_place(_member(table.parent, f, f"--out={table}", follow=False)) for f in files}
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file says that this command wrote it, as edited pictures mostly do not."""
+    return is_png_of(path, SOFTWARE)
+
+
 def _place(path: Path) -> Path:
     """The path without links, but for a link at the path itself."""
     return path.parent.resolve() / path.name
@@ -277,6 +287,9 @@ def put_back(edited: Path, unedited: Path | None, table: Path, out: Path, overwr
             raise AlignError(f"--out={out}: {target.name} is a photo or crop; give another folder.")
         if target.is_dir():
             raise AlignError(f"--out={out}: {target.name} is a directory; give another folder.")
+        if os.path.lexists(target) and not is_ours(target):
+            why = "was not written by this command; move it away"
+            raise AlignError(f"--out={out}: {target.name} {why}, or give another folder.")
         if target.exists() and not overwrite:
             raise AlignError(f"--out={out}: {target.name} exists; --overwrite replaces it.")
     for photo, crops in by_photo.items():  # checks all before any is written
@@ -299,7 +312,7 @@ def put_back(edited: Path, unedited: Path | None, table: Path, out: Path, overwr
             before = unedited and _before(file, edited, unedited, table)
             before = before and image_files.open_file(before, 3)
             pixels = paste_back(pixels, quad, image_files.open_file(file, 3), before)
-        write_atomic(targets[photo], png(pixels))
+        write_atomic(targets[photo], png(pixels, SOFTWARE))
     count = sum(map(len, by_photo.values()))
     print(f"align: {count:,} faces pasted into {len(by_photo):,} photos, in {out}/.")
     return 0

@@ -20,7 +20,8 @@ from alae_tf.system import quiet
 from alae_tf.system.arguments import between
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
-from alae_tf.system.files import check_output, temporary_folder
+from alae_tf.system.files import check_output, temporary_folder, write_atomic
+from alae_tf.system.schema import finite
 from alae_tf.system.timing import matmul_gflops, median_seconds
 
 SECONDS = 10.0  # least time to measure
@@ -158,7 +159,7 @@ def show(
         for name, value in result.items():
             print(f"{name:>20}  {value:.4g}")
     if json_file:
-        Path(json_file).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_atomic(Path(json_file), f"{json.dumps(finite(result), indent=2)}\n".encode())
 
 
 if __name__ == "__main__":

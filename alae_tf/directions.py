@@ -110,8 +110,9 @@ def work(
     path = existing_run(run_dir)
     chosen_checkpoint(path, checkpoint)
     config = Config.load(path / CONFIG)
-    uri = data or images_of(path, config.data)
+    uri = data or ""
     if labels not in UNLABELLED or data:
+        uri = data or images_of(path, config.data, "--data")
         sources.check(uri)
     import_tensorflow()
     from alae_tf.latents import directions

@@ -117,7 +117,7 @@ def work(
     path = existing_run(run_dir)
     chosen = choose(path, checkpoints)
     config = Config.load(path / CONFIG)
-    uri = data or images_of(path, config.data)
+    uri = data or images_of(path, config.data, "--data")
     sources.check(uri)
     given = {"inception": inception, "identity": identity}
     needed = {network for name in names for network in registry.METRICS[name].networks}

@@ -16,6 +16,7 @@ from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 from alae_tf.system.files import temporary_folder, write_atomic
 from alae_tf.system.quiet import import_tensorflow
+from alae_tf.system.schema import finite
 
 from . import registry
 from .__main__ import add_formats_flag, add_model_flags
@@ -150,7 +151,7 @@ def run(options: Options, json_file: Path | None) -> None:
     for threads, rate in rates.items():
         print(f"matrix product, {threads} thread{'s'[: threads - 1]}: {rate:.0f} GFLOP/s")
     if json_file:
-        text = json.dumps({"matmul_gflops": rates, "rows": result}, indent=1)
+        text = json.dumps(finite({"matmul_gflops": rates, "rows": result}), indent=1)
         write_atomic(json_file, text.encode())
 
 

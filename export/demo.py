@@ -10,9 +10,10 @@ import argparse
 import functools
 import http.server
 import json
+import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from alae_tf.runs.directory import (
@@ -26,7 +27,14 @@ from alae_tf.system import schema
 from alae_tf.system.arguments import Arguments, between
 from alae_tf.system.environment import start
 from alae_tf.system.errors import AlaeError, guarded, report
-from alae_tf.system.files import check_directory, move, replacements, write_atomic
+from alae_tf.system.files import (
+    check_directory,
+    move,
+    replacements,
+    sha256,
+    unchanged,
+    write_atomic,
+)
 from alae_tf.system.quiet import import_tensorflow
 from alae_tf.system.shipped import folder
 
@@ -116,31 +124,41 @@ def write_model(run: Path, folder: Path, checkpoint: str = "newest") -> None:
         raise AlaeError(f"{run}: {wrong[0].fault}.")
 
 
-def written_files(out: Path) -> list[str]:
-    """The files of the page in a folder, relative to it; [] without a page. Raises AlaeError if
-    their list is damaged."""
+def written_files(out: Path) -> dict[str, list[str]]:
+    """The files of the page in a folder: their names relative to it → their SHA-256; two, if a page
+    was being replaced when the process was killed. Without a page there are none.
+
+    Raises AlaeError if their list is damaged, or if a file was changed since it was written.
+    """
     try:
-        files = schema.load(out / MARK, {"files": [str]})["files"]
+        files = schema.load(out / MARK, {"files": {str: [str]}})["files"]
         for name in files:
             if not LISTED.fullmatch(name):
                 raise ValueError(f"{name!r} is not a file of a page")
-        return files
     except FileNotFoundError:
-        return []
+        return {}
     except ValueError as error:
-        raise AlaeError(f"--out={out}: {MARK} is damaged ({error}); give another folder.") from None
+        how = "delete the page, or give another folder"
+        raise AlaeError(f"--out={out}: {MARK} is damaged ({error}); {how}.") from None
+    for name in sorted(files.keys() - unchanged(out, files)):
+        if os.path.lexists(out / name):
+            how = "move it away, or give another folder"
+            raise AlaeError(f"--out={out}: {name} was changed since it was written; {how}.")
+    return files
 
 
 def replace(out: Path, folder: Path) -> None:
     """Replaces the page in `out` by the one in `folder`/web, all of it or nothing."""
     page, old = folder / "web", written_files(out)
-    new = [str(path.relative_to(page)) for path in page.rglob("*") if path.is_file()]
+    paths = [path for path in page.rglob("*") if path.is_file()]
+    new = {str(path.relative_to(page)): [sha256(path)] for path in paths}
 
-    def mark(files: Iterable[str]) -> None:
-        write_atomic(out / MARK, json.dumps({"files": sorted(files)}, indent=1).encode())
+    def mark(files: Mapping[str, list[str]]) -> None:
+        write_atomic(out / MARK, json.dumps({"files": files}, indent=1, sort_keys=True).encode())
 
     moves = replacements(page, new, out, old, folder / "old")
-    mark({*old, *new})  # so that every file is listed if the process is killed
+    # If the process is killed, every file is listed, as it was or as it will be.
+    mark({name: [*old.get(name, []), *new.get(name, [])] for name in {*old, *new}})
     move(moves)
     mark(new)
 

@@ -1,7 +1,6 @@
 """Exports a model: files are written and checked in a hidden folder of --out, then published."""
 
 import dataclasses
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from alae_tf.latents import LatentError
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import existing_run, images_of
 from alae_tf.system.errors import reason, report
+from alae_tf.system.schema import finite
 
 from . import ExportFailed, parity, publish, registry, web
 from .formats import File, Format, Options
@@ -23,6 +23,7 @@ from .graphs import Graphs
 from .loading import Weights, load, real_images
 from .parity import Reference, Row
 
+PARITY = ("parity.png", "parity.json")
 IMAGES = 500  # for calibration and comparison; 100 above 64 px, where each takes longer
 
 
@@ -36,13 +37,15 @@ def export(options: Options) -> int:
         each.ready(options, model)
     uri = options.representative_data or model.config.data
     if options.run_dir and not options.representative_data:
-        uri = images_of(existing_run(options.run_dir), uri)
+        uri = images_of(existing_run(options.run_dir), uri, "--representative_data")
     count = IMAGES if model.resolution <= 64 else IMAGES // 5
     pixels = real_images(uri, model.resolution, model.config.image_channels, count)
     try:
         with publish.hidden_folder(options.out) as folder:
             publish.check_same_model(options.out, model, weights)
             options = dataclasses.replace(options, version=publish.next_version(options.out))
+            written = [name for _, file in registry.steps(options) for name in file.names]
+            publish.check_replaceable(options.out, [*written, *PARITY])
             work = Exporter(model, options, pixels, folder)
             work.run()
             names = work.finish(weights)
@@ -105,7 +108,7 @@ class Exporter:
         if not faults:
             self.files.append((format_, file))
             return
-        for name in (file.name, *file.beside):
+        for name in file.names:
             if (self.folder / name).is_dir():
                 shutil.rmtree(self.folder / name)
             (self.folder / name).unlink(missing_ok=True)
@@ -128,20 +131,13 @@ class Exporter:
         ExportFailed if every file was rejected."""
         if not self.files:
             raise ExportFailed("\n".join([*self.left_out, "Nothing was published."]))
-        names = [name for _, file in self.files for name in (file.name, *file.beside)]
-        names += ["parity.png", "parity.json"]
+        names = [*(name for _, file in self.files for name in file.names), *PARITY]
         (self.folder / "parity.png").write_bytes(
             png(parity.picture(self.folder, self.files, self.reference))
         )
-        rows = [
-            # JSON has no NaN and no infinity, which the errors of a rejected file may be.
-            {
-                name: None if isinstance(value, float) and not math.isfinite(value) else value
-                for name, value in (dataclasses.asdict(row) | {"holds": row.holds}).items()
-            }
-            for row in self.rows
-        ]
-        publish.write_json(self.folder / "parity.json", rows)
+        rows = [dataclasses.asdict(row) | {"holds": row.holds} for row in self.rows]
+        # The errors of a rejected file may be infinite.
+        publish.write_json(self.folder / "parity.json", finite(rows))
         manifest = publish.manifest(
             self.options.out, self.model, weights, self.graphs, self.folder, names
         )

@@ -58,6 +58,11 @@ class File(NamedTuple):
     parts: tuple[File, ...] = ()  # files of a directory that are compared
     beside: tuple[str, ...] = ()  # others that are written and published with it
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that is written and published."""
+        return (self.name, *self.beside)
+
 
 class Runtime(Protocol):
     """An opened file, ready to run."""

@@ -202,9 +202,12 @@ def _upright(image: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
     short, long = (  # types of 2 and of 4 bytes
         tf.reduce_any(kind[:, tf.newaxis] == kinds, axis=1) for kinds in ([3, 8], [4, 9, 13])
     )
-    inline = (count == 1) & (short | long) | (count == 2) & short
+    byte = kind == 6  # signed, the first of four; PIL takes no other for a number
+    inline = (count == 1) & (short | long | byte) | (count == 2) & short
     valid = (big | little) & tf.reduce_any(number(2, 2) == [42, 42 * 256])  # in either byte order
-    values = tf.boolean_mask(tf.where(short, halves[2], value), inline & (tag == 0x0112) & valid)
+    first = tf.where(big, halves[2] // 256, halves[2] % 256)
+    value = tf.where(short, halves[2], tf.where(byte, first, value))
+    values = tf.boolean_mask(value, inline & (tag == 0x0112) & valid)
     value = tf.concat([values, [0]], 0)[0]
     for values, change in (
         ([5, 6, 7, 8], lambda image: tf.transpose(image, [1, 0, 2])),

@@ -25,6 +25,7 @@ from alae_tf.system.arguments import Arguments, between, output, several
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, report
 from alae_tf.system.files import write_atomic
+from alae_tf.system.schema import finite
 
 from .servers import DAY, ServerError, WrongAnswer, add_flags, checked, connect
 
@@ -41,7 +42,8 @@ class Load(NamedTuple):
     """The outcome of all clients' requests; a wrong answer counts as answered too.
 
     `per_second` counts answers; p50, p99 and longest are milliseconds from request to answer,
-    failed attempts included; `errors` are the distinct messages of lost requests.
+    failed attempts included, and NaN if nothing was answered; `errors` are the distinct messages of
+    lost requests.
     """
 
     clients: int
@@ -149,8 +151,8 @@ def main(arguments: list[str] | None = None) -> int:
                 report("load", f"lost: {error}")
             rows.append(load._asdict())
         if args.json:
-            text = json.dumps({"url": args.url, "shape": args.shape, "loads": rows}, indent=1)
-            write_atomic(args.json, text.encode())
+            found = {"url": args.url, "shape": args.shape, "loads": rows}
+            write_atomic(args.json, json.dumps(finite(found), indent=1).encode())
         return 1 if any(row["lost"] or row["wrong"] for row in rows) else 0
 
     return guarded("load", run)

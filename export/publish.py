@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,16 @@ from alae_tf.config import RENAMED
 from alae_tf.runs.directory import CHANGEABLE
 from alae_tf.system import schema
 from alae_tf.system.errors import report
-from alae_tf.system.files import Lock, check_directory, move, replacements, sweep, temporary_folder
+from alae_tf.system.files import (
+    Lock,
+    check_directory,
+    move,
+    replacements,
+    sha256,
+    sweep,
+    temporary_folder,
+    unchanged,
+)
 
 from . import ExportError, registry
 
@@ -31,7 +39,8 @@ PATTERN = "*?[\\"  # characters that TensorFlow expands in paths
 MANIFEST = "manifest.json"
 PACKAGES = ("alae-tf", "tensorflow", "keras", "numpy")  # besides those of the formats
 CONTENTS = {  # the schema of those fields of a manifest that are read
-    "files": {str: {"weights?": str}},
+    # before: the sum of the file that this one replaces, until every file is in its place
+    "files": {str: {"weights?": str, "sha256?": str, "before?": str}},
     "config": {str: object},
     "level": int,
     "weights?": ({"trained?": bool}, str),
@@ -67,7 +76,7 @@ def hidden_folder(out: Path) -> Iterator[Path]:
     """A temporary folder inside `out`, which is created if missing, and locked.
 
     If nothing is published, the directories that were created are deleted. Raises ExportError if
-    another export is writing to `out`.
+    another export is writing to `out`, or its .lock is not empty.
     """
     made = [path for path in (out, *out.parents) if not path.exists()]
     out.mkdir(parents=True, exist_ok=True)
@@ -76,6 +85,8 @@ def hidden_folder(out: Path) -> Iterator[Path]:
     except BlockingIOError:
         raise ExportError(f"--out={out}: another export is writing to it.") from None
     with lock:
+        if (out / ".lock").stat().st_size:  # ours are empty
+            raise ExportError(f"--out={out}: its .lock is that of another program.")
         sweep(out)
         try:
             with temporary_folder(out) as folder:
@@ -213,7 +224,7 @@ def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object
     return {
         str(path.relative_to(folder)): {
             "size": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "sha256": sha256(path),
         }
         for name in names
         for path in all_files(folder / name)
@@ -225,14 +236,44 @@ def all_files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
 
 
+def exported(out: Path) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """The files that the manifest in a directory lists, and the names of those that are still as
+    they were exported. Only these may be replaced or deleted: the others may be the user's.
+    Versions of the SavedModel, which are neither, are not read."""
+    files = (read_manifest(out) or {"files": {}})["files"]
+    sums = {
+        name: (file.get("sha256"), file.get("before"))
+        for name, file in files.items()
+        if not name.startswith("saved_model/")
+    }
+    return files, unchanged(out, sums)
+
+
+def check_replaceable(out: Path, names: Iterable[str]) -> None:
+    """Raises an ExportError, before any work, if files and directories of these names cannot be
+    published since `out` holds files of the same names that no export wrote."""
+    files, ours = exported(out)
+    for name in set(names) - {"saved_model"}:
+        inside = [each for each in files if each == name or each.startswith(f"{name}/")]
+        for each in inside or [name]:
+            path = out / each
+            is_part = path.is_dir() and not path.suffix  # web/, for example
+            if each not in ours and os.path.lexists(path) and not is_part:
+                raise ExportError(
+                    f"--out={out}: {each} was changed after the export, or was not exported; move "
+                    "it away, or give another directory."
+                )
+
+
 def publish(folder: Path, names: list[str], out: Path) -> None:
     """Renames files and directories of `folder` into place, the manifest last.
 
     Files that the old manifest lists are replaced, or deleted if they depend on other weights;
-    versions of the SavedModel stay. All files are renamed or none: raises AlaeError if another file
-    has the name of a new one, OSError if a file cannot be renamed.
+    versions of the SavedModel stay. Files that were changed after the export are not deleted, which
+    is reported. All files are renamed or none: raises AlaeError if another file has the name of a
+    new one, OSError if a file cannot be renamed.
     """
-    before = (read_manifest(out) or {"files": {}})["files"]
+    before, ours = exported(out)
     after = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     new = [  # versions of the SavedModel as a whole
         str(path.relative_to(folder))
@@ -241,12 +282,18 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
             (folder / name).iterdir() if name == "saved_model" else all_files(folder / name)
         )
     ]
-    gone = before.keys() - after["files"].keys()
-    # A manifest cannot cause other files to be deleted.
-    old = {name for name in before if name in new or (name in gone and _of_weights(name))}
+    gone = {name for name in before.keys() - after["files"].keys() if _of_weights(name)}
+    old = {name for name in ours if name in new or name in gone}
     moves = replacements(folder, new, out, old, folder / "old")
-    begun = after | {"complete": False, "files": before | after["files"]}
-    write_json(folder / "begun.json", begun)
+    for name in sorted(gone - ours):
+        if os.path.lexists(out / name):
+            report(f"--out={out}", f"{name} was changed after the export; it is kept.")
+    # A later export must recognise both the old and the new file if this one is killed.
+    begun = {
+        name: file | ({"before": sha256(out / name)} if name in old else {})
+        for name, file in after["files"].items()
+    }
+    write_json(folder / "begun.json", after | {"complete": False, "files": before | begun})
     os.replace(folder / "begun.json", out / MANIFEST)
     move(moves)
     os.replace(folder / MANIFEST, out / MANIFEST)

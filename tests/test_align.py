@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from alae_tf import align
+from alae_tf.images.picture import png
 from alae_tf.images.read import read_image
 from alae_tf.latents.labels import read_csv
 from alae_tf.system.errors import AlaeError
@@ -233,7 +234,9 @@ def folders(tmp_path):
     """in/a.png and in/b.png, photos; faces/ with their crops and table; outside.png."""
     for name, side in (("in/a", 16), ("in/b", 16), ("faces/a", 8), ("faces/b", 8), ("outside", 8)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (side, side), "white").save(tmp_path / f"{name}.png")
+        white = np.full([side, side, 3], 255, np.uint8)
+        software = align.SOFTWARE if name.startswith("faces") else None
+        (tmp_path / f"{name}.png").write_bytes(png(white, software))
     table(tmp_path, row(), row("b.png", "../in/b.png"))
     return tmp_path
 
@@ -309,6 +312,39 @@ def test_overwrite_deletes_nothing_outside(folders, no_detector, capsys, name):
     assert "--out=" in capsys.readouterr().err
     assert (folders / "in/b.png").read_bytes() == before
     assert (folders / "faces/a.png").exists()
+
+
+@pytest.mark.parametrize("make", ["edit", "link", "mkdir", "mkfifo"])
+def test_a_listed_file_that_is_no_crop_of_ours_is_kept(folders, no_detector, capsys, make):
+    path = folders / "faces/b.png"
+    path.unlink()
+    if make == "edit":
+        Image.new("RGB", (8, 8)).save(path)
+    elif make == "link":
+        path.symlink_to("a.png")
+    else:
+        getattr(os, make)(path)
+    before = path.lstat()
+    given = [f"--out={folders}/faces", "--size=8", "--overwrite"]
+    assert align.main([f"{folders}/in/b.png", *given]) == 2
+    assert "b.png" in capsys.readouterr().err
+    assert path.lstat() == before and (folders / "faces/a.png").exists()
+    assert align.main([f"{folders}/in/a.png", *given]) == 0
+    assert "b.png" in capsys.readouterr().err
+    assert path.lstat() == before
+    assert [cut.file for cut in align.read_table(folders / "faces/align.csv")] == ["a.png"]
+
+
+def test_a_picture_of_the_user_is_never_pasted_over(folders, capsys):
+    mine = folders / "out/a.png"
+    mine.parent.mkdir()
+    mine.write_bytes((folders / "outside.png").read_bytes())
+    assert back(folders, "out", "--overwrite") == 2
+    assert "--out=" in capsys.readouterr().err and len(list(mine.parent.iterdir())) == 1
+    mine.unlink()
+    for code in (0, 2):
+        assert back(folders) == code
+    assert back(folders, "out", "--overwrite") == 0
 
 
 def test_no_crop_is_written_through_a_link(folders, no_detector, capsys):

@@ -139,3 +139,10 @@ def test_wrong_flags_are_reported_before_tensorflow_is_imported(run_dir):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and "'beauty'" in done.stderr
+
+
+def test_which_images_a_shipped_model_is_measured_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert evaluate.main(["--run_dir=faces64", "--metrics=psnr"]) == 2
+    said = capsys.readouterr().err
+    assert f"folder:{tmp_path}/faces" in said and "--data" in said

@@ -377,6 +377,32 @@ def test_dataset_json_names_no_file_outside(tmp_path, source):
             _ = open_source(f"tfrecord:{tmp_path}/out").labels
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["train-r02.tfrecords.000", "test-r04.tfrecords.000", "train-labels.npy", "dataset.json"],
+)
+@pytest.mark.parametrize("make", ["write", "link", "mkdir", "mkfifo"])
+def test_files_of_others_are_not_replaced(tmp_path, source, monkeypatch, name, make):
+    out = tmp_path / "out"
+    (out / ".prepare").mkdir(parents=True)
+    with monkeypatch.context() as patch:  # a preparation that was stopped at once
+        patch.setattr(preparing, "write", lambda *arguments: "")
+        assert run(out, "--shards=2")[0] == 0
+    if make == "write":
+        (out / name).write_text("{}")
+    elif make == "link":
+        (tmp_path / "mine").write_text("{}")
+        (out / name).symlink_to(tmp_path / "mine")
+    else:
+        getattr(os, make)(out / name)
+    before, names = (out / name).lstat(), {path.name for path in out.iterdir()}
+    code, text = run(out, "--shards=2")
+    assert code == 2 and f"--out={out}" in text and name in text
+    assert (out / name).lstat() == before and {path.name for path in out.iterdir()} == names
+    (out / name).rmdir() if make == "mkdir" else (out / name).unlink()
+    assert run(out, "--shards=2")[0] == 0
+
+
 def start(out):
     """mnist5k: at 64 px, in a process of its own; 64 shards, so that kills fall into many."""
     command = [sys.executable, "-m", "alae_tf.prepare", "--data=mnist5k:", f"--out={out}"]

@@ -63,5 +63,13 @@ class Plan:
 
 
 def check_out(out: Path) -> None:
-    """Raises AlaeError if a directory holds something other than a preparation, or is a file."""
+    """Raises AlaeError if a directory holds something other than a preparation, or is a file, or
+    its dataset.json is not that of a preparation."""
     check_directory("--out", out, "preparation", PLAN)
+    try:
+        schema.load(out / MANIFEST, {"max_resolution": int, "parts": {str: object}})
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        why = f"its {MANIFEST} was not written by this command ({error}); move it away"
+        raise ConfigError(f"--out={out}: {why}.") from None

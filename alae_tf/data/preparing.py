@@ -87,7 +87,8 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
     """Writes the missing files into a `locked` directory, and dataset.json last; returns a summary.
     `stopping` is called before each image; the work ends if it returns True.
 
-    Raises OSError if the disk has too little space; see also `ShardWriter.run`.
+    Raises ConfigError if files of others have the names of new ones, OSError if the disk has too
+    little space; see also `ShardWriter.run`.
     """
     shards = []
     for part, source in sources.items():  # shards of "test" are as large as those of "train"
@@ -97,6 +98,7 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
     total, often = sum(map(len, shards)), 0.5 if sys.stderr.isatty() else 30
     with tqdm(None, "prepare", total, unit="img", unit_scale=True, mininterval=often) as bar:
         writer = ShardWriter(out, sources, plan.resolutions, stopping, bar.update)
+        writer.check(shards)
         need = per_image * sum(len(shard) for shard in shards if writer.note(shard) is None)
         free = shutil.disk_usage(out).free
         if need > free:

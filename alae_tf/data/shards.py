@@ -27,7 +27,7 @@ from alae_tf.data.prepared import WORK, file_name
 from alae_tf.data.records import FOOTER, HEADER
 from alae_tf.data.threads import pool
 from alae_tf.system import schema
-from alae_tf.system.errors import AlaeError
+from alae_tf.system.errors import AlaeError, ConfigError
 from alae_tf.system.files import temporary_file, write_atomic
 
 ENTRY = {"images": int, "bytes": int, "sha256": str}  # see `schema`; of a file in a note
@@ -74,15 +74,29 @@ def describe(path: Path) -> dict[str, int | str]:
 
 
 def write_labels(out: Path, part: str, source: Source) -> dict | None:
-    """Writes PART-labels.npy; returns its name, size and checksum, or None without labels."""
+    """Writes PART-labels.npy; returns its name, size and checksum, or None without labels. Raises
+    ConfigError if another file has this name."""
     if source.labels is None:
         return None
     buffer = io.BytesIO()
     np.save(buffer, source.labels, allow_pickle=False)
     path = out / f"{part}-labels.npy"
+    check_ours(path, np.lib.format.MAGIC_PREFIX)
     if not path.exists() or path.read_bytes() != buffer.getvalue():
         write_atomic(path, buffer.getvalue())
     return {"file": path.name, **describe(path)}
+
+
+def check_ours(path: Path, start: bytes) -> None:
+    """Raises ConfigError if a file that is to be replaced is not empty and does not start as a file
+    of a preparation does."""
+    if os.path.lexists(path):
+        if path.is_file() and not path.is_symlink():
+            with open(path, "rb") as file:
+                if file.read(len(start)) in (start, b""):
+                    return
+        why = f"{path.name} was not written by this command; move it away"
+        raise ConfigError(f"--out={path.parent}: {why}.")
 
 
 class ShardWriter:
@@ -107,6 +121,15 @@ class ShardWriter:
         self.repaired: list[str] = []
         self._lock = threading.Lock()
         self._failed = threading.Event()
+
+    def check(self, shards: list[Shard]) -> None:
+        """Raises ConfigError, before any work, if a file with the name of a new one is no TFRecord
+        of its resolution."""
+        for shard in shards:
+            for resolution, name in self._names(shard).items() if not self.note(shard) else ():
+                payload = record_bytes(resolution, self.sources[shard.part].channels)
+                payload -= HEADER + FOOTER
+                check_ours(self.out / name, payload.to_bytes(8, "little"))
 
     def run(self, shards: list[Shard]) -> None:
         """Writes all shards, on all cores.

@@ -96,8 +96,11 @@ class Figure:
             raise FigureError(
                 f"--images={' '.join(self.named)}: expected one data set such as folder:DIR."
             )
-        own = images_of(existing_run(self.run_dir), self.model.config.data)
-        uri = self.named[0] if self.named else own
+        if self.named:
+            uri = self.named[0]
+        else:
+            path = existing_run(self.run_dir)
+            uri = images_of(path, self.model.config.data, "--images")
         try:
             source = data.open_source(uri)
         except data.DataError as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 COLUMNS = 12  # images per row of a grid, at most
 SMALLEST = 64  # pixels of an image in a grid; smaller images are enlarged
@@ -49,8 +50,18 @@ def to_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def png(pixels: np.ndarray) -> bytes:
-    """uint8 [H, W, 1 or 3] → the bytes of a PNG file."""
-    file = io.BytesIO()
-    to_image(pixels).save(file, "PNG")
+def png(pixels: np.ndarray, software: str | None = None) -> bytes:
+    """uint8 [H, W, 1 or 3] → the bytes of a PNG file, in which the text `Software` says what wrote
+    it."""
+    file, texts = io.BytesIO(), PngImagePlugin.PngInfo()
+    if software:
+        texts.add_text("Software", software)
+    to_image(pixels).save(file, "PNG", pnginfo=texts)
     return file.getvalue()
+
+
+def is_png_of(path: Path, software: str) -> bool:
+    """Whether a file is a PNG that some software wrote; see `png`. Links are not followed."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    return f"tEXtSoftware\0{software}".encode() in path.read_bytes()

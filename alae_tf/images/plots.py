@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,19 @@ if TYPE_CHECKING:
 
 
 def loss_plot(
-    rows: Sequence[Mapping[str, str]], labels: Mapping[str, str], starts: Sequence[int] = ()
+    rows: Sequence[Mapping[str, str]],
+    labels: Mapping[str, str],
+    starts: Sequence[int] = (),
+    software: str | None = None,
 ) -> bytes:
     """The bytes of a PNG file: losses against images seen, with the levels marked.
 
     Args:
-        rows: the rows of metrics.csv, at least one.
+        rows: the rows of metrics.csv, at least one. A cell that is empty, missing or not a number
+            is a gap in the curve.
         labels: column → name in the legend, for each loss.
         starts: images seen at the start of each level; default: at the level's first row.
+        software: see `picture.png`.
     """
     from matplotlib.figure import Figure
 
@@ -29,7 +35,7 @@ def loss_plot(
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
     for column, label in labels.items():
-        axes.plot(images, [float(row[column]) for row in rows], label=label, linewidth=1)
+        axes.plot(images, [number(row.get(column)) for row in rows], label=label, linewidth=1)
     for before, row in itertools.pairwise(rows):
         if before["level"] != (level := row["level"]):
             start = starts[int(level)] if int(level) < len(starts) else int(row["images_seen"])
@@ -38,7 +44,15 @@ def loss_plot(
             axes.annotate(f" level {level}", (start, 0.98), **where)
     axes.set(xlabel="images seen", ylabel="loss", yscale="log")
     figure.legend(loc="outside upper center", ncols=len(labels), frameon=False)
-    return saved(figure, "png", dpi=100)
+    return saved(figure, "png", software, dpi=100)
+
+
+def number(cell: str | None) -> float:
+    """The number in a cell of a table, or NaN."""
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        return math.nan
 
 
 def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:
@@ -86,9 +100,10 @@ def class_plot(
     return saved(figure, kind, dpi=120, bbox_inches="tight")
 
 
-def saved(figure: Figure, kind: str, **options: Any) -> bytes:
-    """The bytes of a file, "png" or "pdf", without a date: the same figure gives the same bytes."""
+def saved(figure: Figure, kind: str, software: str | None = None, **options: Any) -> bytes:
+    """The bytes of a file, "png" or "pdf", without a date: the same figure gives the same bytes.
+    `software`: of a PNG file; see `picture.png`."""
     file = io.BytesIO()
-    undated = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+    undated = {"CreationDate": None} if kind == "pdf" else {"Software": software}
     figure.savefig(file, format=kind, metadata=undated, **options)
     return file.getvalue()

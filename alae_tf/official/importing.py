@@ -15,7 +15,7 @@ from alae_tf.features.pytorch_file import read_pytorch
 from alae_tf.official.weights import OfficialError, differences, load_weights
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
-from alae_tf.system.files import PARTIAL, sweep
+from alae_tf.system.files import PARTIAL, check_length, sweep
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
 
@@ -55,6 +55,7 @@ def import_run(
         OSError: the run directory cannot be written.
     """
     directory = RunDirectory(run_dir)
+    check_length("--run_dir", directory.config_path)
     if directory.config_path.exists():
         raise ConfigError(f"--run_dir={run_dir}: already holds a run; give a new directory.")
     clear(directory)

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import typing
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -26,16 +27,16 @@ from alae_tf.runs.directory import (
     BEST,
     CONFIG,
     FOLDER,
-    best_checkpoint,
     checkpoint_numbers,
     chosen_checkpoint,
     existing_run,
     list_checkpoints,
+    read_best,
 )
 from alae_tf.runs.npz import read_npz
 from alae_tf.system import float32, schema
 from alae_tf.system.errors import CheckpointError, report
-from alae_tf.system.files import write_atomic
+from alae_tf.system.files import unused, write_atomic
 
 STATE = {  # see `schema`
     "images_seen": int,
@@ -65,6 +66,8 @@ def save(
     """Writes a checkpoint of variables by name, then deletes all but the newest `keep` and the
     best. `state`: JSON values beside the variables; `images_seen` names the file.
 
+    While best.json is damaged, which is reported, none is deleted.
+
     Raises:
         OSError: the disk is full or unreachable; earlier checkpoints are untouched.
         NonFiniteError: a weight is not finite; nothing is written.
@@ -78,11 +81,27 @@ def save(
             raise NonFiniteError(f"{name} is not finite after {state['images_seen']:,} images")
     values["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
     write_atomic(path, lambda file: np.savez(file, **values))
-    best = best_checkpoint(run_dir)
+    try:
+        best = read_best(run_dir)
+    except CheckpointError as error:
+        report("checkpoint", f"{error} Until then no checkpoint is deleted.")
+        return path
     for old in list_checkpoints(run_dir)[:-keep]:
-        if best is None or best["images_seen"] != int(old.stem.partition("-")[2]):
+        is_best = best is not None and best["images_seen"] == int(old.stem.partition("-")[2])
+        if not is_best and _is_checkpoint(old):
             old.unlink(missing_ok=True)
     return path
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether a file has the entries of a checkpoint; reads only their names."""
+    if not path.is_file():
+        return False
+    try:
+        with zipfile.ZipFile(path) as file:
+            return "state.npy" in file.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
 
 
 def mark_best(run_dir: str | Path, about: Mapping[str, object]) -> None:
@@ -101,6 +120,8 @@ def read(
         OSError, MemoryError: it cannot be read at present; the file itself may be whole.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would wait for its writer
+            raise ValueError("not a regular file")
         # `slow/` is what the first version called the EMA.
         arrays = read_npz(path).items()
         entries = {re.sub(r"^slow/", "ema/", name): value for name, value in arrays}
@@ -192,7 +213,7 @@ def restore(
     assign(variables, entries)
     for later in list_checkpoints(run_dir):
         if chief and later > path:  # torn; must not count as one of the newest to keep
-            later.rename(later.with_suffix(".torn"))
+            later.rename(unused(later.with_suffix(".torn")))
     return state
 
 

@@ -27,7 +27,7 @@ from typing import Any
 from alae_tf.config import Config, ConfigError
 from alae_tf.runs.metrics import Metrics
 from alae_tf.system import schema, shipped
-from alae_tf.system.errors import AlaeError, CheckpointError
+from alae_tf.system.errors import AlaeError, CheckpointError, report
 from alae_tf.system.files import Lock, check_directory, sweep, write_atomic
 
 # Settings that may change when a run continues.
@@ -55,7 +55,9 @@ CHANGEABLE = (
 CONFIG = "config.cfg"
 FOLDER = "checkpoints"
 PLOT, REPORT = "losses.png", "report.html"
-REPORT_MARK = b'<ul id="verdicts">'  # by which the report of a run is recognised
+# What the pictures and the report of a run contain; files without it are never replaced.
+SOFTWARE = "alae_tf train"
+MARKS = {".png": f"Software\0{SOFTWARE}".encode(), ".html": b'<ul id="verdicts">'}
 BEST = "best.json"  # says which checkpoint is the best, and by which value
 ABOUT_BEST = {
     **{"images_seen": int, "level": int, "value": str, "is": float, "better": str},
@@ -68,6 +70,7 @@ CHECKPOINT = (
     "the one saved after N images of training"
 )
 STARTED = "# Started in "  # the first line of a run's config, with a path as JSON
+LOCKED = re.compile(rb"(.* \d+ [0-9a-f]{16}\n)?")  # what a run writes into .lock
 PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
@@ -101,14 +104,21 @@ def started_in(run_dir: Path) -> Path | None:
         return None
 
 
-def images_of(run_dir: Path, uri: str) -> str:
+def images_of(run_dir: Path, uri: str, flag: str = "") -> str:
     """A run's --data for use in any working directory: its relative paths start where the run was
-    started."""
+    started.
+
+    Some runs do not record where, for example shipped models: their paths start in the working
+    directory. If `flag`, which names other images, is given, the path that is used is reported.
+    """
     from alae_tf import data  # loading a model does not need it
 
-    start = started_in(run_dir)
+    start, here = started_in(run_dir), Path.cwd()
+    if start is None and flag and (absolute := data.absolute(uri, here)) != uri:
+        why = f"trained on {uri}, and it is not recorded in which directory"
+        report(f"--run_dir={run_dir}", f"{why}; {absolute} is used. {flag} names other images.")
     # `start` may have become a link to the place that its contents were moved to.
-    return data.absolute(uri, start) if start and start.resolve() != Path.cwd() else uri
+    return data.absolute(uri, start) if start and start.resolve() != here else uri
 
 
 def differences(before: Config, asked: Config) -> dict[str, str]:
@@ -135,21 +145,29 @@ def checkpoint_numbers(run_dir: str | Path) -> list[int]:
     return [int(path.stem.partition("-")[2]) for path in list_checkpoints(run_dir)]
 
 
-def best_checkpoint(run_dir: str | Path) -> dict[str, Any] | None:
-    """The best checkpoint of a run, as `ABOUT_BEST` describes it; None if none is known. Raises
-    OSError if best.json cannot be read at present."""
+def read_best(run_dir: str | Path) -> dict[str, Any] | None:
+    """What best.json says, as in `ABOUT_BEST`; None if there is no such file. Raises
+    CheckpointError if it is damaged, OSError if it cannot be read at present."""
+    path = Path(run_dir) / FOLDER / BEST
     try:
-        about = schema.load(Path(run_dir) / FOLDER / BEST, ABOUT_BEST)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return schema.load(path, ABOUT_BEST)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return about if about["images_seen"] in checkpoint_numbers(run_dir) else None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is damaged ({error}); repair it or delete it.") from None
+
+
+def best_checkpoint(run_dir: str | Path) -> dict[str, Any] | None:
+    """The best checkpoint of a run, as in `read_best`; None also if that checkpoint was deleted."""
+    about = read_best(run_dir)
+    return about if about and about["images_seen"] in checkpoint_numbers(run_dir) else None
 
 
 def chosen_checkpoint(run_dir: str | Path, asked: int | str | None) -> int | None:
     """Images seen at a checkpoint; None: the newest whole one.
 
     `asked`: a value of --checkpoint: a number, "newest" (or None) or "best". Raises CheckpointError
-    if it is none of these, or if the run has no checkpoint, or no best one.
+    if it is none of these, or if the run has no checkpoint, or no best one; see also `read_best`.
     """
     numbers = checkpoint_numbers(run_dir)
     if not numbers:
@@ -157,13 +175,19 @@ def chosen_checkpoint(run_dir: str | Path, asked: int | str | None) -> int | Non
     if asked is None or asked == "newest":
         return None
     if asked == "best":
-        if best := best_checkpoint(run_dir):
+        try:
+            best = read_best(run_dir)
+        except CheckpointError as error:
+            raise CheckpointError(f"--checkpoint=best: {error}") from None
+        if best and best["images_seen"] in numbers:
             return best["images_seen"]
         held = ", ".join(map(str, numbers))
-        raise CheckpointError(
-            f"--checkpoint=best: --run_dir={run_dir} has no best checkpoint, since training did "
-            f"not measure --evaluate_metrics; give newest, or one of {held}."
-        )
+        why = f"--run_dir={run_dir} has no best checkpoint, since training did not measure "
+        why += "--evaluate_metrics"
+        if best:
+            path = Path(run_dir) / FOLDER / BEST
+            why = f"{path} names the checkpoint at {best['images_seen']}, which does not exist"
+        raise CheckpointError(f"--checkpoint=best: {why}; give newest, or one of {held}.")
     try:
         return int(asked)
     except ValueError:
@@ -190,6 +214,7 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
         self.lock_path = self.path / ".lock"
         self._lock: Lock | None = None
+        self._kept: set[Path] = set()  # files of others, which were reported
         self._mark = f"{platform.node()} {os.getpid()} {secrets.token_hex(8)}\n"
 
     def check(self, config: Config, resume: str) -> None:
@@ -201,6 +226,8 @@ class RunDirectory:
         """
         where = f"--run_dir={self.path}"
         held = check_directory("--run_dir", self.path, "run", CONFIG)
+        if self.lock_path.is_file() and not LOCKED.fullmatch(self.lock_path.read_bytes()):
+            raise ConfigError(f"{where}: its .lock was not written by a run; move it away.")
         saved = self.checkpoints.is_dir() and any(self.checkpoints.glob("images-*.npz"))
         if resume == "must" and not saved:
             raise ConfigError(f"{where}: has no checkpoint to continue (--resume=must).")
@@ -214,13 +241,12 @@ class RunDirectory:
             raise ConfigError("\n  ".join([f"{where}: {how}:", *differ]))
         self._check_images(config.data)
         folders = (self.checkpoints, self.samples, self.tensorboard)
-        page = self.path / REPORT
-        for path in (*folders, self.metrics.path, page, self.path / PLOT, self.checkpoints / BEST):
+        files = (self.metrics.path, self.path / REPORT, self.path / PLOT, self.checkpoints / BEST)
+        for path in (*folders, *files):
             if path.exists() and not (path.is_dir() if path in folders else path.is_file()):
                 right = "a directory" if path in folders else "a file"
                 raise ConfigError(f"{where}: its {path.name} must be {right}.")
-        if page.exists() and REPORT_MARK not in page.read_bytes():
-            raise ConfigError(f"{where}: its {REPORT} is not the report of a run; move it away.")
+        read_best(self.path)  # raises if it is damaged: the best checkpoint could not be kept
         seen = [int(row["images_seen"]) for row in self.metrics.rows()]
         seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]
         if seen and not saved:
@@ -273,6 +299,18 @@ class RunDirectory:
                 write_atomic(before, old)
         started = f"{STARTED}{json.dumps(os.getcwd())}\n"
         write_atomic(self.config_path, started.encode() + text)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Writes a picture or the report. A file that this run did not write is kept instead, which
+        is reported once."""
+        mark = MARKS[path.suffix]
+        ours = path.is_file() and not path.is_symlink() and mark in path.read_bytes()
+        if ours or not os.path.lexists(path):
+            write_atomic(path, data)
+        elif path not in self._kept:
+            self._kept.add(path)
+            why = "was not written by training, or by an earlier version of it"
+            report(str(path), f"{why}; it is kept. Move it away to have it drawn.")
 
     def close(self) -> None:
         """Unlocks the directory."""

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from alae_tf.system.errors import report
-from alae_tf.system.files import write_atomic
+from alae_tf.system.files import unused, write_atomic
 
 FIRST = ("images_seen", "level", "blend")  # the columns that identify the file
+MOST = 2**53  # images; larger numbers cannot be drawn exactly
 SPEED = ("learning_rate", "images_per_second", "data_wait")
 
 
@@ -37,7 +38,7 @@ class Metrics:
         columns = columns or [*FIRST, *losses, *SPEED]
         self.columns = tuple(dict.fromkeys([*columns, *losses, *added]))
         if damaged:
-            aside = self.path.with_name(f"metrics-damaged-{images_seen}.csv")
+            aside = unused(self.path.with_name(f"metrics-damaged-{images_seen}.csv"))
             write_atomic(aside, self.path.read_bytes())
             kept = f"{len(rows)} rows are kept. A copy of the damaged file is {aside.name}."
             report(str(self.path), f"{damaged} of its lines are damaged; {kept}")
@@ -84,8 +85,8 @@ class Metrics:
 def _is_row(texts: Sequence[str], columns: Sequence[str]) -> bool:
     """Whether a line has a number in each column; measured values may be missing."""
     try:
-        [int(text) for text in texts[:2]]
+        counts = [int(text) for text in texts[:2]]
         [float(text) for text in texts[2:] if text]
     except ValueError:
         return False
-    return len(texts) == len(columns)
+    return len(texts) == len(columns) and all(0 <= count < MOST for count in counts)

@@ -63,8 +63,7 @@ def append(path: Path, result: Result) -> None:
 
 def line(result: Result) -> str:
     """A result as JSON, with null for NaN and infinity, which JSON lacks."""
-    values = dataclasses.asdict(result)
-    return json.dumps(values | {"value": result.value if math.isfinite(result.value) else None})
+    return json.dumps(schema.finite(dataclasses.asdict(result)))
 
 
 def read(path: Path) -> list[Result]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import os
 from collections.abc import Callable
@@ -76,6 +77,11 @@ def output(*endings: str) -> Callable[[str], Path]:
             raise argparse.ArgumentTypeError(f"{text}: must end in {' or '.join(endings)}")
         if not Path(os.path.realpath(path)).parent.is_dir():
             raise argparse.ArgumentTypeError(f"{text}: its directory does not exist")
+        try:
+            os.lstat(path)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None
         return path
 
     return file

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -12,7 +14,7 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -178,6 +180,12 @@ def _open_file(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
+def unused(path: Path) -> Path:
+    """The path, or if it exists, that with the first number that makes a new name: a-2.csv."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if not os.path.lexists(each))
+
+
 def member(folder: Path, name: str, follow: bool = True) -> Path:
     """The path of a file that a table or manifest names, in the folder that must contain it.
 
@@ -191,6 +199,24 @@ def member(folder: Path, name: str, follow: bool = True) -> Path:
     if os.path.isabs(name) or "\0" in name or not within:
         raise ValueError(f"{name!r} is outside {folder}")
     return path
+
+
+def unchanged(folder: Path, written: Mapping[str, Collection[str | None]]) -> set[str]:
+    """The names of files in a folder that nobody changed since a command wrote them: each has one
+    of the SHA-256 sums that were recorded by its name. Links are not followed."""
+    found = set()
+    for name, sums in written.items():
+        with contextlib.suppress(OSError, ValueError):
+            path = member(folder, name, follow=False)
+            if stat.S_ISREG(path.lstat().st_mode) and sha256(path) in sums:
+                found.add(name)
+    return found
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def replacements(
@@ -242,6 +268,23 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
                 parent.rmdir()
 
 
+def check_length(flag: str, path: Path) -> None:
+    """Raises AlaeError if the file system allows no path as long as this one, or no name as long as
+    one in it, whether the path exists or not."""
+    there = _existing(path.parent)
+    for each in (path, *(there / name for name in path.parts)):
+        try:
+            os.lstat(each)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise AlaeError(f"{flag}={path}: {error.strerror}; give a shorter one.") from None
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the innermost of its parents that exists."""
+    return next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
+
+
 def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
     """Whether a directory has the content of a command; checks, without writing, that it may write
     there.
@@ -253,12 +296,18 @@ def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
         mark: a path inside that identifies this content.
 
     Raises:
-        AlaeError: it is a file, is unreachable, or has other content that is not hidden.
+        AlaeError: it or a parent is a file or read-only, it is unreachable, or has other content
+            that is not hidden.
     """
     where = f"{flag}={path}"
+    check_length(flag, path / mark)
+    there = _existing(path)
     try:
-        if path.exists() and not path.is_dir():
-            raise AlaeError(f"{where}: is a file; give a directory.")
+        if not there.is_dir():
+            what = "a link to nothing" if there.is_symlink() else "a file"
+            raise AlaeError(f"{where}: {there} is {what}; give another directory.")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise AlaeError(f"{where}: {there} is read-only; give another directory.")
         names = [entry.name for entry in path.iterdir()] if path.exists() else []
     except OSError as error:
         raise AlaeError(f"{where}: {error.strerror}; give another directory.") from None
@@ -273,6 +322,7 @@ def check_output(flag: str, path: Path, overwrite: bool) -> None:
     """Checks, before any work, that a file can be written. Raises AlaeError if it is a directory,
     exists without `overwrite`, or its directory is missing or read-only; the message names the
     flag."""
+    check_length(flag, path)
     folder = Path(os.path.realpath(path)).parent  # `resolve` fails on links in a circle
     faults = {
         "is a directory; name a file": path.is_dir(),

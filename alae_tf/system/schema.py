@@ -14,6 +14,7 @@ A pattern looks like the value that it describes:
 from __future__ import annotations
 
 import json
+import math
 import sys
 import typing
 from pathlib import Path
@@ -69,6 +70,16 @@ def check(value: object, pattern: object, where: str = "", depth: int = 0) -> No
             check(name, str, at)
             inner = names.get(name, names.get(f"{name}?", names.get(str, object)))
             check(entry, inner, at, depth + 1)
+
+
+def finite(value: typing.Any) -> typing.Any:
+    """A value to be written as JSON, with None in the place of NaN and infinity, which JSON
+    lacks."""
+    if isinstance(value, dict):
+        return {name: finite(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _whole(digits: str) -> float:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from alae_tf.system.files import write_atomic
 
@@ -31,7 +32,8 @@ class Events:
         Later events in earlier files are dropped, since they will be recorded again.
         """
         for path in self._folder.glob("events.out.tfevents.*"):
-            _drop_later(path, images_seen)
+            if path.is_file():
+                _drop_later(path, images_seen)
         self._writer = tf.summary.create_file_writer(str(self._folder))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -51,7 +53,8 @@ class Events:
 
 
 def _drop_later(path: Path, images_seen: int) -> None:
-    """Rewrites an event file without events after `images_seen` and without a record cut short."""
+    """Rewrites an event file without events after `images_seen` and without a record cut short. A
+    file that does not begin with an event stays."""
     kept, whole = [], True
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
@@ -59,9 +62,9 @@ def _drop_later(path: Path, images_seen: int) -> None:
             whole = whole and not later
             if not later:
                 kept.append(record)
-    except tf.errors.DataLossError:  # a kill cut its last record short
+    except (tf.errors.DataLossError, DecodeError):  # a kill cut its last record short
         whole = False
-    if whole:
+    if whole or not kept:
         return
 
     def write(file: BinaryIO) -> None:

@@ -19,7 +19,7 @@ from alae_tf import data
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError, Source
 from alae_tf.model.autoencoder import Autoencoder
-from alae_tf.runs.directory import RunDirectory, best_checkpoint
+from alae_tf.runs.directory import REPORT, RunDirectory, best_checkpoint
 from alae_tf.system.errors import WarnOnce, printable, report
 from alae_tf.training import endings, health, report_page
 from alae_tf.training.interrupt import Interrupt
@@ -209,12 +209,17 @@ class Run:
                 self.draw()
                 seen, samples = self.progress.images_seen, self.directory.samples
                 print(f"train: done, {seen:,} images. Pictures in {samples}/")
-                if best := best_checkpoint(self.directory.path):
-                    value = f"{best['value']} = {best['is']:.4g}"
-                    where = f"{best['images_seen']:,} images ({value}; --checkpoint=best)"
-                    print(printable(f"train: the best checkpoint is the one at {where}."))
+                self.show_best()
             self.recorder.flush()
         return self.progress.finished
+
+    def show_best(self) -> None:
+        """Prints which checkpoint is the best, if it is known."""
+        with self._warn_once.on_failure("finding the best checkpoint"):
+            if best := best_checkpoint(self.directory.path):
+                value = f"{best['value']} = {best['is']:.4g}"
+                where = f"{best['images_seen']:,} images ({value}; --checkpoint=best)"
+                print(printable(f"train: the best checkpoint is the one at {where}."))
 
     def stopping(self, interrupt: Interrupt) -> bool:
         """Whether to stop now. Several workers learn within an iteration that one of them was asked
@@ -274,7 +279,9 @@ class Run:
         with self._warn_once.on_failure("--evaluate_metrics"):
             values = self.quality.measure(model)
             self.recorder.measured(values)
-        return self.quality.record(values)
+        with self._warn_once.on_failure("comparing with the best checkpoint"):
+            return self.quality.record(values)
+        return None
 
     def examine(self) -> None:
         """Records the run's health; a failure does not end the run."""
@@ -285,9 +292,16 @@ class Run:
         """Writes and returns a sample grid, uint8 [H, W, 3], and rewrites the report."""
         grid = self.sampler.draw()
         self.recorder.image(grid)
-        values = [*self.quality.values]
-        self.reach(lambda: report_page.write(self.directory, self.progress, self.health, values))
+        if (page := self.report()) is not None:
+            self.reach(lambda: self.directory.replace(self.directory.path / REPORT, page))
         return grid
+
+    def report(self) -> bytes | None:
+        """The report; None if it cannot be drawn, which does not end the run."""
+        with self._warn_once.on_failure(f"drawing {REPORT}"):
+            values = [*self.quality.values]
+            return report_page.page(self.directory, self.progress, self.health, values)
+        return None
 
     def save(self) -> None:
         """Writes a checkpoint and flushes TensorBoard's events."""

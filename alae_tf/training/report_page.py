@@ -15,8 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from alae_tf.runs.directory import REPORT, RunDirectory
-from alae_tf.system.files import write_atomic
+from alae_tf.runs.directory import RunDirectory
 from alae_tf.training.health import PREFIX, QUANTITIES, Health
 from alae_tf.training.progress import Progress
 
@@ -29,11 +28,10 @@ WIDTH, HEIGHT, EDGE = 440, 180, 8  # of a plot
 Rows = Sequence[Mapping[str, str]]  # of metrics.csv
 
 
-def write(
+def page(
     directory: RunDirectory, progress: Progress, health: Health, values: Sequence[str]
-) -> None:
-    """Writes the report of a run; `values` are the names of the measured metrics. Raises OSError if
-    the directory cannot be written."""
+) -> bytes:
+    """The report of a run; `values` are the names of the measured metrics."""
     rows, seen = directory.metrics.rows(), progress.images_seen
     text = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=html.escape(directory.path.resolve().name),
@@ -43,7 +41,7 @@ def write(
         settings=html.escape(progress.config.to_flagfile()),
         grids=json.dumps(grids(directory.samples, seen)).replace("<", "\\u003c"),
     )
-    write_atomic(directory.path / REPORT, text.encode(errors="replace"))  # names of folders
+    return text.encode(errors="replace")  # names of folders
 
 
 def state(rows: Rows, progress: Progress) -> str:
@@ -74,7 +72,7 @@ def grids(folder: Path, images_seen: int) -> list[tuple[str, str]]:
     """Sample grids, evenly spread over the run: (images seen, data URI). Damaged ones are left
     out."""
     paths = sorted(folder.glob(f"images-{'[0-9]' * 12}.png"))
-    paths = [path for path in paths if int(path.stem[7:]) <= images_seen]
+    paths = [path for path in paths if int(path.stem[7:]) <= images_seen and path.is_file()]
     count = min(MOST_GRIDS, len(paths))
     chosen = [paths[round(i * (len(paths) - 1) / max(1, count - 1))] for i in range(count)]
     found = []

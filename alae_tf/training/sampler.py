@@ -8,8 +8,8 @@ from alae_tf import data
 from alae_tf.images import canvas, picture, plots
 from alae_tf.images.picture import columns
 from alae_tf.model.autoencoder import Autoencoder
-from alae_tf.runs.directory import PLOT, RunDirectory
-from alae_tf.system.files import write_atomic
+from alae_tf.runs.directory import PLOT, SOFTWARE, RunDirectory
+from alae_tf.system.errors import WarnOnce
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach
 
@@ -56,6 +56,7 @@ class Sampler:
 
     def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach):
         self._progress, self._directory, self._reach = progress, directory, reach
+        self._warn_once = WarnOnce("train", "training continues")
         self.enter_level(0, np.zeros(0, np.uint8))
 
     def originals(self, level: int) -> np.ndarray:
@@ -77,19 +78,25 @@ class Sampler:
         progress = self._progress
         self.model.blend = progress.blend
         grid = sample_grid(self.model, self._originals, progress.config.seed)
+        png, plot = picture.png(grid, SOFTWARE), self.loss_plot()
 
         def write() -> None:
             folder = self._directory.samples
             folder.mkdir(exist_ok=True)
-            write_atomic(folder / f"images-{progress.images_seen:012d}.png", picture.png(grid))
-            rows = self._directory.metrics.rows()
-            if rows:
-                starts = [progress.growth.start(level) for level in range(progress.config.levels)]
-                labels = {
-                    f"loss_{update.name}": update.label for update in progress.trainer.updates
-                }
-                plot = plots.loss_plot(rows, labels, starts)
-                write_atomic(self._directory.path / PLOT, plot)
+            self._directory.replace(folder / f"images-{progress.images_seen:012d}.png", png)
+            if plot is not None:
+                self._directory.replace(self._directory.path / PLOT, plot)
 
         self._reach(write)
         return grid
+
+    def loss_plot(self) -> bytes | None:
+        """The loss plot, a PNG file; None without rows in metrics.csv. A failure, which rows that
+        were edited can cause, does not end the run."""
+        progress = self._progress
+        starts = [progress.growth.start(level) for level in range(progress.config.levels)]
+        labels = {f"loss_{update.name}": update.label for update in progress.trainer.updates}
+        with self._warn_once.on_failure(f"drawing {PLOT}"):
+            if rows := self._directory.metrics.rows():
+                return plots.loss_plot(rows, labels, starts, SOFTWARE)
+        return None

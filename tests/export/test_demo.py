@@ -70,7 +70,8 @@ def test_a_folder_of_another_kind_is_refused(build, tmp_path, monkeypatch, capsy
 def test_a_file_of_the_user_with_the_name_of_a_new_one(build, tmp_path, capsys, name):
     out = tmp_path / "site"
     assert build(out) == 0
-    listed = sorted(PAGE - {demo.MARK, name})
+    listed = json.loads((out / demo.MARK).read_text())["files"]
+    del listed[name]
     (out / demo.MARK).write_text(json.dumps({"files": listed}))
     (out / name).write_text("the user's")
     assert build(out) == 2
@@ -79,7 +80,45 @@ def test_a_file_of_the_user_with_the_name_of_a_new_one(build, tmp_path, capsys, 
     assert files(out) == PAGE
 
 
-@pytest.mark.parametrize("text", ["[", "[]", "{}", '{"files": 5}', '{"files": [5]}', "[" * 10**5])
+@pytest.mark.parametrize("name", ["index.html", "notes.html"])
+def test_a_listed_file_that_was_changed(build, tmp_path, capsys, name):
+    """Also a list that was forged so that it names a file of the user."""
+    assert build(tmp_path) == 0
+    listed = json.loads((tmp_path / demo.MARK).read_text())["files"]
+    (tmp_path / demo.MARK).write_text(json.dumps({"files": listed | {name: [64 * "0"]}}))
+    (tmp_path / name).write_text("the user's")
+    assert build(tmp_path) == 2
+    assert f"--out={tmp_path}: {name}" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "the user's"
+
+
+def test_after_a_kill_a_page_is_replaced(build, tmp_path, monkeypatch):
+    assert build(tmp_path) == 0
+    (tmp_path / "index.html").write_text("old")  # as an earlier version wrote it
+    (tmp_path / demo.MARK).write_text(
+        json.dumps({"files": {"index.html": [demo.sha256(tmp_path / "index.html")]}})
+    )
+    for path in (tmp_path / "models.json", tmp_path / "model/digits/model.json"):
+        path.unlink()
+
+    def killed(moves):
+        for before, after in moves[1:]:  # leaves the old index.html
+            if after != tmp_path / "index.html":
+                after.parent.mkdir(parents=True, exist_ok=True)
+                before.rename(after)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(demo, "move", killed)
+        assert build(tmp_path) == 130
+    assert (tmp_path / "index.html").read_text() == "old"
+    assert build(tmp_path) == 0
+    assert files(tmp_path) == PAGE and (tmp_path / "index.html").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "[]", "{}", '{"files": 5}', '{"files": [5]}', '{"files": {"a": 5}}', "[" * 10**5]
+)
 def test_a_damaged_list(build, tmp_path, capsys, text):
     (tmp_path / demo.MARK).write_text(text)
     assert build(tmp_path) == 2
@@ -100,7 +139,8 @@ def test_a_list_that_names_files_outside(build, tmp_path):
     out.mkdir()
     (out / "link").symlink_to(tmp_path)
     for name in ("../thesis.tex", str(victim), "link/thesis.tex"):
-        (out / demo.MARK).write_text(json.dumps({"files": [name]}))
+        listed = {name: [demo.sha256(victim)]}
+        (out / demo.MARK).write_text(json.dumps({"files": listed}))
         assert build(out) == 2
     assert victim.read_text() == "the user's"
 
@@ -110,7 +150,8 @@ def test_a_list_that_names_files_of_the_user(build, tmp_path, capsys, name):
     (tmp_path / "model").mkdir()
     (tmp_path / ".git").mkdir()
     (tmp_path / name).write_text("the user's")
-    (tmp_path / demo.MARK).write_text(json.dumps({"files": [name]}))
+    listed = {name: [demo.sha256(tmp_path / name)]}
+    (tmp_path / demo.MARK).write_text(json.dumps({"files": listed}))
     assert build(tmp_path) == 2
     assert demo.MARK in capsys.readouterr().err
     assert (tmp_path / name).read_text() == "the user's"

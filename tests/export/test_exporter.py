@@ -23,7 +23,7 @@ def test_the_flag_that_does_without_a_value():
 def test_records_fit_together():
     options = Options(run_dir=Path("run"), quantize=["none", "int8"])
     files = [(each, file) for each in registry.FORMATS for file in each.files(options)]
-    names = [name for _, file in files for name in (file.name, *file.beside)]
+    names = [name for _, file in files for name in file.names]
     assert len(set(names)) == len(names)
     for format_, file in files:
         for part in file.parts or (file,):
@@ -45,7 +45,7 @@ def attempt(exporter, monkeypatch):
 
     def attempt(name, row=None, write=None, **fields):
         def write_text(work, file):
-            for each in (file.name, *file.beside):
+            for each in file.names:
                 (work.folder / each).write_text("x")
 
         monkeypatch.setattr(parity, "check", lambda *arguments: [SimpleNamespace(**(row or {}))])

@@ -44,9 +44,10 @@ def turned(orientation: int, big: bool = False) -> bytes:
 
 def odd(kind: int, *values: int, count: int = 1, header: bytes = b"II*\0") -> bytes:
     """EXIF with an orientation of a type in each of several fields."""
-    form = "<HHII" if kind in (4, 9, 13) else "<HHIH2x"
+    order = ">" if header.startswith(b"MM") else "<"
+    form = f"{order}HHI" + {1: "B3x", 6: "B3x", 3: "H2x", 8: "H2x"}.get(kind, "I")
     fields = b"".join(struct.pack(form, 0x0112, kind, count, value) for value in values)
-    return b"Exif\0\0" + header + struct.pack("<IH", 8, len(values)) + fields + bytes(4)
+    return b"Exif\0\0" + header + struct.pack(f"{order}IH", 8, len(values)) + fields + bytes(4)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -105,6 +106,14 @@ FILES = {
     "jpeg signed exif": saved(RGB, "JPEG", exif=odd(8, 6)),
     "jpeg long signed exif": saved(RGB, "JPEG", exif=odd(9, 6)),
     "jpeg byte exif": saved(RGB, "JPEG", exif=odd(1, 6)),
+    "jpeg signed byte exif": saved(RGB, "JPEG", exif=odd(6, 6)),
+    "jpeg signed byte exif, big-endian": saved(RGB, "JPEG", exif=odd(6, 6, header=b"MM\0*")),
+    "jpeg long exif": saved(RGB, "JPEG", exif=odd(4, 6)),
+    "png long exif, big-endian": saved(RGB, exif=odd(4, 8, header=b"MM\0*")),
+    "jpeg exif of 0": saved(RGB, "JPEG", exif=odd(3, 0)),
+    "png exif of 9": saved(RGB, exif=odd(3, 9)),
+    "png exif of 2**16 + 6": saved(RGB, exif=odd(4, 2**16 + 6)),
+    "jpeg exif of -1": saved(RGB, "JPEG", exif=odd(4, 2**32 - 1, header=b"MM\0*")),
     "jpeg two values in exif": saved(RGB, "JPEG", exif=odd(3, 6, count=2)),
     "jpeg two fields in exif": saved(RGB, "JPEG", exif=odd(3, 3, 6)),
     "jpeg other exif": saved(RGB, "JPEG", exif=odd(3, 6, header=b"XX*\0")),

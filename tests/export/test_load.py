@@ -119,6 +119,24 @@ def test_the_command_against_mlflows_protocol(tmp_path, capsys):
     assert capsys.readouterr().out.count("\n") == 4
 
 
+def test_json_of_a_server_that_answers_nothing(tmp_path, monkeypatch):
+    def lost(n, w):
+        if n:
+            raise ServerError("http://x: 500: bad")
+        return w
+
+    monkeypatch.setattr(load, "connect", lambda *_: Server(lost))
+    path = tmp_path / "load.json"
+    flags = ["--url=http://x", "--shape=4,4,1", "--clients=1", "--seconds=0.05"]
+    assert load.main([*flags, f"--json={path}"]) == 1
+
+    def refuse(constant):
+        raise ValueError(constant)  # NaN and Infinity, which are not JSON
+
+    (row,) = json.loads(path.read_text(), parse_constant=refuse)["loads"]
+    assert row["answered"] == 0 and row["p50"] is row["longest"] is None
+
+
 def test_wrong_flags(tmp_path, capsys):
     for flags, message in (
         (["--url=ftp://x", "--shape=4,4,1"], "--url: "),

@@ -3,12 +3,13 @@ import re
 
 import pytest
 
+from alae_tf.system import files
 from alae_tf.system.errors import AlaeError
 from export import ExportError, publish
 
 
-def write_files(folder, **files):
-    for name, text in files.items():
+def write_files(folder, **texts):
+    for name, text in texts.items():
         path = folder / name.replace("__", "/").replace("_tflite", ".tflite")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -91,6 +92,72 @@ def test_a_manifest_that_names_files_outside_deletes_none(tmp_path, name):
         write_manifest(folder, ["decoder.tflite"])
         publish.publish(folder, ["decoder.tflite"], out)
     assert (other / "encoder.tflite").read_text() == "the user's"
+
+
+def publish_again(out, **texts):
+    """Publishes files with these texts, of other weights."""
+    names = [name.replace("_tflite", ".tflite") for name in texts]
+    with publish.hidden_folder(out) as folder:
+        publish.check_replaceable(out, names)
+        write_files(folder, **texts)
+        write_manifest(folder, names)
+        publish.publish(folder, names, out)
+
+
+@pytest.mark.parametrize("entry", [{}, {"sha256": 64 * "0"}, {"before": 64 * "0"}])
+@pytest.mark.parametrize("make", ["write", "link"])
+def test_a_manifest_that_names_a_file_of_the_user(tmp_path, capsys, entry, make):
+    out, mine = tmp_path / "out", tmp_path / "mine"
+    mine.write_text("the user's")
+    write_files(out, thesis_tflite="the user's")
+    if make == "link":
+        (out / "thesis.tflite").unlink()
+        (out / "thesis.tflite").symlink_to(mine)
+        entry = {"sha256": files.sha256(mine)}
+    manifest = {"files": {"thesis.tflite": entry}, "config": {}, "level": 0}
+    publish.write_json(out / publish.MANIFEST, manifest)
+    publish_again(out, encoder_tflite="new")  # which deletes files of other weights
+    assert (out / "thesis.tflite").read_text() == "the user's"
+    assert "thesis.tflite" in capsys.readouterr().err
+    publish.write_json(out / publish.MANIFEST, manifest)
+    with pytest.raises(ExportError, match=f"--out={out}: thesis.tflite"):
+        publish_again(out, thesis_tflite="new")
+    assert (out / "thesis.tflite").read_text() == "the user's"
+
+
+def test_after_a_kill_between_two_renames_an_export_succeeds(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    texts = {"a_tflite": "1", "b_tflite": "1", "c_tflite": "1"}
+    publish_again(out, **texts)
+
+    def killed(moves):
+        for before, after in moves[: len(moves) - 1]:  # all but the last new file
+            before.rename(after) if after.parent.exists() else None
+        raise KeyboardInterrupt
+
+    for new in ("2", "3"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(publish, "move", killed)
+            publish_again(out, **dict.fromkeys(texts, new))
+    publish_again(out, **dict.fromkeys(texts, "4"))
+    assert {path.read_text() for path in out.glob("*.tflite")} == {"4"}
+    assert len(list(out.glob("*.tflite"))) == 3
+
+
+def test_a_directory_with_the_name_of_a_file(tmp_path):
+    (tmp_path / "encoder.tflite").mkdir()
+    with pytest.raises(ExportError, match=f"--out={tmp_path}: encoder.tflite"):
+        publish.check_replaceable(tmp_path, ["web", "encoder.tflite"])
+    (tmp_path / "web").mkdir()
+    publish.check_replaceable(tmp_path, ["web", "saved_model"])
+
+
+def test_a_lock_of_another_program_stays(tmp_path):
+    (tmp_path / ".lock").write_text("the user's")
+    with pytest.raises(ExportError, match=f"--out={tmp_path}: .*.lock"):
+        with publish.hidden_folder(tmp_path):
+            pass
+    assert (tmp_path / ".lock").read_text() == "the user's"
 
 
 def test_no_file_is_written_through_a_link(tmp_path):

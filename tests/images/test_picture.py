@@ -1,10 +1,12 @@
 import io
+import math
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from alae_tf.images.picture import lay_out, png, tile, to_pixels
-from alae_tf.images.plots import loss_plot
+from alae_tf.images.plots import loss_plot, number
 
 
 def test_tiles_lie_in_reading_order():
@@ -51,3 +53,21 @@ def test_png_and_plot_can_be_opened():
         900,
         450,
     )
+
+
+def test_cells_without_a_number_are_gaps_of_the_plot():
+    cells = ["1", "", "text", None, "inf", "2"]
+    assert [number(cell) for cell in cells] == pytest.approx(
+        [1, math.nan, math.nan, math.nan, math.inf, 2], nan_ok=True
+    )
+    rows = [{"images_seen": f"{i}", "level": "0", "d": cell} for i, cell in enumerate(cells)]
+    rows += [{"images_seen": "9", "level": "1"}]
+    for part in (rows, rows[1:5]):  # the second has no number at all
+        assert loss_plot(part, {"d": "d", "g": "g"}).startswith(b"\x89PNG")
+
+
+def test_what_wrote_a_picture():
+    rows = [{"images_seen": "8", "level": "0", "d": "1"}]
+    for file in (png(np.zeros([1, 1, 1], np.uint8), "me"), loss_plot(rows, {"d": "d"}, (), "me")):
+        assert b"Software\0me" in file
+        assert Image.open(io.BytesIO(file)).info["Software"] == "me"

@@ -176,6 +176,26 @@ def test_every_orientation(value):
     assert np.array_equal(read_image(file, 1)[..., 0], expected)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientations_of_other_types_and_values(kind):
+    image = Image.new("L", (16, 8))
+    for order, header in (("<", b"II*\0"), (">", b"MM\0*")):
+        for form, value, turned in (
+            *(("HHIH2x", value, value in (5, 6, 7, 8)) for value in (0, 1, 4, 5, 8, 9, 262)),
+            *(("HHII", value, value == 6) for value in (6, 0, 2**16 + 6, 2**32 - 1)),
+        ):
+            field = struct.pack(f"{order}{form}", 0x0112, 3 if "x" in form else 4, 1, value)
+            data = b"Exif\0\0" + header + struct.pack(f"{order}IH", 8, 1) + field + bytes(4)
+            if kind == "TIFF":  # an image's own header; PIL writes the field as SHORT
+                if value > 65535:
+                    continue
+                tag = Image.Exif()
+                tag[0x0112] = value
+                data = tag
+            shape = read_image(png(image, kind, exif=data), 1).shape
+            assert shape == ((16, 8, 1) if turned else (8, 16, 1)), (order, value)
+
+
 def test_a_large_colour_profile_in_a_png(monkeypatch):
     image = Image.new("RGB", (4, 4), "red")
     large = png(image, icc_profile=bytes(3 * 2**20))

@@ -1,12 +1,17 @@
+import os
+
+import numpy as np
 import pytest
 
 from alae_tf.config import Config, ConfigError
+from alae_tf.images import picture
 from alae_tf.runs.directory import (
-    REPORT_MARK,
+    MARKS,
     STARTED,
     RunDirectory,
     RunTakenError,
     differences,
+    existing_run,
     images_of,
 )
 from alae_tf.runs.metrics import FIRST, SPEED
@@ -177,6 +182,17 @@ def test_relative_images_are_those_where_the_run_was_started(small, tmp_path, mo
     assert images_of(run.path, config.data) == config.data
 
 
+def test_the_images_of_a_shipped_model_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = existing_run("faces64")
+    assert images_of(path, "folder:faces", "--data") == "folder:faces"
+    said = capsys.readouterr().err
+    assert f"--run_dir={path}" in said and f"folder:{tmp_path}/faces" in said and "--data" in said
+    for uri in ("mnist5k:", "tfds:mnist", f"folder:{tmp_path}/faces?test=0.1"):
+        assert images_of(path, uri, "--data") == uri
+    assert capsys.readouterr().err == ""
+
+
 def test_the_place_of_a_run_may_have_become_a_link(small, tmp_path, monkeypatch):
     old, new = tmp_path / "old", tmp_path / "new"
     (old / "photos").mkdir(parents=True)
@@ -200,26 +216,48 @@ def test_a_damaged_start(small, tmp_path, start):
     assert images_of(tmp_path, small.data) == small.data
 
 
-@pytest.mark.parametrize(
-    ("name", "make"),
-    [
-        *((name, "mkdir") for name in ("report.html", "losses.png", "checkpoints/best.json")),
-        ("report.html", "write_text"),
-        ("report.html", "symlink_to"),
-    ],
-)
-def test_files_that_a_run_would_replace_and_did_not_write(tmp_path, name, make):
-    mine, run = tmp_path / "mine.html", RunDirectory(tmp_path / "run")
-    mine.write_text("<p>mine")
-    run.checkpoints.mkdir(parents=True)
+@pytest.mark.parametrize("name", ["report.html", "losses.png", "checkpoints/best.json"])
+def test_a_directory_in_the_place_of_a_file(tmp_path, name):
+    run = RunDirectory(tmp_path)
+    run.checkpoints.mkdir()
     run.write_config(Config())
-    path = run.path / name
-    getattr(path, make)(*{"write_text": ["<p>mine"], "symlink_to": [mine]}.get(make, []))
-    with pytest.raises(ConfigError, match=f"--run_dir=.*{path.name}"):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigError, match=f"--run_dir=.*{(tmp_path / name).name}"):
         run.check(Config(), "auto")
-    if make == "mkdir":
-        path.rmdir()
+
+
+@pytest.mark.parametrize("name", ["report.html", "losses.png", "samples/images-000000000008.png"])
+@pytest.mark.parametrize("make", ["write", "link", "pipe"])
+def test_a_file_that_a_run_did_not_write_is_kept(tmp_path, capsys, name, make):
+    path, mine = tmp_path / "run" / name, tmp_path / "mine"
+    path.parent.mkdir(parents=True)
+    ours = b"..." + MARKS[path.suffix] + b"..."
+    mine.write_bytes(ours if make == "link" else picture.png(np.zeros([1, 1, 1], np.uint8)))
+    if make == "pipe":
+        os.mkfifo(path)
     else:
-        path.unlink()
-        path.write_bytes(REPORT_MARK)
-    run.check(Config(), "auto")
+        path.symlink_to(mine) if make == "link" else path.write_bytes(mine.read_bytes())
+    before, run = path.lstat(), RunDirectory(tmp_path / "run")
+    for _ in range(2):
+        run.replace(path, ours)
+    assert path.lstat() == before
+    assert capsys.readouterr().err.count(str(path)) == 1
+    path.unlink()
+    for data in (ours, ours + b"newer"):
+        run.replace(path, data)
+        assert path.read_bytes() == data
+
+
+def test_a_lock_of_another_program(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.open()
+    run.write_config(Config())
+    run.close()
+    RunDirectory(tmp_path).check(Config(), "auto")
+    run.lock_path.write_text("the user's")
+    with pytest.raises(ConfigError, match="--run_dir=.*.lock"):
+        RunDirectory(tmp_path).check(Config(), "auto")
+    run.config_path.unlink()
+    with pytest.raises(ConfigError, match="--run_dir=.*.lock"):
+        RunDirectory(tmp_path).check(Config(), "auto")
+    assert run.lock_path.read_text() == "the user's"

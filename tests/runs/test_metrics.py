@@ -36,6 +36,8 @@ def test_metrics_rewind_to_a_checkpoint(tmp_path, capsys):
     ("damage", "kept"),
     [
         (lambda text: text.replace(b"20,0", b"2o,0", 1), ["10", "30"]),
+        (lambda text: text.replace(b"20,0", b"-20,0", 1), ["10", "30"]),
+        (lambda text: text.replace(b"20,0", b"9" * 400 + b",0", 1), ["10", "30"]),
         (lambda text: text.replace(b",", b";"), []),
         (lambda text: text.replace(b"20,0", bytes(range(256)), 1), ["10", "30"]),
         (lambda text: bytes(100), []),
@@ -56,6 +58,9 @@ def test_a_damaged_file_is_kept_aside_and_reported(tmp_path, capsys, damage, kep
     said = capsys.readouterr().err
     assert str(metrics.path) in said and "metrics-damaged-40.csv" in said
     assert (tmp_path / "metrics-damaged-40.csv").read_bytes() == damaged
+    metrics.path.write_bytes(damaged)
+    metrics.rewind(40, LOSSES)
+    assert (tmp_path / "metrics-damaged-40-2.csv").read_bytes() == damaged
 
 
 def test_rows_wait_until_they_can_be_written(tmp_path):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -13,12 +14,16 @@ from alae_tf.system import files
 from alae_tf.system.errors import AlaeError
 from alae_tf.system.files import (
     Lock,
+    check_directory,
+    check_length,
     check_output,
     member,
     move,
     replacements,
     sweep,
     temporary_folder,
+    unchanged,
+    unused,
     write_atomic,
 )
 
@@ -248,3 +253,58 @@ def test_outputs_among_links_in_a_circle(tmp_path):
     with pytest.raises(AlaeError, match="--out"):
         check_output("--out", tmp_path / "circle/x.png", overwrite=False)
     check_output("--out", tmp_path / "circle", overwrite=False)  # the link would be replaced
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 256, "é" * 128, "none/" + "x" * 256, ("a" * 250 + "/") * 17]
+)
+def test_names_that_are_too_long(tmp_path, name):
+    for path in (tmp_path / name, tmp_path / name / "b"):
+        with pytest.raises(AlaeError, match="--out="):
+            check_length("--out", path)
+    with pytest.raises(AlaeError, match="--out="):
+        check_directory("--out", tmp_path / name, "export", "mark.json")
+    with pytest.raises(AlaeError, match="--out="):
+        check_output("--out", tmp_path / name, overwrite=True)
+    assert not list(tmp_path.iterdir())
+    check_directory("--out", tmp_path / "none" / ("é" * 127), "export", "mark.json")
+
+
+def test_files_that_are_as_they_were_written(tmp_path):
+    for name in ("same", "changed", "a/same"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "link").symlink_to("same")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    written = dict.fromkeys(
+        ["same", "a/same", "link", "folder", "pipe", "none", "../x"], [None, "0", empty]
+    )
+    assert unchanged(tmp_path, written | {"changed": ["0", None]}) == {"same", "a/same"}
+
+
+def test_a_name_that_is_not_taken(tmp_path):
+    assert unused(tmp_path / "a.csv") == tmp_path / "a.csv"
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "a-2.csv").symlink_to("nowhere")
+    assert unused(tmp_path / "a.csv") == tmp_path / "a-3.csv"
+
+
+def test_directories_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("none")
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("file", "file/new", "nowhere", "nowhere/new", "circle"):
+        with pytest.raises(AlaeError, match=f"--out={tmp_path / name}: "):
+            check_directory("--out", tmp_path / name, "export", "mark")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "link", "link/new", "folder/a/b"):
+        assert not check_directory("--out", tmp_path / name, "export", "mark")
+        assert not check_directory("--out", Path(name), "export", "mark")
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)  # root may write anywhere
+    for name in ("folder", "folder/a/b"):
+        with pytest.raises(AlaeError, match=f"--out={tmp_path / name}: .*read-only"):
+            check_directory("--out", tmp_path / name, "export", "mark")

@@ -84,3 +84,8 @@ def test_files(tmp_path, monkeypatch):
         monkeypatch.undo()
         with pytest.raises(ValueError, match="regular"):
             schema.load(other, object)
+
+
+def test_numbers_that_json_lacks():
+    value = {"a": [1, float("nan"), (float("inf"), -1.5)], "b": None, "c": "nan", "d": True}
+    assert schema.finite(value) == {"a": [1, None, [None, -1.5]], "b": None, "c": "nan", "d": True}

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -30,3 +32,11 @@ def test_a_resumed_run_does_not_double_back(tmp_path, torn):
     # Files of one second are read in any order.
     assert sorted(steps(tmp_path)) == [10, 20, 30]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_that_is_none_of_ours_is_not_rewritten(tmp_path):
+    path = tmp_path / "events.out.tfevents.mine"
+    path.write_text("the user's")
+    os.mkfifo(tmp_path / "events.out.tfevents.pipe")
+    Events(tmp_path).open(20)
+    assert path.read_text() == "the user's"

@@ -3,7 +3,9 @@ import types
 
 import pytest
 
-from alae_tf.training import quality
+from alae_tf.runs.directory import RunDirectory
+from alae_tf.system.errors import WarnOnce
+from alae_tf.training import loop, quality
 from alae_tf.training.quality import Quality
 from alae_tf.training.schedule import Growth
 
@@ -88,3 +90,22 @@ def test_what_is_no_number_is_never_the_best(tmp_path, value):
     judged = Quality(Progress(), tmp_path, (lambda model: {}, {"value": "higher"}))
     assert judged.record({"value": value}) is None
     assert judged.record({}) is None
+
+
+def test_a_best_json_damaged_during_training_stays_and_training_continues(tmp_path, capsys):
+    (tmp_path / "checkpoints").mkdir()
+    path = tmp_path / "checkpoints/best.json"
+    path.write_text("{")
+    progress = Progress()
+    progress.blend = 1.0
+    judged = Quality(progress, tmp_path, (lambda model: {"value": 1.0}, {"value": "lower"}))
+    run = types.SimpleNamespace(
+        **dict(progress=progress, quality=judged, directory=RunDirectory(tmp_path)),
+        sampler=types.SimpleNamespace(model=types.SimpleNamespace()),
+        recorder=types.SimpleNamespace(measured=lambda values: None),
+        _warn_once=WarnOnce("train", "training continues"),
+    )
+    assert loop.Run.measure(run) is None  # nothing to save as the best
+    loop.Run.show_best(run)
+    assert str(path) in capsys.readouterr().err
+    assert path.read_text() == "{"
