@@ -256,7 +256,8 @@ class Config:
     )
     init_from: str = of_run(
         "",
-        "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
+        "Run whose weights a new run starts from: its directory or URL, or the name of a shipped "
+        "model. "
         "The networks must be the same, as with --flagfile=OTHER/config.cfg, or have more levels, "
         "with start_channels halved for each. The new run has new optimizers and starts at the "
         "level of these weights, fully faded in; if it adds levels and theirs was the last, it "
