@@ -61,6 +61,8 @@ class Storage:
         self.url, self.where = url.rstrip("/"), f"{flag}={url}"
         protocol = url.partition("://")[0].lower()
         self._whole = protocol in WHOLE
+        if not url.partition("://")[2].strip("/"):
+            raise StorageError(self.where, "names no bucket or folder")
         try:
             import fsspec
         except ModuleNotFoundError:
@@ -75,8 +77,6 @@ class Storage:
         if hasattr(self._fs, "retries"):  # s3fs repeats what botocore has repeated five times
             self._fs.retries = 2
         self._root = root.rstrip("/")
-        if not self._root.strip("/"):
-            raise StorageError(self.where, "names no bucket or folder")
 
     def list(self, below: str = "") -> dict[str, Entry]:
         """All files in the folder and its subfolders, or in one subfolder, by name."""

@@ -56,7 +56,9 @@ class Config:
         "folder:DIR (image files), tfds:NAME (TensorFlow Datasets), tfrecord:DIR (files written "
         "by alae_tf.prepare or StyleGAN's tool). Options of folder:DIR, joined by &: ?channels=1 "
         "reads grey images, ?test=DIR holds out the images of another folder, ?test=0.1 holds out "
-        "about a tenth of the images, ?labels=folders makes each subfolder a class.",
+        "about a tenth of the images, ?labels=folders makes each subfolder a class. DIR may be a "
+        "URL, for example s3://bucket/faces; TFRecords are then read by ranges, other files are "
+        "downloaded.",
     )
     image_channels: int = of_data(1, "Channels of the images: 1 (grey) or 3 (RGB).")
     flip: bool = of_data(True, "Mirror images left-right at random. Switch off for digits.")

@@ -95,7 +95,7 @@ def check(uri: str) -> None:
         scheme, argument = parse(uri)
         path, _ = split_query(argument, scheme.options)
         if scheme.folder is not None and is_url(path):
-            remote.listing(path)
+            remote.located(path) if scheme.folder is _of_records else remote.listing(path)
         elif scheme.folder is not None:
             existing_directory(str(scheme.folder(local_path(path))))
 

@@ -28,6 +28,16 @@ def copied(url: str) -> Path:
     return _copy(*listing(url))
 
 
+def located(url: str) -> tuple[Storage, str | None, dict[str, Entry]]:
+    """A folder in storage, the prefix of a set in it, if the URL ends with one, and its files."""
+    storage = Storage("--data", url)
+    if entries := storage.list():
+        return storage, None, entries
+    parent, _, prefix = url.rstrip("/").rpartition("/")
+    storage, entries = listing(parent)
+    return storage, prefix, entries
+
+
 def records(url: str) -> tuple[Path, str | None, dict[str, RemoteFile]]:
     """A folder of TFRecords, or one set in it.
 
@@ -40,11 +50,7 @@ def records(url: str) -> tuple[Path, str | None, dict[str, RemoteFile]]:
     Raises:
         StorageError: the folder is empty or cannot be read.
     """
-    storage, prefix = Storage("--data", url), None
-    entries = storage.list()
-    if not entries:
-        parent, _, prefix = url.rstrip("/").rpartition("/")
-        storage, entries = listing(parent)
+    storage, prefix, entries = located(url)
     files = {
         name: RemoteFile(storage, name, entry)
         for name, entry in entries.items()

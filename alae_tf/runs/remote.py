@@ -20,8 +20,8 @@ HASTE_SECONDS = 6.0  # for uploads that fail after an error
 
 
 def rank(name: str) -> int:
-    """The order of uploads. Everything that a checkpoint needs comes before it: a run that continues
-    from it drops what is later, but cannot bring back what is missing."""
+    """The order of uploads. What was recorded before a checkpoint comes before it: a run that
+    continues from it drops what is later, but cannot bring back what is missing."""
     if name == CONFIG:
         return 0
     if not name.startswith(FOLDER):
@@ -104,10 +104,14 @@ class RemoteRun:
             self._copy.lock()
         except BlockingIOError:
             raise StorageError(self.storage.where, "another process is training in it") from None
-        entries = check_content(self.storage, "run", CONFIG)
-        self._lease = Lease(self.storage, self._copy.id, "training in it")
-        if self._lease.owner() != self._copy.id:
-            self._download(entries)
+        try:
+            entries = check_content(self.storage, "run", CONFIG)
+            self._lease = Lease(self.storage, self._copy.id, "training in it")
+            if self._lease.owner() != self._copy.id:
+                self._download(entries)
+        except BaseException:
+            self.close()
+            raise
 
     def _download(self, entries: Mapping[str, Entry]) -> None:
         if changed := self._copy.changed():
@@ -123,9 +127,13 @@ class RemoteRun:
         """Takes the lease, and uploads what a killed run did not. Raises AlaeError if another
         process holds the lease, or the storage cannot be written."""
         assert self._lease is not None
-        if self._lease.take() != self._copy.id:
-            self._download(self.storage.list())
-        self._upload()
+        try:
+            if self._lease.take() != self._copy.id:
+                self._download(self.storage.list())
+            self._upload()
+        except BaseException:
+            self.close()
+            raise
         self._uploader = Uploader("train", self.storage.where, self._upload)
 
     def _upload(self) -> None:

@@ -273,8 +273,8 @@ def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
 
 def check_output(flag: str, path: Path, overwrite: bool) -> None:
     """Checks, before any work, that a file can be written. Raises AlaeError if it is a directory
-    or a URL, exists without `overwrite`, or its directory is missing or read-only; the message names the
-    flag."""
+    or a URL, exists without `overwrite`, or its directory is missing or read-only; the message
+    names the flag."""
     refuse_url(flag, path)
     folder = Path(os.path.realpath(path)).parent  # `resolve` fails on links in a circle
     faults = {
