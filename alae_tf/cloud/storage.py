@@ -88,7 +88,7 @@ class Storage:
             if path == self._root:
                 raise StorageError(self.where, "is a file; give a folder")
             name = path.removeprefix(f"{self._root}/")
-            if not name.endswith("/") and not TEMPORARY.fullmatch(name.rpartition("/")[2]):
+            if name and not name.endswith("/") and not TEMPORARY.fullmatch(name.rpartition("/")[2]):
                 entries[name] = Entry(int(info["size"]), _version(info))
         return entries
 

@@ -118,9 +118,9 @@ def carry_out(
         interrupt.on_second = lambda: report("train", f"stopped at once. {run.saver.kept()}")
         with interrupt:  # not earlier: a multi-worker strategy installs its own SIGTERM handler
             done = run.go(interrupt)
+            run.directory.finish(lambda: patience(interrupt))
         if done and run.chief and finished is not None:
             finished(run.sampler.model, run.progress.source)
-        run.directory.finish(lambda: patience(interrupt))
     except KeyboardInterrupt:  # before or after the loop
         report("train", f"stopped at once. {run.saver.kept()}")
         return 130

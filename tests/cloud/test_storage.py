@@ -71,6 +71,29 @@ def test_a_conditional_write_of_s3(cloud):
     assert storage.read("x") == b"1"
 
 
+def test_folders_that_a_console_has_made(cloud):
+    storage = Storage("--run_dir", cloud)
+    for name in ("", "samples/"):
+        bucket, _, key = f"{storage._root}/{name}".partition("/")
+        storage._fs.call_s3("put_object", Bucket=bucket, Key=key, Body=b"")
+    assert storage.list() == {}
+
+
+@pytest.mark.slow
+def test_a_large_upload_that_is_cut_leaves_nothing(proxy, cloud, tmp_path):
+    storage = Storage("--run_dir", cloud)
+    large = tmp_path / "large"
+    large.write_bytes(bytes(110 * 2**20))  # in parts of 50 MiB
+    proxy.fault = lambda method, path: "cut" if "partNumber=2" in path else None
+    with pytest.raises(StorageError):
+        storage.upload(large, "large")
+    assert any("partNumber=2" in path for _, path in proxy.seen)
+    assert storage.list() == {}
+    proxy.fault = lambda method, path: None
+    storage.upload(large, "large")
+    assert storage.list()["large"].size == 110 * 2**20
+
+
 def test_a_missing_bucket(cloud):
     with pytest.raises(StorageError, match="--run_dir=s3://nowhere/x: .*does not exist"):
         Storage("--run_dir", "s3://nowhere/x").list()
