@@ -53,8 +53,8 @@ def split(text: str) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
     parser = Arguments("alae_tf.directions", __doc__, epilog=EXAMPLES)
-    about = "directory of the run, or a shipped model's name"
-    parser.flag("--run_dir", about, "DIR", required=True)
+    about = "directory or URL of the run, or a shipped model's name"
+    parser.flag("--run_dir", about, "DIR|URL", required=True)
     parser.flag("--out", "output file", "FILE.json", type=Path, required=True)
     parser.flag(
         "--labels",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alae_tf import data as sources
+from alae_tf.cloud.storage import StorageError
 from alae_tf.config import Config
 from alae_tf.evaluation import registry
 from alae_tf.features import weights as weight_files
@@ -25,6 +26,7 @@ from alae_tf.runs.directory import (
     existing_run,
     images_of,
 )
+from alae_tf.runs.remote import share_results
 from alae_tf.system import shipped
 from alae_tf.system.arguments import SEED, Arguments, between
 from alae_tf.system.environment import start
@@ -58,8 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     groups = [f"  {name:25} {', '.join(of)}\n" for name, of in registry.GROUPS.items()]
     epilog = EPILOG.format("".join(metrics), "".join(groups))
     parser = Arguments("alae_tf.evaluate", __doc__, epilog=epilog)
-    about = "directory of the run, or a shipped model's name"
-    parser.flag("--run_dir", about, "DIR", required=True)
+    about = "directory or URL of the run, or a shipped model's name"
+    parser.flag("--run_dir", about, "DIR|URL", required=True)
     parser.flag("--metrics", "metrics or groups of them, listed below", "NAME,…", default=DEFAULT)
     parser.flag("--data", "the images", "URI", absent="the run's own")
     about = "real images to compare with: the held-out images or the training images"
@@ -156,14 +158,15 @@ def work(
         check_floor(source, protocol, floored)
     networks = registry.open_networks(names, source, protocol, config.resolution, networks)
     measured: list[results.Result] = []
-    lost: list[OSError] = []
+    lost: list[Exception] = []
 
     def record(result: results.Result) -> None:
         measured.append(result)
         try:
             if recorded:
                 results.append(file, result)
-        except OSError as error:
+                share_results(run_dir, file)
+        except (OSError, StorageError) as error:
             lost.append(error)
 
     def measure(model: Any, about: dict[str, Any], names: Sequence[str] = names) -> None:
@@ -189,7 +192,8 @@ def work(
         report("evaluate", f"used {MOST_IMAGES:,} of {available:,} images.")
     print("\n".join(map(results.line, measured)) if json else results.table(measured))
     if lost:
-        why = f"{lost[0].strerror}; some of the values above were not added to it."
+        why = getattr(lost[0], "why", None) or getattr(lost[0], "strerror", None)
+        why = f"{why}; some of the values above were not added to it."
         raise EvaluationFailed(f"{file}: {why}")
     return 0
 

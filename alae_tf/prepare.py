@@ -10,8 +10,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from alae_tf.data.prepared import MOST_SHARDS, check_out
-from alae_tf.system.arguments import Arguments, between, side
+from alae_tf.cloud import publishing
+from alae_tf.data.prepared import MANIFEST, MOST_SHARDS, PLAN, check_out, rank
+from alae_tf.system.arguments import Arguments, between, place, side
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, printable, report
 from alae_tf.system.quiet import import_tensorflow
@@ -24,10 +25,15 @@ example: alae prepare --data=folder:photos --out=photos128 --max_resolution=128
 
 
 def prepare(
-    data: str, out: Path, max_resolution: int, shards: int | None, test_fraction: float | None
+    given: Path | str,
+    data: str,
+    out: Path,
+    max_resolution: int,
+    shards: int | None,
+    test_fraction: float | None,
 ) -> int:
-    """Opens, checks and writes; returns the exit code. Raises ConfigError or DataError before any
-    work."""
+    """Opens, checks and writes into `out`, which messages call `given`; returns the exit code.
+    Raises ConfigError or DataError before any work."""
     from alae_tf.data import DataError, open_source
 
     check_out(out)
@@ -43,14 +49,15 @@ def prepare(
     source.warn_about_sizes(max_resolution)
     with Interrupt() as interrupt, locked(out, plan):
         try:
-            print(printable(write(out, plan, sources, lambda: interrupt.asked)))
+            done = write(out, plan, sources, lambda: interrupt.asked)
+            print(printable(done.replace(str(out), str(given))))
             return 0
         except Stopped:
             reason, code = interrupt.reason, interrupt.exit_code
         except (SourceChangedError, DataError, OSError, tf.errors.OpError) as error:
             first = getattr(error, "strerror", None) or str(error).splitlines()[0]
             reason, code = first.rstrip("."), 1
-    kept = f"--out={out}: finished shards are kept; the same command continues."
+    kept = f"--out={given}: finished shards are kept; the same command continues."
     report("prepare", f"{reason}. {kept}")
     return code
 
@@ -59,8 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or source, 128 + n stopped by signal n."""
     parser = Arguments("alae_tf.prepare", __doc__, epilog=EXAMPLE)
     parser.flag("--data", "the images; see --data of alae train", "URI", required=True)
-    about = "a new directory, or that of a preparation to continue"
-    parser.flag("--out", about, "DIR", type=Path, required=True)
+    about = "a new directory or URL, or that of a preparation to continue"
+    parser.flag("--out", about, "DIR|URL", type=place, required=True)
     about = "highest resolution, in pixels: 4, 8, 16, … 1024; usually that of the last level"
     parser.flag("--max_resolution", about, "N", type=side, required=True)
     about = "files for the training images, at each resolution"
@@ -72,8 +79,13 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
 
     def work() -> int:
+        needs = PLAN, rank, (PLAN, MANIFEST).__contains__
         try:
-            return prepare(**vars(args))
+            with publishing.opened(args.out, "preparation", *needs) as (out, upload):
+                flags = vars(args) | {"given": args.out, "out": out}
+                if (code := prepare(**flags)) == 0:
+                    upload()
+                return code
         except OSError as error:
             report("prepare", f"--out={args.out}: {error.strerror or error}.")
             return 1

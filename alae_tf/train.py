@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from alae_tf import data
 from alae_tf.config import Config, ConfigError, flags
 from alae_tf.evaluation import registry
-from alae_tf.runs.directory import RunDirectory, list_checkpoints
+from alae_tf.runs.directory import RunDirectory
 from alae_tf.runs.init_from import check_init_from
 from alae_tf.system import quiet
 from alae_tf.system.environment import start
@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: see `training.loop.train`; 2 for a wrong flag or setting."""
     parser = flags.Parser("alae_tf.train", __doc__)
-    parser.flag("--run_dir", "directory of the run, created if missing", "DIR", required=True)
+    parser.flag(
+        "--run_dir",
+        "directory of the run, created if missing, or its URL (s3://, gs://, …)",
+        "DIR|URL",
+        required=True,
+    )
     about = "auto: continue the run in --run_dir if it exists, else start it; never: only start; "
     about += "must: only continue"
     parser.flag("--resume", about, choices=("auto", "never", "must"), default="auto")
@@ -48,10 +53,12 @@ def run(config: Config, run_dir: str, resume: str) -> int:
     if not run_dir:
         raise ConfigError("--run_dir=: name the directory of the run, for example runs/mine.")
     directory = RunDirectory(run_dir)
+    begun = directory.begun
     # With several workers, the chief checks; it may already have written into the directory.
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
+        directory.fetch()
         directory.check(config, resume)
-    if not list_checkpoints(directory.path):  # a run with checkpoints continues from its own
+    if not begun:  # a run with checkpoints continues from its own
         check_init_from(config)
     data.check(config.data)
     metrics = []
@@ -81,7 +88,7 @@ def run(config: Config, run_dir: str, resume: str) -> int:
         elif lacking := registry.lacking(metrics, source, protocol):
             report("train", f"--evaluate_metrics={','.join(metrics)}: not measured. {lacking}")
             return None
-        about = {"run_dir": str(directory.path), "weights": "ema"}
+        about = {"run_dir": directory.given, "weights": "ema"}
 
         def measure(model: Autoencoder) -> dict[str, float]:
             if not networks:

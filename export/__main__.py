@@ -1,12 +1,14 @@
 """Writes a trained model in formats that other programs run, and compares each file with Keras."""
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from alae_tf.cloud import publishing
 from alae_tf.runs.directory import CHECKPOINT, NEWEST_OR_BEST, chosen_checkpoint, existing_run
-from alae_tf.system.arguments import Arguments, between
+from alae_tf.system.arguments import Arguments, between, place
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 from alae_tf.system.quiet import import_tensorflow
@@ -23,9 +25,9 @@ def parse(arguments: list[str] | None = None) -> Options:
     add_model_flags(parser)
     add_formats_flag(parser)
     flag = parser.flag
-    about = "directory to write: new, empty, or with an export of the same run and level. Its "
-    about += "files are replaced, and the SavedModel becomes a new version"
-    flag("--out", about, "DIR", type=Path, required=True)
+    about = "directory or URL to write: new, empty, or with an export of the same run and level. "
+    about += "Its files are replaced, and the SavedModel becomes a new version"
+    flag("--out", about, "DIR|URL", type=place, required=True)
     about = (
         "networks to write as ONNX and TFLite files, separated by commas. encoder and decoder: w "
         "[N, latent]; encoder_styles and decoder_styles: a code for each layer of G [N, styles, "
@@ -74,10 +76,10 @@ def add_model_flags(parser: Arguments) -> None:
     """Adds the flags that name the model: --run_dir or --untrained, --checkpoint and --level."""
     model = parser.add_mutually_exclusive_group(required=True)
     about = (
-        "directory of a training run, or the name of a shipped model, whose EMA weights are used. "
-        "Required, unless --untrained is given"
+        "directory or URL of a training run, or the name of a shipped model, whose EMA weights are "
+        "used. Required, unless --untrained is given"
     )
-    model.add_argument("--run_dir", type=Path, help=about)
+    model.add_argument("--run_dir", type=place, metavar="DIR|URL", help=about)
     about = "config file (.cfg) of a model with random weights, to try sizes and speeds"
     model.add_argument("--untrained", type=Path, metavar="CONFIG", help=about)
     parser.flag("--checkpoint", CHECKPOINT, NEWEST_OR_BEST, default="newest")
@@ -116,13 +118,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> int:
-        publish.check_out(options.out)
-        if options.run_dir:
-            chosen_checkpoint(existing_run(options.run_dir), options.checkpoint)
-        import_tensorflow()
-        from .exporter import export
+        with publishing.opened(options.out, "export", publish.MANIFEST, publish.rank) as (out, put):
+            publish.check_out(out)
+            if options.run_dir:
+                chosen_checkpoint(existing_run(options.run_dir), options.checkpoint)
+            import_tensorflow()
+            from .exporter import export
 
-        return export(options)
+            url = str(options.out) if options.out != out else None
+            code = export(dataclasses.replace(options, out=out, url=url))
+            put()
+            return code
 
     return guarded("export", work)
 

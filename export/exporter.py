@@ -55,7 +55,7 @@ def export(options: Options) -> int:
         raise ExportFailed(f"--out={options.out}: {why}; nothing was published.") from None
     for message in work.left_out:
         report("export", message)
-    print(f"export: {options.out} holds {', '.join(names)}")
+    print(f"export: {options.url or options.out} holds {', '.join(names)}")
     return 1 if work.left_out else 0
 
 

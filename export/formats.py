@@ -27,14 +27,16 @@ FLOAT, FLOAT16 = 1e-4, 1e-2  # largest relative errors allowed
 class Options:
     """The flags of `alae export`, by name.
 
-    `version` is the SavedModel's; an export sets it to the next one in `out`.
+    `version` is the SavedModel's; an export sets it to the next one in `out`. `run_dir` and `out`
+    are strings if they are URLs; an export sets `out` to a local copy, and `url` to the URL.
     """
 
-    run_dir: Path | None = None
+    run_dir: Path | str | None = None
     untrained: Path | None = None
     level: int | None = None
     checkpoint: str | None = None
     out: Path = Path("exported")
+    url: str | None = None
     formats: Sequence[str] = ()
     graphs: Sequence[str] = GRAPHS[:2]
     quantize: Sequence[str] = ("none",)

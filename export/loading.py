@@ -28,7 +28,7 @@ class Weights:
 
 
 def load(
-    run_dir: Path | None,
+    run_dir: Path | str | None,
     untrained: Path | None = None,
     level: int | None = None,
     checkpoint: str | None = None,

@@ -63,6 +63,12 @@ def check_out(out: Path) -> None:
     check_directory("--out", out, "export", MANIFEST)
 
 
+def rank(name: str) -> int:
+    """The order in which files are uploaded. A server that polls storage takes a SavedModel for
+    complete once it has a saved_model.pb, and everyone else an export with a manifest."""
+    return 2 if name == MANIFEST else int(name.endswith("saved_model.pb"))
+
+
 def check_name(out: Path) -> None:
     """Raises an ExportError if TensorFlow, which writes SavedModels, expands a path."""
     if set(PATTERN) & set(str(out)):

@@ -63,8 +63,9 @@ DIRECTIONS = "directions.json"  # in a run's directory
 SPAN = 4.0  # of a slider whose direction has no span of the data, in unit lengths
 
 
-def name_of(path: Path) -> str:
+def name_of(source: Path | str) -> str:
     """The name of the model of a run or config: letters, digits, dots, underscores, dashes."""
+    path = Path(source)
     return re.sub(r"[^\w.-]+", "-", path.resolve().stem if path.is_file() else path.name) or "model"
 
 

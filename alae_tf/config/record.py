@@ -57,7 +57,8 @@ class Config:
         "tfrecord:DIR (files written by alae_tf.prepare or StyleGAN's tool). Options of "
         "folder:DIR, joined by &: ?channels=1 reads grey images, ?test=DIR holds out the images of "
         "another folder, ?test=0.1 holds out about a tenth of the images, ?labels=folders makes "
-        "each subfolder a class.",
+        "each subfolder a class. DIR may be a URL, for example s3://bucket/faces; TFRecords are "
+        "then read by ranges, other files are downloaded.",
     )
     image_channels: int = of_data(1, "Channels of the images: 1 (grey) or 3 (RGB).")
     flip: bool = of_data(True, "Mirror images left-right at random. Switch off for digits.")
@@ -257,7 +258,8 @@ class Config:
     )
     init_from: str = of_run(
         "",
-        "Run whose weights a new run starts from: its directory, or the name of a shipped model. "
+        "Run whose weights a new run starts from: its directory or URL, or the name of a shipped "
+        "model. "
         "The networks must be the same, as with --flagfile=OTHER/config.cfg, or have more levels, "
         "with start_channels halved for each. The new run has new optimizers and starts at the "
         "level of these weights, fully faded in; if it adds levels and theirs was the last, it "

@@ -8,6 +8,7 @@ import pkgutil
 import typing
 from pathlib import Path
 
+from alae_tf.data import remote
 from alae_tf.data.source import (
     FOLDER_OPTIONS,
     SHARE,
@@ -26,6 +27,7 @@ from alae_tf.data.source import Subset as Subset
 from alae_tf.data.source import check_channels as check_channels
 from alae_tf.data.source import evenly as evenly
 from alae_tf.data.source import warn_about_classes as warn_about_classes
+from alae_tf.system.urls import is_url
 
 if typing.TYPE_CHECKING:
     from alae_tf.data.pipeline import all_images as all_images
@@ -44,14 +46,14 @@ SCHEMES = {
         "mnist5k:", "5,000 MNIST digits; needs no network", "alae_tf.data.arrays:open_mnist5k"
     ),
     "idx": Scheme(
-        "idx:DIR",
+        "idx:DIR|URL",
         "files in MNIST's format, for example idx:/data/mnist",
         "alae_tf.data.arrays:open_idx",
         folder=Path,
         mark="train-images*",
     ),
     "folder": Scheme(
-        "folder:DIR[?channels=1&test=0.1&labels=folders]",
+        "folder:DIR|URL[?channels=1&test=0.1&labels=folders]",
         "image files, for example folder:/data/faces; DIR may be a .zip or .tar file",
         "alae_tf.data.folder:FolderSource",
         folder=Path,
@@ -67,7 +69,7 @@ SCHEMES = {
         paths=("data_dir",),
     ),
     "tfrecord": Scheme(
-        "tfrecord:DIR[/PREFIX]",
+        "tfrecord:DIR|URL[/PREFIX]",
         "the output of python -m alae_tf.prepare or of StyleGAN's tool",
         "alae_tf.data.tfrecord_source:open_tfrecord",
         folder=_of_records,
@@ -78,7 +80,7 @@ SCHEMES = {
 
 def forms() -> str:
     """A description of --data for messages, one line for each scheme."""
-    lines = [f"  {scheme.form:<47}  {scheme.about}" for scheme in SCHEMES.values()]
+    lines = [f"  {scheme.form:<51}  {scheme.about}" for scheme in SCHEMES.values()]
     return "\n".join(["--data takes:", *lines])
 
 
@@ -95,7 +97,9 @@ def check(uri: str) -> None:
     with named(uri):
         scheme, argument = parse(uri)
         path, _ = split_query(argument, scheme.options)
-        if scheme.folder is not None:
+        if scheme.folder is not None and is_url(path):
+            remote.located(path) if scheme.folder is _of_records else remote.listing(path)
+        elif scheme.folder is not None:
             existing_directory(str(scheme.folder(local_path(path))), scheme.archives)
 
 
@@ -109,13 +113,17 @@ def absolute(uri: str, start: str | Path) -> str:
     with named(uri):
         path, options = split_query(argument, scheme.options)
     if scheme.folder is not None:
-        path = os.path.join(start, os.path.expanduser(path))
+        path = _absolute(path, start)
     for option in options.keys() & set(scheme.paths):
         if option == "test" and SHARE.fullmatch(options[option]):
             continue
-        options[option] = os.path.join(start, os.path.expanduser(options[option]))
+        options[option] = _absolute(options[option], start)
     query = "&".join(f"{option}={value}" for option, value in options.items())
     return f"{name}:{path}" + (f"?{query}" if query else "")
+
+
+def _absolute(path: str, start: str | Path) -> str:
+    return path if is_url(path) else os.path.join(start, os.path.expanduser(path))
 
 
 def is_uri(text: str) -> bool:

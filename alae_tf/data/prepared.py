@@ -62,6 +62,14 @@ class Plan:
             raise ConfigError("\n  ".join([f"--out={path.parents[1]}: {how}:", *differ]))
 
 
+def rank(name: str) -> int | None:
+    """The order in which files are uploaded: the plan, which marks a preparation as unfinished,
+    first, and dataset.json last. Notes stay on this machine."""
+    if name.startswith(WORK):
+        return 0 if name == PLAN else None
+    return 2 if name == MANIFEST else 1
+
+
 def check_out(out: Path) -> None:
     """Raises AlaeError if a directory holds something other than a preparation, or is a file, or
     its dataset.json is not that of a preparation."""

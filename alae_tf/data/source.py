@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from alae_tf.cloud.storage import StorageError
+from alae_tf.data import remote
 from alae_tf.images.fit import fit
 from alae_tf.system.errors import AlaeError, report
+from alae_tf.system.urls import is_url
 
 NAMES_SHOWN = 5
 MOST_BYTES = 2**32  # of images held in memory at once, as pixels and as floats
@@ -28,10 +31,12 @@ class DataError(AlaeError):
 
 @contextlib.contextmanager
 def named(uri: str) -> Iterator[None]:
-    """Adds --data=URI to errors within."""
+    """Adds --data=URI to errors within; those of storage become DataError."""
     flag = f"--data={uri}: "
     try:
         yield
+    except StorageError as error:
+        raise DataError(f"{flag}{error.why}.") from None
     except DataError as error:
         raise DataError(flag + str(error).removeprefix(flag)) from None
 
@@ -191,8 +196,11 @@ def local_path(path: str) -> Path:
 
 
 def existing_directory(path: str, archives: bool = False) -> Path:
-    """The directory that a URI names, or with `archives` an archive; raises DataError if it is
-    neither."""
+    """The directory that a URI names, or with `archives` an archive; of a URL, a local copy,
+    brought up to date. Raises DataError if it is neither, and StorageError if storage cannot be
+    read."""
+    if is_url(path):
+        return remote.copied(path)
     directory = local_path(path)
     if archives and is_archive(directory):
         return directory

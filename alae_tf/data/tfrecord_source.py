@@ -3,10 +3,13 @@
 import functools
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from alae_tf.cloud.ranges import RemoteFile
+from alae_tf.data import remote
 from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import FILE, MANIFEST, WORK
 from alae_tf.data.records import RecordFiles, count_records
@@ -15,7 +18,9 @@ from alae_tf.images.fit import fit
 from alae_tf.system import schema
 from alae_tf.system.errors import report
 from alae_tf.system.files import member
+from alae_tf.system.urls import is_url
 
+Files = Mapping[str, Path | RemoteFile]
 MOST_CLASSES = 2**20
 AGAIN = "Copy the files again, or prepare them again (python -m alae_tf.prepare)."
 PART = {  # see `schema`; of the manifest
@@ -27,6 +32,9 @@ PART = {  # see `schema`; of the manifest
 
 class TfrecordSource(Source):
     """The files PREFIX-rNN.tfrecords[.PPP] of one directory, at all their resolutions.
+
+    `files` are the directory's TFRecords by name. If they are in storage, `directory` is a local
+    copy of the small files beside them.
 
     An image is read from the files of the requested resolution. Without such files it is fitted
     from the next higher resolution, or else from the highest. The files of a resolution are indexed
@@ -44,10 +52,12 @@ class TfrecordSource(Source):
             different numbers of images; the first record is not an image.
     """
 
-    def __init__(self, uri: str, directory: Path, prefix: str, manifest: dict | None = None):
+    def __init__(
+        self, uri: str, directory: Path, files: Files, prefix: str, manifest: dict | None = None
+    ):
         self.uri = uri
         self._directory, self._prefix, self._manifest = directory, prefix, manifest
-        self._paths = self._find(prefix)
+        self._paths = self._find(files)
         self.resolutions = sorted(self._paths)
         self._opened: dict[int, RecordFiles] = {}
         self._lock = threading.Lock()
@@ -83,16 +93,16 @@ class TfrecordSource(Source):
             labels = [format_.label(record) for record in records]
             return None if None in labels else np.array(labels, np.int64)
 
-    def _find(self, prefix: str) -> dict[int, list[Path]]:
+    def _find(self, files: Files) -> dict[int, list[Path | RemoteFile]]:
         """The files by resolution, in the order of their parts."""
-        parts: dict[int, list[tuple[int, Path]]] = {}
-        for path in sorted(self._directory.iterdir()):
-            match = FILE.fullmatch(path.name)
-            if match and match["prefix"] == prefix and path.is_file():  # a pipe would block
+        parts: dict[int, list[tuple[int, Path | RemoteFile]]] = {}
+        for name, path in sorted(files.items()):
+            match = FILE.fullmatch(name)
+            if match and match["prefix"] == self._prefix:
                 found = parts.setdefault(2 ** int(match["log2"]), [])
                 found.append((int(match["part"] or -1), path))  # -1: one file without parts
         for resolution, found in parts.items():
-            found.sort()
+            found.sort(key=lambda each: each[0])
             if [part for part, _ in found] not in ([-1], list(range(len(found)))):
                 names = ", ".join(path.name for _, path in found)
                 where = f"missing or of two sets at {resolution} px: {names}"
@@ -118,7 +128,7 @@ class TfrecordSource(Source):
             where = "does not exist" if name in files else f"is not in {MANIFEST}"
             raise DataError(f"{name} {where}. {AGAIN}")
         for name, path in found.items():
-            size, right = path.stat().st_size, files[name]["bytes"]
+            size, right = _size(path), files[name]["bytes"]
             if size != right:
                 raise DataError(f"{name} has {size:,} bytes instead of {right:,}. {AGAIN}")
         return manifest["images"]
@@ -195,13 +205,8 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
     beside `celeba` or `celeba-train`. Raises DataError if DIR holds no such files, or several sets,
     or an unfinished preparation; see also `TfrecordSource`.
     """
-    path = local_path(argument)
-    directory, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
-    try:
-        entries = sorted(directory.iterdir()) if directory.is_dir() else []
-        matches = [FILE.fullmatch(entry.name) for entry in entries if entry.is_file()]
-    except OSError as error:
-        raise DataError(f"{directory}: {error.strerror}.") from None
+    directory, prefix, files = remote.records(argument) if is_url(argument) else _local(argument)
+    matches = [FILE.fullmatch(name) for name in files]
     prefixes = sorted({match["prefix"] for match in matches if match})
     if prefix not in (None, *prefixes) or not prefixes:
         found = f"; the prefixes are {', '.join(prefixes)}" if prefixes else ""
@@ -215,10 +220,27 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
         choices = " or ".join(f"--data=tfrecord:{directory / name}" for name in prefixes)
         raise DataError(f"holds several sets. Write {choices}")
     parts = _read_manifest(directory)
-    source = TfrecordSource(uri, directory, train, parts.get(train))
+    source = TfrecordSource(uri, directory, files, train, parts.get(train))
     if test is not None:
-        source.held_out = TfrecordSource(uri, directory, test, parts.get(test))
+        source.held_out = TfrecordSource(uri, directory, files, test, parts.get(test))
     return source
+
+
+def _local(argument: str) -> tuple[Path, str | None, Files]:
+    """The directory, the prefix and the TFRecords that an argument names on this machine."""
+    path = local_path(argument)
+    directory, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
+    try:
+        entries = sorted(directory.iterdir()) if directory.is_dir() else []
+        # A pipe would block.
+        found = {e.name: e for e in entries if FILE.fullmatch(e.name) and e.is_file()}
+    except OSError as error:
+        raise DataError(f"{directory}: {error.strerror}.") from None
+    return directory, prefix, found
+
+
+def _size(path: Path | RemoteFile) -> int:
+    return path.size if isinstance(path, RemoteFile) else path.stat().st_size
 
 
 def _pair(prefixes: list[str]) -> tuple[str | None, str | None]:

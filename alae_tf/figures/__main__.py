@@ -82,8 +82,8 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
     """Adds the flags common to all kinds, and the kind's own. Without `out`, the default of --out,
     --out and --run_dir are required."""
     add, default = parser.add_argument, ". Default: %(default)s" if out else ". Required"
-    about = f"run directory, or the name of a shipped model such as digits{default}"
-    add("--run_dir", required=not out, default=out and SHIPPED, metavar="DIR", help=about)
+    about = f"run directory or its URL, or the name of a shipped model such as digits{default}"
+    add("--run_dir", required=not out, default=out and SHIPPED, metavar="DIR|URL", help=about)
     about = f"file to write; its extension sets the format: {', '.join(kind.formats)}{default}"
     add("--out", required=not out, default=out, type=Path, metavar="FILE", help=about)
     add("--overwrite", **switch("replace FILE if it exists"))

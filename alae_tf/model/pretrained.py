@@ -25,11 +25,13 @@ def from_pretrained(name: str | Path) -> Autoencoder:
     """Loads a trained model.
 
     Args:
-        name: a shipped model ("digits"), a folder written by `save_pretrained` or by training, a
-            `.keras` file, or "hf://NAMESPACE/NAME" on the Hugging Face Hub.
+        name: a shipped model ("digits"), a folder written by `save_pretrained` or by training, or
+            its URL ("s3://bucket/folder"), a `.keras` file, or "hf://NAMESPACE/NAME" on the Hugging
+            Face Hub.
 
     Raises:
         CheckpointError: there is no such model; the message lists the shipped ones.
+        StorageError: storage cannot be read.
     """
     if str(name).startswith("hf://") or str(name).endswith(".keras"):
         from alae_tf.model import keras_file

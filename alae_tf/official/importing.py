@@ -16,6 +16,7 @@ from alae_tf.official.weights import OfficialError, differences, load_weights
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.system.files import PARTIAL, check_length, sweep
+from alae_tf.system.urls import refuse_url
 from alae_tf.training.saver import training_variables
 from alae_tf.training.trainer import Trainer
 
@@ -51,9 +52,10 @@ def import_run(
     Raises:
         PytorchFileError: the file cannot be read or is refused.
         OfficialError: its tensors are not those of a StyleALAE, or do not match the config.
-        ConfigError: `run_dir` is not empty, or the flagfile is wrong.
+        AlaeError: `run_dir` is not empty or a URL, or the flagfile is wrong.
         OSError: the run directory cannot be written.
     """
+    refuse_url("--run_dir", run_dir)
     directory = RunDirectory(run_dir)
     check_length("--run_dir", directory.config_path)
     if directory.config_path.exists():

@@ -21,14 +21,17 @@ import os
 import platform
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from alae_tf.config import Config, ConfigError
+from alae_tf.runs import remote
 from alae_tf.runs.metrics import Metrics
 from alae_tf.system import schema, shipped
 from alae_tf.system.errors import AlaeError, CheckpointError, report
 from alae_tf.system.files import Lock, check_directory, sweep, write_atomic
+from alae_tf.system.urls import is_url
 
 # Settings that may change when a run continues.
 CHANGEABLE = (
@@ -75,8 +78,14 @@ PATTERN = re.compile(r"images-(\d{12})\.npz")
 
 
 def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
-    """The directory of a run: a path, or a shipped model, for example `digits` or `models/digits`.
-    Raises CheckpointError if it is not a run; names the flag and lists the shipped models."""
+    """The directory of a run: a path, a URL (the result is a local copy, brought up to date), or a
+    shipped model, for example `digits` or `models/digits`. Raises CheckpointError if it is not a
+    run, and StorageError if storage cannot be read; names the flag and lists the shipped models."""
+    if is_url(run_dir):
+        copy = remote.read_copy(str(run_dir), flag)
+        if copy is None:
+            raise CheckpointError(f"{flag}={run_dir}: not a run directory (it has no {CONFIG}).")
+        return copy
     try:
         path = Path(os.path.expanduser(run_dir))
         if (path / CONFIG).is_file():
@@ -203,19 +212,62 @@ class RunTakenError(AlaeError):
 
 
 class RunDirectory:
-    """The files of one run, in a directory that `open` creates."""
+    """The files of one run, in a directory that `open` creates.
 
-    def __init__(self, path: str | Path):
-        self.path = Path(os.path.expanduser(path))
+    Args:
+        given: its path or URL.
+
+    Attributes:
+        path: the directory; of a URL, the local copy.
+        flag: --run_dir with the path or URL, for messages.
+    """
+
+    def __init__(self, given: str | Path):
+        self.given, self.flag = str(given), f"--run_dir={given}"
+        self._remote = remote.RemoteRun(self.given) if is_url(given) else None
+        self._lock: Lock | None = None
+        self._kept: set[Path] = set()  # files of others, which were reported
+        self._mark = f"{platform.node()} {os.getpid()} {secrets.token_hex(8)}\n"
+        self._place(self._remote.path if self._remote else Path(os.path.expanduser(given)))
+
+    def _place(self, path: Path) -> None:
+        self.path = path
         self.config_path = self.path / CONFIG
         self.metrics = Metrics(self.path / "metrics.csv")
         self.checkpoints = self.path / FOLDER
         self.samples = self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
         self.lock_path = self.path / ".lock"
-        self._lock: Lock | None = None
-        self._kept: set[Path] = set()  # files of others, which were reported
-        self._mark = f"{platform.node()} {os.getpid()} {secrets.token_hex(8)}\n"
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run has a checkpoint. Raises StorageError if storage cannot be read."""
+        if self._remote is None:
+            return bool(list_checkpoints(self.path))
+        return any(PATTERN.fullmatch(name.rpartition("/")[2]) for name in self._remote.names())
+
+    def fetch(self) -> None:
+        """Downloads a run in storage, for the process that writes its files; see `RemoteRun`."""
+        if self._remote is not None:
+            self._remote.fetch()
+
+    def follow(self, worker: int) -> None:
+        """Downloads a run in storage for another worker, which only reads."""
+        if self._remote is not None:
+            self._remote = remote.RemoteRun(self.given, f"worker{worker}")
+            self._remote.follow()
+            self._place(self._remote.path)
+
+    def publish(self) -> None:
+        """Begins to upload the files to storage, in the background."""
+        if self._remote is not None:
+            self._remote.publish()
+
+    def finish(self, patience: Callable[[], float]) -> None:
+        """Waits until the files are in storage; see `RemoteRun.finish`."""
+        if self._remote is not None:
+            self._remote.finish(patience)
+            self._check_lease()
 
     def check(self, config: Config, resume: str) -> None:
         """Checks, before any work and without writing, that a run may start or continue.
@@ -224,7 +276,7 @@ class RunDirectory:
         ConfigError if it does not allow it, or the directory holds something else or the run of
         another config.
         """
-        where = f"--run_dir={self.path}"
+        where = self.flag
         held = check_directory("--run_dir", self.path, "run", CONFIG)
         if self.lock_path.is_file() and not LOCKED.fullmatch(self.lock_path.read_bytes()):
             raise ConfigError(f"{where}: its .lock was not written by a run; move it away.")
@@ -281,12 +333,14 @@ class RunDirectory:
         """Creates the directory and locks it for this process; raises ConfigError if another
         process trains in it, or it cannot be written."""
         try:
+            if self._remote is not None:
+                self._remote.open()
             self.path.mkdir(parents=True, exist_ok=True)
             self._take()
         except OSError as error:
             taken = isinstance(error, BlockingIOError)
             why = "another process is training in it" if taken else error.strerror
-            raise ConfigError(f"--run_dir={self.path}: {why}; nothing was written.") from None
+            raise ConfigError(f"{self.flag}: {why}; nothing was written.") from None
 
     def write_config(self, config: Config, images_seen: int = 0) -> None:
         """Writes the config; one with other settings, used up to `images_seen`, is kept beside."""
@@ -313,7 +367,12 @@ class RunDirectory:
             report(str(path), f"{why}; it is kept. Move it away to have it drawn.")
 
     def close(self) -> None:
-        """Unlocks the directory."""
+        """Unlocks the directory; of a run in storage, ends uploads and gives the lease back."""
+        if self._remote is not None:
+            self._remote.close()
+        self._release()
+
+    def _release(self) -> None:
         if self._lock is not None:
             self._lock.release()
 
@@ -331,6 +390,7 @@ class RunDirectory:
         """
         if not self.there:
             raise FileNotFoundError(errno.ENOENT, "is unreachable", str(self.path))
+        self._check_lease()
         if self._lock is None:
             return
         with contextlib.suppress(BlockingIOError):
@@ -339,11 +399,16 @@ class RunDirectory:
             if self.lock_path.read_text(encoding="utf-8") == self._mark:
                 return
         why = "was recreated by another process; this run writes nothing more to it."
-        raise RunTakenError(f"--run_dir={self.path}: {why}")
+        raise RunTakenError(f"{self.flag}: {why}")
+
+    def _check_lease(self) -> None:
+        if self._remote is not None and self._remote.lost:
+            why = "was taken by another process; this run writes nothing more to it"
+            raise RunTakenError(f"{self.flag}: {why}. Its files are in {self.path}.")
 
     def _take(self) -> None:
         """Locks the directory, with a mark of this process in the lock file."""
-        self.close()
+        self._release()
         self._lock = Lock(self.lock_path)
         self.lock_path.write_text(self._mark, encoding="utf-8")
 

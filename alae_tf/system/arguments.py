@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from alae_tf.system.errors import program
+from alae_tf.system.urls import is_url
 
 T = TypeVar("T")
 SEED = 2**31 - 1  # the largest seed
@@ -75,6 +76,8 @@ def output(*endings: str) -> Callable[[str], Path]:
         path = Path(text)
         if path.suffix not in (endings or (path.suffix,)):
             raise argparse.ArgumentTypeError(f"{text}: must end in {' or '.join(endings)}")
+        if is_url(text):
+            raise argparse.ArgumentTypeError(f"{text}: takes a path on this machine, not a URL")
         if not Path(os.path.realpath(path)).parent.is_dir():
             raise argparse.ArgumentTypeError(f"{text}: its directory does not exist")
         try:
@@ -85,6 +88,11 @@ def output(*endings: str) -> Callable[[str], Path]:
         return path
 
     return file
+
+
+def place(text: str) -> Path | str:
+    """A flag's `type`: a path, or a URL, which stays a string."""
+    return text if is_url(text) else Path(text)
 
 
 def side(text: str) -> int:

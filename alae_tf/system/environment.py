@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alae_tf.system import allocator, plugins
-from alae_tf.system.errors import report, told
+from alae_tf.system.errors import AlaeError, report, told
 
 
 def start(main: Callable[[], int | None]) -> int | None:
@@ -48,6 +48,18 @@ def cache() -> Path:
         return Path.home() / ".cache" / "alae_tf"
     except RuntimeError:  # HOME is not set, and the system does not know the user
         return _temporary()
+
+
+def number_from(name: str, default: float) -> float:
+    """A positive number in an environment variable. Raises AlaeError if it is something else."""
+    text = os.environ.get(name) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise AlaeError(f"{name}={text}: must be a positive number.")
+    return number
 
 
 @functools.cache

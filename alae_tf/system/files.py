@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from alae_tf.system.errors import AlaeError
+from alae_tf.system.urls import refuse_url
 
 try:
     import fcntl
@@ -296,10 +297,11 @@ def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
         mark: a path inside that identifies this content.
 
     Raises:
-        AlaeError: it or a parent is a file or read-only, it is unreachable, or has other content
-            that is not hidden.
+        AlaeError: it is a URL, it or a parent is a file or read-only, it is unreachable, or has
+            other content that is not hidden.
     """
     where = f"{flag}={path}"
+    refuse_url(flag, path)
     check_length(flag, path / mark)
     there = _existing(path)
     try:
@@ -319,9 +321,10 @@ def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
 
 
 def check_output(flag: str, path: Path, overwrite: bool) -> None:
-    """Checks, before any work, that a file can be written. Raises AlaeError if it is a directory,
-    exists without `overwrite`, or its directory is missing or read-only; the message names the
-    flag."""
+    """Checks, before any work, that a file can be written. Raises AlaeError if it is a directory
+    or a URL, exists without `overwrite`, or its directory is missing or read-only; the message
+    names the flag."""
+    refuse_url(flag, path)
     check_length(flag, path)
     folder = Path(os.path.realpath(path)).parent  # `resolve` fails on links in a circle
     faults = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from alae_tf.cloud.storage import UploadFailed
 from alae_tf.runs.checkpoint import NonFiniteError
 from alae_tf.runs.directory import RunTakenError
 from alae_tf.system.errors import reason, told
@@ -18,7 +19,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _of_files(error: OSError, run) -> str:
-    where = f"--run_dir={run.directory.path}"
+    where = run.directory.flag
     if run.reach.away:
         return f"{where}: is unreachable; its checkpoints are kept."
     return f"{'' if error.filename else f'{where}: '}{told(error)}. {run.saver.kept()}"
@@ -42,6 +43,7 @@ MESSAGES = {
     tf.errors.OpError: _of_tensorflow,
     LostImages: lambda error, run: f"{error} {run.saver.kept()}",
     RunTakenError: lambda error, run: str(error),
+    UploadFailed: lambda error, run: str(error),
     OSError: _of_files,
 }
 

@@ -28,8 +28,14 @@ from alae_tf.training.quality import MakeMeasure, Measure, Quality
 from alae_tf.training.reach import Reach
 from alae_tf.training.recorder import Recorder
 from alae_tf.training.sampler import Sampler
-from alae_tf.training.saver import Saver
-from alae_tf.training.strategy import all_gather, is_chief, make_strategy, workers
+from alae_tf.training.saver import Saver, patience
+from alae_tf.training.strategy import (
+    all_gather,
+    is_chief,
+    make_strategy,
+    worker_index,
+    workers,
+)
 
 # (new row of metrics.csv, new sample grid), None for what is not due
 Callback = Callable[[dict[str, float] | None, np.ndarray | None], None]
@@ -68,6 +74,7 @@ def train(
     strategy = make_strategy(config)
     chief = is_chief(strategy)
     if chief:
+        directory.fetch()
         directory.check(config, resume)
     source = data.open_source(config.data)
     data.check_channels(source, config.image_channels)
@@ -83,9 +90,13 @@ def train(
         report(
             "train",
             f"{config.data} ({len(source):,} images) on {strategy.num_replicas_in_sync} {device}, "
-            f"run in {directory.path}",
+            f"run in {directory.given}",
         )
     with contextlib.closing(directory):
+        if workers(strategy) > 1:
+            all_gather(strategy, 0)  # the others wait until the chief has locked the run
+            if not chief:
+                directory.follow(worker_index(strategy))
         try:
             run = Run(config, directory, source, strategy, measure, callbacks)
         except tf.errors.ResourceExhaustedError as error:
@@ -107,6 +118,7 @@ def carry_out(
         interrupt.on_second = lambda: report("train", f"stopped at once. {run.saver.kept()}")
         with interrupt:  # not earlier: a multi-worker strategy installs its own SIGTERM handler
             done = run.go(interrupt)
+            run.directory.finish(lambda: patience(interrupt))
         if done and run.chief and finished is not None:
             finished(run.sampler.model, run.progress.source)
     except KeyboardInterrupt:  # before or after the loop
@@ -162,7 +174,7 @@ class Run:
         level = self.saver.restore()
         if self.workers > 1 and len(set(all_gather(progress.strategy, progress.images_seen))) > 1:
             raise ConfigError(
-                f"--run_dir={self.directory.path}: the workers find different checkpoints in it; "
+                f"{self.directory.flag}: the workers find different checkpoints in it; "
                 "it must be on a disk that all of them share."
             )
         self.enter_level(0 if level is None else level)
@@ -207,10 +219,11 @@ class Run:
             self.saver.save_patiently(interrupt)
             if self.progress.finished:
                 self.draw()
-                seen, samples = self.progress.images_seen, self.directory.samples
-                print(f"train: done, {seen:,} images. Pictures in {samples}/")
+                seen, where = self.progress.images_seen, self.directory.given
+                print(f"train: done, {seen:,} images. Pictures in {where}/samples/")
                 self.show_best()
             self.recorder.flush()
+            self.directory.publish()
         return self.progress.finished
 
     def show_best(self) -> None:
@@ -267,6 +280,7 @@ class Run:
                     callback(row, grid)
         if best is not None:
             self.saver.save_best(best)
+            self.keep()
         elif self.saver.due:
             self.save()
 
@@ -304,6 +318,11 @@ class Run:
         return None
 
     def save(self) -> None:
-        """Writes a checkpoint and flushes TensorBoard's events."""
+        """Writes a checkpoint, and what was recorded before it."""
         if self.saver.save():
-            self.recorder.flush()
+            self.keep()
+
+    def keep(self) -> None:
+        """Flushes TensorBoard's events, and begins to upload the run if it is in storage."""
+        self.recorder.flush()
+        self.directory.publish()

@@ -60,7 +60,7 @@ class Reach:
         self.away = False
 
     def __call__(self, write: Callable[[], object]) -> bool:
-        where = f"--run_dir={self.directory.path}"
+        where = self.directory.flag
         try:
             with full_disk_as_oserror():
                 self.directory.require()

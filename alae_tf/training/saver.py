@@ -25,6 +25,11 @@ PATIENCE_SECONDS = 1800.0  # for a run directory that is unreachable at the end 
 HASTE_SECONDS = 6.0  # the same after a signal
 
 
+def patience(interrupt: Interrupt) -> float:
+    """Seconds for which a run that ends waits for its directory to be reachable."""
+    return HASTE_SECONDS if interrupt.asked else PATIENCE_SECONDS
+
+
 def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
     """The variables in a checkpoint: the networks, their EMA, and the state of the optimizers, of
     float16's loss scale and of --augment=ada."""
@@ -78,9 +83,11 @@ class Saver:
             ConfigError: the config or its images do not match the checkpoint.
             CheckpointError: there are checkpoints and none can be read.
         """
-        progress, where = self._progress, self._directory.path
+        progress, where = self._progress, self._directory.given
         config, source = progress.config, progress.source
-        state = checkpoint.restore(training_variables(progress.trainer), where, self._chief)
+        state = checkpoint.restore(
+            training_variables(progress.trainer), self._directory.path, self._chief
+        )
         if state is None:
             return self._begin_from(config.init_from) if config.init_from else None
         level = state["level"]
@@ -112,7 +119,7 @@ class Saver:
     def _check_plan(self, images_seen: int) -> None:
         """Checks that the config leaves the past of a run unchanged (the levels so far and the
         current blend) and does not end it before `images_seen`."""
-        before, progress, where = self._directory.config(), self._progress, self._directory.path
+        before, progress, where = self._directory.config(), self._progress, self._directory.given
         if before is None:
             return
         now = progress.growth
@@ -209,8 +216,7 @@ class Saver:
         """Saves unsaved progress; waits a while for a run directory that is unreachable."""
         begun = time.monotonic()
         while self.saved_at != self._progress.images_seen and not self.save():
-            patience = HASTE_SECONDS if interrupt.asked else PATIENCE_SECONDS
-            if time.monotonic() - begun > patience:
+            if time.monotonic() - begun > patience(interrupt):
                 raise OSError(errno.ENOENT, "is unreachable")
             time.sleep(1.0)
 

@@ -1,0 +1,88 @@
+"""`--out` of a command that may be a URL: the command writes into a local copy, which is uploaded
+when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from alae_tf.cloud.copies import Copy, Rank
+from alae_tf.cloud.lease import Lease
+from alae_tf.cloud.storage import Entry, Storage, StorageError, UploadFailed
+from alae_tf.system.errors import AlaeError
+from alae_tf.system.urls import is_url
+
+Wanted = Callable[[str], bool]  # name → whether the command needs the file
+
+
+def check_content(storage: Storage, what: str, mark: str) -> dict[str, Entry]:
+    """The listing of a folder. Raises StorageError if it has other content than a command's: files
+    that are not hidden, but no `mark`."""
+    entries = storage.list()
+    if mark not in entries and not all(name.startswith(".") for name in entries):
+        raise StorageError(storage.where, f"holds files but no {what}; give a new or empty folder")
+    return entries
+
+
+@contextlib.contextmanager
+def opened(
+    out: Path | str, what: str, mark: str, rank: Rank, wanted: Wanted | None = None
+) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """The directory to write into, and a function that uploads it.
+
+    A path of this machine is returned as it is, with a function that does nothing. A folder in
+    storage is leased; its local copy is kept if the upload fails, and deleted after it. Messages
+    within name the URL instead of the copy.
+
+    Args:
+        out: the value of --out.
+        what: the content, for example "export".
+        mark: a file by which this content is recognised.
+        rank: the order of uploads.
+        wanted: which files to download at first if the copy has no `mark`; None: all of them, and
+            always.
+
+    Raises:
+        AlaeError: the storage cannot be read or written, another process writes to it, or it has
+            other content. UploadFailed: from the function.
+    """
+    if not is_url(out):
+        yield Path(out), lambda: None
+        return
+    storage, copy = Storage("--out", str(out)), Copy(str(out), what)
+    try:
+        copy.lock()
+    except BlockingIOError:
+        raise StorageError(storage.where, "another process is writing to it") from None
+    lease = Lease(storage, copy.id, "writing to it")
+    uploaded = False
+    try:
+        lease.take()
+        entries = check_content(storage, what, mark)
+        if wanted is not None and mark in entries and (copy.path / mark).exists():
+            if storage.read(mark) != (copy.path / mark).read_bytes():
+                copy.set_aside()
+        if wanted is None or not (copy.path / mark).exists():
+            copy.download(storage, entries, wanted or (lambda name: True))
+        copy.path.mkdir(parents=True, exist_ok=True)
+
+        def upload() -> None:
+            nonlocal uploaded
+            try:
+                lease.check()
+                copy.upload(storage, rank)
+            except StorageError as error:
+                kept = f"the files are kept in {copy.path}; the same command uploads them"
+                raise UploadFailed(f"{storage.where}: {error.why}; {kept}.") from None
+            uploaded = True
+
+        yield copy.path, upload
+    except AlaeError as error:
+        error.args = (str(error).replace(str(copy.path), storage.url),)
+        raise
+    finally:
+        lease.give_back(forget=True)
+        if uploaded:
+            copy.remove()
+        copy.unlock()
