@@ -53,12 +53,11 @@ def run(config: Config, run_dir: str, resume: str) -> int:
     if not run_dir:
         raise ConfigError("--run_dir=: name the directory of the run, for example runs/mine.")
     directory = RunDirectory(run_dir)
-    begun = directory.begun
     # With several workers, the chief checks; it may already have written into the directory.
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
         directory.fetch()
         directory.check(config, resume)
-    if not begun:  # a run with checkpoints continues from its own
+    if not directory.begun:  # a run with checkpoints continues from its own
         check_init_from(config)
     data.check(config.data)
     metrics = []

@@ -302,7 +302,7 @@ def test_directories_that_cannot_be_used(tmp_path, source):
     code, text = run(tmp_path)
     assert code == 2 and f"--out={tmp_path}: " in text
     code, text = run(tmp_path / "file" / "under")
-    assert code == 1 and f"{tmp_path}/file/under" in text
+    assert code == 2 and f"--out={tmp_path}/file/under: " in text
     assert run(tmp_path / "out", "--shards=2")[0] == 0
     code, text = run(tmp_path / "out", "--shards=3", resolution=8)
     assert code == 2 and f"--out={tmp_path}/out: " in text

@@ -51,8 +51,9 @@ def test_flags_that_pages_name_exist(page):
     for source in sources:
         known |= set(re.findall(r'"--(\w+)"', source))
     for line in page.read_text().replace("\\\n", " ").splitlines():
-        if re.search(r"python -m (alae_tf|export)|\balae [a-z]", line):
-            flags = {flag.removeprefix("no") for flag in re.findall(r"--(\w+)", line)}
+        if found := re.search(r"python -m (alae_tf|export)|\balae [a-z]", line):
+            flags = re.findall(r"--(\w+)", line[found.start() :])
+            flags = {flag.removeprefix("no") for flag in flags}
             assert flags <= known | {name.removeprefix("no") for name in known}, line
 
 

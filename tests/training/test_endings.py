@@ -15,7 +15,7 @@ KEPT = "The checkpoint is kept."
 def run(away=False, workers=1):
     """What `message` reads of a run."""
     return SimpleNamespace(
-        directory=SimpleNamespace(path="runs/a"),
+        directory=SimpleNamespace(path="runs/a", flag="--run_dir=runs/a"),
         reach=SimpleNamespace(away=away),
         saver=SimpleNamespace(kept=lambda: KEPT),
         workers=workers,
