@@ -35,6 +35,7 @@ def test_a_model_is_complete(path):
     assert model.reconstruct(images).shape == images.shape
 
 
+@pytest.mark.slow
 def test_digits_keep_their_class():
     """The fraction that the card states, on 500 held-out digits."""
     from alae_tf.evaluation.registry import evaluate, open_networks
@@ -44,7 +45,7 @@ def test_digits_keep_their_class():
     protocol = Protocol()
     networks = open_networks(["same_digit"], source, protocol, model.resolution)
     (result,) = evaluate(model, source, ["same_digit"], protocol, networks)
-    assert result.value > 0.8
+    assert result.value > 0.93
 
 
 @pytest.mark.parametrize(("name", "has"), [("digits", "7"), ("faces64", "smile")])

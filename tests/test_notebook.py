@@ -14,6 +14,7 @@ import nbformat
 from tests.paths import ROOT
 
 
+@pytest.mark.slow
 def test_the_tour_runs_and_shows_pictures(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     kept = nbformat.read(ROOT / "examples/tour.ipynb", 4)

@@ -127,6 +127,7 @@ def test_onnx_names(exported):
     assert session.get_outputs()[0].name == "w"
 
 
+@pytest.mark.slow
 def test_a_wrong_file_is_left_out_and_the_others_published(
     style_run, tmp_path, capsys, monkeypatch
 ):

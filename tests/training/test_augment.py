@@ -165,6 +165,7 @@ def test_p_moves_after_four_iterations_by_hand(signs, expected):
     assert float(adapted.signs.numpy()) == float(adapted.counted.numpy()) == 0
 
 
+@pytest.mark.slow
 def test_p_is_not_lost_with_an_update_that_float16_skips(ada):
     trainer = Trainer(ada.replace(precision="float16", augment_target=-0.9))
     trainer.set_learning_rate(0)

@@ -65,6 +65,7 @@ def test_a_run_begins_with_the_raw_weights_of_a_run_in_training(small_mlp, tmp_p
         np.testing.assert_array_equal(entries[f"{prefix}/{name}"], there[f"{prefix}/{name}"])
 
 
+@pytest.mark.slow
 def test_a_run_begun_by_an_earlier_version_keeps_its_plan(small, tmp_path, one_device):
     """Its epochs count the levels before that of the weights."""
     config = small.replace(data="mnist5k:", init_from="digits", epochs=0.033)
