@@ -268,6 +268,7 @@ def test_keras_own_file(style_run, tmp_path):
     assert (model.level, model.images_seen) == (1, 8)
 
 
+@pytest.mark.slow
 def test_a_second_export_is_a_new_version(exported, style_run, tmp_path):
     """Of the same weights: what is there of other formats stays."""
     out = shutil.copytree(exported, tmp_path / "export")

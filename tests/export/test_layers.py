@@ -19,6 +19,8 @@ from export.onnx import ONNX
 from export.saved_model import ServedModel
 from export.tflite import TFLite
 
+pytestmark = pytest.mark.slow
+
 GRAPHS = "--graphs=encoder_styles,decoder_styles"
 
 
@@ -45,7 +47,6 @@ def layered(tmp_path_factory):
         f"--run_dir={folder}/model",
         f"--out={folder}/export",
         GRAPHS,
-        "--quantize=none,int8",
     ]
     arguments += ["--formats=saved_model,tflite,onnx,keras", "--quantize=none,int8"]
     assert __main__.main([*arguments, "--max_int8_error=1"]) == 0

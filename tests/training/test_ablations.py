@@ -112,9 +112,10 @@ def test_z_regression_asks_the_same_of_the_other_updates(small):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variant",
-    [pytest.param(("style", "all"), marks=pytest.mark.slow), ("mlp", "separate")],
+    [("style", "all"), ("mlp", "separate")],
     indirect=True,
     ids="_".join,
 )

@@ -11,7 +11,7 @@ from tests.helpers.training import pixels, train
     ("freeze", "changes", "network"),
     [
         ("d:1", {}, "E"),
-        ("d:1", {"discriminator": "separate"}, "D"),
+        pytest.param("d:1", {"discriminator": "separate"}, "D", marks=pytest.mark.slow),
         pytest.param("e:2", {}, "E", marks=pytest.mark.slow),
         pytest.param("e:1", {"discriminator": "separate"}, "E", marks=pytest.mark.slow),
         pytest.param("e:1", {"encoder_codes": "layers"}, "E", marks=pytest.mark.slow),

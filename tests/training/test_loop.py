@@ -183,6 +183,7 @@ def test_building_graphs_is_announced_and_does_not_count_for_the_speed(
     assert capsys.readouterr().err.count("building the graphs of level 0") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "kept"),
     [(24, range(32, 96, 8)), pytest.param(96, [96], marks=pytest.mark.slow)],

@@ -52,6 +52,7 @@ def test_a_run_begins_with_a_shipped_models_ema(small, tmp_path, capsys, one_dev
     assert (state["images_seen"], state["level"], state["blend"]) == (24, 1, 1.0)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_raw_weights_of_a_run_in_training(small_mlp, tmp_path, one_device):
     config = small_mlp.replace(data="mnist5k:", image_size=28, epochs=0.002, flip=False)
     assert loop.train(config, RunDirectory(tmp_path / "a")) == 0

@@ -104,7 +104,7 @@ def test_real_images_fade_in():
     assert tf.reshape(faded, [-1]).numpy().tolist() == [0.75, 1.25, 1.75, 2.25]
 
 
-@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("level", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_accumulated_parts_are_the_whole_batch(small, small_mlp, level):
     config = small if level else small_mlp
     images = pixels(config, level, 8)
