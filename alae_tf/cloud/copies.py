@@ -166,8 +166,10 @@ class Copy:
         return aside
 
     def remove(self) -> None:
-        """Deletes the copy."""
-        shutil.rmtree(self._home, ignore_errors=True)
+        """Deletes the copy; files that were set aside stay."""
+        aside = any(self._home.glob("*-before-*"))
+        shutil.rmtree(self.path if aside else self._home, ignore_errors=True)
+        self._index.unlink(missing_ok=True)
 
     def _names(self) -> list[str]:
         """The files of the copy, without temporary ones and locks."""

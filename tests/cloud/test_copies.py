@@ -130,3 +130,16 @@ def test_lines_of_two_processes_are_joined(storage, tmp_path):
     theirs.write_bytes(b"1\n3\n")
     merge_lines(storage, "results.jsonl", theirs)
     assert storage.read("results.jsonl") == b"1\n3\n2\n"
+
+
+def test_what_was_set_aside_outlasts_the_copy(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path))
+    copy = Copy("file:///nowhere/a", "export")
+    copy.lock()
+    copy.path.mkdir()
+    (copy.path / "mine").touch()
+    aside = copy.set_aside()
+    copy.path.mkdir()
+    copy.remove()
+    copy.unlock()
+    assert (aside / "mine").exists() and not copy.path.exists()
