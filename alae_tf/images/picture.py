@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -60,8 +59,6 @@ def png(pixels: np.ndarray, software: str | None = None) -> bytes:
     return file.getvalue()
 
 
-def is_png_of(path: Path, software: str) -> bool:
-    """Whether a file is a PNG that some software wrote; see `png`. Links are not followed."""
-    if path.is_symlink() or not path.is_file():
-        return False
-    return f"tEXtSoftware\0{software}".encode() in path.read_bytes()
+def png_mark(software: str) -> bytes:
+    """Bytes in each PNG file that some software wrote; see `png`."""
+    return f"tEXtSoftware\0{software}".encode()

@@ -37,11 +37,6 @@ def copied(layer: Any, name: str, kind: type | None = None, **changes: Any) -> A
     return copy
 
 
-def lerp(a: Any, b: Any, t: float) -> Any:
-    """a at t = 0, b at t = 1, in a functional graph."""
-    return a + (b - a) * t
-
-
 def encoder(
     alae: ALAE, level: int, blend: float, shape: tuple[int, int, int], layers: bool
 ) -> keras.Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -36,14 +37,19 @@ def to_pixels(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(tf.clip_by_value(x, 0.0, 255.0)), tf.uint8)
 
 
+def scale(x: tf.Tensor, t: tf.Tensor | float) -> tf.Tensor:
+    """t·x, in the dtype of x. x may be symbolic, if t is a float."""
+    return x * (t if isinstance(t, float) else tf.cast(t, x.dtype))
+
+
 def lerp(a: tf.Tensor, b: tf.Tensor, t: tf.Tensor | float) -> tf.Tensor:
-    """a at t = 0, b at t = 1."""
-    return a + (b - a) * tf.cast(t, a.dtype)
+    """a at t = 0, b at t = 1; symbolic as in `scale`."""
+    return a + scale(b - a, t)
 
 
 def leaky_relu(x: tf.Tensor, slope: float = 0.2) -> tf.Tensor:
-    """x where positive, slope·x elsewhere."""
-    return tf.nn.leaky_relu(x, slope)
+    """x where positive, slope·x elsewhere. x may be symbolic."""
+    return keras.ops.leaky_relu(x, slope)
 
 
 def at_least_float32(x: tf.Tensor) -> tf.Tensor:
@@ -129,8 +135,8 @@ def modulate(x: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
 
 
 def downsample2(x: tf.Tensor) -> tf.Tensor:
-    """2×2 mean pooling. [N, 2H, 2W, C] → [N, H, W, C]."""
-    return tf.nn.avg_pool2d(x, 2, 2, "VALID")
+    """2×2 mean pooling. [N, 2H, 2W, C] → [N, H, W, C]. x may be symbolic."""
+    return keras.ops.average_pool(x, 2, data_format="channels_last")
 
 
 def upsample2(x: tf.Tensor) -> tf.Tensor:

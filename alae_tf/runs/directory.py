@@ -26,11 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from alae_tf.config import Config, ConfigError
+from alae_tf.images.picture import png_mark
 from alae_tf.runs import remote
 from alae_tf.runs.metrics import Metrics
 from alae_tf.system import schema, shipped
 from alae_tf.system.errors import AlaeError, CheckpointError, report
-from alae_tf.system.files import Lock, check_directory, sweep, write_atomic
+from alae_tf.system.files import Lock, check_directory, contains, sweep, write_atomic
 from alae_tf.system.urls import is_url
 
 # Settings that may change when a run continues.
@@ -60,7 +61,7 @@ FOLDER = "checkpoints"
 PLOT, REPORT = "losses.png", "report.html"
 # What the pictures and the report of a run contain; files without it are never replaced.
 SOFTWARE = "alae_tf train"
-MARKS = {".png": f"Software\0{SOFTWARE}".encode(), ".html": b'<ul id="verdicts">'}
+MARKS = {".png": png_mark(SOFTWARE), ".html": b'<ul id="verdicts">'}
 BEST = "best.json"  # says which checkpoint is the best, and by which value
 ABOUT_BEST = {
     **{"images_seen": int, "level": int, "value": str, "is": float, "better": str},
@@ -357,9 +358,7 @@ class RunDirectory:
     def replace(self, path: Path, data: bytes) -> None:
         """Writes a picture or the report. A file that this run did not write is kept instead, which
         is reported once."""
-        mark = MARKS[path.suffix]
-        ours = path.is_file() and not path.is_symlink() and mark in path.read_bytes()
-        if ours or not os.path.lexists(path):
+        if contains(path, MARKS[path.suffix]) or not os.path.lexists(path):
             write_atomic(path, data)
         elif path not in self._kept:
             self._kept.add(path)

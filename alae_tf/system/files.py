@@ -214,6 +214,12 @@ def unchanged(folder: Path, written: Mapping[str, Collection[str | None]]) -> se
     return found
 
 
+def contains(path: Path, mark: bytes) -> bool:
+    """Whether a regular file contains these bytes, which show what wrote it. Links are not
+    followed."""
+    return path.is_file() and not path.is_symlink() and mark in path.read_bytes()
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with open(path, "rb") as file:
