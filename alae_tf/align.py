@@ -29,12 +29,12 @@ from tqdm import tqdm
 from alae_tf.images import files as image_files
 from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import Face, FaceFinder, model_folder
-from alae_tf.images.picture import png, png_mark
+from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
 from alae_tf.system.arguments import Arguments, between, side
 from alae_tf.system.environment import start
 from alae_tf.system.errors import AlaeError, guarded, is_utf8, report
-from alae_tf.system.files import check_directory, contains, member, write_atomic
+from alae_tf.system.files import check_directory, contains, member, png_mark, write_atomic
 
 CSV = "align.csv"
 SOFTWARE = "alae_tf align"  # in the PNG files that this command writes; others are never replaced

@@ -26,12 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.images.picture import png_mark
 from alae_tf.runs import remote
 from alae_tf.runs.metrics import Metrics
 from alae_tf.system import schema, shipped
 from alae_tf.system.errors import AlaeError, CheckpointError, report
-from alae_tf.system.files import Lock, check_directory, contains, sweep, write_atomic
+from alae_tf.system.files import Lock, check_directory, contains, png_mark, sweep, write_atomic
 from alae_tf.system.urls import is_url
 
 # Settings that may change when a run continues.
