@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.switch("--floor", about)
     about = f"path of {weight_files.INCEPTION}"
     parser.flag("--inception", about, "FILE", absent=f"in {weight_files.cache()}")
-    about = f"path of {weight_files.IDENTITY}, its manifest beside it"
+    about = f"path of {weight_files.IDENTITY}, with its manifest beside it"
     parser.flag("--identity", about, "FILE", absent=f"in {weight_files.cache()}, from npm")
     parser.switch("--json", "print the results as JSON lines instead of a table")
     args = parser.parse_args(arguments)
