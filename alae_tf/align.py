@@ -78,8 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     about = "--paste_back: folder of the crops as the model draws them without the edit, same names"
     parser.flag("--unedited", about, "DIR", type=Path)
     about = (
-        "--paste_back: difference adds only what the edit changed, so that the rest remains the "
-        "photo (needs --unedited); whole replaces the square"
+        "--paste_back: difference adds only what the edit changed, and leaves the rest of the "
+        "photo as it is (needs --unedited); whole replaces the square"
     )
     choices, absent = ("difference", "whole"), "difference with --unedited, else whole"
     parser.flag("--paste", about, choices=choices, absent=absent)

@@ -69,8 +69,8 @@ ABOUT_BEST = {
 # Values and help of --checkpoint.
 NEWEST_OR_BEST = "newest|best|N"
 CHECKPOINT = (
-    "checkpoint to use. best: the one with the best value of --evaluate_metrics of alae train; N: "
-    "the one saved after N images of training"
+    "checkpoint to use. best: the best by the first of --evaluate_metrics of alae train; N: the "
+    "checkpoint saved after N images of training"
 )
 STARTED = "# Started in "  # the first line of a run's config, with a path as JSON
 LOCKED = re.compile(rb"(.* \d+ [0-9a-f]{16}\n)?")  # what a run writes into .lock
