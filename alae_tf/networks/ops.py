@@ -142,12 +142,13 @@ def downsample2(x: tf.Tensor) -> tf.Tensor:
 def upsample2(x: tf.Tensor) -> tf.Tensor:
     """Nearest-neighbour doubling. [N, H, W, C] → [N, 2H, 2W, C].
 
-    By concatenation and reshape, which TFLite's delegates support, unlike resizing.
+    By concatenation and reshape, which TFLite's delegates support, unlike resizing. x may be
+    symbolic.
     """
     _, height, width, channels = x.shape
-    x = tf.reshape(tf.concat([x, x], axis=-1), [-1, height, 2 * width, channels])
-    x = tf.concat([x, x], axis=2)  # [N, H, 4W, C]: each row twice
-    return tf.reshape(x, [-1, 2 * height, 2 * width, channels])
+    x = keras.ops.reshape(keras.ops.concatenate([x, x], -1), [-1, height, 2 * width, channels])
+    x = keras.ops.concatenate([x, x], 2)  # [N, H, 4W, C]: each row twice
+    return keras.ops.reshape(x, [-1, 2 * height, 2 * width, channels])
 
 
 @tf.custom_gradient
