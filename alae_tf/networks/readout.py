@@ -123,7 +123,7 @@ class StyledBlock(PlainBlock):
 
 
 def _alone(block: PlainBlock, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`block.maps`, with each image as a group of its own: its minibatch standard deviation is 0."""
+    """`block.maps`, with each image as a group of its own: minibatch standard deviation 0."""
     x = tf.pad(x, [[0, 0], [0, 0], [0, 0], [0, 1]]) if block.minibatch_std else x
     return block.maps(x)
 
