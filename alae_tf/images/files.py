@@ -121,7 +121,7 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
 
 
 def open_file(file: str | PathLike | Image.Image, channels: int) -> np.ndarray:
-    """Reads an image file, or an image of PIL, see `alae_tf.images.read.read_image`; raises
+    """Reads an image file, or a PIL image, see `alae_tf.images.read.read_image`; raises
     ImageError if it cannot be read."""
     try:
         if isinstance(file, Image.Image):
@@ -142,7 +142,7 @@ def read_images(
     channels].
 
     Args:
-        files: see `find`; or images of PIL.
+        files: see `find`; or PIL images.
         resolution: pixels.
         channels: 1: colour images are converted to grey, with a warning; 3: grey images to RGB.
         leave_out: leave out files that cannot be read, with a warning, unless all are unreadable.

@@ -46,7 +46,7 @@ class Autoencoder:
     Methods take images as uint8 [0, 255] or float [−1, 1], as arrays or tensors, and return uint8.
     They take one image [H, W, C], and return one result, or many [N, H, W, C], with
     H = W = resolution. N may be 0; many images are computed in parts, so that only the images
-    themselves must fit into memory. Methods also take a path or an image of PIL, or an iterable of
+    themselves must fit into memory. Methods also take a path or a PIL image, or an iterable of
     these, whose middle squares are scaled as in training. (`alae_tf.read_images` reads folders.)
     Floats of which none is below 0 are reported once: they may have been scaled to [0, 1].
 
@@ -373,7 +373,7 @@ class Autoencoder:
         if images.dtype.kind not in "biufcV":  # bfloat16 is of kind V
             kind = f"{type(given).__name__} of {images.dtype}"
             raise ValueError(
-                f"images: got {kind}, expected arrays or tensors, paths, or images of PIL"
+                f"images: got {kind}, expected arrays or tensors, paths, or PIL images"
             )
         one = images.ndim == 3
         images = images[np.newaxis] if one else images
