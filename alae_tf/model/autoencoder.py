@@ -344,7 +344,7 @@ class Autoencoder:
         return images
 
     def _batches(self, dataset: tf.data.Dataset) -> Iterator[np.ndarray]:
-        """The images of a dataset, checked, about `_part` at a time: uint8 or float [n, H, W, C]."""
+        """The checked images of a dataset, about `_part` at a time: uint8 or float [n, H, W, C]."""
         waiting: list[np.ndarray] = []
         ends: list[float] = []
         for element in elements(dataset):
