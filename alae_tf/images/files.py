@@ -55,7 +55,7 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     """Finds the image files in a folder and its subfolders.
 
     Links are followed, but each folder is visited once. `SIDE_FOLDERS` and names that begin with a
-    dot are ignored, unless it is the root itself.
+    dot are ignored, except for the root itself.
 
     Returns:
         The paths of the image files, unsorted; the number of other files by extension, without
@@ -106,8 +106,8 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
             found, others, _ = walk(path)
             inside = sorted(p for p in map(Path, found) if p.is_file())
             if not inside:
-                held = f"holds {left_out(others)}" if others else f"({', '.join(extensions())})"
-                raise ImageError(f"{path}: no image in it {held}.")
+                held = f"; it holds {left_out(others)}" if others else f" ({', '.join(extensions())})"
+                raise ImageError(f"{path}: no image in it{held}.")
             if others:
                 report(str(path), f"left out: {left_out(others)}.")
             files += inside
