@@ -118,7 +118,7 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
     repaired = ", ".join(sorted(writer.repaired)) or "none"
     return (
         f"prepare: {out}: {plan.train:,} images to train on and {plan.test:,} held out, at "
-        f"{resolutions} px, in {files:,} files; rewritten, because damaged or missing: {repaired}.\n"
+        f"{resolutions} px, in {files:,} files; damaged or missing and rewritten: {repaired}.\n"
         f"Train with --data=tfrecord:{out} --image_channels={plan.channels}"
     )
 

@@ -117,8 +117,8 @@ class TfrecordSource(Source):
         if len(set(counts.values())) > 1 or not min(counts.values()):
             first = self._paths[self.resolutions[0]][0].name
             held = ", ".join(f"{counts[r]:,} at {r} px" for r in self.resolutions)
-            what = f"every resolution must have the same number of images, at least 1, but has {held}"
-            raise DataError(f"{first} …: {what}. {AGAIN}")
+            right = "every resolution must have the same number of images, at least 1"
+            raise DataError(f"{first} …: {right}; got {held}. {AGAIN}")
         return min(counts.values())
 
     def _check_files(self, manifest: dict) -> int:

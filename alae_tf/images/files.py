@@ -106,7 +106,7 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
             found, others, _ = walk(path)
             inside = sorted(p for p in map(Path, found) if p.is_file())
             if not inside:
-                held = f"; it holds {left_out(others)}" if others else f" ({', '.join(extensions())})"
+                held = f", only {left_out(others)}" if others else f" ({', '.join(extensions())})"
                 raise ImageError(f"{path}: no image in it{held}.")
             if others:
                 report(str(path), f"left out: {left_out(others)}.")
