@@ -115,7 +115,7 @@ class Graphs:
         image = image_files.decode(data)  # [height, width, 3]
         if self.config.image_channels == 1:
             is_grey = tf.reduce_all(image[..., 1:] == image[..., :1])
-            right = tf.Assert(is_grey, ["image_bytes: a colour image; this model takes grey images"])
+            right = tf.Assert(is_grey, ["image_bytes: a colour image; the model takes grey images"])
             with tf.control_dependencies([right]):
                 image = image[..., :1]
         size = tf.shape(image)[:2]
