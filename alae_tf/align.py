@@ -29,12 +29,12 @@ from tqdm import tqdm
 from alae_tf.images import files as image_files
 from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import Face, FaceFinder, model_folder
-from alae_tf.images.picture import png, png_mark
+from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
 from alae_tf.system.arguments import Arguments, between, side
 from alae_tf.system.environment import start
 from alae_tf.system.errors import AlaeError, guarded, is_utf8, report
-from alae_tf.system.files import check_directory, contains, member, write_atomic
+from alae_tf.system.files import check_directory, contains, member, png_mark, write_atomic
 
 CSV = "align.csv"
 SOFTWARE = "alae_tf align"  # in the PNG files that this command writes; others are never replaced
@@ -78,8 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     about = "--paste_back: folder of the crops as the model draws them without the edit, same names"
     parser.flag("--unedited", about, "DIR", type=Path)
     about = (
-        "--paste_back: difference adds only what the edit changed, so that the rest remains the "
-        "photo (needs --unedited); whole replaces the square"
+        "--paste_back: difference adds only what the edit changed, and leaves the rest of the "
+        "photo as it is (needs --unedited); whole replaces the square"
     )
     choices, absent = ("difference", "whole"), "difference with --unedited, else whole"
     parser.flag("--paste", about, choices=choices, absent=absent)

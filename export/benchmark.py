@@ -39,7 +39,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Arguments(f"{__package__}.benchmark", __doc__, epilog=example)
     add_model_flags(parser)
     add_formats_flag(parser)
-    parser.flag("--json", "file for the figures, as JSON", "FILE", type=output())
+    parser.flag("--json", "file to write the results to, as JSON", "FILE", type=output())
     return parser.parse_args(arguments)
 
 

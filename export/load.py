@@ -125,7 +125,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.flag("--clients", about, "N,…", type=several(between(1, 1024)), default="1,8,64")
     about = "seconds to measure each number of clients"
     parser.flag("--seconds", about, "X", type=between(1e-3, DAY, float), default=20.0)
-    parser.flag("--json", "file for the figures, as JSON", "FILE", type=output())
+    parser.flag("--json", "file to write the results to, as JSON", "FILE", type=output())
     args = parser.parse_args(arguments)
     if len(args.shape) != 3:
         parser.error("--shape: must be three numbers, for example 64,64,3.")

@@ -137,7 +137,7 @@ METRICS: dict[str, Metric] = {
     ),
     "identity": Metric(
         (LOWER, HIGHER, HIGHER, NEITHER, NEITHER),
-        "distance between faces and their reconstructions, by a face recognition network",
+        "likeness of reconstructed faces to their originals, by a face recognition network",
         "alae_tf.evaluation.identity:identity",
         networks=("identity",),
         parts=("distance", "within_0.6", "found", "same_person", "two_people"),
@@ -160,7 +160,7 @@ METRICS: dict[str, Metric] = {
     ),
     "projection_identity": Metric(
         (LOWER, HIGHER, LOWER, HIGHER),
-        "identity of faces before and after refining E(x); with projection, takes no further time",
+        "identity of faces before and after refining E(x); with projection, no extra time",
         "alae_tf.evaluation.projection:projection_identity",
         networks=("lpips", "identity"),
         parts=("distance_before", "found_before", "distance_after", "found_after"),

@@ -51,14 +51,9 @@ def to_image(pixels: np.ndarray) -> Image.Image:
 
 def png(pixels: np.ndarray, software: str | None = None) -> bytes:
     """uint8 [H, W, 1 or 3] → the bytes of a PNG file, in which the text `Software` says what wrote
-    it."""
+    it, see `alae_tf.system.files.png_mark`."""
     file, texts = io.BytesIO(), PngImagePlugin.PngInfo()
     if software:
         texts.add_text("Software", software)
     to_image(pixels).save(file, "PNG", pnginfo=texts)
     return file.getvalue()
-
-
-def png_mark(software: str) -> bytes:
-    """Bytes in each PNG file that some software wrote; see `png`."""
-    return f"tEXtSoftware\0{software}".encode()

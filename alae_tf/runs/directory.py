@@ -26,12 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.images.picture import png_mark
 from alae_tf.runs import remote
 from alae_tf.runs.metrics import Metrics
 from alae_tf.system import schema, shipped
 from alae_tf.system.errors import AlaeError, CheckpointError, report
-from alae_tf.system.files import Lock, check_directory, contains, sweep, write_atomic
+from alae_tf.system.files import Lock, check_directory, contains, png_mark, sweep, write_atomic
 from alae_tf.system.urls import is_url
 
 # Settings that may change when a run continues.
@@ -70,8 +69,8 @@ ABOUT_BEST = {
 # Values and help of --checkpoint.
 NEWEST_OR_BEST = "newest|best|N"
 CHECKPOINT = (
-    "checkpoint to use. best: the one with the best value of --evaluate_metrics of alae train; N: "
-    "the one saved after N images of training"
+    "checkpoint to use. best: the best by the first of --evaluate_metrics of alae train; N: the "
+    "checkpoint saved after N images of training"
 )
 STARTED = "# Started in "  # the first line of a run's config, with a path as JSON
 LOCKED = re.compile(rb"(.* \d+ [0-9a-f]{16}\n)?")  # what a run writes into .lock

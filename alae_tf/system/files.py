@@ -220,6 +220,11 @@ def contains(path: Path, mark: bytes) -> bool:
     return path.is_file() and not path.is_symlink() and mark in path.read_bytes()
 
 
+def png_mark(software: str) -> bytes:
+    """Bytes in each PNG file whose text `Software` says that this software wrote it."""
+    return f"tEXtSoftware\0{software}".encode()
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with open(path, "rb") as file:
