@@ -247,12 +247,12 @@ def _crops(table: Path) -> set[Path]:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file says that this command wrote it, as edited pictures mostly do not."""
+    """Whether a file has the mark of this command, which edited pictures have mostly lost."""
     return contains(path, png_mark(SOFTWARE))
 
 
 def _place(path: Path) -> Path:
-    """The path without links, but for a link at the path itself."""
+    """The path with links resolved, except for a link at the path itself."""
     return path.parent.resolve() / path.name
 
 
@@ -265,7 +265,7 @@ def _member(folder: Path, name: str, flag: str, follow: bool = True) -> Path:
 
 
 def put_back(edited: Path, unedited: Path | None, table: Path, out: Path, overwrite: bool) -> int:
-    """Pastes edited crops, or with `unedited` crops what the edit changed, into copies of their
+    """Pastes edited crops (with `unedited`, only what the edit changed) into copies of their
     photos; returns the exit code."""
     rows = read_table(table)
     by_photo: dict[Path, list[tuple[Path, np.ndarray]]] = {}
@@ -304,7 +304,7 @@ def put_back(edited: Path, unedited: Path | None, table: Path, out: Path, overwr
             if not before.is_file():
                 raise AlignError(f"--unedited={unedited}: has no {before.name} for {file}.")
             if image_files.open_file(before, 3).shape[:2] != (height, width):
-                raise AlignError(f"{before}: has another size than {file}.")
+                raise AlignError(f"{before}: differs in size from {file}.")
     out.mkdir(parents=True, exist_ok=True)
     for photo, crops in tqdm(by_photo.items(), unit="photo"):
         pixels = image_files.open_file(photo, 3)

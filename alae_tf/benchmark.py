@@ -93,7 +93,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
 
 
 def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
-    """Runs this command at one level in a new process, for its own peak of memory."""
+    """Runs this command at one level in a new process, which has a peak memory of its own."""
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
         path = folder / "result.json"
         command = [sys.executable, "-m", "alae_tf.benchmark", *given]

@@ -209,7 +209,7 @@ def check_floor(source: Source, protocol: Protocol, names: Sequence[str]) -> Non
         )
     if not names:
         known = ", ".join(name for name, metric in registry.METRICS.items() if metric.floor)
-        raise EvaluationError(f"--floor: --metrics has none of {known}.")
+        raise EvaluationError(f"--floor: --metrics must include one of {known}.")
     needed = protocol.generated or count_images(source, protocol)
     if needed > len(source):
         raise EvaluationError(

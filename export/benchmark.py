@@ -75,7 +75,8 @@ class Keras:
 
 
 def measure(model, options: Options, folder: Path, threads: int) -> list[dict[str, Any]]:
-    """Measures Keras and every file at each of BATCHES: a row with median milliseconds each."""
+    """Measures Keras and every file at each of BATCHES; returns a row for each, with the median
+    milliseconds."""
     from alae_tf.system.timing import median_seconds
 
     opened: list[tuple[File, Runtime]] = [(File("Keras", tuple(GRAPHS)), Keras(model))]

@@ -66,7 +66,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def read(path: Path) -> bytes:
-    """Reads an image file as an upright PNG, grey if it is grey; raises ExportFailed."""
+    """Reads an image file as an upright PNG, which is grey if the image is; raises ExportFailed."""
     pixels = read_colour(path)
     return png(pixels if is_colour(pixels) else pixels[..., :1])
 
@@ -138,7 +138,7 @@ class Client:
         if output != "pixels":
             return value
         if value.shape[-1] not in (1, 3):
-            raise ServerError(f"{url}: pictures of {value.shape[-1]} channels; must be 1 or 3.")
+            raise ServerError(f"{url}: returned {value.shape[-1]} channels, expected 1 or 3.")
         if not ((value >= 0) & (value <= 255) & (value == np.rint(value))).all():
             raise ServerError(f"{url}: {signature} returned pixels outside 0 to 255.")
         return value.astype(np.uint8)

@@ -62,8 +62,8 @@ def measure(
 ) -> Load:
     """Sends images of noise, of shape [H, W, C], from several clients for some seconds.
 
-    Each client has a thread and a connection. Raises ServerError if the first request of one,
-    before the load, fails.
+    Each client has a thread and a connection. Raises ServerError if the first request of a client,
+    which precedes the load, fails.
     """
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (clients, 1, *shape)).astype(np.float32)

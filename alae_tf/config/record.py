@@ -398,7 +398,8 @@ class Config:
 
     @property
     def ignored(self) -> dict[str, str]:
-        """Settings that are not at their defaults and have no effect: name → the setting why."""
+        """Settings that are not at their defaults but have no effect: name → the setting that
+        disables it."""
         found = dict.fromkeys(self.kind.ignored, f"--architecture={self.architecture}")
         if self.encoder_codes == "w":
             found["correction_pull"] = "--encoder_codes=w"

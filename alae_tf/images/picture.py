@@ -30,7 +30,7 @@ def tile(images: np.ndarray) -> np.ndarray:
 def lay_out(images: np.ndarray, across: int | None = None) -> np.ndarray:
     """uint8 [n, H, W, C] → one picture, `across` images per row, the last row padded with black.
 
-    By default the picture has about as many images per row as rows.
+    By default the picture has about as many columns as rows.
     """
     across = across or math.ceil(math.sqrt(len(images)))
     images = np.pad(images, [(0, -len(images) % across), (0, 0), (0, 0), (0, 0)])

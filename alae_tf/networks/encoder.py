@@ -130,8 +130,8 @@ class LayeredBlock(EncoderBlock):
         Returns (features, this block's share of w, its share of the corrections' hidden layer,
         float32 [N, 2·latent_size]).
 
-    Styles are averages over the whole image, and do not say where things are. The corrections
-    therefore also see the features out, averaged over `layout` × `layout` fields.
+    Styles are statistics of the whole image, and do not say where things are. The corrections are
+    therefore also computed from the block's features, averaged over `layout` × `layout` fields.
     """
 
     def __init__(self, inputs: int, channels: int, latent_size: int, layout: int, **kwargs):
@@ -211,7 +211,7 @@ class Encoder(keras.Model):
     def codes(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """(w [N, latent_size], its corrections for the layers of G, of which this E has none).
+        """(w [N, latent_size], None): this E gives no corrections for the layers of G.
         Args: as in `call`."""
         return self(x, level=level, blend=blend), None
 
@@ -230,10 +230,10 @@ class Encoder(keras.Model):
         visit: Callable[..., Sequence[tf.Tensor]],
         features: Callable[[tf.Tensor, int], tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Sends images through the blocks, from the one of `level` to the last.
+        """Sends images through the blocks, from that of `level` to the last.
 
         Args:
-            x, level, blend: as in `call`; with blend None, the next coarser level has no part.
+            x, level, blend: as in `call`; with blend None, the next coarser level is not computed.
             visit: (block, features) → (features out, *further outputs of the block).
             features: used instead of the method `features`.
 
@@ -276,13 +276,13 @@ class Encoder(keras.Model):
         Args:
             x: a `keras.Input`, images.
             level, blend: as in `call`.
-            corrections: whether the graph should give them, if E does.
+            corrections: whether the graph also outputs corrections, if E gives any.
         """
         _, shares = self.walk_copies(x, level, blend, EncoderBlock)
         return functools.reduce(operator.add, shares), None
 
     def walk_copies(self, x: Any, level: int, blend: float, kind: type) -> tuple[Any, list]:
-        """`walk` as a graph of copied layers, the blocks as layers of class `kind`."""
+        """`walk` as a graph of copied layers, with the blocks as layers of class `kind`."""
 
         def visit(block, x):
             given = copied(block, f"block_{x.shape[1]}", kind)(x)
@@ -306,13 +306,13 @@ class LayeredEncoder(Encoder):
     Args, by name, Call, Raises: as in `Encoder`.
 
     A trained G can draw a photograph much more exactly from a code for each layer than from one w.
-    The corrections are 0 at first, so that a model trained without them begins unchanged. D, the
+    The corrections start at 0, so that a model trained without them is unchanged at first. D, the
     latent reconstruction and directions use w alone.
     Reference: pSp (Richardson et al., CVPR 2021) and e4e (Tov et al., SIGGRAPH 2021), whose
     regulariser keeps the corrections small; not in the paper.
     """
 
-    LAYOUT = 4  # the last block has 2×2 features
+    LAYOUT = 4  # of all blocks but the last, which has only 2×2 features
 
     def __init__(self, **sizes):
         super().__init__(**sizes)

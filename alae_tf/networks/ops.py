@@ -180,8 +180,8 @@ def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Nearest-neighbour doubling and 3×3 convolution in one 2×2 convolution of the small image.
 
     Exactly `conv(upsample2(x), kernel)` with 16/36 of the multiplications: any 3×3 pixels of the
-    doubled image have only 2×2 distinct values, so each of the four pixels made from one has a 2×2
-    kernel of sums. TFLite's delegates support this plain convolution.
+    doubled image have only 2×2 distinct values, so each of the four pixels that replace a pixel has
+    a 2×2 kernel of sums. TFLite's delegates support this plain convolution.
     x [N, H, W, C], kernel [3, 3, C, K] → [N, 2H, 2W, K].
     """
     return _upsample_conv(x, kernel)
@@ -194,7 +194,8 @@ def _upsample_conv(x: tf.Tensor, kernel: tf.Tensor):
         return _stride2(dy, _four_shifts(_turn(kernel))), _turn(dkernel)
 
     _, _, inputs, filters = kernel.shape
-    # Along one axis, rows (pixel of the pair, phase): odd phase of the previous pixel, even phase.
+    # Along one axis, a row is (pixel of the pair, phase). Phase 0 is the odd output pixel of the
+    # pair's first pixel, phase 1 the even output pixel of its second.
     sums = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 1]])
     folded = _mix_taps(np.kron(sums, sums), kernel)
     folded = tf.reshape(folded, [2, 2, 2, 2, inputs, filters])

@@ -20,7 +20,7 @@ const state = {
   square: { x: 0.5, y: 0.5, size: 1, turn: 0 },
   styles: null,  // of the code that is edited, from E or F
   caption: '',
-  photo: null,  // where the code comes from, if from a picture: file, preview, square, and G(E(x))
+  photo: null,  // the picture that the code comes from, if any: file, preview, square, and G(E(x))
   other: null,  // styles of B
   amounts: {},  // of movement, by name of direction
   mixed: new Set(),  // names of ranges of levels, taken from B
@@ -73,7 +73,7 @@ async function drawNow() {
   const pixels = await show($('result'), edited());
   $('caption').textContent = state.caption;
   $('time').textContent = `${Math.round(performance.now() - begun)} ms for G, on this device's processor`;
-  if (photo !== state.photo) return;  // it is drawn again
+  if (photo !== state.photo) return;  // a newer code will be drawn
   $('in-photo').hidden = !photo;
   if (!photo) return;
   picture.copy(photo.preview, $('photo'));
@@ -103,7 +103,7 @@ async function savePhoto() {
   say('');
 }
 
-/** Encodes pixels, and starts editing their code. `photo`: see `state`, if they are of a picture. */
+/** Encodes pixels, and starts editing their code. `photo`, for pixels of a picture: see `state`. */
 async function encode(pixels, photo = null) {
   const { model } = state, { about } = model, begun = performance.now();
   picture.show($('seen'), pixels, about);
@@ -310,7 +310,7 @@ async function open() {
     if (mine === opening) say('');
   } catch (error) {
     if (mine !== opening) return;
-    if (state.chosen) [$('model').value, $('kind').value] = state.chosen;  // the one that is still loaded
+    if (state.chosen) [$('model').value, $('kind').value] = state.chosen;  // the model that is still loaded
     throw error;
   } finally {
     if (mine === opening) document.body.removeAttribute('aria-busy');

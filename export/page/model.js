@@ -35,7 +35,7 @@ export class Model {
         const file = `${folder}/${name}${name === 'mapping' ? '' : kind}.tflite`;
         const bytes = await fetchOr(file, async (answer) => new Uint8Array(await answer.arrayBuffer()));
         model.networks[name] = await model.litert.loadAndCompile(bytes, { accelerator: 'wasm' }).catch((error) => {
-          throw new UserError(`${file} cannot be run here (${String(error.message ?? error).slice(0, 120)}).`);
+          throw new UserError(`${file} cannot be run in this browser (${String(error.message ?? error).slice(0, 120)}).`);
         });
       }
     } catch (error) {
