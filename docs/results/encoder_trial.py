@@ -58,14 +58,15 @@ CELLS = {
 
 # Learning rate and R1 for digits: of (.006, .5), (.012, .5) and (.006, .125), the pair with the
 # smallest sum of the two Fréchet distances after 60,000 images (--seed=9 --epochs=1
-# --epochs_by_level=.25,.25,.5). encoder_tuning.jsonl has all values.
+# --epochs_by_level=.25,.25,.5). encoder_tuning.jsonl has all values; for cells with a separate D,
+# those of runs/tune2_*. (In runs/tune_* of these cells, the further update came after update 3.)
 TUNED = {
     "joint": (".012", ".5"),
-    "separate": (".006", ".5"),
+    "separate": (".012", ".5"),
     "readout": (".012", ".5"),
     "separate_4": (".012", ".5"),
     "joint_4": (".006", ".125"),
-    "separate_4g": (".012", ".5"),
+    "separate_4g": (".006", ".5"),
     "joint_4g": (".006", ".125"),
     "joint_4e": (".006", ".125"),
 }
