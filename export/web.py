@@ -142,8 +142,8 @@ def directions_of(model: Autoencoder, options: Options) -> list[Direction]:
 
 
 def about(run: Path | str | None) -> dict[str, str]:
-    """The contents of a run's page.json, which may be missing: `purpose`, a sentence, and `crop`, the
-    key of `CROPS` that says how the training images were cropped, if they were faces. Raises an
+    """The contents of a run's page.json, {} if it is missing: `purpose`, a sentence, and, for a
+    model of faces, `crop`, the key of `CROPS` by which its training images were cropped. Raises
     ExportError if the file is damaged."""
     if run is None:
         return {}

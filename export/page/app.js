@@ -167,7 +167,7 @@ async function take(files) {
   say(files.length > 1 ? `${files.length} files: only the first is used.` : '');
   Object.assign(state, { file: files[0], picture: read, preview: picture.within(read, PREVIEW), photo: null });
   picture.copy(state.preview, $('photo'));
-  $('picture').style.setProperty('--ratio', read.width / read.height);
+  $('view').style.setProperty('--ratio', read.width / read.height);
   $('picture').hidden = false;
   setMode('photo');
   await frame();

@@ -6,11 +6,12 @@ import { drawSquare, sized } from './picture.js';
 
 const SIDE = 128, MESH_SIDE = 192;  // of the networks' inputs
 const LEAST_SCORE = 0.5;
+const SURE = 0.75;  // score of a face that need not be looked for in the turned photo
 const SAME = 0.3;  // boxes with this intersection over union, or more, show the same face
 const ROOM = 1.5;  // the side of the mesh's input, in sides of the face's box
 const PASSES = 5;  // at most, of the mesh, each on the square around the points of the previous one
 const SETTLED = 0.01;  // passes end when the square moves less than this share of its side
-const CLOSER = 256;  // least side of a part of the photo that is searched on its own
+const CLOSER = 128;  // least side of a part of the photo that is searched on its own
 
 // Points of the mesh; left and right are those of the photo.
 const LEFT_EYE = [33, 160, 158, 133, 153, 144], RIGHT_EYE = [362, 385, 387, 263, 373, 380];
@@ -32,51 +33,60 @@ export class FaceFinder {
   }
 
   /**
-   * Finds the faces in a photo: first by a look at the whole photo, then by closer looks, and last,
-   * if there are none, with the photo on its sides and upside down.
+   * Finds the faces in a photo: first by a look at the whole photo, which is also turned to its
+   * sides and upside down unless it surely shows an upright face; then by closer looks.
    * @param {HTMLCanvasElement} photo
    * @yields {number[][]} the mesh of a face, [x, y] each; of the faces of one look, the largest first
    */
   async *find(photo) {
-    const { width, height } = photo, side = Math.max(width, height);
-    const whole = { x: width / 2, y: height / 2, side, angle: 0 };
-    const parts = [0.25, 0.5, 0.75].flatMap((y) => [0.25, 0.5, 0.75].map((x) => (
-      { x: whole.x + (x - 0.5) * side, y: whole.y + (y - 0.5) * side, side: side / 2, angle: 0 })));
-    const closer = parts.filter(({ x, y }) => side / 2 >= CLOSER && x > 0 && x < width && y > 0 && y < height);
-    const turned = [-90, 90, 180].map((degrees) => ({ ...whole, angle: degrees * Math.PI / 180 }));
-    const found = [];
-    for (const squares of [[whole], closer, turned]) {
-      if (squares === turned && found.length) return;
-      for (const square of squares) {
-        for (const box of await this.detect(photo, square)) {
-          if (found.some((face) => overlap(face, box.bounds) >= SAME)) continue;
-          const mesh = await this.look(photo, box.square);
-          if (!mesh || found.some((face) => overlap(face, boundsOf(mesh)) >= SAME)) continue;
-          found.push(boundsOf(mesh));
-          yield mesh;
+    const { width, height } = photo, longer = Math.max(width, height);
+    // The photo's square in n × n parts, and those between them.
+    const parts = (n, angle = 0) => {
+      const side = longer / n, squares = [];
+      for (let i = 1; i < 2 * n; i++) {
+        for (let j = 1; j < 2 * n; j++) {
+          const x = (width - longer + j * side) / 2, y = (height - longer + i * side) / 2;
+          if (x > 0 && x < width && y > 0 && y < height) squares.push({ x, y, side, angle });
         }
+      }
+      return n === 1 || side >= CLOSER ? squares : [];
+    };
+    const turned = [-90, 90, 180].flatMap((degrees) => parts(1, degrees * Math.PI / 180));
+    const found = [];
+    for (const n of [1, 2, 4]) {
+      if (n === 4 && found.length) return;
+      const boxes = await this.detect(photo, parts(n));
+      if (n === 1 && boxes.every(({ score }) => score < SURE)) boxes.push(...await this.detect(photo, turned));
+      for (const box of apart(boxes).sort((a, b) => b.square.side - a.square.side)) {
+        if (found.some((face) => overlap(face, box.bounds) >= SAME)) continue;
+        const mesh = await this.look(photo, box.square);
+        if (!mesh || found.some((face) => overlap(face, boundsOf(mesh)) >= SAME)) continue;
+        found.push(boundsOf(mesh));
+        yield mesh;
       }
     }
   }
 
-  /** The boxes of faces in a square of the photo, the largest first: bounds and the mesh's input. */
-  async detect(photo, square) {
-    const outputs = await this.detector.run(input(photo, square, SIDE, 2, -1), [1, SIDE, SIDE, 3]);
-    const [scores, values] = outputs.sort((a, b) => a.length - b.length);
+  /** The boxes of faces in squares of the photo: score, bounds, and the mesh's input square. */
+  async detect(photo, squares) {
     const boxes = [];
-    ANCHORS.forEach(([x, y], i) => {
-      const score = sigmoid(scores[i]);
-      if (score < LEAST_SCORE) return;
-      const at = (k) => toPhoto(square, x + values[16 * i + k] / SIDE, y + values[16 * i + k + 1] / SIDE);
-      const middle = at(0), left = at(4), right = at(6);
-      const side = Math.max(values[16 * i + 2], values[16 * i + 3]) / SIDE * square.side;
-      boxes.push({
-        score,
-        bounds: [middle[0] - side / 2, middle[1] - side / 2, middle[0] + side / 2, middle[1] + side / 2],
-        square: { x: middle[0], y: middle[1], side: side * ROOM, angle: angleOf(left, right) },
+    for (const square of squares) {
+      const outputs = await this.detector.run(input(photo, square, SIDE, 2, -1), [1, SIDE, SIDE, 3]);
+      const [scores, values] = outputs.sort((a, b) => a.length - b.length);
+      ANCHORS.forEach(([x, y], i) => {
+        const score = sigmoid(scores[i]);
+        if (score < LEAST_SCORE) return;
+        const at = (k) => toPhoto(square, x + values[16 * i + k] / SIDE, y + values[16 * i + k + 1] / SIDE);
+        const middle = at(0), left = at(4), right = at(6);
+        const side = Math.max(values[16 * i + 2], values[16 * i + 3]) / SIDE * square.side;
+        boxes.push({
+          score,
+          bounds: [middle[0] - side / 2, middle[1] - side / 2, middle[0] + side / 2, middle[1] + side / 2],
+          square: { x: middle[0], y: middle[1], side: side * ROOM, angle: angleOf(left, right) },
+        });
       });
-    });
-    return apart(boxes).sort((a, b) => b.square.side - a.square.side);
+    }
+    return boxes;
   }
 
   /** The mesh of the face in a square of the photo; null if there is none. */

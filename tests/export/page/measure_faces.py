@@ -18,7 +18,7 @@ from alae_tf.images import files
 from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import FaceFinder
 from export import demo
-from tests.export.page.browser import differences, faces_of, open_browser, run, status, wait
+from tests.export.page.browser import differences, faces_of, open_browser, status, wait
 
 
 def main(folder: str, *photos: str) -> None:
@@ -29,11 +29,11 @@ def main(folder: str, *photos: str) -> None:
     try:
         driver.get(f"http://127.0.0.1:{server.server_port}/")
         wait(driver, lambda: status(driver) == "")
-        faces_of(driver, np.zeros([250, 250, 3], np.uint8), "lfw")  # loads the networks
+        faces_of(driver, np.zeros([250, 250, 3], np.uint8), "lfw", "faces64")  # loads the networks
         for file in files.find(list(photos)):
             photo = files.open_file(file, 3)
             faces = find(photo)
-            found, took = faces_of(driver, photo, "lfw")
+            found, took = faces_of(driver, photo, "lfw", "faces64")
             seconds.append(took)
             if not faces or not found:
                 print(f"{file}: align finds {len(faces)} faces, the page {len(found)}")
