@@ -25,7 +25,7 @@ COMMANDS = {  # "module" or "module:function", and a line for --help
     "client": ("alae_tf.export.client", "sends requests to a server of an exported model"),
     "load": ("alae_tf.export.load", "load-tests a server of an exported model"),
     "demo": ("alae_tf.export.demo", "serves a page that runs the shipped models in the browser"),
-    "official": ("alae_tf.official", "imports and verifies the authors' weights"),
+    "official": ("alae_tf.official", "imports the authors' weights, and reproduces their numbers"),
     "benchmark": ("alae_tf.benchmark", "measures the speed of training"),
     "memory": ("alae_tf.memory", "estimates the largest batch for each GPU size"),
     "export-benchmark": ("alae_tf.export.benchmark", "measures the speed of the exported formats"),

@@ -29,12 +29,12 @@ from tqdm import tqdm
 from alae_tf.images import files as image_files
 from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import Face, FaceFinder, model_folder
-from alae_tf.images.picture import is_png_of, png
+from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
 from alae_tf.system.arguments import Arguments, between, side
 from alae_tf.system.environment import start
 from alae_tf.system.errors import AlaeError, guarded, is_utf8, report
-from alae_tf.system.files import check_directory, member, write_atomic
+from alae_tf.system.files import check_directory, contains, member, png_mark, write_atomic
 
 CSV = "align.csv"
 SOFTWARE = "alae_tf align"  # in the PNG files that this command writes; others are never replaced
@@ -78,8 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     about = "--paste_back: folder of the crops as the model draws them without the edit, same names"
     parser.flag("--unedited", about, "DIR", type=Path)
     about = (
-        "--paste_back: difference adds only what the edit changed, so that the rest remains the "
-        "photo (needs --unedited); whole replaces the square"
+        "--paste_back: difference adds only what the edit changed, and leaves the rest of the "
+        "photo as it is (needs --unedited); whole replaces the square"
     )
     choices, absent = ("difference", "whole"), "difference with --unedited, else whole"
     parser.flag("--paste", about, choices=choices, absent=absent)
@@ -247,12 +247,12 @@ def _crops(table: Path) -> set[Path]:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file says that this command wrote it, as edited pictures mostly do not."""
-    return is_png_of(path, SOFTWARE)
+    """Whether a file has the mark of this command, which edited pictures have mostly lost."""
+    return contains(path, png_mark(SOFTWARE))
 
 
 def _place(path: Path) -> Path:
-    """The path without links, but for a link at the path itself."""
+    """The path with links resolved, except for a link at the path itself."""
     return path.parent.resolve() / path.name
 
 
@@ -265,7 +265,7 @@ def _member(folder: Path, name: str, flag: str, follow: bool = True) -> Path:
 
 
 def put_back(edited: Path, unedited: Path | None, table: Path, out: Path, overwrite: bool) -> int:
-    """Pastes edited crops, or with `unedited` crops what the edit changed, into copies of their
+    """Pastes edited crops (with `unedited`, only what the edit changed) into copies of their
     photos; returns the exit code."""
     rows = read_table(table)
     by_photo: dict[Path, list[tuple[Path, np.ndarray]]] = {}
@@ -304,7 +304,7 @@ def put_back(edited: Path, unedited: Path | None, table: Path, out: Path, overwr
             if not before.is_file():
                 raise AlignError(f"--unedited={unedited}: has no {before.name} for {file}.")
             if image_files.open_file(before, 3).shape[:2] != (height, width):
-                raise AlignError(f"{before}: has another size than {file}.")
+                raise AlignError(f"{before}: differs in size from {file}.")
     out.mkdir(parents=True, exist_ok=True)
     for photo, crops in tqdm(by_photo.items(), unit="photo"):
         pixels = image_files.open_file(photo, 3)

@@ -93,7 +93,7 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
 
 
 def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
-    """Runs this command at one level in a new process, for its own peak of memory."""
+    """Runs this command at one level in a new process, which has a peak memory of its own."""
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
         path = folder / "result.json"
         command = [sys.executable, "-m", "alae_tf.benchmark", *given]
@@ -106,7 +106,7 @@ def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
     parser = flags.Parser("alae_tf.benchmark", __doc__)
-    about = "level to measure; all: every level, each in its own process, for its own peak memory"
+    about = "level to measure; all: each level, in its own process, to measure its peak memory"
     parser.flag("--level", about, "N|all", absent="the top level")
     parser.flag(
         "--batch",

@@ -1,4 +1,4 @@
-"""Finds directions in w, each of which changes one attribute of the images, and writes a file.
+"""Finds directions in w, each of which changes one attribute of images; writes them to a file.
 
 With labels, a direction separates two classes or follows measured values. Without labels, the
 directions are principal components of w or closed-form factors of G's style layers.
@@ -46,7 +46,7 @@ examples:
 
 
 def split(text: str) -> list[str]:
-    """The names in a list."""
+    """The names in a list with commas."""
     return text.split(",") if text else []
 
 

@@ -79,15 +79,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.switch("--crop", "ppl_*: crop images to the centre of aligned faces")
     about = "weights to measure. ema: their moving average; raw: those of the last step"
     parser.flag("--weights", about, choices=("ema", "raw"), default="ema")
-    about = "checkpoints to measure. best: the one with the best value of --evaluate_metrics of "
-    about += "alae train; N: the one saved after N images. Can be shortened to --checkpoint"
+    about = "checkpoints to measure. best: the best by the first of --evaluate_metrics of alae "
+    about += "train; N: the checkpoint saved after N images. Can be shortened to --checkpoint"
     parser.flag("--checkpoints", about, "newest|best|all|N,…", default="newest")
     parser.switch("--baseline", "also measure PCA with as many components as w has numbers")
-    about = "also compare training images with the held-out ones: the floor of distances"
+    about = "also compare training images with held-out ones, which gives the floor of distances"
     parser.switch("--floor", about)
     about = f"path of {weight_files.INCEPTION}"
     parser.flag("--inception", about, "FILE", absent=f"in {weight_files.cache()}")
-    about = f"path of {weight_files.IDENTITY}, its manifest beside it"
+    about = f"path of {weight_files.IDENTITY}, with its manifest beside it"
     parser.flag("--identity", about, "FILE", absent=f"in {weight_files.cache()}, from npm")
     parser.switch("--json", "print the results as JSON lines instead of a table")
     args = parser.parse_args(arguments)
@@ -209,7 +209,7 @@ def check_floor(source: Source, protocol: Protocol, names: Sequence[str]) -> Non
         )
     if not names:
         known = ", ".join(name for name, metric in registry.METRICS.items() if metric.floor)
-        raise EvaluationError(f"--floor: --metrics has none of {known}.")
+        raise EvaluationError(f"--floor: --metrics must include one of {known}.")
     needed = protocol.generated or count_images(source, protocol)
     if needed > len(source):
         raise EvaluationError(

@@ -32,8 +32,8 @@ def prepare(
     shards: int | None,
     test_fraction: float | None,
 ) -> int:
-    """Opens, checks and writes into `out`, which messages call `given`; returns the exit code.
-    Raises ConfigError or DataError before any work."""
+    """Opens and checks the images, and writes them into `out`, which messages call `given`; returns
+    the exit code. Raises ConfigError or DataError before any work."""
     from alae_tf.data import DataError, open_source
 
     check_out(out)

@@ -78,8 +78,8 @@ def run(config: Config, run_dir: str, resume: str) -> int:
             print(f"train: {line}")
 
     def make_measure(source: Source) -> tuple[Measure, dict[str, str]] | None:
-        """Checks that the metrics can be measured on these images. With --evaluate_images=0, it
-        reports what is missing and returns None: training is not measured."""
+        """Checks that the metrics can be measured on these images. With --evaluate_images=0, what
+        is missing is reported, and None is returned: training continues without measurements."""
         protocol = Protocol("test" if source.held_out else "train", config.evaluate_count)
         networks: dict[str, Any] = {}
         if config.evaluate_images > 0:

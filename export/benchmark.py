@@ -39,7 +39,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Arguments(f"{__package__}.benchmark", __doc__, epilog=example)
     add_model_flags(parser)
     add_formats_flag(parser)
-    parser.flag("--json", "file for the figures, as JSON", "FILE", type=output())
+    parser.flag("--json", "file to write the results to, as JSON", "FILE", type=output())
     return parser.parse_args(arguments)
 
 
@@ -75,7 +75,8 @@ class Keras:
 
 
 def measure(model, options: Options, folder: Path, threads: int) -> list[dict[str, Any]]:
-    """Measures Keras and every file at each of BATCHES: a row with median milliseconds each."""
+    """Measures Keras and every file at each of BATCHES; returns a row for each, with the median
+    milliseconds."""
     from alae_tf.system.timing import median_seconds
 
     opened: list[tuple[File, Runtime]] = [(File("Keras", tuple(GRAPHS)), Keras(model))]

@@ -13,7 +13,7 @@ from alae_tf.latents.directions import Direction
 if TYPE_CHECKING:
     from alae_tf.model.autoencoder import Autoencoder
 
-SEED = 1  # of z; the comparison draws others
+SEED = 1  # of z; the comparison draws other codes
 REACH = 3.0  # movement along a direction without a span, as in `figures traverse`
 
 
@@ -36,7 +36,7 @@ def edited(real: np.ndarray, directions: Sequence[Direction]) -> np.ndarray:
     """The codes, w [n, latent] or styles [n, styles, latent], edited.
 
     Each code is moved along one of the directions to an end of its span. Without directions, it is
-    moved half of the way towards the code before it, or a quarter of the way in the opposite sense.
+    moved half of the way towards the code before it, or a quarter of the way away from it.
     """
     if not directions:
         amount = np.resize([0.5, -0.25], len(real)).reshape(-1, *[1] * (real.ndim - 1))

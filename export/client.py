@@ -34,8 +34,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(
         dest="command", required=True, parser_class=argparse.ArgumentParser
     )
-    picture = {"type": output(".png"), "metavar": "PICTURE.png", "help": "the picture. Required"}
-    codes = {"type": output(".npy", ".json"), "metavar": "W.npy|W.json", "help": "w. Required"}
+    written = "file to write. Required"
+    picture = {"type": output(".png"), "metavar": "PICTURE.png", "help": written}
+    codes = {"type": output(".npy", ".json"), "metavar": "W.npy|W.json", "help": written}
     for name, about, out in (
         ("encode", "images → w", codes),
         ("reconstruct", "images → their reconstructions", picture),
@@ -49,14 +50,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             about += "--encoder_codes=layers. Default: one w"
             add("--layers", action="store_true", help=about)
         elif name == "decode":
-            about = ".npy file of [N, latent] or [N, styles, latent], or .json of encode"
+            about = ".npy file of codes [N, latent] or [N, styles, latent], or .json file of encode"
             add("w", type=Path, help=about)
         else:
             default = "Default: %(default)s"
             about = f"number of pictures. {default}"
             add("--count", type=between(1, 10_000), default=1, help=about)
             add("--seed", type=between(0, 2**63 - 1), default=0, help=f"seed of z. {default}")
-            about = f"truncation; 1 for none. {default}"
+            about = f"truncation psi; 1: no truncation. {default}"
             add("--psi", type=between(-100, 100, float), default=0.7, help=about)
             about = "length of z. Default: as the server reports"
             add("--latent_size", type=between(1, servers.MOST_LATENT), help=about)
@@ -65,7 +66,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def read(path: Path) -> bytes:
-    """Reads an image file as an upright PNG, grey if it is grey; raises ExportFailed."""
+    """Reads an image file as an upright PNG, which is grey if the image is; raises ExportFailed."""
     pixels = read_colour(path)
     return png(pixels if is_colour(pixels) else pixels[..., :1])
 
@@ -137,7 +138,7 @@ class Client:
         if output != "pixels":
             return value
         if value.shape[-1] not in (1, 3):
-            raise ServerError(f"{url}: pictures of {value.shape[-1]} channels; must be 1 or 3.")
+            raise ServerError(f"{url}: returned {value.shape[-1]} channels, expected 1 or 3.")
         if not ((value >= 0) & (value <= 255) & (value == np.rint(value))).all():
             raise ServerError(f"{url}: {signature} returned pixels outside 0 to 255.")
         return value.astype(np.uint8)

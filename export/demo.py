@@ -42,7 +42,7 @@ from . import publish, registry, web
 from .formats import Options
 
 MARK = ".alae-page.json"  # lists the files of a page that this command wrote and may replace
-PART = r"(?!\.{1,2}(?:/|$))[^/]+"  # of a path; no dots alone, which would lead elsewhere
+PART = r"(?!\.{1,2}(?:/|$))[^/]+"  # of a path; not . or .., which would lead elsewhere
 LISTED = re.compile(rf"(?:model|runtime)(?:/{PART})+|[^/.][^/]*\.(?:html|js|css|json)")
 IMAGES = 6  # generated images on which files are compared with Keras
 
@@ -96,7 +96,7 @@ def run(
     registry.check_packages([web.FORMAT])
     with publish.hidden_folder(out) as scratch:
         for each, name in zip(runs, names, strict=True):
-            report("demo", f"{name} …")
+            report("demo", f"exporting {name}.")
             write_model(each, scratch, checkpoint)
         web.write_page(scratch / "web", names, runtime)
         replace(out, scratch)
@@ -126,10 +126,10 @@ def write_model(run: Path, folder: Path, checkpoint: str = "newest") -> None:
 
 
 def written_files(out: Path) -> dict[str, list[str]]:
-    """The files of the page in a folder: their names relative to it → their SHA-256; two, if a page
-    was being replaced when the process was killed. Without a page there are none.
+    """The files of the page in a folder: their names relative to it → their SHA-256, or two of them
+    if a process was killed while it replaced the page; {} if the folder has no page.
 
-    Raises AlaeError if their list is damaged, or if a file was changed since it was written.
+    Raises AlaeError if the list of files is damaged, or if a file was changed since it was written.
     """
     try:
         files = schema.load(out / MARK, {"files": {str: [str]}})["files"]

@@ -31,7 +31,7 @@ use are reported and left out.
 
 example: alae encode photos/ --model=encoder_float16.tflite --out=w.json
 """
-MOST_THREADS = 256  # LiteRT crashes on absurd numbers
+MOST_THREADS = 256  # LiteRT crashes on very large numbers
 BAR_FROM = 20  # images from which a progress bar is shown
 
 # Ranks of input and output: images and w [N, latent] or styles [N, styles, latent].
@@ -75,13 +75,14 @@ def load(path: Path, threads: int, wanted: str) -> TFLite:
     except (ValueError, RuntimeError, OSError, TypeError) as error:
         raise ExportError(f"--model={path}: is damaged or not a TFLite file ({error}).") from None
     if ranks not in RANKS[wanted]:
-        kind = next((kind for kind, known in RANKS.items() if ranks in known), "neither of the two")
+        kinds = (kind for kind, known in RANKS.items() if ranks in known)
+        kind = next(kinds, "neither an encoder nor a decoder")
         raise ExportError(f"--model={path}: is {kind}; give {wanted.split()[1]}*.tflite.")
     return model
 
 
 class Images:
-    """Image files that the command line names, alone or by their folder, but for those left out.
+    """Image files that the command line names, alone or by their folder, without those left out.
 
     Raises ImageError if a path is missing, a pipe or a device, or a folder without images.
     """

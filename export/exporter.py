@@ -28,8 +28,9 @@ IMAGES = 500  # for calibration and comparison; 100 above 64 px, where each take
 
 
 def export(options: Options) -> int:
-    """Loads a model; writes, checks and publishes its files. Returns 0, or 1 if one was left out;
-    if every file was rejected or the disk failed, nothing is published and ExportFailed raised."""
+    """Loads a model; writes, checks and publishes its files. Returns 0, or 1 if a file was left
+    out. If every file was rejected, or the disk failed, nothing is published, and ExportFailed is
+    raised."""
     formats = registry.chosen(options.formats)
     registry.check_packages(formats)
     model, weights = load(options.run_dir, options.untrained, options.level, options.checkpoint)
@@ -70,7 +71,7 @@ class Exporter:
         compared = np.arange(shown) * (len(pixels) // shown)
         try:
             self.directions = web.directions_of(model, options)
-        except LatentError as error:  # if a page is exported, it was raised earlier
+        except LatentError as error:  # if a page is exported, `ready` raised it earlier
             report("export", f"{error}; decoders are calibrated and compared without directions.")
             self.directions = []
         self.reference = Reference(self.graphs, pixels[compared], self.directions)

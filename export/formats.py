@@ -27,8 +27,8 @@ FLOAT, FLOAT16 = 1e-4, 1e-2  # largest relative errors allowed
 class Options:
     """The flags of `alae export`, by name.
 
-    `version` is the SavedModel's; an export sets it to the next one in `out`. `run_dir` and `out`
-    are strings if they are URLs; an export sets `out` to a local copy, and `url` to the URL.
+    `version` is the SavedModel's; an export sets it to the next version in `out`. `run_dir` and
+    `out` are strings if they are URLs; an export sets `out` to a local copy, and `url` to the URL.
     """
 
     run_dir: Path | str | None = None
@@ -58,7 +58,7 @@ class File(NamedTuple):
     bound: str = "relative_error"  # the error that `allowed` limits, a field of `parity.Row`
     quantization: str = ""  # value of --quantize that selects a TFLite file, else ""
     parts: tuple[File, ...] = ()  # files of a directory that are compared
-    beside: tuple[str, ...] = ()  # others that are written and published with it
+    beside: tuple[str, ...] = ()  # other files that are written and published with it
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,9 +83,9 @@ class Format(NamedTuple):
     files: Callable[[Options], Iterable[File]]  # its files, in the order of writing
     # Writes a file into `Exporter.folder`; if it raises, the file is left out.
     write: Callable[[Exporter, File], None]
-    # Name → opens a file with a number of CPU threads, as a `Runtime`. All of them are compared
-    # with Keras; the picture and the benchmark use the first, if there is one. An opened file may
-    # have a method `delegated() -> float` for the comparison.
+    # Name → opens a file with a number of CPU threads, as a `Runtime`. All runtimes are compared
+    # with Keras; the picture and the benchmark use the first, if there is one. A runtime may have
+    # a method `delegated() -> float` for the comparison.
     runtimes: Mapping[str, Callable[[Path, int], Any]]
     packages: tuple[str, ...] = ()  # required distributions, which the extra `export` installs
     default: bool = True  # whether --formats includes it by default

@@ -60,10 +60,10 @@ class Graphs:
         Converters would fold constant noise times constant strengths into a large constant for
         each layer (64 MB at 1024 px), so the noise is multiplied by a 1 that they cannot foresee.
 
-        The noise of the first map is not. Everything before the first style is independent of w
-        and becomes a small constant. Shortly after training starts, that map is nearly uniform
-        (deviation 1e-4 around 1), and the next norm would amplify the last bit, in which runtimes
-        differ, to 1e-3.
+        The first noise map is not multiplied. Everything before the first style is independent of
+        w and becomes a small constant. Shortly after training starts, these features are nearly
+        uniform (deviation 1e-4 around 1), and the next norm would amplify the last bit, in which
+        runtimes differ, to 1e-3.
         """
         first = w[:, :1] if len(w.shape) == 2 else w[:, 0, :1]
         one = tf.reshape(1.0 + tf.minimum(tf.abs(first), 0.0), [-1, 1, 1, 1])
@@ -115,7 +115,7 @@ class Graphs:
         image = image_files.decode(data)  # [height, width, 3]
         if self.config.image_channels == 1:
             is_grey = tf.reduce_all(image[..., 1:] == image[..., :1])
-            right = tf.Assert(is_grey, ["image_bytes: a colour image; this model takes grey ones"])
+            right = tf.Assert(is_grey, ["image_bytes: a colour image; the model takes grey images"])
             with tf.control_dependencies([right]):
                 image = image[..., :1]
         size = tf.shape(image)[:2]

@@ -19,7 +19,7 @@ MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "gif": b"GIF8", "
 BOX_BITS = 22  # PIL's weights are whole numbers of this many bits
 
 
-@tf.autograph.experimental.do_not_convert  # which takes most of the time of tracing
+@tf.autograph.experimental.do_not_convert  # converting takes most of the time of tracing
 def decode(data: tf.Tensor) -> tf.Tensor:
     """Decodes a PNG, JPEG, GIF (its first frame) or BMP file: string → uint8 [H, W, 3].
 
@@ -34,7 +34,7 @@ def decode(data: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-@tf.autograph.experimental.do_not_convert  # which takes most of the time of tracing
+@tf.autograph.experimental.do_not_convert  # converting takes most of the time of tracing
 def fit_square(image: tf.Tensor, target: int) -> tf.Tensor:
     """Resizes like `alae_tf.images.fit.fit`: uint8 [side, side, C] → uint8 [target, target, C]."""
     side = tf.shape(image)[0]
@@ -272,8 +272,8 @@ def _enlarge(image: tf.Tensor, side: tf.Tensor, target: int) -> tf.Tensor:
 def _in_strips(
     function: Callable[[tf.Tensor], tf.Tensor], image: tf.Tensor, channels: int
 ) -> tf.Tensor:
-    """Applies a function from integers [h, W, C] to whole numbers of 0 to 255, [h, W', channels],
-    to some rows of an image [H, W, C] at a time: uint8 [H, W', channels]."""
+    """Applies a function to an image [H, W, C], some rows at a time: uint8 [H, W', channels]. The
+    function maps integers [h, W, C] to whole numbers from 0 to 255, [h, W', channels]."""
     height, width = tf.unstack(tf.shape(image)[:2])
     rows = tf.maximum(1, STRIP // width)
     count = (height + rows - 1) // rows

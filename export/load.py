@@ -62,8 +62,8 @@ def measure(
 ) -> Load:
     """Sends images of noise, of shape [H, W, C], from several clients for some seconds.
 
-    Each client has a thread and a connection. Raises ServerError if the first request of one,
-    before the load, fails.
+    Each client has a thread and a connection. Raises ServerError if the first request of a client,
+    which precedes the load, fails.
     """
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (clients, 1, *shape)).astype(np.float32)
@@ -125,7 +125,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.flag("--clients", about, "N,…", type=several(between(1, 1024)), default="1,8,64")
     about = "seconds to measure each number of clients"
     parser.flag("--seconds", about, "X", type=between(1e-3, DAY, float), default=20.0)
-    parser.flag("--json", "file for the figures, as JSON", "FILE", type=output())
+    parser.flag("--json", "file to write the results to, as JSON", "FILE", type=output())
     args = parser.parse_args(arguments)
     if len(args.shape) != 3:
         parser.error("--shape: must be three numbers, for example 64,64,3.")

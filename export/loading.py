@@ -37,7 +37,7 @@ def load(
 
     The EMA weights of a run at a checkpoint, a value of --checkpoint, and at a level that it has
     reached (None: the current one); without `run_dir`, random weights with the config `untrained`.
-    Raises AlaeError if one is wrong.
+    Raises AlaeError if an argument is wrong.
     """
     logging.set_verbosity(logging.ERROR)  # converters warn about gradients, which exports lack
     tf.get_logger().setLevel("ERROR")

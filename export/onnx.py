@@ -22,8 +22,8 @@ OPSET = 18  # the newest that tf2onnx 1.17 writes
 
 
 def convert(endpoint: Endpoint) -> bytes:
-    """Converts a function from one tensor to a dict of one tensor, whose names the model's input
-    and output keep, to an ONNX model with a batch dimension named `batch`; raises ExportFailed."""
+    """Converts a function from one tensor to a dict of one tensor; raises ExportFailed. The ONNX
+    model keeps the names of both tensors, and its batch dimension is named `batch`."""
     import onnx
     import tensorflow as tf
     import tf2onnx

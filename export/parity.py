@@ -80,7 +80,7 @@ class Reference:
 
     Attributes:
         pixels, images, decoded: the images, and their reconstructions.
-        cases: by name of the graph.
+        cases: name of a graph → its cases.
     """
 
     def __init__(self, graphs: Graphs, pixels: np.ndarray, directions: Sequence[Direction]):

@@ -39,7 +39,7 @@ PATTERN = "*?[\\"  # characters that TensorFlow expands in paths
 MANIFEST = "manifest.json"
 PACKAGES = ("alae-tf", "tensorflow", "keras", "numpy")  # besides those of the formats
 CONTENTS = {  # the schema of those fields of a manifest that are read
-    # before: the sum of the file that this one replaces, until every file is in its place
+    # before: checksum of the file that this file replaces, until every file is in its place
     "files": {str: {"weights?": str, "sha256?": str, "before?": str}},
     "config": {str: object},
     "level": int,
@@ -57,20 +57,22 @@ VALUE_RANGES = {
 
 
 def check_out(out: Path) -> None:
-    """Raises an AlaeError, before any work, if a directory is a file or holds something else; see
-    also `check_name`."""
+    """Raises an AlaeError, before any work, if `out` is a file or holds something other than an
+    export; see also `check_name`."""
     check_name(out)
     check_directory("--out", out, "export", MANIFEST)
 
 
 def rank(name: str) -> int:
-    """The order in which files are uploaded. A server that polls storage takes a SavedModel for
-    complete once it has a saved_model.pb, and everyone else an export with a manifest."""
+    """The order in which files are uploaded. A server that polls storage takes a SavedModel as
+    complete once it has a saved_model.pb; everyone else takes an export as complete once it has a
+    manifest."""
     return 2 if name == MANIFEST else int(name.endswith("saved_model.pb"))
 
 
 def check_name(out: Path) -> None:
-    """Raises an ExportError if TensorFlow, which writes SavedModels, expands a path."""
+    """Raises an ExportError if `out` has characters that TensorFlow, which writes SavedModels,
+    expands."""
     if set(PATTERN) & set(str(out)):
         raise ExportError(
             f"--out={out}: TensorFlow expands {' '.join(PATTERN)} in paths; give another name."
@@ -123,8 +125,8 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
 def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
     """Raises an ExportError, before any work, if `out` holds an export of another run or level.
 
-    Its files are used together, and a server takes the newest SavedModel as a better version of
-    the same model. Therefore only a later checkpoint of the same run and level may follow.
+    The files of an export are used together, and a server takes the newest SavedModel as a better
+    version of the same model. Therefore only the same run and level may be exported into it again.
     """
     old = read_manifest(out)
     if old is None:
@@ -164,8 +166,8 @@ def manifest(
     folder: Path,
     names: list[str],
 ) -> dict[str, object]:
-    """Describes `out` as it will be after publishing the files and directories `names` of `folder`;
-    of earlier files, those bound to other weights do not stay."""
+    """Describes `out` as it will be after publishing the files and directories `names` of `folder`,
+    without the earlier files that depend on other weights."""
     new = describe_files(folder, names)
     before = (read_manifest(out) or {"files": {}})["files"]
     files = {
@@ -245,7 +247,7 @@ def all_files(path: Path) -> list[Path]:
 def exported(out: Path) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """The files that the manifest in a directory lists, and the names of those that are still as
     they were exported. Only these may be replaced or deleted: the others may be the user's.
-    Versions of the SavedModel, which are neither, are not read."""
+    Versions of the SavedModel, which are never replaced or deleted, are not read."""
     files = (read_manifest(out) or {"files": {}})["files"]
     sums = {
         name: (file.get("sha256"), file.get("before"))
@@ -257,7 +259,7 @@ def exported(out: Path) -> tuple[dict[str, dict[str, Any]], set[str]]:
 
 def check_replaceable(out: Path, names: Iterable[str]) -> None:
     """Raises an ExportError, before any work, if files and directories of these names cannot be
-    published since `out` holds files of the same names that no export wrote."""
+    published because `out` holds files of the same names that no export wrote."""
     files, ours = exported(out)
     for name in set(names) - {"saved_model"}:
         inside = [each for each in files if each == name or each.startswith(f"{name}/")]
@@ -277,7 +279,7 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
     Files that the old manifest lists are replaced, or deleted if they depend on other weights;
     versions of the SavedModel stay. Files that were changed after the export are not deleted, which
     is reported. All files are renamed or none: raises AlaeError if another file has the name of a
-    new one, OSError if a file cannot be renamed.
+    new file, OSError if a file cannot be renamed.
     """
     before, ours = exported(out)
     after = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 
 class ServerError(ExportFailed):
-    """The server cannot be reached or refused the request; the message quotes it.
+    """The server cannot be reached or refused the request; the message quotes its answer.
 
     `refused` says whether the server rejected the inputs themselves.
     """
@@ -104,8 +104,8 @@ def patiently(ask: Callable[[], Result], patience: float) -> Result:
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Returns or raises what work() does; TimeoutError after the deadline. Its thread is
-    abandoned then."""
+    """Returns or raises what work() does. After the deadline it raises TimeoutError and abandons
+    the thread of work()."""
     future: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
     def run() -> None:
@@ -137,8 +137,8 @@ class Rest:
         self.patience, self.session = patience, requests.Session()
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Runs a signature on arrays [N, …] by name (bytes: an object array [N]), and returns such
-        arrays; if the signature has one output, its name is "". Raises ServerError."""
+        """Runs a signature on arrays [N, …] by name (bytes: an object array [N]); returns its
+        outputs [N, …] by name, or, if it has only one, by the name "". Raises ServerError."""
         rows = [
             {name: _to_json(value) for name, value in zip(inputs, row, strict=True)}
             for row in zip(*inputs.values(), strict=True)

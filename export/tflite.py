@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 QUANTIZATIONS = {"none": ""} | {kind: f"_{kind}" for kind in ("float16", "dynamic_int8", "int8")}
 
 
-# Codes in a group whose range int8 decoders keep. Clipping rare values harms an image less than
-# coarser steps; docs/measurements/export.md has figures.
+# Number of codes in a group, see `quantize`, for int8 decoders. Clipping rare values harms an image
+# less than coarser steps; docs/measurements/export.md has figures.
 GROUP = 64
 KERNELS = ("CONV_2D", "FULLY_CONNECTED")  # values of an enum
 
@@ -65,7 +65,7 @@ def quantize(
             also activations, with scales from `parts`, but only in the operator `int8`. Styles,
             norms and the dense layers between styles and w stay float32, since they depend on
             differences that 8 bits lose.
-        parts: inputs [n, …] to calibrate int8 with. Each is run at once and keeps all tensors.
+        parts: inputs [n, …] to calibrate int8 with. All tensors of a part are in memory at once.
         int8: see `alae_tf.config.architecture.Architecture`.
         group: approximate number of inputs in a group. The scales of int8 cover the range of a
             group, averaged over all groups. None: the range of all inputs.

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from .exporter import Exporter
 
 PAGE = Path(__file__).parent / "page"
-# The runtime (Apache 2.0), copied to runtime/. Threads brought no gain and need special headers, so
-# only the files without threads, for browsers with and without relaxed SIMD.
+# The runtime (Apache 2.0), copied to runtime/: only the files without threads (they brought no gain
+# and need special headers), for browsers with and without relaxed SIMD.
 WASM = [
     f"wasm/litert_wasm_{kind}internal.{end}" for kind in ("", "compat_") for end in ("js", "wasm")
 ]

@@ -1,9 +1,9 @@
 """Local copies of folders in storage.
 
-A copy lies in the cache, at cloud/KIND-HASH/, where HASH is that of the URL:
+A copy lies in the cache, at cloud/KIND-HASH/, where HASH is the hash of the URL:
 
 NAME/        the files; NAME is the last part of the URL
-index.json   which copy this is, and each file as it was when it was last the same as in storage
+index.json   the copy's id, and the state in which each file was last the same as in storage
 lock         held by the process that uses the copy
 """
 
@@ -37,11 +37,11 @@ class Copy:
     """The local copy of a folder.
 
     Args:
-        url: of the folder.
+        url: the URL of the folder.
         kind: what the copy is for; a folder has a copy of each kind.
 
     Attributes:
-        path: the files. Need not exist.
+        path: the folder of the files, which need not exist.
         id: identifies this copy among those on all machines.
 
     All other methods need the lock.
@@ -75,7 +75,7 @@ class Copy:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """The lock, for a moment; waits for it."""
+        """Waits for the lock, and holds it within the block."""
         while True:
             try:
                 self.lock()
@@ -109,7 +109,7 @@ class Copy:
         self._write_index()
 
     def changed(self) -> list[str]:
-        """Files that are not, or not in this state, known to be in storage."""
+        """The names of files whose present state is not known to be in storage."""
         found = []
         for name in self._names():
             known = self._files.get(name)
@@ -124,10 +124,10 @@ class Copy:
         pinned: Callable[[list[str]], list[str]] = lambda names: [],
     ) -> None:
         """Uploads the changed files in the order of their ranks; then deletes from storage the
-        files that this copy has downloaded or uploaded, and that have been deleted from it.
+        files that this copy has downloaded or uploaded, and that were since deleted from it.
 
-        `pinned` chooses, among the changed files, those of which the present state is uploaded
-        even if they are deleted meanwhile.
+        `pinned` chooses the changed files whose present state is uploaded even if they are deleted
+        in the meantime.
         """
         ranked = [(rank(name), name) for name in self.changed()]
         names = [name for _, name in sorted(each for each in ranked if each[0] is not None)]
@@ -155,7 +155,7 @@ class Copy:
         self._write_index()
 
     def set_aside(self) -> Path:
-        """Renames the files, which a download would replace; returns their new place."""
+        """Renames the files, which a download would replace; returns their new folder."""
         for number in itertools.count(1):
             aside = self._home / f"{self.path.name}-before-{number}"
             if not aside.exists():
@@ -172,7 +172,7 @@ class Copy:
         self._index.unlink(missing_ok=True)
 
     def _names(self) -> list[str]:
-        """The files of the copy, without temporary ones and locks."""
+        """The files of the copy, without temporary files and locks."""
         found = []
         for folder, _, files in os.walk(self.path):
             for file in files:

@@ -5,7 +5,7 @@ holder renews it with another `beat`. To take a lease, a process creates the fil
 number, which storage with conditional writes lets only one process do. It may do so if the lease in
 force has been given back, if its own local copy took it (the copy's lock on this machine shows that
 the holder has ended), or if the lease has not been renewed for `seconds()`, by the clock of the
-process that waits. The limits: a write that was on its way when a lease expired still arrives, and
+process that waits. Limits: a write that was on its way when a lease expired still arrives, and
 storage without conditional writes can give a lease to two processes in the same moment.
 """
 
@@ -83,8 +83,8 @@ class Lease:
             raise LeaseLost
 
     def give_back(self, forget: bool = False) -> None:
-        """Ends the lease, if it was taken; `forget` also deletes its file. Without it, the file
-        still says whose copy is the newest."""
+        """Ends the lease, if it was taken; `forget` also deletes its file, which otherwise still
+        says whose copy is the newest."""
         if self._thread is None:
             return
         self._ended.set()
@@ -100,7 +100,7 @@ class Lease:
             pass
 
     def _wait(self, number: int, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Waits until a lease has expired or is given back; returns the one in force then."""
+        """Waits until a lease has expired or is given back; returns the lease then in force."""
         report(
             self._storage.where,
             f"waits up to {seconds():g} s for the lease of {content['host']} to expire.",

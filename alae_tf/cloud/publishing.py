@@ -17,8 +17,8 @@ Wanted = Callable[[str], bool]  # name → whether the command needs the file
 
 
 def check_content(storage: Storage, what: str, mark: str) -> dict[str, Entry]:
-    """The listing of a folder. Raises StorageError if it has other content than a command's: files
-    that are not hidden, but no `mark`."""
+    """The listing of a folder. Raises StorageError if it holds something other than a command's
+    output: files that are not hidden, but no `mark`."""
     entries = storage.list()
     if mark not in entries and not all(name.startswith(".") for name in entries):
         raise StorageError(storage.where, f"holds files but no {what}; give a new or empty folder")
@@ -32,16 +32,15 @@ def opened(
     """The directory to write into, and a function that uploads it.
 
     A path of this machine is returned as it is, with a function that does nothing. A folder in
-    storage is leased; its local copy is kept if the upload fails, and deleted after it. Messages
-    within name the URL instead of the copy.
+    storage is leased; its local copy is deleted after the upload, but kept if the upload fails.
+    Errors within the block name the URL instead of the copy.
 
     Args:
         out: the value of --out.
         what: the content, for example "export".
         mark: a file by which this content is recognised.
         rank: the order of uploads.
-        wanted: which files to download at first if the copy has no `mark`; None: all of them, and
-            always.
+        wanted: which files to download at first if the copy has no `mark`; None: always all files.
 
     Raises:
         AlaeError: the storage cannot be read or written, another process writes to it, or it has

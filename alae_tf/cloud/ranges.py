@@ -26,8 +26,8 @@ class RemoteFile:
 
     Args:
         storage: the folder.
-        name: in the folder.
-        entry: of the file in a listing.
+        name: the file's name in the folder.
+        entry: the file's entry in a listing.
     """
 
     def __init__(self, storage: Storage, name: str, entry: Entry):
@@ -75,13 +75,13 @@ class RemoteFile:
                 data = self._storage.read(self.name, start, end)
                 if len(data) == end - start:
                     break
-                why = f"{len(data):,} of {end - start:,} bytes came"
+                why = f"only {len(data):,} of {end - start:,} bytes arrived"
             except StorageError as error:
                 why = error.why
             if time.monotonic() - begun > PATIENCE_SECONDS:
                 raise OSError(f"{self}: {why}")
             if not told:
-                report(str(self), f"{why}; it is read again.")
+                report(str(self), f"{why}; trying again.")
             told = True
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
@@ -118,7 +118,8 @@ class Reader(io.RawIOBase):
 
 
 class Blocks:
-    """The cache of blocks: files in cloud/blocks of the cache, of which the oldest are deleted.
+    """The cache of blocks: files in cloud/blocks of the cache. Beyond `limit` bytes, the oldest are
+    deleted.
 
     Several processes may use it at once; each may exceed `limit` by a sixteenth.
     """

@@ -30,13 +30,13 @@ class StorageError(AlaeError):
 
 
 class UploadFailed(AlaeError):
-    """What a command made could not be uploaded; its local copy is whole."""
+    """The output of a command could not be uploaded; its local copy is whole."""
 
     exit_code = 1
 
 
 class Entry(NamedTuple):
-    """A file in storage; another content gives another version."""
+    """A file in storage; its version changes with its content."""
 
     size: int  # bytes
     version: str
@@ -52,8 +52,8 @@ class Storage:
     Names of files are relative to the folder, with slashes.
 
     Raises:
-        StorageError: from each method, if the storage does not answer, refuses access or has no
-            such bucket, after a few attempts; on creation, if the URL is of an unknown kind or a
+        StorageError: from each method, after a few attempts, if the storage does not answer,
+            refuses access or lacks the bucket; on creation, if the URL is of an unknown kind or a
             package is missing.
     """
 
@@ -106,7 +106,7 @@ class Storage:
                 self._fs.get_file(self._path(name), file.name)
                 size = os.path.getsize(file.name)
                 if size != entry.size:
-                    raise EOFError(f"{size:,} of {entry.size:,} bytes came")
+                    raise EOFError(f"{size:,} of {entry.size:,} bytes arrived")
 
         write_atomic(path, get)
 
@@ -123,8 +123,8 @@ class Storage:
             self._fs.pipe_file(target, data)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Writes a file unless it exists; whether it did. Of several processes at most one writes
-        it, if the store has conditional writes, as S3 and Google's have."""
+        """Writes a file unless it exists; returns whether it was written. Of several processes at
+        most one writes it, if the store has conditional writes, as S3 and Google's have."""
         with self._told(name):
             try:
                 self._make_parent(name)

@@ -44,8 +44,8 @@ class Uploader:
             self._changed.notify_all()
 
     def finish(self, patience: Callable[[], float]) -> bool:
-        """Waits until everything asked for is uploaded; whether it is. Gives up once attempts have
-        failed for `patience()` seconds; an upload that proceeds may take any time."""
+        """Waits until everything asked for is uploaded; returns whether it is. Gives up once
+        attempts have failed for `patience()` seconds; an upload that proceeds may take any time."""
         begun = time.monotonic()
         with self._changed:
             while self._done < self._asked and not self.lost:

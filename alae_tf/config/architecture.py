@@ -26,9 +26,9 @@ class Architecture:
     name: str  # in --architecture
     title: str  # in texts for users
     build: str  # "module:function": (config, dtype) → networks by the letters G, E, F and D
-    settings: tuple[str, ...]  # that only this kind reads
+    settings: tuple[str, ...]  # settings that only this kind reads
     ignored: tuple[str, ...]  # settings that it allows in its configs and does not read
-    check: Callable[[Config], Iterator[Check]]  # of its settings
+    check: Callable[[Config], Iterator[Check]]  # the checks of its settings
     styles: Callable[[Config], int]  # number of style vectors that G takes
     resolution: Callable[[Config, int], int]  # (config, level) → side of the images, in pixels
     # (config, level) → size of the largest feature map of one image in E or G, in numbers

@@ -23,7 +23,8 @@ DEEPEST = 16  # nested flagfiles
 
 def find(name: str) -> Path:
     """The file that --flagfile names: a path, or a shipped config, for example `smoke`, `smoke.cfg`
-    or `configs/smoke.cfg`. Raises ConfigError if no such file; lists the shipped configs."""
+    or `configs/smoke.cfg`. Raises ConfigError, with a list of the shipped configs, if the file does
+    not exist."""
     path = Path(os.path.expanduser(name))
     if path.exists() and not path.is_dir():
         return path
@@ -73,7 +74,7 @@ def read(name: str, above: tuple[Path, ...] = ()) -> list[str]:
 
 def expand(arguments: Iterable[str], above: tuple[Path, ...] = ()) -> list[str]:
     """Arguments in which each --flagfile is replaced by the arguments in the file. Raises
-    ConfigError if see `read`; the message begins with the flag."""
+    ConfigError as `read` does, with a message that begins with the flag."""
     left, expanded = list(arguments), []
     while left:
         argument = left.pop(0)

@@ -53,8 +53,8 @@ class Parser(Arguments):
     def parse(self, arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, Config]:
         """The command's own flags, and the config that the other flags describe.
 
-        Settings that the architecture ignores are reported. Raises ConfigError if a flag is
-        unknown, or a setting is wrong.
+        Settings that have no effect are reported. Raises ConfigError if a flag is unknown, or a
+        setting is wrong.
         """
         given = flagfile.expand(sys.argv[1:] if arguments is None else arguments)
         own, texts = self.texts(given)

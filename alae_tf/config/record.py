@@ -120,7 +120,8 @@ class Config:
     epochs_by_level: tuple[float, ...] = of_schedule(
         (10.0,),
         "style: passes over the training images at each level; the last level continues until "
-        "--epochs. From level 1 on, the first half of these blends the level in [EPOCHS_PER_LOD].",
+        "--epochs. From level 1 on, a level fades in during the first half of its passes "
+        "[EPOCHS_PER_LOD].",
         "(0, 1e9]",
     )
     batch_by_level: tuple[int, ...] = of_schedule(
@@ -155,8 +156,8 @@ class Config:
     )
     reconstruction: float = of_optimisation(
         0.0,
-        "Weight of update 4, which the paper does not have: real images are reconstructed, "
-        "G(E(x)) against x. 0: no update 4. 1 suits a trained model (see --init_from).",
+        "Weight of update 4, which the paper does not have: it compares a real image x with "
+        "G(E(x)). 0: no update 4. 1 suits a trained model (see --init_from).",
         "[0, 1e6]",
     )
     reconstruction_update: str = of_optimisation(
@@ -173,13 +174,13 @@ class Config:
     )
     reconstruction_pixels: float = of_optimisation(
         2.0,
-        "Weight of the squared error of pixels in update 4, beside the perceptual distance's 1.",
+        "Weight of the squared error of pixels in update 4; the perceptual distance has weight 1.",
         "[0, 1e6]",
     )
     correction_pull: float = of_optimisation(
         0.1,
-        "With --encoder_codes=layers: weight of the squared corrections in update 4. A larger one "
-        "keeps the codes of the layers together, which makes edits work better.",
+        "With --encoder_codes=layers: weight of the squared corrections in update 4. A larger "
+        "weight keeps the codes of the layers together, which makes edits work better.",
         "[0, 1e6]",
     )
     freeze: str = of_optimisation(
@@ -193,7 +194,7 @@ class Config:
     )
     r1_every: int = of_optimisation(
         1,
-        "Compute R1 in every k-th iteration only, k times as strong (StyleGAN2's lazy "
+        "Compute R1 only in every N-th iteration, N times as strong (StyleGAN2's lazy "
         "regularisation). 1: as in the paper; 4 or more saves about a quarter of the work.",
         "[1, 1e6]",
     )
@@ -214,9 +215,9 @@ class Config:
     )
     augment_target: float = of_optimisation(
         0.6,
-        "With --augment=ada: the mean sign of D's logits of training images at which the "
-        "probability stays: 1 if D takes all of them for real, 0 if half. Lower it for very few "
-        "images.",
+        "With --augment=ada: the target for the mean sign of D's logits of training images (1 if D "
+        "takes all of them for real, 0 if half of them). Above it, the probability rises; below "
+        "it, the probability falls. Lower the target for very few images.",
         "(-1, 1)",
     )
     augment_images: float = of_optimisation(
@@ -259,11 +260,11 @@ class Config:
     init_from: str = of_run(
         "",
         "Run whose weights a new run starts from: its directory or URL, or the name of a shipped "
-        "model. "
-        "The networks must be the same, as with --flagfile=OTHER/config.cfg, or have more levels, "
-        "with start_channels halved for each. The new run has new optimizers and starts at the "
-        "level of these weights, fully faded in; if it adds levels and theirs was the last, it "
-        "starts at the first new level, which fades in. --epochs is the length of the new run.",
+        "model. The networks must be the same, as with --flagfile=OTHER/config.cfg, or have more "
+        "levels, with start_channels halved for each. The new run has new optimizers and starts at "
+        "the level of these weights, fully faded in. If it adds levels and the other run had "
+        "reached its last level, it starts at the first new level, which fades in. The length of "
+        "the new run is --epochs.",
     )
     strategy: str = of_run(
         "auto",
@@ -315,7 +316,9 @@ class Config:
         "metrics.csv, TensorBoard and results.jsonl. The checkpoint with the best value of the "
         "first metric is kept. none: no measurements.",
     )
-    evaluate_count: int = of_run(500, "Real images to measure; as many are generated.", "[4, 1e9]")
+    evaluate_count: int = of_run(
+        500, "Number of real images to measure; the same number is generated.", "[4, 1e9]"
+    )
     truncation_psi: float = of_run(
         0.7, "Truncation in sample grids: w_avg + psi (w - w_avg). 1: no truncation.", "[0, 2]"
     )
@@ -395,7 +398,8 @@ class Config:
 
     @property
     def ignored(self) -> dict[str, str]:
-        """Settings that are not at their defaults and have no effect: name → the setting why."""
+        """Settings that are not at their defaults but have no effect: name → the setting that
+        disables it."""
         found = dict.fromkeys(self.kind.ignored, f"--architecture={self.architecture}")
         if self.encoder_codes == "w":
             found["correction_pull"] = "--encoder_codes=w"

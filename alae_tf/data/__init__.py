@@ -104,8 +104,9 @@ def check(uri: str) -> None:
 
 
 def absolute(uri: str, start: str | Path) -> str:
-    """A URI with absolute paths; `start` is the directory that its paths are relative to. One of an
-    unknown kind is returned unchanged. Raises DataError if an option is unknown or has no value."""
+    """A URI with absolute paths; `start` is the directory that its paths are relative to. A URI of
+    an unknown kind is returned unchanged. Raises DataError if an option is unknown or has no value.
+    """
     name, _, argument = uri.partition(":")
     scheme = SCHEMES.get(name)
     if not argument or scheme is None:
@@ -133,7 +134,7 @@ def is_uri(text: str) -> bool:
 
 
 def open_source(uri: str) -> Source:
-    """Opens the training images that a URI names; `held_out` of the result holds the others. Raises
+    """Opens the training images that a URI names, with held-out images as their `held_out`. Raises
     DataError if the URI is malformed, or the images cannot be read."""
     with named(uri):
         scheme, argument = parse(uri)

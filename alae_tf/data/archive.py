@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, NamedTuple
 from alae_tf.data.source import DataError, some
 from alae_tf.images.files import is_hidden, sort_out
 
-# Of an image file in an archive, which is read into memory. The largest images that are read take
-# about as much in formats without compression.
+# Limit on an image file in an archive, which is read into memory: about the size of the largest
+# accepted image without compression.
 MOST_BYTES = 2**29
 HEAD = 2**18  # bytes in which most image files have their size
 AGAIN = "Copy or download it again."
@@ -35,22 +35,22 @@ class Member(NamedTuple):
 
     name: str  # as stored
     size: int  # bytes, not compressed
-    place: Any  # by which the archive finds it
+    place: Any  # where the archive finds it
     is_regular: bool  # rather than a link or a device
 
 
 class Archive(abc.ABC):
     """The image files in an archive, found as `alae_tf.images.files.walk` finds those in a folder.
 
-    Names are only names: nothing is written, and those that are absolute or contain ".." are read
-    as if the archive were the root directory. The folders that contain everything, for example
-    "faces" in faces.zip, are not part of the names, unless images lie directly in them. Links and
-    devices are ignored; of several files of one name, the last counts, as if it were unpacked.
+    Nothing is written to disk. Names that are absolute or contain ".." are read as if the archive
+    were the root directory. The folders that contain everything, for example "faces" in faces.zip,
+    are not part of the names, unless images lie directly in them. Links and devices are ignored; of
+    several files of the same name the last is used, as after unpacking.
 
     Several threads, and processes that were forked, may read at once.
 
     Attributes:
-        names: of the image files, sorted.
+        names: the names of the image files, sorted.
         others: the number of files of other types by extension; see `walk`.
         notes: what was ignored, for messages.
 
@@ -121,7 +121,7 @@ class Zip(Archive):
                 what = f"{self.path} is encrypted ({info.filename})"
                 raise DataError(f"{what}. Unpack it with its password, and name the folder.")
             if not info.is_dir():
-                name = info.filename.replace("\\", "/")  # some programs on Windows write these
+                name = info.filename.replace("\\", "/")  # as some programs on Windows write
                 kind = stat.S_IFMT(info.external_attr >> 16)
                 yield Member(name, info.file_size, info, kind in (0, stat.S_IFREG))
 
@@ -172,7 +172,7 @@ class Tar(Archive):
                 yield Member(info.name, info.size, info.offset_data, regular)
 
     def _read(self, member: Member, size: int) -> bytes:
-        with open(self.path, "rb") as file:  # of its own, which no thread or process shares
+        with open(self.path, "rb") as file:  # not shared by threads or processes
             file.seek(member.place)
             data = file.read(size)
         if len(data) < size:

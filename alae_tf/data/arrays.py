@@ -49,7 +49,7 @@ class ArraySource(Source):
         padded = PADDED_DIGIT if height == width == DIGIT else min(height, width)
         if padded < resolution and DIGIT != resolution:
             size = f"{width}x{height}"
-            report(self.uri, f"images of {size} are smaller than {resolution} px; will be enlarged")
+            report(self.uri, f"images of {size} are smaller than {resolution} px, and are enlarged")
 
 
 def open_mnist5k(uri: str, argument: str) -> ArraySource:

@@ -163,8 +163,8 @@ class FolderSource(Source):
         """The names of the classes, sorted, and the class of each image, int64 [n]: the first
         folder in its relative path.
 
-        Raises DataError if an image is in no folder or in one that is not in `names`, or there is
-        only one.
+        Raises DataError if an image is in no folder, or in a folder that is not in `names`, or if
+        there is only one class.
         """
         folders = [name.partition("/")[0] if "/" in name else "" for name in self.files]
         names = names or sorted(set(folders))
@@ -232,7 +232,7 @@ class FolderSource(Source):
             raise self._gone(f"{what}; at most {MOST_LOST:.0%} may be missing")
 
     def _check(self, found: list[str]) -> list[str]:
-        """The files that can be read as far as is checked at opening; sets `sizes`."""
+        """The files that pass the check at opening; sets `sizes`."""
         whole = len(found) <= DECODE_ALL
         trials = pool().map(lambda name: self._size(name, whole), found)
         about, late = f"checking {self.root}", 2  # the bar appears only if this takes long

@@ -93,7 +93,8 @@ def fixed_images(source: Source, resolution: int, count: int) -> np.ndarray:
     """The images of sample grids, always the same: uint8 [count, resolution, resolution, C].
 
     They are spread evenly (sorted data sets then show all classes) over the held-out images, or
-    over the training images if fewer than `count` are held out. If those are too few, some repeat.
+    over the training images if fewer than `count` are held out. If even these are fewer, some are
+    repeated.
     """
     if source.held_out is not None and len(source.held_out) >= count:
         source = source.held_out

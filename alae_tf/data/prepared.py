@@ -47,7 +47,7 @@ class Plan:
         return [2**k for k in range(2, self.max_resolution.bit_length())]
 
     def check_same(self, path: Path) -> None:
-        """Raises ConfigError if the plan in a file differs from this one or cannot be read."""
+        """Raises ConfigError if the plan in a file differs from this plan or cannot be read."""
         try:
             before = schema.load(path, {str: object})
         except ValueError:

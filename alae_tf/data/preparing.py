@@ -30,8 +30,8 @@ Sources = dict[str, Source]  # the images of "train", and of "test" if images ar
 def split(source: Source, fraction: float | None) -> Sources:
     """Splits a source into "train" and, if images are held out, "test".
 
-    `fraction` is the share to hold out; None: the source's own held-out images. Raises ConfigError
-    if it does not fit the source.
+    `fraction` is the share to hold out; 0: no images; None: the source's own held-out images.
+    Raises ConfigError if the source has held-out images already, or a part would have no images.
     """
     if not fraction:
         held_out = source.held_out if fraction is None else None
@@ -87,8 +87,8 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
     """Writes the missing files into a `locked` directory, and dataset.json last; returns a summary.
     `stopping` is called before each image; the work ends if it returns True.
 
-    Raises ConfigError if files of others have the names of new ones, OSError if the disk has too
-    little space; see also `ShardWriter.run`.
+    Raises ConfigError if foreign files have the names of files to be written, OSError if the disk
+    has too little space; see also `ShardWriter.run`.
     """
     shards = []
     for part, source in sources.items():  # shards of "test" are as large as those of "train"
@@ -118,7 +118,7 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
     repaired = ", ".join(sorted(writer.repaired)) or "none"
     return (
         f"prepare: {out}: {plan.train:,} images to train on and {plan.test:,} held out, at "
-        f"{resolutions} px, in {files:,} files; damaged or missing ones, rewritten: {repaired}.\n"
+        f"{resolutions} px, in {files:,} files; damaged or missing and rewritten: {repaired}.\n"
         f"Train with --data=tfrecord:{out} --image_channels={plan.channels}"
     )
 

@@ -18,7 +18,7 @@ from alae_tf.cloud.ranges import RemoteFile
 from alae_tf.data.source import DataError
 
 File = str | os.PathLike | RemoteFile
-HEADER, FOOTER = 12, 4  # uint64 length and uint32 CRC of it; then the data; then uint32 CRC of it
+HEADER, FOOTER = 12, 4  # bytes before the data (uint64 length, its uint32 CRC) and after (its CRC)
 GZIP = b"\x1f\x8b\x08"
 LARGEST = 2**42  # bytes of a file; file systems refuse to seek much further
 
@@ -160,7 +160,7 @@ def _spans(path: File, file: IO[bytes] | gzip.GzipFile, start: int = 0) -> np.nd
 
 
 def _equal_spans(file: IO[bytes]) -> np.ndarray | None:
-    """`_spans` of a file whose first and last record have the same length; None of others."""
+    """`_spans` of a file whose first and last record have the same length, else None."""
     header, size = file.read(HEADER), file.seek(0, os.SEEK_END)
     whole = HEADER + int.from_bytes(header[:8], "little") + FOOTER
     if size % whole:

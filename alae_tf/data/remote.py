@@ -10,7 +10,8 @@ from alae_tf.cloud.ranges import RemoteFile
 from alae_tf.cloud.storage import Entry, Storage, StorageError
 from alae_tf.data.prepared import FILE, MANIFEST, PLAN
 
-SMALL_FILES = (MANIFEST, PLAN)  # beside TFRecords; also those with these endings
+# Files beside TFRecords that are copied, by name or ending.
+SMALL_FILES = (MANIFEST, PLAN)
 ENDINGS = (".npy", ".labels")
 
 
@@ -29,7 +30,7 @@ def copied(url: str) -> Path:
 
 
 def located(url: str) -> tuple[Storage, str | None, dict[str, Entry]]:
-    """A folder in storage, the prefix of a set in it, if the URL ends with one, and its files."""
+    """(a folder in storage, the prefix of a set if the URL ends with one, the folder's files)."""
     storage = Storage("--data", url)
     if entries := storage.list():
         return storage, None, entries
@@ -42,7 +43,7 @@ def records(url: str) -> tuple[Path, str | None, dict[str, RemoteFile]]:
     """A folder of TFRecords, or one set in it.
 
     Args:
-        url: of the folder; or the URL of the folder, a slash and the prefix of a set.
+        url: the URL of the folder, or that URL followed by a slash and the prefix of a set.
 
     Returns:
         (a local copy of the small files beside the TFRecords, the prefix, the TFRecords by name).

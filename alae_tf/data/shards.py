@@ -30,7 +30,7 @@ from alae_tf.system import schema
 from alae_tf.system.errors import AlaeError, ConfigError
 from alae_tf.system.files import temporary_file, write_atomic
 
-ENTRY = {"images": int, "bytes": int, "sha256": str}  # see `schema`; of a file in a note
+ENTRY = {"images": int, "bytes": int, "sha256": str}  # a file in a note; see `schema`
 
 
 class Stopped(Exception):
@@ -123,8 +123,8 @@ class ShardWriter:
         self._failed = threading.Event()
 
     def check(self, shards: list[Shard]) -> None:
-        """Raises ConfigError, before any work, if a file with the name of a new one is no TFRecord
-        of its resolution."""
+        """Raises ConfigError, before any work, if an existing file has the name of a file to be
+        written and is not a TFRecord of its resolution."""
         for shard in shards:
             for resolution, name in self._names(shard).items() if not self.note(shard) else ():
                 payload = record_bytes(resolution, self.sources[shard.part].channels)
@@ -176,7 +176,7 @@ class ShardWriter:
             raise Stopped
 
     def _write(self, shard: Shard, resolutions: list[int], note: dict | None) -> None:
-        """Writes a shard's files of some resolutions, and the note of a new shard."""
+        """Writes a shard's files at some resolutions, and the note of a new shard."""
         names = {r: name for r, name in self._names(shard).items() if r in resolutions}
         with contextlib.ExitStack() as files:
             paths = {

@@ -58,7 +58,7 @@ class Source(abc.ABC):
         """
 
     def check_batch(self, batch: int) -> None:  # noqa: B027 (optional)
-        """Raises DataError if too many images are held out to fill a batch with the others."""
+        """Raises DataError if so many images are held out that too few are left for a batch."""
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -148,8 +148,8 @@ def warn_about_classes(source: Source, turning: Sequence[str]) -> None:
     if source.labels is not None and turning:
         report(
             ", ".join(turning),
-            "an image that is mirrored or turned, for example a digit, may look like one of "
-            "another class. If yours do, use --flip=false and --augment_operations=colour.",
+            "a mirrored or turned image, for example of a digit, may look like an image of another "
+            "class. If yours do, use --flip=false and --augment_operations=colour.",
         )
 
 

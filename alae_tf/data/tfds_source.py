@@ -32,7 +32,7 @@ class TfdsSource(Source):
 
     Attributes:
         labels: int64 [len], the feature `label` if it is a ClassLabel, else None; also None, with a
-            warning, if the set hides some, which are then -1. The first use reads the whole split.
+            warning, if the set hides some labels (as -1). The first use reads the whole split.
         class_names: the names of the feature `label`, if it is a ClassLabel.
 
     Raises:
@@ -109,7 +109,7 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
     """`tfds:NAME[/CONFIG][:VERSION]`, a data set by its TFDS name; its split "train".
 
     `?split=` names another split, or parts of splits in TFDS' notation: "train[:10%]",
-    "train+extra". The set is read from, or prepared in, `?data_dir=DIR`; without that option in the
+    "train+extra". The set is read from, or prepared in, `?data_dir=DIR`; by default, in the
     directory that the environment variable TFDS_DATA_DIR names, or else in ~/tensorflow_datasets.
     The split "test" is held out, or else "validation", unless it is itself trained on. Raises
     DataError if TFDS does not know the data set or cannot prepare it; see also `TfdsSource`.
@@ -125,7 +125,7 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
     except Exception as error:  # of several types: unknown name, config or version
         raise DataError(
             f"TFDS cannot open it ({_why(error)}). Names are listed at "
-            "https://www.tensorflow.org/datasets/catalog; ?data_dir=DIR is the place of others."
+            "https://www.tensorflow.org/datasets/catalog; other sets need ?data_dir=DIR."
         ) from None
     if not prepared:
         report(uri, f"not in {builder.data_dir}; TFDS will download and prepare it there")
@@ -216,7 +216,7 @@ def _open_records(builder, split: str) -> Sequence[bytes] | RecordFiles:
 
 
 class Chosen(Sequence):
-    """Some records, at `indices` of others."""
+    """The records at `indices` of `records`."""
 
     def __init__(self, records: RecordFiles, indices: np.ndarray):
         self._records, self._indices = records, indices
@@ -230,7 +230,7 @@ class Chosen(Sequence):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Limits TFDS' attempts to download and its messages; on a terminal its bars are shown."""
+    """Limits TFDS' download attempts and its messages; terminals still show its progress bars."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import downloader
 

@@ -117,11 +117,12 @@ class TfrecordSource(Source):
         if len(set(counts.values())) > 1 or not min(counts.values()):
             first = self._paths[self.resolutions[0]][0].name
             held = ", ".join(f"{counts[r]:,} at {r} px" for r in self.resolutions)
-            raise DataError(f"{first} …: no or different numbers of images: {held}. {AGAIN}")
+            right = "every resolution must have the same number of images, at least 1"
+            raise DataError(f"{first} …: {right}; got {held}. {AGAIN}")
         return min(counts.values())
 
     def _check_files(self, manifest: dict) -> int:
-        """The number of images, after a comparison of the files with the manifest."""
+        """Compares the files with the manifest; returns the number of images."""
         files = manifest["files"]
         found = {path.name: path for paths in self._paths.values() for path in paths}
         for name in files.keys() ^ found.keys():
@@ -202,7 +203,7 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
     """`tfrecord:DIR`, or `tfrecord:DIR/PREFIX` if DIR holds several sets.
 
     If DIR holds exactly the sets `train` and `test`, `test` is held out; likewise `celeba-test`
-    beside `celeba` or `celeba-train`. Raises DataError if DIR holds no such files, or several sets,
+    beside `celeba` or `celeba-train`. Raises DataError if DIR holds no TFRecords, or several sets,
     or an unfinished preparation; see also `TfrecordSource`.
     """
     directory, prefix, files = remote.records(argument) if is_url(argument) else _local(argument)
@@ -212,7 +213,7 @@ def open_tfrecord(uri: str, argument: str) -> TfrecordSource:
         found = f"; the prefixes are {', '.join(prefixes)}" if prefixes else ""
         name = f"{directory}/{prefix or 'PREFIX'}-rNN.tfrecords[.PPP]"
         how = (
-            "Write tfrecord:DIR or tfrecord:DIR/PREFIX; python -m alae_tf.prepare makes such files"
+            "Write tfrecord:DIR or tfrecord:DIR/PREFIX; python -m alae_tf.prepare writes such files"
         )
         raise DataError(f"no file {name}{found}. {how}.")
     train, test = (prefix or prefixes[0], None) if prefix or len(prefixes) == 1 else _pair(prefixes)

@@ -35,11 +35,12 @@ def code_gap(samples: Samples) -> dict[str, float]:
 def separation(a: np.ndarray, b: np.ndarray, seed: int = 0) -> float:
     """Held-out area under the ROC curve of a logistic regression that separates two sets.
 
-    A random half of each set trains it, standardised by that half; the others are judged.
+    It is trained on a random half of each set and tested on the other halves; the training halves
+    give the standardisation of both.
 
     Args:
         a, b: codes [n, d], [m, d], at least two rows each.
-        seed: of the halves.
+        seed: int. Chooses the halves.
     """
     rng = np.random.default_rng(seed)
     halves = [np.array_split(each[rng.permutation(len(each))], 2) for each in (a, b)]

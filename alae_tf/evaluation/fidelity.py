@@ -12,7 +12,7 @@ def frechet(samples: Samples, kind: str, network: str) -> float:
 
 
 def kernel(samples: Samples, kind: str, network: str) -> float:
-    """Kernel distance from the real images to those of a kind; 0 is best, less is chance."""
+    """Kernel distance from the real images to those of a kind; 0 is best, below 0 is chance."""
     real, made = samples.features("real", network), samples.features(kind, network)
     return distances.kernel(real, made, samples.protocol.seed)
 

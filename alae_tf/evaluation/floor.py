@@ -25,7 +25,7 @@ class RealImages:
         return np.arange(count)[:, np.newaxis]
 
     def truncate(self, w: np.ndarray, psi: float) -> np.ndarray:
-        """w: real images are what they are."""
+        """w, unchanged: real images cannot be truncated."""
         return w
 
     def decode(

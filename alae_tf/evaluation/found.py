@@ -33,14 +33,14 @@ def nearest_is_own(
 ) -> np.ndarray:
     """Whether each image is at least as near to its own real image as to every candidate.
 
-    An image's own takes the place of the candidate at or before it in the source, so that the
-    number of candidates is the same for all.
+    An image's own real image replaces the candidate at or before it in the source, so that the
+    number of candidates is the same for all images.
 
     Args:
         own: distances to the own real image [n].
         others: distances to the candidates [n, c].
-        indices: of the own real images in their source [n].
-        chosen: of the candidates in the same source, ascending, beginning with 0 [c].
+        indices: indices of the own real images in their source [n].
+        chosen: indices of the candidates in the same source, ascending, beginning with 0 [c].
 
     Returns:
         bool [n].

@@ -1,4 +1,4 @@
-"""Whether reconstructions of faces show the same person, to a face recognition network."""
+"""Whether reconstructions of faces show the same person, judged by a face recognition network."""
 
 import re
 from pathlib import PurePosixPath
@@ -18,7 +18,7 @@ NUMBERED = re.compile(r"(.+)_\d+")  # file names as in Labeled Faces in the Wild
 
 
 def identity(samples: Samples) -> dict[str, float]:
-    """How near reconstructions come to their own photographs, for `alae_tf.features.identity`.
+    """How near reconstructions come to their own photographs, by `alae_tf.features.identity`.
 
     Returns:
         - distance: mean Euclidean distance to the own photograph.
@@ -26,7 +26,7 @@ def identity(samples: Samples) -> dict[str, float]:
         - found: share whose nearest of 350 photographs is their own. With fewer photographs, fewer
           are compared; the counts say how many ("candidates").
         - same_person, two_people: mean distances of pairs of photographs of one person and of two,
-          if the source says who is on them by labels or by file names as Name_0001.jpg.
+          if labels, or file names such as Name_0001.jpg, say who is in them.
     """
     real, made = (samples.features(kind, "identity") for kind in ("real", "reconstructed"))
     chosen = samples.candidates(CANDIDATES)
@@ -50,17 +50,17 @@ def found_by_features(
     """Share of images whose nearest candidate is their own photograph.
 
     Args:
-        indices, real, made: of the photographs in their source [n], their features and those of
-            the images made of them [n, d].
-        chosen, others: of the candidates: indices [c], features [c, d].
+        indices, real: indices of the photographs in their source [n], and their features [n, d].
+        made: features of the images made from the photographs [n, d].
+        chosen, others: indices [c] and features [c, d] of the candidates.
     """
     own = np.linalg.norm(made - real, axis=1)
     return float(nearest_is_own(own, pairwise_distances(made, others), indices, chosen).mean())
 
 
 def people(source: Source) -> np.ndarray | None:
-    """Who is on each image of a source [len], by its labels or else its file names; None if
-    neither tells."""
+    """Who is in each image of a source [len], by its labels or else its file names; None if neither
+    says."""
     if source.labels is not None:
         return source.labels
     if not isinstance(source, FolderSource):
@@ -72,13 +72,14 @@ def people(source: Source) -> np.ndarray | None:
 def real_pairs(
     names: np.ndarray | None, indices: np.ndarray, features: np.ndarray
 ) -> dict[str, float]:
-    """Mean distances of real photographs of one person and of two; {} without such pairs.
+    """Mean distances of real photographs of one person and of two; {} unless both kinds of pairs
+    exist.
 
     Args:
-        names: of all images of the source, or None.
-        indices: of photographs in the source, ascending [n]; at most 2,000, evenly spread, are
-            compared.
-        features: of these photographs [n, d].
+        names: who is in each image of the source, or None; see `people`.
+        indices: indices of photographs in the source, ascending [n]; at most 2,000, evenly spread,
+            are compared.
+        features: features of these photographs [n, d].
     """
     if names is None:
         return {}

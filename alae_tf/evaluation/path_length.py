@@ -18,7 +18,7 @@ def path_length(samples: Samples, space: str, where: str) -> float:
     As published, except for the number of pairs: paths are straight in w and arcs in z, both images
     of a pair have the same noise, images of more than 256 px are averaged down, and the lowest and
     the highest 1 % of the distances are left out. The space is "w" or "z"; "full" measures anywhere
-    between two codes, "end" at the first one.
+    between two codes, "end" at the first code.
     """
     network, model, protocol = samples.network("lpips"), samples.model, samples.protocol
     count = samples.protocol.generated or min(samples.count, PAIRS)

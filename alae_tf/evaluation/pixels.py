@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from alae_tf.evaluation.samples import Samples
 
-WINDOW = 11  # pixels, of SSIM; the side of smaller images
+WINDOW = 11  # pixels; side of SSIM's window, at most the side of the images
 MOST_PSNR = 100.0  # dB, for equal images
 
 

@@ -1,8 +1,8 @@
-"""How much closer to an image than G(E(x)) the generator comes with refined codes.
+"""How much closer to an image G comes with refined codes than with E(x).
 
 Both metrics use the default settings of `alae_tf.model.projection` and constant noise, whatever the
-protocol's noise. They return no values for principal components, which give their nearest image
-without projection.
+protocol's noise. They return no values for principal components, whose reconstructions are already
+as near as possible.
 """
 
 import numpy as np
@@ -28,8 +28,8 @@ def projected(samples: Samples) -> list[tuple[np.ndarray, Projection]]:
 def projection(samples: Samples) -> dict[str, float]:
     """Errors of G(E(x)) ("before") and of G's image after projection ("after"), each a mean.
 
-    lpips (VGG) and mse, in [−1, 1], are what projection minimises; lpips_alex is LPIPS by a network
-    that it does not see.
+    lpips (VGG) and mse (of images in [−1, 1]) are what projection minimises; lpips_alex is LPIPS
+    with a network that projection does not use.
     """
     if not isinstance(samples.model, Autoencoder):
         return {}

@@ -28,7 +28,7 @@ PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")  # that values depen
 class Metric(typing.NamedTuple):
     """One metric, or several that are computed together."""
 
-    better: str | tuple[str, ...]  # LOWER, HIGHER or NEITHER values; or one for each part
+    better: str | tuple[str, ...]  # which values: LOWER, HIGHER or NEITHER; or that for each part
     about: str  # one line on its meaning
     # "module:name" of a function, called with `Samples` and `arguments`; it returns a number, or a
     # dict of numbers by name.
@@ -137,7 +137,7 @@ METRICS: dict[str, Metric] = {
     ),
     "identity": Metric(
         (LOWER, HIGHER, HIGHER, NEITHER, NEITHER),
-        "how near faces and their reconstructions are to a face recognition network",
+        "likeness of reconstructed faces to their originals, by a face recognition network",
         "alae_tf.evaluation.identity:identity",
         networks=("identity",),
         parts=("distance", "within_0.6", "found", "same_person", "two_people"),
@@ -160,7 +160,7 @@ METRICS: dict[str, Metric] = {
     ),
     "projection_identity": Metric(
         (LOWER, HIGHER, LOWER, HIGHER),
-        "identity before and after refining E(x), of faces; with projection no further time",
+        "identity of faces before and after refining E(x); with projection, no extra time",
         "alae_tf.evaluation.projection:projection_identity",
         networks=("lpips", "identity"),
         parts=("distance_before", "found_before", "distance_after", "found_after"),
@@ -199,8 +199,8 @@ GROUPS: dict[str, tuple[str, ...]] = {  # names that stand for several metrics
 
 
 def check_names(names: Iterable[str], flag: str = "--metrics") -> list[str]:
-    """Names of metrics that a flag gives, without blanks and repetitions, groups replaced by their
-    metrics; raises EvaluationError if one is unknown, or if there are none."""
+    """The metrics that a flag names, without blanks and repetitions, with groups replaced by their
+    metrics; raises EvaluationError if a name is unknown, or if there are no names."""
     names = list(dict.fromkeys(name.strip() for name in names))
     for name in names or [""]:
         if name not in METRICS and name not in GROUPS:

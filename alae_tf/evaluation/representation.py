@@ -20,8 +20,8 @@ SVM_C = 0.02  # the authors'
 def representation(samples: Samples) -> dict[str, float]:
     """Accuracies in [0, 1] of 1-NN and of a linear SVM on several features.
 
-    They are trained on all training images and tested on all held-out ones, or on as many evenly
-    spread ones as fit into memory; the counts record how many.
+    Both are trained on all training images and tested on all held-out images, or on as many of
+    them, evenly spread, as fit into memory; the counts record how many.
 
     Features: *short*, w = E(x); *long*, see `Autoencoder.long_features`; for comparison *pixels* in
     [−1, 1] and *pca*, as many of their principal components as w has numbers.
@@ -73,8 +73,8 @@ def svm_accuracy(
 
 @float32.used()
 def summary(model: Autoencoder, source: Source) -> str | None:
-    """A sentence with the 1-NN accuracy on E(x) of a source's held-out images, or saying that there
-    are too many images for it; None without labels or held-out images."""
+    """A sentence with the 1-NN accuracy on E(x) of a source's held-out images, or with the reason
+    why it was not measured (too many images); None without labels or held-out images."""
     held_out = source.held_out
     if source.labels is None or held_out is None or held_out.labels is None:
         return None

@@ -42,16 +42,19 @@ class Samples:
     """The images of one model's evaluation, computed in parts at each request.
 
     Args:
+        model: the model to measure, or a baseline with its methods.
         source: the model's training images, with those held out.
+        protocol: default: `Protocol()`.
         networks: feature networks by name: functions of uint8 images [N, H, W, C] that return
             float32 [N, d], with the attributes name and sha256.
+        progress: whether to show progress bars.
 
     Attributes:
         real_source: the protocol's split.
         count: number of real images, and of their reconstructions.
         generated_count: number of generated images.
-        indices: of the real images in their source, evenly spread.
-        counts: number of images by kind, of the kinds requested since it was cleared.
+        indices: indices of the real images in their source, evenly spread.
+        counts: number of images by kind, for the kinds requested since it was cleared.
 
     Raises:
         EvaluationError: the source does not have the split.
@@ -121,7 +124,7 @@ class Samples:
         return (reconstruction for _, reconstruction in self.pairs(about))
 
     def decode(self, w: np.ndarray, start: int = 0, floats: bool = False) -> np.ndarray:
-        """G with the protocol's noise; `start`, the number of the first image, varies it."""
+        """G with the protocol's noise, which `start`, the number of the first image, varies."""
         seed = self.protocol.seed * 2**20 + 1 + start
         return self.model.decode(w, self.protocol.noise, seed, floats)
 

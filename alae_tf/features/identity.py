@@ -1,4 +1,4 @@
-"""Descriptors of faces by dlib's recognition network, as @vladmandic/face-api (MIT) carries it.
+"""Descriptors of faces by dlib's recognition network, from the package @vladmandic/face-api (MIT).
 
 dlib's network (King, 2017) is a ResNet of 29 convolutions. It was trained to place descriptors of
 one person within 0.6 of each other, and those of different people farther apart.
@@ -29,7 +29,7 @@ class Identity:
     """Images of faces → descriptors, whose Euclidean distance tells people apart.
 
     Args:
-        path: the file of weights, its manifest beside it; default: see `weights.find`.
+        path: the file of weights, with its manifest beside it; default: see `weights.find`.
         arrays: the arrays of such a file instead, for tests.
 
     Attributes:
@@ -38,7 +38,7 @@ class Identity:
         size: 128.
 
     Raises:
-        EvaluationError: the file is missing, or a different one.
+        EvaluationError: the file is missing, or is not the published file.
     """
 
     name, size = "identity", SIZE
@@ -80,7 +80,8 @@ class Identity:
         return tf.reduce_mean(x, [1, 2]) @ self._last
 
     def residual(self, x: tf.Tensor, block: str) -> tf.Tensor:
-        """x + two convolutions; where one halves x, zeros fill what the other lacks."""
+        """x + two convolutions of x. If they halve the resolution, x is averaged down, and zeros
+        fill missing rows, columns and channels."""
         down = "down" in block
         y = tf.nn.relu(self.conv(x, f"{block}/conv1", down))
         y = self.conv(y, f"{block}/conv2")

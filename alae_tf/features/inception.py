@@ -26,7 +26,7 @@ class Inception:
         arrays: the arrays of such a file instead, for tests.
 
     Raises:
-        EvaluationError: the file is missing, or a different one.
+        EvaluationError: the file is missing, or is not the published file.
         PytorchFileError: the file cannot be read.
     """
 

@@ -39,7 +39,7 @@ class Lpips:
         net: "vgg" (VGG16, used by all metrics) or "alex".
 
     Raises:
-        EvaluationError: the file is missing, or a different one.
+        EvaluationError: the file is missing, or is not the published file.
     """
 
     name = "lpips"

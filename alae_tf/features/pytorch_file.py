@@ -39,7 +39,8 @@ KNOWN_MODULES = sys.stdlib_module_names | {
     *("pip", "setuptools", "pkg_resources"),
     *("__builtin__", "cPickle", "commands", "copy_reg", "exceptions", "popen2", "urllib2"),
 }
-# Exceptions, which loggers and schedulers store beside the weights; skipped like unknown classes.
+# Names in known modules that loggers and schedulers store beside the weights; they are not refused,
+# but skipped like unknown classes.
 SKIPPED = {
     *(("collections", "Counter"), ("collections", "defaultdict")),
     *(("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")),
@@ -69,7 +70,7 @@ class Contents(NamedTuple):
 
 
 class Skipped:
-    """In place of an object of an unknown class; accepts all entries and keeps none."""
+    """Stands for an object of an unknown class; accepts all entries and keeps none."""
 
     def __new__(cls, *args, **kwargs):
         return super().__new__(cls)
@@ -94,7 +95,7 @@ class CheckedDict(dict):
 
 class Storage(NamedTuple):
     """The numbers behind tensors, and the most elements that a tensor may have: the bytes of the
-    file. Its own class, since a tensor's bounds do not fit a storage."""
+    file. A class of its own, so that a tensor is never taken for a storage."""
 
     values: np.ndarray
     limit: int
@@ -181,7 +182,7 @@ def fill(values: np.ndarray, key: str, data: bytes) -> None:
     values[:] = np.frombuffer(data, values.dtype)
 
 
-# Any, because type checkers know only the one in C, which has no stack.
+# Any, because type checkers know only the unpickler in C, which has no stack.
 PYTHONS_UNPICKLER: Any = pickle._Unpickler
 
 
@@ -189,8 +190,8 @@ class Unpickler(PYTHONS_UNPICKLER):
     """Builds plain containers and tensors, and nothing else.
 
     It extends Python's unpickler written in Python. The one in C allocates any amount of memory for
-    a five-byte opcode, and its BUILD cannot be replaced. `size`, the bytes of the whole file, is
-    the limit of all numbers in it.
+    a five-byte opcode, and its BUILD cannot be replaced. `size`, the bytes of the whole file,
+    limits the storages, tensors and dicts that the file declares.
 
     Attributes:
         storages: by key; filled after the pickle has been read.
@@ -248,7 +249,7 @@ class Unpickler(PYTHONS_UNPICKLER):
         return Storage(values[first : first + count], self._size)
 
     def make_dict(self, pairs: Sequence[tuple[object, object]] = ()) -> dict:
-        """An ordered dict: empty and filled later, or of a list of pairs, as Python 2 wrote it."""
+        """An ordered dict: empty, to be filled later, or of a list of pairs, as Python 2 wrote."""
         self._pairs_left -= len(pairs)  # of all dicts together: a list can be named many times
         if self._pairs_left < 0:
             raise PytorchFileError("damaged: its dicts have more entries than it has bytes")

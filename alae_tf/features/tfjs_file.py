@@ -31,7 +31,7 @@ def read_tfjs(manifest: Path, numbers: Path) -> dict[str, np.ndarray]:
 
     Args:
         manifest: lists the arrays in the order in which they are stored.
-        numbers: float32 (little-endian) or uint8.
+        numbers: the file of the numbers, float32 (little-endian) or uint8.
 
     Raises:
         EvaluationError: a file is missing, too large or damaged, or the manifest describes another

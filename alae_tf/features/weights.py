@@ -22,7 +22,7 @@ INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 LPIPS_VGG, LPIPS_ALEX = "vgg16.ckpt", "alexnet.ckpt"
 IDENTITY = "face_recognition_model.bin"
 IDENTITY_MANIFEST = "face_recognition_model-weights_manifest.json"
-FILES = {  # networks by the names that metrics give them
+FILES = {  # the name of a network in metrics → its file
     "inception": INCEPTION,
     "lpips": LPIPS_VGG,
     "lpips_alex": LPIPS_ALEX,
@@ -54,8 +54,8 @@ HOW = {
     ),
     **dict.fromkeys(
         (IDENTITY, IDENTITY_MANIFEST),
-        f"Put {IDENTITY} and {IDENTITY_MANIFEST} there, from the folder model of the npm package "
-        f"{FACE_API.name}, or name the first with --identity=FILE. psnr, ssim, found and "
+        f"Copy {IDENTITY} and {IDENTITY_MANIFEST} to this folder, from the folder model of the npm "
+        f"package {FACE_API.name}, or name the first with --identity=FILE. psnr, ssim, found and "
         "lpips_reconstruction do not need them.",
     ),
 }
@@ -111,9 +111,9 @@ def places(name: str) -> list[Path]:
 def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
     """The file `name`, a value of `FILES`, and its SHA-256.
 
-    By default it is searched for in `places`; npm fetches it if it is missing there and in
-    `FETCHED`. Raises EvaluationError if it, or the file that it needs beside it, is missing or a
-    different one.
+    By default it is searched for in `places`; if it is missing, npm fetches a file in `FETCHED`.
+    Raises EvaluationError if it, or the file that it needs beside it, is missing or is not the
+    published file.
     """
     searched = [Path(os.path.expanduser(given))] if given else places(name)
     path = next((place for place in searched if place.is_file()), None)
@@ -138,7 +138,7 @@ def missing(names: Iterable[str]) -> str | None:
     None if no network in `names` (see `FILES`) lacks its file."""
     for file in (FILES[name] for name in names if name in FILES):
         if not any(place.is_file() for place in places(file)):
-            return f"{file} is missing. {HOW[file]}"
+            return f"{places(file)[0]} is missing. {HOW[file]}"
     return None
 
 

@@ -129,7 +129,7 @@ def run(
 
     Args:
         out, overwrite: see `add_flags`.
-        crop: of image files for the model SHIPPED, unless `align` is given.
+        crop: crop of faces in image files for the model SHIPPED, unless `align` is given.
         given: the kind's own flags and the other arguments of `Figure`.
     """
     ending = out.suffix[1:].lower()

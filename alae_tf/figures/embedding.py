@@ -31,7 +31,7 @@ def draw(figure: Figure, method: str) -> bytes:
 
 def embed(w: np.ndarray, method: str = "tsne", seed: int = 0) -> np.ndarray:
     """Codes [N, latent] → points [N, 2]: "tsne", which keeps neighbours together (van der Maaten
-    and Hinton, JMLR 2008), or "pca", the two principal components."""
+    and Hinton, JMLR 2008), or "pca", the first two principal components."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
@@ -50,8 +50,8 @@ KIND = Kind(
     flags={
         "method": choice(
             METHODS,
-            "tsne, which keeps neighbours together; pca, the two principal components, which keep "
-            "distances and take less time",
+            "tsne, which keeps neighbours together; pca, the first two principal components, which "
+            "keep distances and take less time",
         )
     },
 )

@@ -124,7 +124,7 @@ class Figure:
             return self.from_files(self.named, count if self.asked else None)
         source = self.held_out()
         if len(source) < count:
-            report("figures", f"--count={count}: drawing all {len(source)} images.")
+            report("figures", f"--count={count}: drawing {len(source)} images, which is all.")
         return source.take(data.evenly(source, min(count, len(source))), self.model.resolution)
 
     def from_files(self, named: Sequence[str], count: int | None = None) -> np.ndarray:
@@ -143,7 +143,8 @@ class Figure:
 
 
 def number(limits: tuple[float, float], default: Any, about: str, many: bool = False) -> Flag:
-    """A flag with a number between two limits, whole if these are ints; or with `many` of them.
+    """A flag with a number between two limits, a whole number if the limits are ints; with `many`,
+    a flag with several numbers.
 
     If `default` is a text, the default is None and the text describes it in the help.
     """
@@ -158,13 +159,14 @@ def number(limits: tuple[float, float], default: Any, about: str, many: bool = F
 
 
 def choice(choices: Sequence[str], about: str) -> Flag:
-    """A flag with one of some words, by default the first."""
+    """A flag with a word out of `choices`, by default the first."""
     help = f"{about}. Default: {choices[0]}"
     return {"choices": choices, "default": choices[0], "help": help}
 
 
 def names(metavar: str, default: str, about: str) -> Flag:
-    """A flag with a list of words, by default None, which `default` describes in the help."""
+    """A flag with a list of words. Its default is None; the text `default` says in the help what
+    that means."""
     return {"type": several(str), "metavar": metavar, "help": f"{about}. Default: {default}"}
 
 

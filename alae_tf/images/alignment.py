@@ -22,14 +22,15 @@ class Crop:
     # eyes to the middle of the mouth; the larger side is used.
     eyes: float
     mouth: float
-    down: float  # from the eyes to the middle of the square, as a multiple of that to the mouth
+    # Distance from the eyes to the middle of the square, as a multiple of that to the mouth.
+    down: float
 
     def quad(self, points: np.ndarray) -> np.ndarray:
         """The corners of the square, float64 [4, 2], around points [5, 2]; see `Face.points`."""
         left, right, _, mouth_left, mouth_right = points.astype(np.float64)
         middle, across = (left + right) / 2, right - left
         down = (mouth_left + mouth_right) / 2 - middle
-        # If the head looks aside or up, one of the two is oblique; their mean is upright.
+        # If the head looks aside or up, one of the two lines is oblique; their mean is upright.
         upright = across + np.array([down[1], -down[0]])
         side = max(np.linalg.norm(across) * self.eyes, np.linalg.norm(down) * self.mouth)
         return square(middle + self.down * down, upright, float(side))
@@ -49,7 +50,7 @@ def read_faces(files: Sequence[str | PathLike], name: str, side: int) -> np.ndar
     """The largest face in each photograph, uint8 [N, side, side, 3]; `name` is a key of `CROPS`.
 
     Photographs that cannot be read or show no face are left out with a warning. Raises ImageError
-    if none is left, FaceError if the detector of faces is not installed.
+    if none is left, FaceError if the face detector is not installed.
     """
     find, crops, why = FaceFinder(), [], ""
     for file in files:

@@ -73,7 +73,7 @@ def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def below(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures uint8 [H, W, 3] below each other, aligned at the left, on white."""
+    """Pictures uint8 [H, W, 3] one below the other, aligned at the left, on white."""
     turned = beside([each.transpose(1, 0, 2) for each in pictures])
     return np.ascontiguousarray(turned.transpose(1, 0, 2))
 

@@ -42,7 +42,7 @@ FOREHEAD, CHIN, NOSE = 10, 152, 1
 
 
 class FaceError(AlaeError):
-    """The detector of faces is not installed."""
+    """The face detector is not installed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _around(points: np.ndarray, across: np.ndarray) -> np.ndarray:
 def _apart(
     found: list[T], score: Callable[[T], float], points: Callable[[T], np.ndarray]
 ) -> list[T]:
-    """Those with the highest score among overlapping ones."""
+    """The items without those that overlap another of a higher score."""
     kept: list[T] = []
     for one in sorted(found, key=score, reverse=True):
         if all(_overlap(points(one), points(other)) < SAME for other in kept):

@@ -55,7 +55,7 @@ def walk(root: str | PathLike) -> tuple[list[str], Counter[str], list[str]]:
     """Finds the image files in a folder and its subfolders.
 
     Links are followed, but each folder is visited once. `SIDE_FOLDERS` and names that begin with a
-    dot are ignored, unless it is the root itself.
+    dot are ignored, except for the root itself.
 
     Returns:
         The paths of the image files, unsorted; the number of other files by extension, without
@@ -106,8 +106,8 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
             found, others, _ = walk(path)
             inside = sorted(p for p in map(Path, found) if p.is_file())
             if not inside:
-                held = f"holds {left_out(others)}" if others else f"({', '.join(extensions())})"
-                raise ImageError(f"{path}: no image in it {held}.")
+                held = f", only {left_out(others)}" if others else f" ({', '.join(extensions())})"
+                raise ImageError(f"{path}: no image in it{held}.")
             if others:
                 report(str(path), f"left out: {left_out(others)}.")
             files += inside
@@ -121,7 +121,7 @@ def find(paths: Iterable[str | PathLike]) -> list[Path]:
 
 
 def open_file(file: str | PathLike | Image.Image, channels: int) -> np.ndarray:
-    """Reads an image file, or an image of PIL, see `alae_tf.images.read.read_image`; raises
+    """Reads an image file, or a PIL image, see `alae_tf.images.read.read_image`; raises
     ImageError if it cannot be read."""
     try:
         if isinstance(file, Image.Image):
@@ -142,7 +142,7 @@ def read_images(
     channels].
 
     Args:
-        files: see `find`; or images of PIL.
+        files: see `find`; or PIL images.
         resolution: pixels.
         channels: 1: colour images are converted to grey, with a warning; 3: grey images to RGB.
         leave_out: leave out files that cannot be read, with a warning, unless all are unreadable.

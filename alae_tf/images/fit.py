@@ -18,8 +18,8 @@ def fit(image: np.ndarray, resolution: int) -> np.ndarray:
     size with PIL's bicubic filter.
 
     Digits: a 28x28 image is unchanged at resolution 28. For every other resolution it is first
-    padded with 2 black pixels on each side; 32 can be halved evenly: at 16 a digit is the mean of
-    2x2 blocks of the padded image.
+    padded with 2 black pixels on each side, because 32 can be halved evenly: at 16, each pixel is
+    the mean of a 2x2 block of the padded image.
     """
     height, width, channels = image.shape
     if height == width == DIGIT != resolution:
@@ -41,7 +41,8 @@ def fit(image: np.ndarray, resolution: int) -> np.ndarray:
 def _area_means(image: np.ndarray, resolution: int, axis: int) -> np.ndarray:
     """Means over `resolution` equal parts of an axis of a uint8 image, rounded.
 
-    Each is the sum of the pixels that begin in a part, corrected for the pixels cut by its edges.
+    The sum of each part is that of the pixels that begin in it, corrected for the pixels that its
+    edges cut.
     """
     side = image.shape[axis]
     edges = np.arange(resolution + 1) * side  # in units of 1/resolution of a pixel

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -31,7 +30,7 @@ def tile(images: np.ndarray) -> np.ndarray:
 def lay_out(images: np.ndarray, across: int | None = None) -> np.ndarray:
     """uint8 [n, H, W, C] → one picture, `across` images per row, the last row padded with black.
 
-    By default the picture has about as many images per row as rows.
+    By default the picture has about as many columns as rows.
     """
     across = across or math.ceil(math.sqrt(len(images)))
     images = np.pad(images, [(0, -len(images) % across), (0, 0), (0, 0), (0, 0)])
@@ -52,16 +51,9 @@ def to_image(pixels: np.ndarray) -> Image.Image:
 
 def png(pixels: np.ndarray, software: str | None = None) -> bytes:
     """uint8 [H, W, 1 or 3] → the bytes of a PNG file, in which the text `Software` says what wrote
-    it."""
+    it, see `alae_tf.system.files.png_mark`."""
     file, texts = io.BytesIO(), PngImagePlugin.PngInfo()
     if software:
         texts.add_text("Software", software)
     to_image(pixels).save(file, "PNG", pnginfo=texts)
     return file.getvalue()
-
-
-def is_png_of(path: Path, software: str) -> bool:
-    """Whether a file is a PNG that some software wrote; see `png`. Links are not followed."""
-    if path.is_symlink() or not path.is_file():
-        return False
-    return f"tEXtSoftware\0{software}".encode() in path.read_bytes()

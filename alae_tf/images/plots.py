@@ -58,7 +58,7 @@ def number(cell: str | None) -> float:
 def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:
     """Curves by their names in the legend, against 0, 1, 2 …, as a picture uint8 [H, W, 3].
 
-    `label` is that of the horizontal axis.
+    `label` is the label of the horizontal axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

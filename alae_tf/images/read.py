@@ -60,7 +60,7 @@ def open_image(file: str | PathLike | BinaryIO) -> Image.Image:
     PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT
     image = Image.open(file, formats=FORMATS + (("HEIF",) if reads_heif() else ()))
     limit = Image.MAX_IMAGE_PIXELS
-    # PIL itself refuses only from twice its limit.
+    # PIL itself accepts images up to twice its limit.
     if max(image.size) > MOST_SIDE or (limit and image.width * image.height > limit):
         image.close()
         raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels are too many")
@@ -77,7 +77,7 @@ def reason(error: Exception) -> str:
 def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
     """Reads an image, turned upright according to its EXIF: uint8 [H, W, channels].
 
-    Of an animation, it is the first frame. 16-bit grey is rounded to 8 bits (0xFFFF becomes 255).
+    Of an animation, the first frame is read. 16-bit grey is rounded to 8 bits (0xFFFF becomes 255).
     Transparent parts become white, as in most viewers; black outlines would vanish on black. CMYK
     is converted to RGB by PIL's plain formula; colour profiles are ignored. Colour is converted to
     grey by luma (0.299 R + 0.587 G + 0.114 B).

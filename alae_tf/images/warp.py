@@ -100,8 +100,8 @@ def paste_back(
     """A photo, uint8 [H, W, 3], with a square replaced by a crop, uint8 [S, S, 3], which fades in
     from the square's edges.
 
-    With `unedited`, the crop before an edit, only the difference of the two is added. Whatever the
-    edit leaves alone then remains the photo, at its own resolution.
+    With `unedited`, the crop before an edit, only the difference between the two crops is added.
+    What the edit does not change then stays as in the photo, at the photo's resolution.
     """
     length = float(np.linalg.norm(quad[3] - quad[0]))
     shrink = max(1, int(len(crop) / length))

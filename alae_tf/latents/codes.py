@@ -6,9 +6,9 @@ from alae_tf.latents import LatentError
 
 
 def lerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
-    """Straight path between codes w of one shape [...]: a + t·(b − a).
+    """Codes on the straight path between codes w of one shape [...]: a + t·(b − a).
 
-    t is a number, for [...], or several [n], for [n, ...].
+    A number t gives a code [...]; an array t [n] gives codes [n, ...].
     """
     a, b, t = (np.asarray(each, np.float32) for each in (a, b, t))
     t = t.reshape(*t.shape, *[1] * a.ndim) if t.ndim else t
@@ -16,7 +16,7 @@ def lerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
-    """Arc of constant angular speed between codes z, whose length F ignores.
+    """Codes on the arc between codes z, at constant angular speed. (F ignores the length of z.)
 
     The length changes linearly from |a| to |b|. Opposite vectors, which no single arc connects, are
     joined by a straight line. For arguments and result, see `lerp`; vectors lie on the last axis.
@@ -44,8 +44,8 @@ def to_styles(codes: np.ndarray, styles: int) -> np.ndarray:
 
 
 def mix(styles: np.ndarray, other: np.ndarray, rows: slice) -> np.ndarray:
-    """Style mixing: `styles` [N, styles, latent] with some rows (see `levels.rows`) of `other`;
-    either may have N = 1.
+    """Style mixing: `styles` [N, styles, latent] with some rows (see `levels.rows`) replaced by
+    those of `other`; either may have N = 1.
 
     Reference: the paper's Fig. 9; Karras et al., StyleGAN, CVPR 2019, section 3.1.
     """
@@ -62,7 +62,7 @@ def move(
 
     Args:
         styles: w [N, latent] or styles [N, styles, latent].
-        amount: a number, or one for each code [N].
+        amount: a number, or an array [N] with a number for each code.
         rows: the styles that move; ignored for w, which stands for all styles.
 
     Raises:

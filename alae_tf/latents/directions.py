@@ -108,7 +108,7 @@ def read(path: str | Path, latent_size: int, model: str = "") -> list[Direction]
 
     Args:
         path: a .json file written by `write`, or a .npy array of `latent_size` floats.
-        latent_size: of the model.
+        latent_size: length of the model's w.
         model: checksum of the model's weights; "" accepts directions of any model.
 
     Raises:

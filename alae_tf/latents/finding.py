@@ -30,8 +30,12 @@ class Found(NamedTuple):
 
 
 def from_classes(w: np.ndarray, positive: np.ndarray, seed: int = 0) -> Found:
-    """The direction from the other codes w [N, latent] to a class, those where `positive` [N] is
-    true, across the plane of a linear SVM.
+    """The direction from codes outside a class to codes in it, across the plane of a linear SVM.
+
+    Args:
+        w: codes [N, latent].
+        positive: bool [N], whether a code is in the class.
+        seed: int. Chooses the held-out codes.
 
     Returns:
         The direction towards the class; the measure is the balanced accuracy on a held-out fifth,
@@ -75,7 +79,7 @@ def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> Found:
     if len(values) < LEAST or np.ptp(values) == 0:
         raise LatentError(
             f"{len(values):,} values, {len(np.unique(values)):,} of them different; expected at "
-            f"least {LEAST} values that differ"
+            f"least {LEAST} values, not all equal"
         )
     one_class = np.zeros(len(values), bool)
     ridge = RidgeCV(alphas=np.logspace(-2, 4, 13))
@@ -121,13 +125,13 @@ def span(w: np.ndarray, vector: np.ndarray) -> tuple[float, float]:
 
 
 def _upright(vectors: np.ndarray) -> np.ndarray:
-    """Directions with a positive largest entry; their sign has no meaning."""
+    """Directions, turned so that their largest entry is positive: the sign has no meaning."""
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, np.newaxis], axis=1)
     return (vectors * np.sign(largest)).astype(np.float32)
 
 
 def _fit(model, w: np.ndarray, y: np.ndarray, positive: np.ndarray, seed: int):
-    """Fits a linear model of y to standardised codes, but for a fifth of both classes.
+    """Fits a linear model of y to standardised codes, without a held-out fifth of each class.
 
     Returns:
         (Σn as a unit vector, with the covariance Σ of w; n as a unit vector; the model's

@@ -1,4 +1,4 @@
-"""Labels of images, a column of numbers for each."""
+"""Labels of images: for each label, a column of numbers."""
 
 import csv
 import io
@@ -75,9 +75,9 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
     a row.
 
     Args:
-        path: a CSV file with commas, tabs or semicolons (these allow decimal commas), or a table
-            with blanks such as CelebA's list_attr_celeba.txt. The first column names images as
-            `images` does, without folder or extension if the name remains unique.
+        path: a CSV file with commas, tabs or semicolons (the last two allow decimal commas), or a
+            table with blanks such as CelebA's list_attr_celeba.txt. The first column names images
+            as `images` does; folder and extension may be omitted if the name remains unique.
         images: paths relative to the images' folder.
 
     Raises:
@@ -114,7 +114,7 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
             cells[place] = row[1:]
             named.add(place)
     if not named:
-        raise LatentError(f"{where}: none of its rows names one image: {_few(missing)}.")
+        raise LatentError(f"{where}: none of its rows names exactly one image: {_few(missing)}.")
     found, texts, left_out = {}, [], {}
     for name, column in zip(header[1:], cells.T, strict=True):
         numbers = np.array([_number(cell) for cell in column])
@@ -135,7 +135,7 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
         if names:
             report("directions", f"{where}: {what}: {len(names):,} ({_few(names)}).")
     for why, names in left_out.items():
-        report("directions", f"{where}: left out, {why}: {_few(names, COLUMNS_SHOWN)}.")
+        report("directions", f"{where}: columns left out ({why}): {_few(names, COLUMNS_SHOWN)}.")
     if not found:
         raise LatentError(f"{where}: no column holds numbers or classes.")
     return found
@@ -168,14 +168,14 @@ def _no_classes(texts: np.ndarray) -> str:
     """The reason why the texts of a column are not classes; "" if they are."""
     classes = set(texts)
     if not classes:
-        return "it is empty"
+        return "empty"
     if any((mimetypes.guess_type(each)[0] or "").startswith("image/") for each in classes):
-        return "it names image files"
+        return "names of image files"
     if len(classes) == 1:
-        return "all its texts are equal"
+        return "all texts are equal"
     if len(classes) > MOST_CLASSES:
-        return f"it has more than {MOST_CLASSES} different texts"
-    return "each of its texts occurs once" if len(classes) == len(texts) else ""
+        return f"more than {MOST_CLASSES} different texts"
+    return "each text occurs once" if len(classes) == len(texts) else ""
 
 
 def _places(images: Sequence[str]) -> dict[str, int]:

@@ -11,8 +11,8 @@ def named(levels: int) -> dict[str, range]:
     """The levels that each name means in a model with `levels` levels.
 
     From 64 px on as in StyleGAN: coarse is 4 and 8 px, middle 16 and 32 px, fine 64 px and more.
-    Smaller models have fewer: coarse 4–8, middle 16, fine 32 px in a model of 32 px; 4, 8 and 16 px
-    in one of 16 px; no names at 8 px and below.
+    In a model of 32 px, coarse is 4 and 8 px, middle 16 px, fine 32 px; in a model of 16 px, they
+    are 4, 8 and 16 px. Models of 8 px and below have no names.
     """
     fine = min(4, levels - 1)
     middle = min(2, fine - 1)

@@ -12,7 +12,7 @@ def array(name: str, values) -> np.ndarray:
 
 
 def numbers(name: str, values, *shapes: tuple[int | str, ...]) -> np.ndarray:
-    """An argument as finite float32 of one of some shapes, in which "N" stands for any size.
+    """An argument as finite float32 of one of `shapes`, in which "N" stands for any size.
 
     Raises ValueError if it is something else, or not finite in float32.
     """

@@ -41,12 +41,12 @@ class Autoencoder:
         config: the run's config.
         alae: the networks.
         level, blend: progress of the growing; default: full resolution.
-        images_seen: during training; None if unknown.
+        images_seen: images seen in training; None if unknown.
 
     Methods take images as uint8 [0, 255] or float [−1, 1], as arrays or tensors, and return uint8.
-    They take one image [H, W, C], and return one result, or many [N, H, W, C], with
+    For one image [H, W, C] they return one result, for many [N, H, W, C] they return N;
     H = W = resolution. N may be 0; many images are computed in parts, so that only the images
-    themselves must fit into memory. Methods also take a path or an image of PIL, or an iterable of
+    themselves must fit into memory. Methods also take a path or a PIL image, or an iterable of
     these, whose middle squares are scaled as in training. (`alae_tf.read_images` reads folders.)
     Floats of which none is below 0 are reported once: they may have been scaled to [0, 1].
 
@@ -103,8 +103,9 @@ class Autoencoder:
 
         Args:
             images: one or many; or a `tf.data.Dataset` of images [H, W, C] or of batches
-                [N, H, W, C], which is read in parts. Of tuples, as of (image, label), the first
-                part counts. `long_features` and `score` also take a dataset.
+                [N, H, W, C], which is read in parts. If its elements are tuples, for example
+                (image, label), the images come first. `long_features` and `score` also take a
+                dataset.
             layers: return the code of each layer, from which G reconstructs the image: styles
                 [N, styles, latent]. They equal w unless E also gives corrections
                 (--encoder_codes=layers).
@@ -120,8 +121,8 @@ class Autoencoder:
         return self._encoded(self._graphs.long_features, images)
 
     def score(self, images) -> np.ndarray:
-        """D(E(x)): logits, float32 [N] (one image: a scalar), positive for images that D takes for
-        real ones."""
+        """D(E(x)), or D(x) of a separate D: logits, float32 [N] (one image: a scalar), positive for
+        images that D takes for real ones."""
         return self._encoded(self._graphs.score, images)[..., 0]
 
     def _encoded(self, function: typing.Any, images) -> np.ndarray:
@@ -205,7 +206,7 @@ class Autoencoder:
         """Truncation: w [N, latent] → styles [N, styles, latent].
 
         Styles below the config's `truncation_cutoff` become w_avg + psi·(w − w_avg), the others w.
-        psi is a number, or one for each w [N]; 1 changes nothing, 0 gives w_avg.
+        psi is a number, or an array [N] with a number for each w; 1 changes nothing, 0 gives w_avg.
         """
         w = numbers("w", w, self._many[0])
         psi = numbers("psi", psi, (), (len(w),))
@@ -260,9 +261,9 @@ class Autoencoder:
 
         Args:
             destination, source: w [N, latent] or styles [N, styles, latent]. Either may be one
-                code ([latent] or N = 1), which is then mixed with each of the other.
-            levels: that take the source's styles: "coarse", "middle", "fine", "all", or numbers
-                from 0 (4 px) such as "2" or "2-4".
+                code ([latent] or N = 1), which is then mixed with each code of the other.
+            levels: the levels that take the source's styles: "coarse", "middle", "fine", "all", or
+                numbers from 0 (4 px) such as "2" or "2-4".
         """
         rows = level_ranges.rows(level_ranges.parse(levels, self.level + 1))
         pair = self._styles("destination", destination), self._styles("source", source)
@@ -277,7 +278,7 @@ class Autoencoder:
             w: [N, latent], styles [N, styles, latent], or one code [latent].
             direction: see `alae_tf.latents.directions`; or a vector [latent].
             amount: in lengths of the direction, a number or one for each code [N].
-            levels: whose styles move; see `mix`.
+            levels: the levels whose styles move; see `mix`.
 
         Raises:
             ValueError: also if the direction was found with other weights.
@@ -338,12 +339,12 @@ class Autoencoder:
             maps = [each if each.shape[0] == 1 else each[part] for each in noise]
             drawn, pixels, finite = decode(styles(part), maps, tf.constant(self.blend))
             if not finite:
-                raise ValueError("w: too large, or psi is: the image is not finite")
+                raise ValueError("w: w or psi is too large; the image is not finite")
             images[part] = (drawn if floats else pixels).numpy()
         return images
 
     def _batches(self, dataset: tf.data.Dataset) -> Iterator[np.ndarray]:
-        """The images of a dataset, checked, some `_part` at a time: uint8 or float [n, H, W, C]."""
+        """The checked images of a dataset, about `_part` at a time: uint8 or float [n, H, W, C]."""
         waiting: list[np.ndarray] = []
         ends: list[float] = []
         for element in elements(dataset):
@@ -373,7 +374,7 @@ class Autoencoder:
         if images.dtype.kind not in "biufcV":  # bfloat16 is of kind V
             kind = f"{type(given).__name__} of {images.dtype}"
             raise ValueError(
-                f"images: got {kind}, expected arrays or tensors, paths, or images of PIL"
+                f"images: got {kind}, expected arrays or tensors, paths, or PIL images"
             )
         one = images.ndim == 3
         images = images[np.newaxis] if one else images
@@ -416,9 +417,10 @@ def load_model(
     `tf.config.experimental.enable_tensor_float_32_execution(True)`.
 
     Args:
-        run_dir: a run directory, written by `python -m alae_tf.train --run_dir=…`.
-        checkpoint: images seen at the checkpoint to load, or "best": the one with the best value
-            of --evaluate_metrics; default: the newest.
+        run_dir: a run directory, written by `python -m alae_tf.train --run_dir=…`, or its URL; or
+            the name of a shipped model.
+        checkpoint: images seen at the checkpoint to load, or "best": the checkpoint with the best
+            value of --evaluate_metrics; default: the newest.
         weights: "ema", or "raw": the weights as the last step left them.
         level: a level that a growing run has passed or reached; default: the current one.
 

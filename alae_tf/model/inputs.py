@@ -16,10 +16,10 @@ FILES = (str, os.PathLike, Image.Image)
 
 
 def opened(images: Any, resolution: int, channels: int) -> Any:
-    """Files and images of PIL as an array, fitted as in training; other values unchanged.
+    """Files and PIL images as an array, fitted as in training; other values unchanged.
 
     Args:
-        images: a path or an image of PIL → uint8 [resolution, resolution, channels]; an iterable
+        images: a path or a PIL image → uint8 [resolution, resolution, channels]; an iterable
             of these → uint8 [N, resolution, resolution, channels].
 
     Raises:

@@ -21,8 +21,8 @@ if typing.TYPE_CHECKING:
     from alae_tf.model.autoencoder import Autoencoder
 
 SPACES = ("w", "styles")
-PART = 8  # images at once; each is its own problem
-RATE = 0.05  # in standard deviations of w, an iteration
+PART = 8  # images at once; they do not affect one another
+RATE = 0.05  # in standard deviations of w per iteration
 NOISE_RATE = 0.05
 
 
@@ -60,7 +60,8 @@ def project(
         model: its G draws with constant noise.
         images: uint8 [N, H, W, C] at the model's resolution.
         lpips: an `alae_tf.features.lpips.Lpips`.
-        space: "w", one code for all layers; or "styles", a code for each, which comes nearer.
+        space: "w", one code for all layers; or "styles", a code for each layer, which reproduces
+            images more exactly.
         steps: iterations, 1 to 100,000.
         pixels, pull: weights of these terms, 0 or more; LPIPS has weight 1.
         noise: whether each image's noise maps move too.
@@ -83,7 +84,7 @@ def project(
         raise LatentError("images: got none, expected at least one")
     before = model.encode(images, layers=space == "styles")
     scale = float(max(model.sample_w(256).std(axis=0).mean(), 1e-6))
-    # A trace for each number of images at once, of which there are at most two.
+    # One trace for each size of a part: `PART`, and that of the last part.
     descent = functools.cache(
         functools.partial(Descent, model, lpips, space, scale, pixels, pull, noise)
     )
@@ -133,7 +134,7 @@ class Descent:
         self, images: np.ndarray, before: np.ndarray, steps: int, advance: Callable[[int], object]
     ) -> dict[str, np.ndarray]:
         """Projects images [count, H, W, C] with E(x) = before. Returns arrays by the names of
-        `Projection`'s attributes, a noise map each as "noise NN"."""
+        `Projection`'s attributes, and each noise map as "noise NN"."""
         self._target.assign(ops.to_unit(images))
         self._start.assign(before)
         for variable in (self._moved, *self._adam.variables, *self._adam_noise.variables):

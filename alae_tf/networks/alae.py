@@ -102,16 +102,17 @@ class ALAE(keras.Model):
     def encode(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tf.Tensor:
-        """E: x [N, H, W, C] in [−1, 1] → w [N, latent]; with z regression by F∘E."""
+        """E: x [N, H, W, C] in [−1, 1] → w [N, latent]; with z regression, F∘E."""
         found = self.E(x, level=level, blend=blend)
         return found if self.latent_regression == "w" else self.F(found)
 
     def codes(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """(the styles from which G reconstructs x, E's corrections in them or None).
+        """(the styles from which G reconstructs x, the corrections that E added to them or None).
 
-        [N, H, W, C] in [−1, 1] → [N, styles, latent], for each layer of G w plus its correction.
+        x [N, H, W, C] in [−1, 1] → [N, styles, latent] each. A style is w, or w plus the correction
+        for its layer of G.
         """
         w, corrections = self.E.codes(x, level=level, blend=blend)
         if corrections is not None:
@@ -173,9 +174,9 @@ def build_alae(config: Config, seed: int | None = None, dtype: str = "float32") 
     """Builds the networks that a config describes, with new weights.
 
     Args:
-        config: architecture, sizes and precision are read.
-        seed: of the weights; default: the config's.
-        dtype: of the weights, and of everything that the config's precision does not lower;
+        config: its architecture, variants, sizes and precision are used.
+        seed: int. Seed of the weights; default: the config's.
+        dtype: dtype of the weights, and of everything that the config's precision does not lower;
             "float64" for checks that must not depend on rounding.
 
     Raises RuntimeError in a fork of a process that has built networks.
@@ -194,8 +195,8 @@ def build_alae(config: Config, seed: int | None = None, dtype: str = "float32") 
 
 
 def check_process(owner: int) -> None:
-    """Raises RuntimeError unless this is the process `owner`, in which TensorFlow has worked: in a
-    fork it would hang."""
+    """Raises RuntimeError unless this process is `owner`, which has used TensorFlow: in a fork of
+    it, TensorFlow would hang."""
     if os.getpid() != owner:
         raise RuntimeError(
             'not usable after a fork; start processes by multiprocessing.get_context("spawn")'

@@ -11,7 +11,7 @@ from alae_tf.networks.layers import EqualizedDense
 
 @keras.saving.register_keras_serializable("alae_tf")
 class Discriminator(keras.Model):
-    """D, which after E distinguishes real images from generated ones.
+    """D of D∘E: distinguishes real images from generated ones by their w.
 
     Args:
         latent_size: int. Length of w.
@@ -57,8 +57,9 @@ class ImageDiscriminator(DenseEncoder):
 
     Raises: as in `Encoder`.
 
-    The shape of E without styles, with one logit in place of w. Before the last block (4×4 pixels)
-    the minibatch standard deviation shows D whether a group of images is as varied as real ones.
+    It has the shape of E without styles, and returns one logit in place of w. Before the last block
+    (4×4 pixels), the minibatch standard deviation shows D whether a group of images is as varied as
+    real ones.
     Reference: the discriminators of ProGAN and StyleGAN. Not in the paper; the authors' history has
     another separate model (docs/decisions.md).
     """

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from alae_tf.config.architecture import width
 from alae_tf.networks import ops
-from alae_tf.networks.functional import copied, lerp
+from alae_tf.networks.functional import copied
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 
 
@@ -130,8 +130,8 @@ class LayeredBlock(EncoderBlock):
         Returns (features, this block's share of w, its share of the corrections' hidden layer,
         float32 [N, 2·latent_size]).
 
-    Styles are averages over the whole image, and do not say where things are. The corrections
-    therefore also see the features out, averaged over `layout` × `layout` fields.
+    Styles are statistics of the whole image, and do not say where things are. The corrections are
+    therefore also computed from the block's features, averaged over `layout` × `layout` fields.
     """
 
     def __init__(self, inputs: int, channels: int, latent_size: int, layout: int, **kwargs):
@@ -211,7 +211,7 @@ class Encoder(keras.Model):
     def codes(
         self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """(w [N, latent_size], its corrections for the layers of G, of which this E has none).
+        """(w [N, latent_size], None): this E gives no corrections for the layers of G.
         Args: as in `call`."""
         return self(x, level=level, blend=blend), None
 
@@ -226,29 +226,31 @@ class Encoder(keras.Model):
         self,
         x: tf.Tensor,
         level: int | None,
-        blend: float | tf.Tensor,
+        blend: float | tf.Tensor | None,
         visit: Callable[..., Sequence[tf.Tensor]],
+        features: Callable[[tf.Tensor, int], tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Sends images through the blocks, from the one of `level` to the last.
+        """Sends images through the blocks, from that of `level` to the last.
 
         Args:
-            x, level, blend: as in `call`.
+            x, level, blend: as in `call`; with blend None, the next coarser level is not computed.
             visit: (block, features) → (features out, *further outputs of the block).
+            features: used instead of the method `features`.
 
         Returns:
             (the last features, all further outputs in order), with those of the first block faded
             in by `blend`.
         """
         first = self.first_block(x, level)
-        features, *given = visit(self.blocks[first], self.features(x, first))
-        if first < self.levels - 1:
-            coarser = self.features(ops.downsample2(x), first + 1)
-            features = ops.lerp(coarser, features, blend)
-            given = [each * tf.cast(blend, each.dtype) for each in given]
+        features = features or self.features
+        maps, *given = visit(self.blocks[first], features(x, first))
+        if first < self.levels - 1 and blend is not None:
+            maps = ops.lerp(features(ops.downsample2(x), first + 1), maps, blend)
+            given = [ops.scale(each, blend) for each in given]
         for block in self.blocks[first + 1 :]:
-            features, *more = visit(block, features)
+            maps, *more = visit(block, maps)
             given += more
-        return features, given
+        return maps, given
 
     def first_block(self, x: tf.Tensor, level: int | None) -> int:
         """Checks the arguments of `call`; returns the index of the first block of `level`."""
@@ -274,31 +276,23 @@ class Encoder(keras.Model):
         Args:
             x: a `keras.Input`, images.
             level, blend: as in `call`.
-            corrections: whether the graph should give them, if E does.
+            corrections: whether the graph also outputs corrections, if E gives any.
         """
         _, shares = self.walk_copies(x, level, blend, EncoderBlock)
         return functools.reduce(operator.add, shares), None
 
     def walk_copies(self, x: Any, level: int, blend: float, kind: type) -> tuple[Any, list]:
-        """`walk` as a graph of copied layers, the blocks as layers of class `kind`."""
+        """`walk` as a graph of copied layers, with the blocks as layers of class `kind`."""
+
+        def visit(block, x):
+            given = copied(block, f"block_{x.shape[1]}", kind)(x)
+            return given if isinstance(given, tuple) else (given,)
 
         def features(x, block):
             x = copied(self.from_rgb[block], f"from_rgb_{x.shape[1]}")(x)
-            return keras.ops.leaky_relu(keras.ops.leaky_relu(x, 0.2), 0.2)
+            return ops.leaky_relu(ops.leaky_relu(x))
 
-        def visit(block, x):
-            given = copied(self.blocks[block], f"block_{x.shape[1]}", kind)(x)
-            return given if isinstance(given, tuple) else (given,)
-
-        first = self.first_block(x, level)
-        maps, *given = visit(first, features(x, first))
-        if first < self.levels - 1 and blend < 1:
-            maps = lerp(features(keras.ops.average_pool(x, 2), first + 1), maps, blend)
-            given = [each * blend for each in given]
-        for block in range(first + 1, self.levels):
-            maps, *more = visit(block, maps)
-            given += more
-        return maps, given
+        return self.walk(x, level, None if blend == 1 else blend, visit, features)
 
     def get_config(self):
         names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
@@ -312,13 +306,13 @@ class LayeredEncoder(Encoder):
     Args, by name, Call, Raises: as in `Encoder`.
 
     A trained G can draw a photograph much more exactly from a code for each layer than from one w.
-    The corrections are 0 at first, so that a model trained without them begins unchanged. D, the
+    The corrections start at 0, so that a model trained without them is unchanged at first. D, the
     latent reconstruction and directions use w alone.
     Reference: pSp (Richardson et al., CVPR 2021) and e4e (Tov et al., SIGGRAPH 2021), whose
     regulariser keeps the corrections small; not in the paper.
     """
 
-    LAYOUT = 4  # the last block has 2×2 features
+    LAYOUT = 4  # of all blocks but the last, which has only 2×2 features
 
     def __init__(self, **sizes):
         super().__init__(**sizes)
@@ -351,8 +345,7 @@ class LayeredEncoder(Encoder):
             return super().functional(x, level, blend)
         _, shares = self.walk_copies(x, level, blend, LayeredBlock)
         w, hidden = (functools.reduce(operator.add, shares[i::2]) for i in range(2))
-        hidden = keras.ops.leaky_relu(hidden, 0.2)
-        given = copied(self.to_corrections, "to_corrections")(hidden)
+        given = copied(self.to_corrections, "to_corrections")(ops.leaky_relu(hidden))
         return w, keras.ops.reshape(given, [-1, 2 * self.levels, self.latent_size])
 
 

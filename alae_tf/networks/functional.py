@@ -22,9 +22,9 @@ def copied(layer: Any, name: str, kind: type | None = None, **changes: Any) -> A
     Args:
         layer: a layer.
         name: the name of the copy.
-        kind: the class of the copy; default: that of the layer. A base class takes over only the
-            weights that it has; a subclass starts its further weights anew.
-        changes: to the layer's `get_config`.
+        kind: the class of the copy; default: that of the layer. A base class copies only the
+            weights that it has; a subclass initialises its additional weights.
+        changes: entries that replace or extend the layer's `get_config`.
     """
     kind = kind or type(layer)
     described: Any = kind if isinstance(layer, kind) else type(layer)
@@ -35,11 +35,6 @@ def copied(layer: Any, name: str, kind: type | None = None, **changes: Any) -> A
         if path in weights:
             variable.assign(weights[path])
     return copy
-
-
-def lerp(a: Any, b: Any, t: float) -> Any:
-    """a at t = 0, b at t = 1, in a functional graph."""
-    return a + (b - a) * t
 
 
 def encoder(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from alae_tf.config.architecture import width
 from alae_tf.networks import ops
-from alae_tf.networks.functional import copied, lerp
+from alae_tf.networks.functional import copied
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
 
 
@@ -211,8 +211,7 @@ class Generator(keras.Model):
         if level == 0 or blend == 1:
             return image
         coarser = copied(self.to_rgb[level - 1], f"to_rgb_{2 * 2**level}")(features[-2])
-        coarser = keras.ops.repeat(keras.ops.repeat(coarser, 2, axis=1), 2, axis=2)
-        return lerp(coarser, image, blend)
+        return ops.lerp(ops.upsample2(coarser), image, blend)
 
     def check_noise(self, noise: list[tf.Tensor] | None, level: int) -> None:
         """Checks the noise of `call`."""

@@ -71,7 +71,7 @@ def _pad(x: tf.Tensor, axis: int, before: int, after: int) -> tf.Tensor:
 
 
 def _winograd() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(of the image [6, 6], of the kernel [6, 3], of the product [4, 6])."""
+    """The matrices that transform (the image [6, 6], the kernel [6, 3], the product [4, 6])."""
     points = [0.0, 0.75, -0.75, 1.5, -1.5]
     image, kernel, product = np.zeros((6, 6)), np.zeros((6, 3)), np.zeros((4, 6))
     for i, p in enumerate(points):
@@ -88,7 +88,8 @@ _IMAGE, _KERNEL, _PRODUCT = _winograd()
 
 
 def _tiles(x: tf.Tensor, axis: int) -> tf.Tensor:
-    """Tiles of 6 of an axis of 4n, 4 apart, zero-padded, transformed: adds a first axis, 6."""
+    """Cuts a zero-padded axis into n tiles of 6 pixels, 4 apart, and transforms each tile:
+    [..., 4n, ...] → [6, ..., n, ...]."""
     x = _pad(x, axis, 1, 3)
     x = tf.reshape(x, [*_dims(x)[:axis], x.shape[axis] // 4, 4, *_dims(x)[axis + 1 :]])
     parts = [_take(x, axis, slice(-1), i) for i in range(4)]

@@ -101,8 +101,9 @@ class EqualizedConv2D(Equalized):
         gain, lr_multiplier, use_bias: as in `EqualizedDense`.
 
     Attributes:
-        winograd: bool. Compute with fewer multiplications (`alae_tf.networks.kernels`) where
-            they apply; training on CPUs sets it where they are faster.
+        winograd: bool. Whether to use the kernels with fewer multiplications
+            (`alae_tf.networks.kernels`) where they apply; training on CPUs sets it where they are
+            faster.
 
     Call:
         x: [N, H, W, inputs] → [N, H', W', filters] in the layer's compute dtype.

@@ -196,7 +196,7 @@ class MLPGenerator(keras.Model):
         return keras.ops.reshape(x, [-1, self.image_size, self.image_size, self.image_channels])
 
     def noise_shapes(self, batch: int | tf.Tensor, level: int | None = None) -> list[tuple]:
-        """No noise: an empty list."""
+        """An empty list: this G takes no noise."""
         return []
 
     def get_config(self):

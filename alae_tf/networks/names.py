@@ -39,8 +39,9 @@ def checksum(layer: keras.Layer, blend: float | None = None) -> str:
 
     Args:
         layer: the ALAE.
-        blend: None for the checksum in files of directions; a number, which is then included, for
-            that in manifests of exports. (They differ so that older files stay valid.)
+        blend: None gives the checksum that direction files contain. A number is hashed too, and
+            gives the checksum that manifests of exports contain. (The two differ so that older
+            files stay valid.)
     """
     variables = dict(named_variables(layer, "alae"))
     digest = hashlib.sha256(b"" if blend is None else repr(float(blend)).encode())

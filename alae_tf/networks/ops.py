@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -36,14 +37,19 @@ def to_pixels(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(tf.clip_by_value(x, 0.0, 255.0)), tf.uint8)
 
 
+def scale(x: tf.Tensor, t: tf.Tensor | float) -> tf.Tensor:
+    """t·x, in the dtype of x. x may be symbolic, if t is a float."""
+    return x * (t if isinstance(t, float) else tf.cast(t, x.dtype))
+
+
 def lerp(a: tf.Tensor, b: tf.Tensor, t: tf.Tensor | float) -> tf.Tensor:
-    """a at t = 0, b at t = 1."""
-    return a + (b - a) * tf.cast(t, a.dtype)
+    """a at t = 0, b at t = 1; symbolic as in `scale`."""
+    return a + scale(b - a, t)
 
 
 def leaky_relu(x: tf.Tensor, slope: float = 0.2) -> tf.Tensor:
-    """x where positive, slope·x elsewhere."""
-    return tf.nn.leaky_relu(x, slope)
+    """x where positive, slope·x elsewhere. x may be symbolic."""
+    return keras.ops.leaky_relu(x, slope)
 
 
 def at_least_float32(x: tf.Tensor) -> tf.Tensor:
@@ -129,19 +135,20 @@ def modulate(x: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
 
 
 def downsample2(x: tf.Tensor) -> tf.Tensor:
-    """2×2 mean pooling. [N, 2H, 2W, C] → [N, H, W, C]."""
-    return tf.nn.avg_pool2d(x, 2, 2, "VALID")
+    """2×2 mean pooling. [N, 2H, 2W, C] → [N, H, W, C]. x may be symbolic."""
+    return keras.ops.average_pool(x, 2, data_format="channels_last")
 
 
 def upsample2(x: tf.Tensor) -> tf.Tensor:
     """Nearest-neighbour doubling. [N, H, W, C] → [N, 2H, 2W, C].
 
-    By concatenation and reshape, which TFLite's delegates support, unlike resizing.
+    By concatenation and reshape, which TFLite's delegates support, unlike resizing. x may be
+    symbolic.
     """
     _, height, width, channels = x.shape
-    x = tf.reshape(tf.concat([x, x], axis=-1), [-1, height, 2 * width, channels])
-    x = tf.concat([x, x], axis=2)  # [N, H, 4W, C]: each row twice
-    return tf.reshape(x, [-1, 2 * height, 2 * width, channels])
+    x = keras.ops.reshape(keras.ops.concatenate([x, x], -1), [-1, height, 2 * width, channels])
+    x = keras.ops.concatenate([x, x], 2)  # [N, H, 4W, C]: each row twice
+    return keras.ops.reshape(x, [-1, 2 * height, 2 * width, channels])
 
 
 @tf.custom_gradient
@@ -173,8 +180,8 @@ def upsample_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Nearest-neighbour doubling and 3×3 convolution in one 2×2 convolution of the small image.
 
     Exactly `conv(upsample2(x), kernel)` with 16/36 of the multiplications: any 3×3 pixels of the
-    doubled image have only 2×2 distinct values, so each of the four pixels made from one has a 2×2
-    kernel of sums. TFLite's delegates support this plain convolution.
+    doubled image have only 2×2 distinct values, so each of the four pixels that replace a pixel has
+    a 2×2 kernel of sums. TFLite's delegates support this plain convolution.
     x [N, H, W, C], kernel [3, 3, C, K] → [N, 2H, 2W, K].
     """
     return _upsample_conv(x, kernel)
@@ -187,7 +194,8 @@ def _upsample_conv(x: tf.Tensor, kernel: tf.Tensor):
         return _stride2(dy, _four_shifts(_turn(kernel))), _turn(dkernel)
 
     _, _, inputs, filters = kernel.shape
-    # Along one axis, rows (pixel of the pair, phase): odd phase of the previous pixel, even phase.
+    # Along one axis, a row is (pixel of the pair, phase). Phase 0 is the odd output pixel of the
+    # pair's first pixel, phase 1 the even output pixel of its second.
     sums = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 1]])
     folded = _mix_taps(np.kron(sums, sums), kernel)
     folded = tf.reshape(folded, [2, 2, 2, 2, inputs, filters])

@@ -58,7 +58,7 @@ class Readout(keras.Model):
         self.built = True
 
     def attach(self, D: ImageDiscriminator) -> None:
-        """Reads the features of this D from now on."""
+        """Makes this E read the features of D."""
         self._D = lambda: D  # in a function, so that Keras does not count D's weights as E's
 
     def call(
@@ -123,7 +123,7 @@ class StyledBlock(PlainBlock):
 
 
 def _alone(block: PlainBlock, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`block.maps` of images of which each is a group of its own."""
+    """`block.maps`, with each image as a group of its own: minibatch standard deviation 0."""
     x = tf.pad(x, [[0, 0], [0, 0], [0, 0], [0, 1]]) if block.minibatch_std else x
     return block.maps(x)
 

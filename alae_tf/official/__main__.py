@@ -77,12 +77,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         dest="command", required=True, parser_class=argparse.ArgumentParser
     )
     command = commands.add_parser("import", help="convert a checkpoint of the authors into a run")
-    command.add_argument("file", help="a .pth file of the authors' training")
+    command.add_argument("file", help="a .pth checkpoint of the authors")
     command.add_argument("--run_dir", required=True, help="new directory for the run. Required")
     command.add_argument(
         "--config",
-        help="flagfile of the run, for example configs/ffhq1024.cfg. Default: the sizes of the "
-        "tensors, and for other settings the defaults in `alae train --help`",
+        help="flagfile of the run, for example configs/ffhq1024.cfg. Default: sizes from the "
+        "tensors, and all other settings as in `alae train --help`",
     )
     command.add_argument(
         "--which",
@@ -92,7 +92,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "that training moves. Default: %(default)s",
     )
     command = commands.add_parser("verify", help="compare with numbers from the authors' model")
-    command.add_argument("file", help="an .npz of weights, inputs and outputs")
+    command.add_argument("file", help="an .npz file of weights, inputs and outputs")
     command.add_argument("--run_dir", help="use the weights of this run. Default: the file's")
     command.add_argument(
         "--tolerance",

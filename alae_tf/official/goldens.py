@@ -54,7 +54,8 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
 
     Raises:
         OfficialError: the file does not exist or is not of this form, or its tensors do not match
-            its config; with `run_dir`, the run has another config or the file is of training.
+            its config; with `run_dir`, also if the run has another config, or the file is a
+            training file.
         CheckpointError: `run_dir` is not a run.
     """
     float32.use()

@@ -142,7 +142,7 @@ def load_weights(alae: ALAE, tensors: Mapping[str, np.ndarray]) -> None:
     """Assigns the authors' tensors, by name, to our variables.
 
     Raises:
-        OfficialError: a tensor is missing, left over, or of another shape; lists them all.
+        OfficialError: a tensor is missing, left over, or of another shape; the message lists all.
     """
     entries = table(alae)
     wrong = [f"unknown: {name}" for name in tensors.keys() - {entry.name for entry in entries}]

@@ -46,7 +46,7 @@ STATE = {  # see `schema`
     "sums": [float],
     "summed": int,
 }
-BEGUN = {"first_level?": int, "first_fades?": bool}  # in a run of this version: see `Growth`
+BEGUN = {"first_level?": int, "first_fades?": bool}  # see `Growth`; older runs lack them
 LEVELS = 9  # of the largest model, 1024 px
 LOADED = ("images_seen", "level", "blend")  # needed to load a model
 CORRECTIONS = re.compile(r"/(to_hidden|to_corrections)/")  # variables of `LayeredEncoder` alone
@@ -66,7 +66,7 @@ def save(
     """Writes a checkpoint of variables by name, then deletes all but the newest `keep` and the
     best. `state`: JSON values beside the variables; `images_seen` names the file.
 
-    While best.json is damaged, which is reported, none is deleted.
+    A damaged best.json is reported, and no checkpoint is deleted.
 
     Raises:
         OSError: the disk is full or unreachable; earlier checkpoints are untouched.
@@ -159,14 +159,14 @@ def check_state(
 def read_newest(
     run_dir: str | Path, needs: Collection[str] = LOADED
 ) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]]:
-    """The newest whole checkpoint: (path, entries, state). Newer ones, which are damaged, are
-    reported. Raises CheckpointError if all are damaged, or there is none."""
+    """The newest whole checkpoint: (path, entries, state). Newer, damaged checkpoints are reported.
+    Raises CheckpointError if there is no checkpoint, or all are damaged."""
     paths = list_checkpoints(run_dir)
     for path in reversed(paths):
         try:
             return path, *read(path, needs)
         except CheckpointError as error:
-            then = "" if path == paths[0] else " The previous one is used."
+            then = "" if path == paths[0] else " The previous checkpoint is used."
             report("checkpoint", f"{error}.{then}")
     why = f"none of its {len(paths)} checkpoints can be read" if paths else "it has no checkpoint"
     raise CheckpointError(f"--run_dir={run_dir}: {why}.")
@@ -180,14 +180,17 @@ def read_one(
     numbers = checkpoint_numbers(run_dir)
     if images_seen not in numbers:
         held = ", ".join(map(str, numbers)) or "none"
-        raise CheckpointError(f"--run_dir={run_dir}: no checkpoint at {images_seen}, but {held}.")
+        raise CheckpointError(
+            f"--run_dir={run_dir}: no checkpoint at {images_seen} images; existing checkpoints: "
+            f"{held}."
+        )
     path = list_checkpoints(run_dir)[numbers.index(images_seen)]
     return path, *read(path)
 
 
 def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.ndarray]) -> None:
-    """Assigns the entries to the variables, all or none. Raises CheckpointError if names or shapes
-    do not match; lists them."""
+    """Assigns the entries to the variables, all or none. Raises CheckpointError, with a list, if
+    names or shapes do not match."""
     wrong = [f"missing: {name}" for name in variables.keys() - entries.keys()]
     wrong += [f"unknown: {name}" for name in entries.keys() - variables.keys()]
     for name in variables.keys() & entries.keys():
@@ -205,7 +208,7 @@ def restore(
 ) -> dict[str, typing.Any] | None:
     """Restores the newest whole checkpoint; returns its state, or None if there is no checkpoint.
 
-    The chief renames newer, torn ones.
+    The chief renames newer checkpoints, which are torn.
     """
     if not list_checkpoints(run_dir):
         return None
@@ -260,17 +263,17 @@ def load_networks(
     """The networks of a run in float32, whatever precision it was trained in: (config, networks,
     state with `level`, `blend` and `images_seen`).
 
-    Rounding in bfloat16 changes single pixels by several grey levels, and can differ more between
-    two images than their codes do. For the same reason TensorFloat-32 is switched off for this
-    process (`alae_tf.system.float32`).
+    Rounding to bfloat16 changes single pixels by several grey levels, which can be more than the
+    effect of a small change of the code. For the same reason TensorFloat-32 is switched off for
+    this process (`alae_tf.system.float32`).
 
     Args:
         checkpoint: images seen at the checkpoint, "best" or "newest"; default: the newest whole
-            one.
+            checkpoint.
         weights: "ema" or "raw", the weights that training moves.
 
     Raises:
-        CheckpointError: `run_dir` is not a run directory, or has no such readable checkpoint.
+        CheckpointError: `run_dir` is not a run directory, or the checkpoint is missing or damaged.
         ValueError: `weights` is neither of the two.
     """
     if not isinstance(weights, str) or weights not in WEIGHTS:
@@ -285,7 +288,9 @@ def load_networks(
     found = read_newest(run_dir) if number is None else read_one(run_dir, number)
     file, entries, state = found
     if state["level"] >= config.levels:
-        raise CheckpointError(f"{file}: is of level {state['level']}; {path} has {config.levels}.")
+        raise CheckpointError(
+            f"{file}: is at level {state['level']}, but {path} has {config.levels} levels."
+        )
     float32.use()
     alae, prefix = build_alae(config.replace(precision="float32")), WEIGHTS[weights]
     chosen = {name: value for name, value in entries.items() if name.startswith(f"{prefix}/")}

@@ -30,7 +30,7 @@ from alae_tf.runs import remote
 from alae_tf.runs.metrics import Metrics
 from alae_tf.system import schema, shipped
 from alae_tf.system.errors import AlaeError, CheckpointError, report
-from alae_tf.system.files import Lock, check_directory, sweep, write_atomic
+from alae_tf.system.files import Lock, check_directory, contains, png_mark, sweep, write_atomic
 from alae_tf.system.urls import is_url
 
 # Settings that may change when a run continues.
@@ -49,8 +49,8 @@ CHANGEABLE = (
     "batch_by_level",  # after running out of memory
     "accumulate",
     "learning_rate_by_level",  # after diverging
-    "ema_images",  # too slow for the rest of the run
-    "strategy",  # the machine may be another
+    "ema_images",  # if the EMA is too slow for the rest of the run
+    "strategy",  # the run may continue on another machine
     "tf32",  # likewise
     "max_hours",
 )
@@ -58,9 +58,9 @@ CHANGEABLE = (
 CONFIG = "config.cfg"
 FOLDER = "checkpoints"
 PLOT, REPORT = "losses.png", "report.html"
-# What the pictures and the report of a run contain; files without it are never replaced.
+# Marks in the pictures and the report of a run; files without them are never replaced.
 SOFTWARE = "alae_tf train"
-MARKS = {".png": f"Software\0{SOFTWARE}".encode(), ".html": b'<ul id="verdicts">'}
+MARKS = {".png": png_mark(SOFTWARE), ".html": b'<ul id="verdicts">'}
 BEST = "best.json"  # says which checkpoint is the best, and by which value
 ABOUT_BEST = {
     **{"images_seen": int, "level": int, "value": str, "is": float, "better": str},
@@ -69,8 +69,8 @@ ABOUT_BEST = {
 # Values and help of --checkpoint.
 NEWEST_OR_BEST = "newest|best|N"
 CHECKPOINT = (
-    "checkpoint to use. best: the one with the best value of --evaluate_metrics of alae train; N: "
-    "the one saved after N images of training"
+    "checkpoint to use. best: the best by the first of --evaluate_metrics of alae train; N: the "
+    "checkpoint saved after N images of training"
 )
 STARTED = "# Started in "  # the first line of a run's config, with a path as JSON
 LOCKED = re.compile(rb"(.* \d+ [0-9a-f]{16}\n)?")  # what a run writes into .lock
@@ -80,7 +80,8 @@ PATTERN = re.compile(r"images-(\d{12})\.npz")
 def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
     """The directory of a run: a path, a URL (the result is a local copy, brought up to date), or a
     shipped model, for example `digits` or `models/digits`. Raises CheckpointError if it is not a
-    run, and StorageError if storage cannot be read; names the flag and lists the shipped models."""
+    run, and StorageError if storage cannot be read; the message names the flag and lists the
+    shipped models."""
     if is_url(run_dir):
         copy = remote.read_copy(str(run_dir), flag)
         if copy is None:
@@ -114,17 +115,18 @@ def started_in(run_dir: Path) -> Path | None:
 
 
 def images_of(run_dir: Path, uri: str, flag: str = "") -> str:
-    """A run's --data for use in any working directory: its relative paths start where the run was
-    started.
+    """A run's --data for use in any working directory: its paths are relative to the directory in
+    which the run was started.
 
-    Some runs do not record where, for example shipped models: their paths start in the working
-    directory. If `flag`, which names other images, is given, the path that is used is reported.
+    Runs that do not record that directory, for example shipped models, use the working directory
+    instead. The path used is then reported, with `flag`, the flag that names other images, if it is
+    given.
     """
     from alae_tf import data  # loading a model does not need it
 
     start, here = started_in(run_dir), Path.cwd()
     if start is None and flag and (absolute := data.absolute(uri, here)) != uri:
-        why = f"trained on {uri}, and it is not recorded in which directory"
+        why = f"was trained on {uri}, relative to a directory that it does not record"
         report(f"--run_dir={run_dir}", f"{why}; {absolute} is used. {flag} names other images.")
     # `start` may have become a link to the place that its contents were moved to.
     return data.absolute(uri, start) if start and start.resolve() != here else uri
@@ -155,7 +157,7 @@ def checkpoint_numbers(run_dir: str | Path) -> list[int]:
 
 
 def read_best(run_dir: str | Path) -> dict[str, Any] | None:
-    """What best.json says, as in `ABOUT_BEST`; None if there is no such file. Raises
+    """What best.json says, as in `ABOUT_BEST`; None if that file is missing. Raises
     CheckpointError if it is damaged, OSError if it cannot be read at present."""
     path = Path(run_dir) / FOLDER / BEST
     try:
@@ -206,7 +208,7 @@ def chosen_checkpoint(run_dir: str | Path, asked: int | str | None) -> int | Non
 
 
 class RunTakenError(AlaeError):
-    """Another run has taken the directory of this one."""
+    """Another process has taken the directory of this run."""
 
     exit_code = 1
 
@@ -226,7 +228,7 @@ class RunDirectory:
         self.given, self.flag = str(given), f"--run_dir={given}"
         self._remote = remote.RemoteRun(self.given) if is_url(given) else None
         self._lock: Lock | None = None
-        self._kept: set[Path] = set()  # files of others, which were reported
+        self._kept: set[Path] = set()  # foreign files, already reported
         self._mark = f"{platform.node()} {os.getpid()} {secrets.token_hex(8)}\n"
         self._place(self._remote.path if self._remote else Path(os.path.expanduser(given)))
 
@@ -273,8 +275,8 @@ class RunDirectory:
         """Checks, before any work and without writing, that a run may start or continue.
 
         `resume` is "auto" (continue a run that exists, else start one), "never" or "must". Raises
-        ConfigError if it does not allow it, or the directory holds something else or the run of
-        another config.
+        ConfigError if it does not allow this, or if the directory holds something other than a run,
+        or a run of another config.
         """
         where = self.flag
         held = check_directory("--run_dir", self.path, "run", CONFIG)
@@ -306,7 +308,8 @@ class RunDirectory:
             raise ConfigError(f"{where}: {what}. Restore them, or give another directory.")
 
     def _check_images(self, uri: str) -> None:
-        """Raises ConfigError if a relative path in --data named another folder at the start."""
+        """Raises ConfigError if a relative path in --data named another folder when the run was
+        started."""
         from alae_tf import data
 
         before = images_of(self.path, uri)
@@ -322,7 +325,7 @@ class RunDirectory:
         )
 
     def config(self) -> Config | None:
-        """The config of the run, or None without one; raises ConfigError if it cannot be read."""
+        """The config of the run, None if it has none; raises ConfigError if it cannot be read."""
         return Config.load(self.config_path) if self.there else None
 
     def changes(self, config: Config) -> dict[str, str]:
@@ -343,10 +346,11 @@ class RunDirectory:
             raise ConfigError(f"{self.flag}: {why}; nothing was written.") from None
 
     def write_config(self, config: Config, images_seen: int = 0) -> None:
-        """Writes the config; one with other settings, used up to `images_seen`, is kept beside."""
+        """Writes the config. If the settings up to `images_seen` were others, they are kept in
+        config-until-….cfg."""
         text = config.to_flagfile().encode()
         before = self.config_path.with_name(f"config-until-{images_seen}.cfg")
-        # An existing one is right: the settings after it saved no checkpoint.
+        # An existing file is right: no checkpoint was saved with the settings used since.
         if images_seen and self.there and not before.exists():
             old = self.config_path.read_bytes()
             if not old.endswith(text):
@@ -357,14 +361,12 @@ class RunDirectory:
     def replace(self, path: Path, data: bytes) -> None:
         """Writes a picture or the report. A file that this run did not write is kept instead, which
         is reported once."""
-        mark = MARKS[path.suffix]
-        ours = path.is_file() and not path.is_symlink() and mark in path.read_bytes()
-        if ours or not os.path.lexists(path):
+        if contains(path, MARKS[path.suffix]) or not os.path.lexists(path):
             write_atomic(path, data)
         elif path not in self._kept:
             self._kept.add(path)
-            why = "was not written by training, or by an earlier version of it"
-            report(str(path), f"{why}; it is kept. Move it away to have it drawn.")
+            why = "was not written by this version of training"
+            report(str(path), f"{why}, and is kept. Move it away to have a new one written.")
 
     def close(self) -> None:
         """Unlocks the directory; of a run in storage, ends uploads and gives the lease back."""
@@ -394,7 +396,7 @@ class RunDirectory:
         if self._lock is None:
             return
         with contextlib.suppress(BlockingIOError):
-            if not self.lock_path.exists():  # the directory was restored without it
+            if not self.lock_path.exists():  # the directory was restored without its lock
                 self._take()
             if self.lock_path.read_text(encoding="utf-8") == self._mark:
                 return

@@ -1,4 +1,4 @@
-"""`--init_from`: starting a run with the weights of another, which may have fewer levels.
+"""`--init_from`: starting a run with the weights of another run, which may have fewer levels.
 
 Imports no TensorFlow.
 """
@@ -24,8 +24,8 @@ PART = re.compile(r"(?<=/)([GED])/(blocks|to_rgb|from_rgb|to_w)\.([0-9]{1,3})(?=
 def check_init_from(config: Config) -> None:
     """Checks the run of --init_from, if given.
 
-    Raises AlaeError if it has no checkpoint, or networks that do not fit, or if it is missing and
-    new weights of G or E would never be trained.
+    Raises AlaeError if that run has no checkpoint, or networks that do not fit, or if the flag is
+    missing and another setting needs it.
     """
     if not config.init_from:
         return _check_without(config)
@@ -70,7 +70,7 @@ def _check_added(before: Config, config: Config) -> None:
         starts = (before.start_channels >> added or 1, before.start_channels)
         fitting = [before.replace(levels=config.levels, start_channels=start) for start in starts]
         fitting = [each for each in fitting if _channels(each, added) == _channels(before)]
-        how = f"--levels={before.levels} alone fits; its channels cannot be halved any further"
+        how = f"only --levels={before.levels} fits, since its channels cannot be halved further"
         if fitting:
             start, most = fitting[0].start_channels, fitting[0].max_channels
             how = f"--levels={config.levels} needs --start_channels={start} --max_channels={most}"

@@ -12,7 +12,7 @@ from alae_tf.system.errors import report
 from alae_tf.system.files import unused, write_atomic
 
 FIRST = ("images_seen", "level", "blend")  # the columns that identify the file
-MOST = 2**53  # images; larger numbers cannot be drawn exactly
+MOST = 2**53  # images; larger numbers are not exact as floats
 SPEED = ("learning_rate", "images_per_second", "data_wait")
 
 
@@ -32,7 +32,7 @@ class Metrics:
         """Drops rows after a checkpoint, which the resumed run will write again.
 
         A copy of a damaged file is kept under another name, which is reported. The columns are
-        those of earlier rows, of the losses, and those `added` from now on.
+        those of the file, followed by any of `losses` and `added` that it lacks.
         """
         columns, rows, damaged = self._read()
         columns = columns or [*FIRST, *losses, *SPEED]

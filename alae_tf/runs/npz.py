@@ -14,7 +14,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of numbers in a file, by name; read-only.
 
     Unlike `np.load`, it does not allocate the size that an entry declares before reading it. Raises
-    nearly anything if the file is damaged or is not an `.npz`.
+    exceptions of many classes if the file is damaged or is not an `.npz`.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError("not a regular file")
@@ -27,7 +27,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> np.ndarray:
-    """An entry, which cannot be larger than its file."""
+    """An entry; raises ValueError if it declares a size that it cannot have."""
     if info.compress_type != zipfile.ZIP_STORED or not 0 < info.file_size < size:
         raise ValueError(f"{info.filename} declares {info.file_size:,} bytes of {size:,}")
     with archive.open(info) as file:

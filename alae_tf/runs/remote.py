@@ -16,12 +16,12 @@ from alae_tf.system.urls import is_url
 
 CONFIG, RESULTS, FOLDER, BEST = "config.cfg", "results.jsonl", "checkpoints/", "best.json"
 UNREAD = ("samples/", "tensorboard/")  # folders that commands do not read
-HASTE_SECONDS = 6.0  # for uploads that fail after an error
+HASTE_SECONDS = 6.0  # for the last uploads of a run that an error ended
 
 
 def rank(name: str) -> int:
-    """The order of uploads. What was recorded before a checkpoint comes before it: a run that
-    continues from it drops what is later, but cannot bring back what is missing."""
+    """The order of uploads. Records precede the checkpoint: a run that continues from a checkpoint
+    drops later records, but cannot recreate missing ones."""
     if name == CONFIG:
         return 0
     if not name.startswith(FOLDER):
@@ -58,8 +58,8 @@ class RemoteRun:
     """The part of `RunDirectory` that is different for a URL.
 
     Args:
-        url: of the run.
-        kind: "run" for the process that writes; others use copies of their own.
+        url: the URL of the run.
+        kind: "run" for the process that writes the run; other processes have copies of their own.
 
     Attributes:
         path: the local copy.
@@ -91,12 +91,12 @@ class RemoteRun:
             )
 
     def fetch(self) -> None:
-        """Makes the local copy the newest state of the run, and locks it for this process.
+        """Brings the local copy to the newest state of the run, and locks it for this process.
 
-        If this copy was the last to write to storage, it is at least as new, since a run that was
-        killed may not have uploaded everything. Otherwise it is downloaded; files that were never
-        uploaded are set aside first. Raises AlaeError if another process of this machine trains
-        in it, the storage cannot be read, or it holds something else.
+        If storage was last written from this copy, the copy is at least as new: a killed run may
+        not have uploaded everything. Otherwise the run is downloaded; files that were never
+        uploaded are set aside first. Raises AlaeError if another process of this machine trains in
+        the copy, or the storage cannot be read or holds something other than a run.
         """
         if self._lease is not None:
             return

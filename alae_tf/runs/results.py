@@ -44,14 +44,14 @@ class Result:
     counts: dict[str, int]  # images by kind
     networks: dict[str, typing.Any]  # SHA-256 of the weights by name; the classifier's accuracy
     model: dict[str, typing.Any]  # run directory, images_seen, level, blend, weights
-    seconds: float  # without work shared with metrics before it
+    seconds: float  # without the work that earlier metrics had done already
     versions: dict[str, str]  # of packages
     date: str  # UTC
 
 
 def append(path: Path, result: Result) -> None:
-    """Appends a line, on a new line even after one cut short by a kill; raises OSError if the disk
-    is full, unreachable or write-protected."""
+    """Appends a result on a line of its own, even if a kill cut the last line short; raises OSError
+    if the disk is full, unreachable or write-protected."""
     with open(path, "a+b") as file:
         file.seek(0, 2)
         if file.tell():

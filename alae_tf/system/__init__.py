@@ -1,1 +1,1 @@
-"""Errors, files and the process: the basis of all other packages."""
+"""Errors, files and the process: the basis of all other rooms."""

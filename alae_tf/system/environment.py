@@ -40,8 +40,8 @@ def start(main: Callable[[], int | None]) -> int | None:
 
 
 def cache() -> Path:
-    """The folder that keeps slow results: $ALAE_TF_CACHE, else ~/.cache/alae_tf, else, for a user
-    without a home directory, a temporary folder of this process."""
+    """The cache, a folder: $ALAE_TF_CACHE, else ~/.cache/alae_tf, else, for a user without a home
+    directory, a temporary folder of this process."""
     if given := os.environ.get("ALAE_TF_CACHE"):
         return Path(given)
     try:

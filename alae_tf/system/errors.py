@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 
 class AlaeError(ValueError):
-    """An error that the user can fix; names the flag or file at fault, what was wrong and what
-    would be right.
+    """An error that the user can fix; its message names the flag or file at fault, and says what
+    was wrong and what would be right.
 
     A command ends with `exit_code`. 2: a wrong flag, file or setting, found before any work; 1: the
     work failed.

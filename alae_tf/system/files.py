@@ -107,9 +107,9 @@ def _temporary(folder: Path) -> Path:
 
 
 def _lock(descriptor: int, wait: bool = False) -> bool:
-    """Locks an open file or folder; False if the system or the disk has no locks. Raises
-    BlockingIOError if another process holds the lock, and `wait`, which takes only a moment for a
-    new file, is False."""
+    """Locks an open file or folder; returns False if the system or the disk has no locks. If
+    another process holds the lock, waits for it (for a new file only a moment), or, without `wait`,
+    raises BlockingIOError."""
     if fcntl is None:
         return False
     try:
@@ -182,7 +182,7 @@ def _open_file(path: str, flags: int) -> int:
 
 
 def unused(path: Path) -> Path:
-    """The path, or if it exists, that with the first number that makes a new name: a-2.csv."""
+    """The path; if it exists, the path with the first free number, for example a-2.csv."""
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
     return next(each for each in itertools.chain([path], numbered) if not os.path.lexists(each))
 
@@ -212,6 +212,17 @@ def unchanged(folder: Path, written: Mapping[str, Collection[str | None]]) -> se
             if stat.S_ISREG(path.lstat().st_mode) and sha256(path) in sums:
                 found.add(name)
     return found
+
+
+def contains(path: Path, mark: bytes) -> bool:
+    """Whether a regular file contains these bytes, which show what wrote it. Links are not
+    followed."""
+    return path.is_file() and not path.is_symlink() and mark in path.read_bytes()
+
+
+def png_mark(software: str) -> bytes:
+    """Bytes in each PNG file whose text `Software` says that this software wrote it."""
+    return f"tEXtSoftware\0{software}".encode()
 
 
 def sha256(path: Path) -> str:
@@ -270,15 +281,15 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
 
 
 def check_length(flag: str, path: Path) -> None:
-    """Raises AlaeError if the file system allows no path as long as this one, or no name as long as
-    one in it, whether the path exists or not."""
+    """Raises AlaeError if the path, which need not exist, or a name in it is too long for the file
+    system."""
     there = _existing(path.parent)
     for each in (path, *(there / name for name in path.parts)):
         try:
             os.lstat(each)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                raise AlaeError(f"{flag}={path}: {error.strerror}; give a shorter one.") from None
+                raise AlaeError(f"{flag}={path}: {error.strerror}; give a shorter path.") from None
 
 
 def _existing(path: Path) -> Path:
@@ -287,8 +298,8 @@ def _existing(path: Path) -> Path:
 
 
 def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
-    """Whether a directory has the content of a command; checks, without writing, that it may write
-    there.
+    """Whether a directory holds a command's output already; checks, without writing, that the
+    command may write into it.
 
     Args:
         flag: the flag that names it, for example "--out".

@@ -20,7 +20,7 @@ FLAGS = ("--loglevel=error", "--fetch-retry-mintimeout=1000", "--fetch-retry-max
 
 
 class NpmError(AlaeError):
-    """A package cannot be fetched, or is another one."""
+    """A package cannot be fetched, or has another checksum."""
 
 
 class Package(NamedTuple):
@@ -28,7 +28,7 @@ class Package(NamedTuple):
 
     Attributes:
         name: with its version, for example "@litertjs/core@2.5.3".
-        checksum: of its archive, as npm shows it: "sha512-" and base64.
+        checksum: checksum of its archive, as npm shows it: "sha512-" and base64.
         files: path in the package → path in the folder that receives it.
     """
 
@@ -87,7 +87,7 @@ def pack(package: str, scratch: Path) -> bytes:
     """
     npm = command()
     if not npm:
-        raise NpmError(f"npm: is not installed, so that {package} cannot be fetched.")
+        raise NpmError(f"npm: is not installed, but is needed to fetch {package}.")
     done = subprocess.run(
         [*npm, "pack", *FLAGS, package], cwd=scratch, capture_output=True, text=True
     )

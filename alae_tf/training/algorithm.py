@@ -4,7 +4,7 @@
     2. F, G:  softplus(−D(E(G(F(z)))))
     3. E, G:  mean (E(G(w)) − w)², where w = F(z)
 
-With `--reconstruction`, which the paper does not have, a fourth:
+`--reconstruction`, which is not in the paper, adds a fourth:
 
     4. E:     weight · (distance(x, G(E(x))) + pixels · mean (x − G(E(x)))²)
 
@@ -81,8 +81,8 @@ def loss_latent(it: Iteration, real: tf.Tensor, draw: Draw) -> Loss:
 def loss_reconstruction(it: Iteration, real: tf.Tensor, draw: Draw) -> Loss:
     """Update 4, `--reconstruction`: E learns to find the code from which G draws the photograph.
 
-    In Algorithm 1 E learns to recover codes only from G's own images. Codes of photographs differ
-    from those, and G draws other people from them.
+    In Algorithm 1 E learns to recover codes only from G's own images. The codes that it finds for
+    photographs are of another kind, and G draws other people from them.
     Reference: in one model with adversarial training, Han et al., AE-StyleGAN, WACV 2022.
     """
     config, (styles, corrections) = it.config, it.alae.codes(real, it.level, it.blend)
@@ -203,11 +203,11 @@ class Iteration:
 
 
 def chosen(config: Config) -> list[Update]:
-    """The updates of an iteration, in the order of `--updates`; the fourth, if it has a weight,
-    follows the others.
+    """The updates of an iteration, in the order of `--updates`. `--reconstruction` adds its update
+    at the end, unless `--updates` names it.
 
     Raises:
-        ConfigError: one is unknown, or the fourth has no weight.
+        ConfigError: an update is unknown, or "reconstruction" is named without a weight.
         PluginError: a plug-in with further updates cannot be imported.
     """
     plugins.load("alae_tf.training")
@@ -219,7 +219,7 @@ def chosen(config: Config) -> list[Update]:
         names = list(dict.fromkeys([*names, "reconstruction"]))
     elif "reconstruction" in names:
         raise ConfigError(
-            f"--reconstruction=0: --updates={','.join(names)} needs a weight of its update 4, for "
-            "example 1."
+            f"--reconstruction=0: --updates={','.join(names)} needs a weight for its update "
+            "reconstruction, for example --reconstruction=1."
         )
     return [known[name] for name in names]

@@ -31,8 +31,8 @@ class Operation:
 
     Args:
         matrix: (a, b uniform in (0, 1) [N], side of the images) → [N, n, n]. Geometry: n = 3, from
-            places (x, y) of the new image, from its centre, to those of the old. Colour: n = 4,
-            from old to new RGB in [−1, 1].
+            positions (x, y) in the new image, relative to its centre, to positions in the old
+            image. Colour: n = 4, from old to new RGB in [−1, 1].
         chance: p → the probability of this operation.
     """
 
@@ -89,8 +89,8 @@ def _turn(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
 
 
 def _either_rotation(p: tf.Tensor) -> tf.Tensor:
-    """The probability of each of two rotations, before and after stretching, of which one or both
-    are applied with probability p."""
+    """The probability of each of the two rotations (before and after stretching): at least one of
+    them is then applied with probability p."""
     return 1 - tf.sqrt(1 - p)
 
 
@@ -155,7 +155,7 @@ class Augmentation:
     """Augments images; with `--augment=ada`, adapts the probability.
 
     Args:
-        config: its settings `augment…` are read.
+        config: its settings `augment…` are used.
 
     Call:
         x: float32 [N, H, H, 1 or 3] in [−1, 1].
@@ -188,7 +188,7 @@ class Augmentation:
         return x
 
     def _chosen(self, group: str, numbers: tf.Tensor, side: int) -> list[tf.Tensor]:
-        """The matrices of a group's operations, the identity where one is not applied."""
+        """The matrices of a group's operations; the identity if an operation is not applied."""
         p = tf.convert_to_tensor(self.p)
         result = []
         for i, operation in enumerate(OPERATIONS[group]):
@@ -231,7 +231,7 @@ def where_changed(matrices: list[tf.Tensor], new: tf.Tensor, old: tf.Tensor) -> 
 
 
 def warp(x: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
-    """Samples images bilinearly at other places; images are mirrored beyond their borders.
+    """Samples images bilinearly at other positions; images are mirrored beyond their borders.
 
     Written with gathers, whose derivatives of any order are exact; those of TensorFlow's
     ImageProjectiveTransform are approximations, which R1 cannot use.

@@ -16,9 +16,9 @@ class Draw(NamedTuple):
 
     Attributes:
         z: float32 [N, latent].
-        noise: the noise maps of `Generator`, or None. All examples share the first.
+        noise: the noise maps of `Generator`, or None. All examples share the first map.
         z_mixed: float32 [N, latent], the z of the mixed-in styles; None for no style mixing.
-        cutoff: int32 scalar, the first mixed-in style of all examples.
+        cutoff: int32 scalar, index of the first mixed-in style, the same for all examples.
         augment_real, augment_fake: float32 [N, NUMBERS], the numbers of `Augmentation` for real
             and for generated images; None for no augmentation.
     """
@@ -44,7 +44,7 @@ def draw(config: Config, alae: ALAE, level: int, batch: int, seed: tf.Tensor, mi
     """Draws for one update of a global batch of `batch` images.
 
     Args:
-        config: its length of z and probability of style mixing are used.
+        config: its sizes, style mixing and augmentation are used.
         alae: knows the shapes of G's noise maps.
         level, batch: int.
         seed: int64 [2].

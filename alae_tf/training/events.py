@@ -53,8 +53,8 @@ class Events:
 
 
 def _drop_later(path: Path, images_seen: int) -> None:
-    """Rewrites an event file without events after `images_seen` and without a record cut short. A
-    file that does not begin with an event stays."""
+    """Rewrites an event file without events after `images_seen` and without a truncated record. A
+    file that does not begin with an event is left unchanged."""
     kept, whole = [], True
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():

@@ -23,7 +23,7 @@ def feed(
     trained at three quarters of its speed, with XLA at half of it.
 
     Args:
-        strategy: over which the step is distributed.
+        strategy: distributes the step.
         source: the images.
         config, level: determine resolution, batch, seed and flips.
         start: images seen before the first batch.

@@ -19,8 +19,8 @@ class Gradients:
         batch: int. The global batch.
 
     Call:
-        loss: (real, draw) → (loss of each example [N], what to add up over examples [N, …] by
-            name).
+        loss: (real, draw) → (loss of each example [N], by name: values [N, …] to add up over
+            examples).
         networks: letters of "FGED".
         real, draw: the arguments of the loss.
         Returns (this replica's share of the mean loss, the sums by name, the gradients of the
@@ -64,8 +64,8 @@ class Gradients:
         return [v for v in found if id(v) not in self.frozen]
 
     def after_last(self, z: tf.Tensor) -> tf.Tensor:
-        """z, available once the previous update has its gradients. Otherwise TensorFlow might hold
-        the activations of all updates in memory at once."""
+        """z, but only once the gradients of the previous update are computed. Otherwise TensorFlow
+        might hold the activations of all updates in memory at once."""
         with tf.control_dependencies(self._last):
             return tf.identity(z)
 

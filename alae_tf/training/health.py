@@ -132,8 +132,8 @@ QUANTITIES = [
     ),
     Quantity(
         "ema_older_at_end",
-        "share of the EMA at the end that will stem from before the run or, for the newest layers, "
-        "from before the last level",
+        "share of the final EMA that will stem from before the run or, for the newest layers, from "
+        "before the last level",
         Sample.older_at_end,
     ),
 ]
@@ -159,8 +159,8 @@ class Verdict:
 
 
 def _collapsed(now: Values, before: Sequence[Values]) -> bool:
-    """Whether all images look alike, later than at the beginning of a run: E learns more slowly
-    than G, so that G(E(x)) hardly depends on x early in a healthy run, too."""
+    """Whether all images look alike. The beginning of a run does not count: E learns more slowly
+    than G, and at first G(E(x)) hardly depends on x in a healthy run, too."""
     return now["ema_older"] < 0.25 and min(now["dependence"], now["variety"]) < 0.1
 
 

@@ -25,7 +25,7 @@ class Sample:
 
     Args:
         progress: the run's.
-        model: its EMA weights.
+        model: the run's EMA weights.
         train, test: training and held-out images, uint8 [N, H, W, C]; `test` may be None.
         begun: images seen when the run began; more than 0 with imported weights.
 
@@ -98,8 +98,8 @@ class Sample:
         return 0.5 ** ((images_seen - begun) / self.progress.config.ema_images)
 
     def older_at_end(self) -> float:
-        """The share of the EMA at the end that stems from before the run, or, of its newest layers,
-        from before its last level."""
+        """The share of the final EMA that stems from before the run or, for the newest layers, from
+        before the last level."""
         growth = self.progress.growth
         last = growth.start(growth.at(growth.total - 1).level)
         return self.older(max(self.begun, last), growth.total)

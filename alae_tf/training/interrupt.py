@@ -14,8 +14,8 @@ OVER_TIME = 75  # exit code: unfinished, the same command continues (EX_TEMPFAIL
 
 
 class Interrupt:
-    """A context in which a first SIGTERM or Ctrl-C is only recorded, and a second one ends the
-    process at once, with exit code 128 + n.
+    """A context in which the first SIGTERM or Ctrl-C is only recorded, and the second ends the
+    process at once, with exit code 128 + the signal's number.
 
     A thread reads the signals. Python itself would handle them only after the current call of
     TensorFlow, and while graphs are built or compiled a single call can take minutes.
@@ -25,7 +25,7 @@ class Interrupt:
 
     Attributes:
         received: the first signal, or None.
-        on_first, on_second: called, in the thread, when a signal arrives.
+        on_first, on_second: called in the thread when the first and the second signal arrive.
     """
 
     def __init__(self, max_hours: float = 0.0):
@@ -50,7 +50,7 @@ class Interrupt:
                 if byte[0] not in self._before:
                     continue
                 if self.received is not None:
-                    with contextlib.suppress(OSError):  # nobody reads what it prints
+                    with contextlib.suppress(OSError):  # the reader of stdout is gone
                         self.on_second()
                         sys.stdout.flush()
                     os._exit(128 + byte[0])

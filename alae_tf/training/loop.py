@@ -137,8 +137,7 @@ def carry_out(
 class Run:
     """A run in progress.
 
-    Args: see `train`; strategy: over which the step is distributed; measure: the result of
-        `make_measure`.
+    Args: see `train`; strategy: distributes the step; measure: the result of `make_measure`.
 
     Attributes:
         chief: whether this process writes the run's files.

@@ -28,9 +28,9 @@ def latent_loss(w: tf.Tensor, w_reconstructed: tf.Tensor) -> tf.Tensor:
 
 def perceptual_distance(maps: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> tf.Tensor:
     """How far the feature maps of images lie apart: squared distance of the unit vectors at each
-    place, averaged over places and summed over maps. Pairs of [N, h, w, C] → [N].
+    position, averaged over positions and summed over maps. Pairs of [N, h, w, C] → [N].
 
-    As LPIPS (Zhang et al., CVPR 2018), without its weights of the channels.
+    Like LPIPS (Zhang et al., CVPR 2018), but without its channel weights.
     """
     units = [
         [tf.math.l2_normalize(tf.cast(each, tf.float32), -1, 1e-8) for each in group]

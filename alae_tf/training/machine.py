@@ -33,7 +33,7 @@ SHAPE = (4, 32, 32, SOMETIMES)  # of the images that are measured
 
 
 def speed_up(network: keras.Layer) -> None:
-    """Lets the network's layers compute with fewer multiplications where that is faster here."""
+    """Lets the network's layers use fewer multiplications where that is faster on this CPU."""
     for layer in sublayers(network):
         if isinstance(layer, EqualizedConv2D):
             channels = min(layer.inputs, layer.filters)

@@ -20,8 +20,9 @@ class Means:
     wait for Python.
 
     Args:
-        names: of the losses.
-        loss_scale: of float16, else None. Float16 skips updates whose gradients overflow.
+        names: names of the losses.
+        loss_scale: the loss scale of float16, which skips updates whose gradients overflow; None
+            with other precisions.
 
     Attributes:
         names: as given.
@@ -56,8 +57,8 @@ class Means:
         if self.loss_scale is not None and not np.isfinite(values).all():
             if self.loss_scale.value.numpy() < MIN_LOSS_SCALE:
                 raise NonFiniteError(
-                    f"float16 overflows throughout at {images_seen:,} images; --precision=bfloat16 "
-                    "does not"
+                    f"float16 overflows in every update at {images_seen:,} images; use "
+                    "--precision=bfloat16"
                 )
             return  # the update was skipped
         for name, value in zip(self.names, values, strict=True):

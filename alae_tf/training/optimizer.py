@@ -102,7 +102,7 @@ class LossScale:
         """
         scale = tf.convert_to_tensor(self.value)
         gradients = [None if g is None else tf.cast(g, tf.float32) / scale for g in gradients]
-        sums = [tf.reduce_sum(g) for g in gradients if g is not None]  # not finite if an entry is
+        sums = [tf.reduce_sum(g) for g in gradients if g is not None]  # NaN or ∞ if an entry is
         bad = tf.cast(~tf.reduce_all(tf.math.is_finite(tf.stack(sums))), tf.float32)
         context = tf.distribute.get_replica_context()
         finite = context.all_reduce(tf.distribute.ReduceOp.SUM, bad) == 0.0

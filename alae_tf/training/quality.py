@@ -19,11 +19,11 @@ Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
 MakeMeasure = Callable[[Source], tuple[Measure, Mapping[str, str]] | None]
 SHARE = 0.05  # of the time that measurements may take
 TIMES = 4  # measurements in a level, at most
-GUESS = 20.0  # seconds that the first one is expected to take
+GUESS = 20.0  # seconds that the first measurement is expected to take
 
 
 class Quality:
-    """Measures the EMA weights every --evaluate_images, or as often as the time allows.
+    """Measures the EMA weights every --evaluate_images images, or as often as `SHARE` allows.
 
     Args:
         progress: the run's.
@@ -69,7 +69,7 @@ class Quality:
         return level, TIMES * (seen - start) // max(1, min(end, growth.total) - start)
 
     def measure(self, model: Autoencoder) -> dict[str, float]:
-        """The values of the EMA weights, by name; see `Measure` for errors."""
+        """The values of the EMA weights, by name. Errors of the metrics are not caught."""
         assert self._measure is not None
         begun, self._last = time.monotonic(), self._part()
         try:
@@ -79,10 +79,11 @@ class Quality:
             self._spent += self._cost
 
     def record(self, values: Mapping[str, float]) -> dict[str, Any] | None:
-        """How `best.json` describes a checkpoint with these values, if it is the best so far.
+        """The entries of `best.json` for a checkpoint with these values; None if it is not the best
+        so far.
 
-        Values of different levels or numbers of images cannot be compared; only those of the newest
-        level and number count.
+        Values at different levels, or of different numbers of images, cannot be compared: the first
+        checkpoint at a new level or number replaces the best.
         """
         value = values.get(self._judge or "", math.nan)
         if self._judge is None or not math.isfinite(value):

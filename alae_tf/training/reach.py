@@ -37,7 +37,7 @@ def full_disk_as_oserror() -> Iterator[None]:
 
 
 class Reach:
-    """Writes into a run directory; while it is unreachable, training continues without.
+    """Writes into a run directory; while it is unreachable, training continues without writing.
 
     Args:
         directory: the run's.

@@ -14,7 +14,7 @@ from alae_tf.training.events import Events
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach, full_disk_as_oserror
 
-BUILDING = "building_seconds"  # column of metrics.csv: spent on building graphs
+BUILDING = "building_seconds"  # column of metrics.csv: time spent on building graphs
 
 
 class Recorder:

@@ -85,7 +85,7 @@ def grids(folder: Path, images_seen: int) -> list[tuple[str, str]]:
 
 @functools.lru_cache(4 * MOST_GRIDS)
 def picture(path: Path, changed: int) -> str:
-    """A picture as a data URI; `changed`: when it was written."""
+    """A picture as a data URI; `changed`, when it was written, distinguishes it in the cache."""
     file = io.BytesIO()
     with Image.open(path) as image:
         image.thumbnail((SIDE, SIDE))

@@ -22,7 +22,7 @@ from alae_tf.training.trainer import Trainer
 
 RETRY_SECONDS = 10.0
 PATIENCE_SECONDS = 1800.0  # for a run directory that is unreachable at the end of a run
-HASTE_SECONDS = 6.0  # the same after a signal
+HASTE_SECONDS = 6.0  # the same for a run that was asked to stop
 
 
 def patience(interrupt: Interrupt) -> float:
@@ -110,7 +110,7 @@ class Saver:
         if len(state["sums"]) != len(progress.means.names):
             raise ConfigError(
                 f"--updates={','.join(progress.means.names)}: the run in {where} has "
-                f"{len(state['sums'])} updates; give the same, or another --run_dir."
+                f"{len(state['sums'])} updates; name the same updates, or give another --run_dir."
             )
         progress.images_seen = self.saved_at = state["images_seen"]
         progress.means.sums, progress.means.summed = np.array(state["sums"]), state["summed"]
@@ -140,9 +140,9 @@ class Saver:
             )
 
     def _begin_from(self, other: str) -> int:
-        """Takes the weights of another run; returns the level at which this one begins."""
+        """Takes the weights of another run; returns the level at which this run begins."""
         progress, other_dir = self._progress, existing_run(other, "--init_from")
-        # Networks that do not move must equal their EMA, which E then learns to serve.
+        # Users get the EMA. If G and F do not move, E must learn with exactly these weights.
         ema = "F" not in progress.trainer.moved
         variables = training_variables(progress.trainer)
         config, before = progress.config, Config.load(other_dir / CONFIG)
@@ -172,8 +172,8 @@ class Saver:
         self._progress.growth = dataclasses.replace(growth, first=level, fades=fades)
 
     def _faded_in(self, level: int) -> int:
-        """Images seen at which a run with imported weights continues: those after which their level
-        is faded in."""
+        """The images seen with which a run of imported weights starts: as many as it takes to fade
+        in their level."""
         progress = self._progress
         images_seen = progress.growth.faded_in(level)
         if images_seen >= progress.growth.total:

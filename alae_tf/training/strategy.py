@@ -81,7 +81,7 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
         if "KUBERNETES_SERVICE_HOST" in os.environ:
             return _kubernetes(_kubernetes_client())
     except (ImportError, RuntimeError, KeyError, ValueError) as error:
-        raise ConfigError(f"--strategy=multi_worker: the cluster is unclear ({error}).") from None
+        raise ConfigError(f"--strategy=multi_worker: cannot find the cluster ({error}).") from None
     raise ConfigError(
         "--strategy=multi_worker: no cluster found; set TF_CONFIG, or start with Slurm's srun or "
         "as a Kubernetes Job (docs/clusters.md)."
@@ -92,7 +92,7 @@ def _tf_config() -> list[str]:
     """The addresses of the processes in TF_CONFIG, the chief's first; none if it is unset or {}.
 
     Raises:
-        ConfigError: it names other jobs than workers and one chief, or not this process.
+        ConfigError: it names jobs other than workers and one chief, or does not name this process.
     """
     try:
         config = schema.parse(os.environ.get("TF_CONFIG") or "{}", {"cluster?": {str: [str]}})

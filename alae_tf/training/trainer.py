@@ -20,21 +20,21 @@ class Trainer:
     Args:
         config: the run's config.
         strategy: a tf.distribute strategy; default: the current one (a single device).
-        winograd: whether to compute convolutions with fewer multiplications
-            where that is faster (`alae_tf.training.machine`); default: only without a GPU, whose
-            libraries choose their own algorithms.
-        dtype: of the weights and optimizers, see `build_alae`.
+        winograd: whether to compute convolutions with fewer multiplications where that is faster
+            (`alae_tf.training.machine`); default: only without a GPU, whose libraries choose their
+            own algorithms.
+        dtype: dtype of the weights and optimizers, see `build_alae`.
 
     Attributes:
         updates: the updates of an iteration.
         moved: letters of the networks that they move.
-        lpips: the distance of update 4, if it uses it.
+        lpips: LPIPS, if update 4 uses it, else None.
         frozen: the ids of variables that no update moves, `--freeze`.
         alae: the networks being trained.
         ema: the EMA of their weights, which is evaluated and exported.
-        optimizer_ed, optimizer_fg: of E and D, and of F and G.
-        loss_scale: of float16, else None.
-        augment: of --augment, else None.
+        optimizer_ed, optimizer_fg: the optimizer of E and D, and that of F and G.
+        loss_scale: the loss scale of float16; None with other precisions.
+        augment: the augmentation; None with --augment=none.
         traces: level → how often its step was traced.
 
     Raises:
@@ -171,7 +171,7 @@ def frozen_variables(config: Config, alae: ALAE) -> set[int]:
 
 
 def _open_lpips() -> Lpips:
-    """LPIPS with AlexNet, which costs a fraction of G."""
+    """LPIPS with AlexNet, which takes a fraction of the time of G."""
     try:
         return Lpips("alex")
     except EvaluationError as error:
@@ -182,5 +182,6 @@ def _open_lpips() -> Lpips:
 
 
 def fade_images(x: tf.Tensor, level: int, blend: tf.Tensor) -> tf.Tensor:
-    """Real images while a level fades in: interpolated by the blend from their coarser version."""
+    """Real images while a level fades in: interpolated between their coarser version (blend 0) and
+    themselves (blend 1)."""
     return x if level == 0 else ops.lerp(ops.upsample2(ops.downsample2(x)), x, blend)

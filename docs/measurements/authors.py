@@ -4,11 +4,12 @@ python docs/measurements/authors.py time ALAE celeba 3 16    # clone, config, le
 python docs/measurements/authors.py train ALAE mnist images.npy weights 60 10 [SETTING VALUE …]
 
 Called by against_authors.py and quality_per_hour.py, with a Python that has torch, numpy and yacs;
-nothing else here needs them. ALAE is a clone of podgorskiy/ALAE. `time` prints the median of the
-seconds of an iteration on random images in memory. `train` takes images (uint8 [N, C, H, W]), a
-folder to write, the minutes to train, and those between two files; it writes NUMBER.npz with the
-averaged weights, and NUMBER.json. The model, the three updates with R1, both optimizers, the moving
-average, and the schedules of levels and learning rates are the authors'; reading images is not.
+nothing else in this project needs them. ALAE is a clone of podgorskiy/ALAE. `time` prints the
+median seconds of an iteration on random images in memory. `train` takes images (uint8
+[N, C, H, W]), a folder to write, the minutes to train, and the minutes between two files; it writes
+NUMBER.npz with the averaged weights, and NUMBER.json. The model, the three updates with R1, both
+optimizers, the moving average, and the schedules of levels and learning rates are the authors';
+reading images is not.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Authors:
     """The networks and optimizers of a config, built as in the authors' train_alae.py.
 
     Args:
-        clone: of podgorskiy/ALAE.
-        name: of a config in it.
+        clone: folder of a clone of podgorskiy/ALAE.
+        name: name of a config in it.
         settings: changes of the config: names and values, in turn.
     """
 
@@ -69,9 +70,8 @@ class Authors:
             )
             for _ in range(2)
         ]
-        if (
-            of.ENCODER == "EncoderFC"
-        ):  # in this version of their code, E and D of the MLP do not fit
+        # In this version of their code, E and D of the MLP do not fit together.
+        if of.ENCODER == "EncoderFC":
             size = of.LATENT_SPACE_SIZE
             for each in (model, average):
                 each.mapping_d = MAPPINGS[of.MAPPING_D](3, size, size, size)

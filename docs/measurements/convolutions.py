@@ -2,10 +2,10 @@
 
 taskset -c 0 python docs/measurements/convolutions.py [BATCH]
 
-Prints a row for each size and number of channels: milliseconds of the plain form and of that with
-fewer multiplications, forward and backward (first) and of a gradient penalty (second, the
-derivative of a gradient), and the ratio of their sums. With ONEDNN_MAX_CPU_ISA=AVX2 in the
-environment, oneDNN behaves as on a CPU without AVX-512.
+Prints a row for each form, size and number of channels: milliseconds of the plain convolution and
+of the one with fewer multiplications, forward and backward (first) and of a gradient penalty
+(second, the derivative of a gradient), and the ratio of their sums. With ONEDNN_MAX_CPU_ISA=AVX2 in
+the environment, oneDNN behaves as on a CPU without AVX-512.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def steps(convolution):
 
 
 def milliseconds(step, x, kernel) -> float:
-    """The median of five calls or more, after one to compile."""
+    """The median of 15 calls, after one that compiles."""
     call = lambda: tf.nest.map_structure(lambda y: y.numpy(), step(x, kernel))  # noqa: E731
     call()
     return 1e3 * median_seconds(call, 15)

@@ -3,9 +3,9 @@
 python docs/measurements/quality_per_hour.py digits --data=idx:mnist --authors=ALAE --torch=PYTHON
 python docs/measurements/quality_per_hour.py plot
 
-ALAE is a clone of podgorskiy/ALAE, PYTHON one with torch, numpy and yacs. Trains
-with the authors' code, with alae_tf and the published settings, and with its config for two cores,
-each for --minutes; then measures each model at every --every minutes and adds the values to
+ALAE is a clone of podgorskiy/ALAE, PYTHON a Python with torch, numpy and yacs. Trains with the
+authors' code, with alae_tf and the published settings, and with its config for two cores, each for
+--minutes; then measures the models of every --every minutes and adds the values to
 quality_per_hour.jsonl. All times include starting up and building graphs. Models that have not
 grown to the last level are measured at full size: their images are enlarged by repeating pixels.
 Run nothing else meanwhile.
@@ -56,7 +56,7 @@ class Enlarged:
             setattr(self, name, getattr(model, name))
 
     def encode(self, images: np.ndarray, layers: bool = False) -> np.ndarray:
-        """As `Autoencoder.encode`, of images shrunk by means."""
+        """As `Autoencoder.encode`, for images that are first averaged down."""
         n, side, _, channels = images.shape
         small, each = side // self._factor, self._factor
         parts = images.reshape(n, small, each, small, each, channels).mean((2, 4))
@@ -97,7 +97,7 @@ def config_of(flags: list[str]):
 
 
 def models(args: argparse.Namespace, folder: Path) -> Iterator[tuple[dict, Enlarged]]:
-    """(what is known of it, the model) of each time."""
+    """(what is known of a model, the model) at each time."""
     from alae_tf import load_model
     from alae_tf.model.autoencoder import Autoencoder
     from alae_tf.networks.alae import build_alae

@@ -93,8 +93,8 @@ Found = dict[tuple[str, str, str], np.ndarray]
 
 
 def read(name: str) -> Found:
-    """(kind, variant, metric) → its values, one for each seed (of speed: each round). The newest
-    line counts."""
+    """(kind, variant, metric) → its values, one for each seed (speed: one for each round). Of
+    several lines, the newest counts."""
     found: dict[tuple[str, str, str], dict[str, float]] = collections.defaultdict(dict)
     for line in (HERE / f"{name}.jsonl").read_text().splitlines():
         row = json.loads(line)
@@ -105,7 +105,7 @@ def read(name: str) -> Found:
 
 
 def spread(values: np.ndarray) -> float:
-    """The standard deviation between seeds; 0 for one."""
+    """The standard deviation between seeds; 0 for one value."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
@@ -118,8 +118,8 @@ def welch(one: np.ndarray, two: np.ndarray) -> str:
 
 
 def tables(found: Found, compared: Comparison, kind: str, metrics: list[str]) -> str:
-    """In Markdown, a row for each metric: mean ± standard deviation (seeds); then the p of the
-    pairs."""
+    """Two Markdown tables with a row for each metric: mean ± standard deviation (seeds) of the
+    variants; p of the pairs."""
     nothing = np.array([])
 
     def cell(variant: str, metric: str) -> str:

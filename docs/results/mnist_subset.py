@@ -1,4 +1,4 @@
-"""MNIST with the first N training digits alone, for a quicker 1-NN and SVM.
+"""Writes MNIST with only the first N training digits, for a quicker 1-NN and SVM.
 
 python docs/results/mnist_subset.py mnist mnist10k 10000   # folders of files in MNIST's format
 """

@@ -24,7 +24,7 @@ const state = {
   squares: [],  // one for each face that was found, or one in the middle
   at: 0,  // number of the square that the model sees
   styles: null,  // of the code that is edited, from E or F
-  photo: null,  // where the code comes from, if from a picture: file, preview, square, and G(E(x))
+  photo: null,  // the picture that the code comes from, if any: file, preview, square, and G(E(x))
   other: null,  // styles of B
   amounts: {},  // of movement, by name of direction
   mixed: new Set(),  // names of ranges of levels, taken from B
@@ -84,7 +84,7 @@ async function drawNow() {
   const { photo } = state, begun = performance.now();
   const pixels = await show($('result'), edited());
   $('time').textContent = `${Math.round(performance.now() - begun)} ms for G`;
-  if (!photo || photo !== state.photo) return;  // or it is drawn again
+  if (!photo || photo !== state.photo) return;  // or a newer code will be drawn
   picture.copy(photo.preview, $('photo'));
   paste($('photo'), photo, pixels, state.model.about);
 }
@@ -113,7 +113,7 @@ async function savePhoto() {
   say('');
 }
 
-/** Encodes pixels, and starts editing their code. `photo`: see `state`, if they are of a picture. */
+/** Encodes pixels, and starts editing their code. `photo`, for pixels of a picture: see `state`. */
 async function encode(pixels, photo = null) {
   const { model, mode } = state, { about } = model, begun = performance.now();
   picture.show($('seen'), pixels, about);
@@ -368,7 +368,7 @@ async function open() {
     if (mine === opening) say('');
   } catch (error) {
     if (mine !== opening) return;
-    if (state.chosen) [$('model').value, $('kind').value] = state.chosen;  // the one that is still loaded
+    if (state.chosen) [$('model').value, $('kind').value] = state.chosen;  // the model that is still loaded
     throw error;
   } finally {
     if (mine === opening) document.body.removeAttribute('aria-busy');

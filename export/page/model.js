@@ -28,7 +28,7 @@ export class Network {
     const litert = await loaded(), network = new Network();
     const bytes = await fetchOr(file, async (answer) => new Uint8Array(await answer.arrayBuffer()));
     network.compiled = await litert.loadAndCompile(bytes, { accelerator: 'wasm' }).catch((error) => {
-      throw new UserError(`${file} cannot be run here (${String(error.message ?? error).slice(0, 120)}).`);
+      throw new UserError(`${file} cannot be run in this browser (${String(error.message ?? error).slice(0, 120)}).`);
     });
     network.Tensor = litert.Tensor;
     return network;

@@ -173,8 +173,8 @@ def test_everything_is_checked_before_a_network_is_loaded(model, monkeypatch):
         registry.evaluate(model, source, ["same_digit", "precision"])
 
 
-def test_what_is_lacking_is_said_and_nothing_is_fetched(monkeypatch):
-    monkeypatch.setattr(weights, "places", lambda name: [])
+def test_what_is_lacking_is_said_and_nothing_is_fetched(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "places", lambda name: [tmp_path / name])
     monkeypatch.setattr(weights.npm, "fetch", lambda *args: pytest.fail("fetched"))
     images, protocol = Images(noise(2)), Protocol("train")
     assert "vgg16.ckpt is missing" in registry.lacking(["psnr", "fd_lpips"], images, protocol)

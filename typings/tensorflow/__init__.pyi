@@ -1,6 +1,6 @@
-# For pyright, instead of typeshed's stubs of TensorFlow: those know no NumPy array as a tensor, no
-# list as a shape or a seed and no dimension that is not None, so that nearly every line of a
-# network fails. Here TensorFlow is checked for nothing, and all around it is.
+# For pyright, instead of typeshed's stubs of TensorFlow. Those accept no NumPy array as a tensor,
+# no list as a shape or a seed, and no dimension but None, so that nearly every line of a network
+# fails. With this file, pyright does not check TensorFlow itself, but checks all code around it.
 from typing import Any, TypeAlias
 
 Tensor: TypeAlias = Any

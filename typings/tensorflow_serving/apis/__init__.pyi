@@ -1,4 +1,4 @@
-# For pyright: the messages of protobuf are made when they are imported.
+# For pyright: protobuf creates its message classes at import.
 from typing import Any
 
 def __getattr__(name: str) -> Any: ...
