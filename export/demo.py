@@ -82,6 +82,7 @@ def run(
     runs = [existing_run(name, "--models") for name in models]
     for path in runs:
         chosen_checkpoint(path, checkpoint)
+        web.about(path)
     names = [web.name_of(run) for run in runs]
     if not names or len(set(names)) < len(names):
         given = ",".join(models)

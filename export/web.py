@@ -2,12 +2,14 @@
 
 index.html, style.css, *.js    the page
 models.json                    the names of its models
-model/NAME/                    TFLite files for one image at a time, and model.json
+model/NAME/                    TFLite files for one image at a time, and model.json; those of faces
+                               that the page can find also have face_detector and face_mesh
 runtime/                       LiteRT.js, which runs them: from npm, at a fixed version
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -17,11 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alae_tf.images.alignment import CROPS
+from alae_tf.images.faces import FaceError, model_folder
 from alae_tf.latents import directions, levels
 from alae_tf.latents.directions import Direction
 from alae_tf.runs.directory import existing_run
-from alae_tf.system import npm
+from alae_tf.system import npm, schema
 from alae_tf.system.environment import cache
+from alae_tf.system.errors import report
 
 from . import ExportError, tflite
 from .formats import File, Format, Options
@@ -60,6 +65,11 @@ GRAPHS = {  # files of a model → their graphs and quantisations
     "mapping": ("mapping", ("none",)),
 }
 DIRECTIONS = "directions.json"  # in a run's directory
+PAGE_FILE = "page.json"  # in a run's directory: what the page says about the model, and its crop
+FACES = {  # files of the page → MediaPipe's, in the package of the extra `align`
+    "face_detector.tflite": "face_detection_short_range.tflite",
+    "face_mesh.tflite": "face_landmark.tflite",
+}
 SPAN = 4.0  # of a slider whose direction has no span of the data, in unit lengths
 
 
@@ -131,11 +141,50 @@ def directions_of(model: Autoencoder, options: Options) -> list[Direction]:
     return directions.read(file, model.config.latent_size, model.fingerprint) if file else []
 
 
-def describe(model: Autoencoder, moves: Sequence[Direction]) -> dict[str, object]:
-    """The contents of model.json, which describes a model to the page."""
+def about(run: Path | str | None) -> dict[str, str]:
+    """The contents of a run's page.json, {} if it is missing: `purpose`, a sentence, and, for a
+    model of faces, `crop`, the key of `CROPS` by which its training images were cropped. Raises
+    ExportError if the file is damaged."""
+    if run is None:
+        return {}
+    file = existing_run(run) / PAGE_FILE
+    try:
+        found = schema.load(file, {"purpose?": str, "crop?": str})
+        if found.get("crop", "lfw") not in CROPS:
+            raise ValueError(f"crop: got {found['crop']!r}, expected {', '.join(CROPS)}")
+        return found
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{file}: {getattr(error, 'strerror', None) or error}.") from None
+
+
+def face_files(run: Path | str | None) -> dict[str, Path]:
+    """The networks that find faces, by their names in the page; none if the model is not one of
+    faces. Without the extra `align`, they are left out with a warning."""
+    if "crop" not in about(run):
+        return {}
+    try:
+        folder = model_folder()
+    except FaceError as error:
+        report("left out", f"{run}: the page will not find faces: {error}")
+        return {}
+    return {name: folder / file for name, file in FACES.items()}
+
+
+def describe(
+    model: Autoencoder, moves: Sequence[Direction], purpose: str, crop: str | None
+) -> dict[str, object]:
+    """The contents of model.json, which describes a model to the page.
+
+    `purpose`: what the model is for, or "". `crop`: of the faces that the page finds, a key of
+    `CROPS`; None if it finds none.
+    """
     config = model.config
     named = levels.named(model.level + 1) if config.styles > 1 else {}
     return {
+        "purpose": purpose,
+        "crop": dataclasses.asdict(CROPS[crop]) if crop else None,
         "resolution": model.resolution,
         "channels": config.image_channels,
         "latent": config.latent_size,
@@ -174,8 +223,12 @@ def write_model(work: Exporter, file: File) -> None:
     """Writes the model of a page, with model.json."""
     folder = (work.folder / file.parts[0].name).parent
     folder.mkdir(parents=True)
-    about = describe(work.model, directions_of(work.model, work.options))
-    (folder / "model.json").write_text(json.dumps(about))
+    found, faces = about(work.options.run_dir), face_files(work.options.run_dir)
+    moves, crop = directions_of(work.model, work.options), found["crop"] if faces else None
+    description = describe(work.model, moves, found.get("purpose", ""), crop)
+    (folder / "model.json").write_text(json.dumps(description))
+    for name, source in faces.items():
+        shutil.copyfile(source, folder / name)
     for part in file.parts:
         tflite.write(work, part)
 
@@ -188,8 +241,10 @@ def write(work: Exporter, file: File) -> None:
 
 
 def ready(options: Options, model: Autoencoder) -> None:
-    """Raises an AlaeError if the runtime is missing or the directions are of another model."""
+    """Raises an AlaeError if the runtime is missing, page.json is damaged, or the directions are of
+    another model."""
     check_runtime(options.web_runtime)
+    about(options.run_dir)
     directions_of(model, options)
 
 

@@ -1,25 +1,29 @@
 // The page: settings of the visitor, and what is drawn from them.
 import * as codes from './codes.js';
+import { dragged } from './drag.js';
+import { FaceFinder, squareOf } from './faces.js';
+import { Frames } from './frames.js';
 import { Model, UserError } from './model.js';
 import { pasteBack } from './paste.js';
 import * as picture from './picture.js';
 
 const $ = (id) => document.getElementById(id);
 const ORDER = ['coarse', 'middle', 'fine'];
-const FRAMES = 24;  // of an animation from one image to another
-const PREVIEW = 512;  // longest side of the photo in which an edit is shown, in pixels
+const PLAYED = 24;  // frames of an animation from one image to another
+const PREVIEW = 768;  // longest side of the photo in which faces are found and an edit is shown, in pixels
+const MIDDLE = { x: 0.5, y: 0.5, size: 1, turn: 0 };
 
 /** The choices of the visitor, which determine everything that is drawn. */
 const state = {
   model: null,
   chosen: null,  // name and kind of the model
-  again: null,  // encodes the image again, after a change of model
+  mode: '',  // where the image comes from: photo, draw or new
   file: null,  // the picture's file
   picture: null,  // a canvas, of which the model sees a square
   preview: null,  // a smaller copy of it
-  square: { x: 0.5, y: 0.5, size: 1, turn: 0 },
+  squares: [],  // one for each face that was found, or one in the middle
+  at: 0,  // number of the square that the model sees
   styles: null,  // of the code that is edited, from E or F
-  caption: '',
   photo: null,  // the picture that the code comes from, if any: file, preview, square, and G(E(x))
   other: null,  // styles of B
   amounts: {},  // of movement, by name of direction
@@ -42,16 +46,24 @@ async function attempt(work) {
   }
 }
 
-/** Draws one image at a time; requests that arrive meanwhile are merged. */
-let drawing = null, wanted = false, playing = 0;
+/** Runs an action once at a time; requests that arrive meanwhile are merged. */
+function merging(work) {
+  let running = null, again = false;
+  return function request() {
+    again = Boolean(running);
+    running ??= attempt(work).finally(() => {
+      running = null;
+      return again && request();
+    });
+    return running;
+  };
+}
+
+let playing = 0;
+const drawMerged = merging(drawNow), look = merging(lookNow);
 function draw() {
   playing++;  // ends the animation
-  if (drawing) { wanted = true; return drawing; }
-  drawing = attempt(drawNow).finally(() => {
-    drawing = null;
-    if (wanted) { wanted = false; draw(); }
-  });
-  return drawing;
+  return drawMerged();
 }
 
 /** The styles, edited as the visitor chose. */
@@ -71,11 +83,8 @@ async function drawNow() {
   if (!state.styles) return;
   const { photo } = state, begun = performance.now();
   const pixels = await show($('result'), edited());
-  $('caption').textContent = state.caption;
-  $('time').textContent = `${Math.round(performance.now() - begun)} ms for G, on this device's processor`;
-  if (photo !== state.photo) return;  // a newer code will be drawn
-  $('in-photo').hidden = !photo;
-  if (!photo) return;
+  $('time').textContent = `${Math.round(performance.now() - begun)} ms for G`;
+  if (!photo || photo !== state.photo) return;  // or a newer code will be drawn
   picture.copy(photo.preview, $('photo'));
   paste($('photo'), photo, pixels, state.model.about);
 }
@@ -95,6 +104,7 @@ function paste(canvas, { square, unedited }, edited, about) {
 /** Downloads the photo, at its own size, with the edit. */
 async function savePhoto() {
   const { model, photo } = state;
+  if (!photo) throw new UserError('Open a photo first.');
   say('Writing the photo …');
   const pixels = await model.decode(edited());
   const canvas = await picture.read(photo.file, Infinity);
@@ -105,19 +115,19 @@ async function savePhoto() {
 
 /** Encodes pixels, and starts editing their code. `photo`, for pixels of a picture: see `state`. */
 async function encode(pixels, photo = null) {
-  const { model } = state, { about } = model, begun = performance.now();
+  const { model, mode } = state, { about } = model, begun = performance.now();
   picture.show($('seen'), pixels, about);
   const styles = await model.encode(pixels);
   if (photo) photo.unedited = await model.decode(styles);
-  if (model !== state.model) return;
-  await begin(styles, 'G(E(x))', photo);
+  if (model !== state.model || mode !== state.mode) return;
+  await begin(styles, photo);
   const took = Math.round(performance.now() - begun);
   await draw();
   $('time').textContent = `${took} ms for E; ${$('time').textContent}`;
 }
 
-async function begin(styles, caption, photo = null) {
-  Object.assign(state, { styles, caption, photo });
+async function begin(styles, photo = null) {
+  Object.assign(state, { styles, photo });
   if (!state.other) await keep();
 }
 
@@ -127,7 +137,25 @@ async function keep() {
   await show($('other'), state.other);
 }
 
-// An image: from a file, a camera, the clipboard, or drawn.
+/** Shows where the image comes from: photo, draw or new. */
+function setMode(mode) {
+  state.mode = document.querySelector('main').dataset.mode = mode;
+  for (const each of ['photo', 'draw', 'new']) $(`to-${each}`).setAttribute('aria-pressed', each === mode);
+}
+
+/** Makes the code that of the mode's image, if it has one. */
+async function renew() {
+  if (state.mode === 'photo') await (state.picture && look());
+  else if (state.mode === 'draw') await readPad();
+  else await another();
+}
+
+async function change(mode) {
+  setMode(mode);
+  await renew();
+}
+
+// A photo: from a file, a camera, or the clipboard.
 
 let taking = 0;
 async function take(files) {
@@ -136,26 +164,70 @@ async function take(files) {
   if (!files.length) throw new UserError('No image file was given.');
   const read = await picture.read(files[0]);
   if (mine !== taking) return;  // a later file was chosen
-  Object.assign(state, { file: files[0], picture: read, preview: picture.within(read, PREVIEW), again: look });
-  $('framed').hidden = false;
   say(files.length > 1 ? `${files.length} files: only the first is used.` : '');
-  state.square = { x: 0.5, y: 0.5, size: 1, turn: 0 };
-  for (const name of ['x', 'y', 'size', 'turn']) $(name).value = state.square[name];
-  await look();
+  Object.assign(state, { file: files[0], picture: read, preview: picture.within(read, PREVIEW), photo: null });
+  picture.copy(state.preview, $('photo'));
+  $('view').style.setProperty('--ratio', read.width / read.height);
+  $('picture').hidden = false;
+  setMode('photo');
+  await frame();
 }
 
-/** Shows the square of the picture, and encodes it. */
-async function look() {
-  if (!state.picture) return;
-  const { file, preview } = state, square = { ...state.square };
-  picture.drawSquare(state.picture, square, $('crop'));
+/** Loads the networks that find faces; all models of faces have the same. */
+let finder = null;
+function loadFinder() {
+  if (!finder) {
+    finder = FaceFinder.load(state.model.folder);
+    finder.catch(() => { finder = null; });
+  }
+  return finder;
+}
+
+/** Puts a square around each face of the photo, or one in the middle; the model sees the first. */
+let searching = 0;
+async function frame() {
+  const mine = ++searching, { crop } = state.model.about, { preview } = state;
+  $('found').textContent = '';
+  if (!crop) return place([MIDDLE]);
+  let found, count = 0;
+  try {
+    found = (await loadFinder()).find(preview);
+  } catch (error) {
+    await place([MIDDLE]);
+    throw error;
+  }
+  for await (const face of found) {
+    if (mine !== searching) return;
+    const square = squareOf(face, crop, preview);
+    if (!count++) await place([square]);
+    else arrange([...state.squares, square]);  // the visitor may have changed the others
+    $('found').textContent = count > 1 ? `${count} faces: choose one.` : '';
+  }
+  if (count || mine !== searching) return;
+  await place([MIDDLE]);
+  $('found').textContent = 'No face found. Put the square around the face.';
+}
+
+/** Shows squares, and lets the model see the first. */
+function place(squares) {
+  arrange(squares, 0);
+  return look();
+}
+
+function arrange(squares, at = state.at) {
+  Object.assign(state, { squares, at });
+  frames.show(squares, at, state.picture);
+}
+
+const frames = new Frames($('frames'), (at, square) => {
+  arrange(state.squares.with(at, square), at);
+  look();
+});
+
+/** Encodes the chosen square of the photo. */
+async function lookNow() {
+  const { file, preview } = state, square = { ...state.squares[state.at] };
   await encode(picture.pixelsOf(state.picture, square, state.model.about), { file, preview, square });
-}
-
-let looking = 0;
-function lookSoon() {
-  cancelAnimationFrame(looking);
-  looking = requestAnimationFrame(() => attempt(look));
 }
 
 function listenToInput() {
@@ -166,98 +238,80 @@ function listenToInput() {
       attempt(() => take(files));
     });
   }
-  const drop = document.body;
-  drop.addEventListener('dragover', (event) => { event.preventDefault(); $('drop').classList.add('over'); });
-  drop.addEventListener('dragleave', () => $('drop').classList.remove('over'));
-  drop.addEventListener('drop', (event) => {
+  const over = (is) => document.body.classList.toggle('over', is);
+  document.addEventListener('dragover', (event) => { event.preventDefault(); over(true); });
+  document.addEventListener('dragleave', () => over(false));
+  document.addEventListener('drop', (event) => {
     event.preventDefault();
-    $('drop').classList.remove('over');
+    over(false);
     attempt(() => take([...event.dataTransfer.files]));
   });
   document.addEventListener('paste', (event) => {
     const files = [...event.clipboardData.files];
     if (files.length) attempt(() => take(files));
   });
-  for (const name of ['x', 'y', 'size', 'turn']) {
-    $(name).addEventListener('input', () => { state.square[name] = Number($(name).value); lookSoon(); });
-  }
-  dragged($('crop'), (dx, dy) => {
-    if (!state.picture) return;
-    const side = state.square.size * Math.min(state.picture.width, state.picture.height);
-    const turn = state.square.turn * Math.PI / 180;
-    const [x, y] = [dx * Math.cos(turn) - dy * Math.sin(turn), dx * Math.sin(turn) + dy * Math.cos(turn)];
-    state.square.x = Math.min(1, Math.max(0, state.square.x - x * side / state.picture.width));
-    state.square.y = Math.min(1, Math.max(0, state.square.y - y * side / state.picture.height));
-    $('x').value = state.square.x;
-    $('y').value = state.square.y;
-    lookSoon();
-  });
+  const steps = { smaller: [1 / 1.05, 0], larger: [1.05, 0], left: [1, -2], right: [1, 2] };
+  for (const [id, step] of Object.entries(steps)) $(id).addEventListener('click', () => frames.adjust(...step));
 }
+
+// A drawing.
 
 /** Encodes the drawing. */
 async function readPad() {
-  const { about } = state.model, pixels = about.channels === 1 && picture.digitOf($('draw'), about);
+  const pixels = picture.digitOf($('draw'), state.model.about);
   if (pixels) await encode(pixels);
 }
 
 function listenToPen() {
   const pad = $('draw'), pen = pad.getContext('2d', { willReadFrequently: true });
-  const clear = () => { pen.fillStyle = '#000'; pen.fillRect(0, 0, pad.width, pad.height); };
-  Object.assign(pen, { lineWidth: 20, lineCap: 'round', lineJoin: 'round', strokeStyle: '#fff' });
+  const clear = () => {
+    pen.fillStyle = '#000';
+    pen.fillRect(0, 0, pad.width, pad.height);
+    $('hint').hidden = false;
+  };
+  Object.assign(pen, { lineWidth: 30, lineCap: 'round', lineJoin: 'round', strokeStyle: '#fff' });
   clear();
   $('clear').addEventListener('click', clear);
-  dragged(pad, (dx, dy, x, y) => {
-    pen.beginPath();
-    pen.moveTo((x - dx) * pad.width, (y - dy) * pad.height);
-    pen.lineTo(x * pad.width, y * pad.height);
-    pen.stroke();
-  }, () => attempt(() => { state.again = readPad; return readPad(); }));
-}
-
-/** Calls moved(dx, dy, x, y), in shares of the canvas, while a pointer is down; then ended(). */
-function dragged(canvas, moved, ended = () => {}) {
   let last = null;
-  const at = (event) => {
-    const box = canvas.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-  };
-  canvas.addEventListener('pointerdown', (event) => {
-    last = at(event);
-    moved(0, 0, ...last);  // a click is a dot
-    if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
+  dragged(pad, (clientX, clientY) => {
+    const box = pad.getBoundingClientRect();
+    const at = [(clientX - box.left) / box.width * pad.width, (clientY - box.top) / box.height * pad.height];
+    $('hint').hidden = true;
+    pen.beginPath();
+    pen.moveTo(...(last ?? at));  // a click is a dot
+    pen.lineTo(...at);
+    pen.stroke();
+    last = at;
+  }, () => {
+    last = null;
+    attempt(readPad);
   });
-  canvas.addEventListener('pointermove', (event) => {
-    if (!last) return;
-    const [x, y] = at(event);
-    moved(x - last[0], y - last[1], x, y);
-    last = [x, y];
-  });
-  for (const name of ['pointerup', 'pointercancel']) {
-    canvas.addEventListener(name, () => { if (last) { last = null; ended(); } });
-  }
 }
 
 // Editing.
 
 /** Creates a slider for each direction and a checkbox for each range of levels. */
 function layOut(about) {
+  const kind = `Images at ${about.resolution} px, ${about.channels === 1 ? 'grey' : 'in colour'}.`;
+  $('purpose').textContent = about.purpose || kind;
   $('sliders').replaceChildren(...about.directions.map(({ name, span }) => {
     const label = document.createElement('label'), slider = document.createElement('input');
     Object.assign(slider, { type: 'range', min: -span, max: span, step: span / 50, value: 0, name });
     slider.addEventListener('input', () => { state.amounts[name] = Number(slider.value); draw(); });
-    label.append(name, slider);
+    label.append(Object.assign(document.createElement('span'), { textContent: name }), slider);
     return label;
   }));
+  $('sliders').classList.toggle('many', about.directions.length > 6);
   const ranges = ORDER.filter((name) => about.ranges[name]);
   $('mix').hidden = !ranges.length;
-  $('mix').replaceChildren($('mix').firstElementChild, ...ranges.map((name) => {
+  $('mix').replaceChildren('Take from B:', ...ranges.map((name) => {
     const label = document.createElement('label'), box = document.createElement('input');
     Object.assign(box, { type: 'checkbox', name });
     box.addEventListener('change', () => { state.mixed[box.checked ? 'add' : 'delete'](name); draw(); });
-    label.append(box, ` ${name}`);
+    label.append(box, name);
     return label;
   }));
-  $('draw-box').hidden = about.channels !== 1;
+  $('to-draw').hidden = about.channels !== 1;
 }
 
 function reset() {
@@ -268,6 +322,7 @@ function reset() {
   return draw();
 }
 
+/** Draws an image of F, for the seed and ψ of the visitor. */
 async function another() {
   const { model } = state, { about } = model, psi = Number($('psi').value);
   const seed = Math.min(999999, Math.max(0, Math.trunc($('seed').value) || 0));
@@ -275,15 +330,15 @@ async function another() {
   const w = await model.map(codes.normal(about.latent, seed));
   if (model !== state.model) return;
   $('seen').width = $('seen').height = about.resolution;  // clears the image
-  await begin(codes.truncate(codes.toStyles(w, about.styles), about.w_avg, psi, about.cutoff, about.latent), 'G(F(z))');
+  await begin(codes.truncate(codes.toStyles(w, about.styles), about.w_avg, psi, about.cutoff, about.latent));
   await draw();
 }
 
 async function play() {
   if (!state.other) throw new UserError('Keep an image as B first.');
   const from = edited(), to = state.other, mine = ++playing;
-  for (let i = 0; i <= 2 * FRAMES; i++) {
-    await show($('result'), codes.lerp(from, to, 1 - Math.abs(1 - i / FRAMES)));
+  for (let i = 0; i <= 2 * PLAYED; i++) {
+    await show($('result'), codes.lerp(from, to, 1 - Math.abs(1 - i / PLAYED)));
     await new Promise(requestAnimationFrame);
     if (mine !== playing) return;
   }
@@ -299,14 +354,17 @@ async function open() {
   try {
     const model = await Model.load(`./model/${encodeURIComponent(name)}`, kind);
     if (mine !== opening) { model.unload(); return; }
+    const same = state.chosen?.[0] === name;
     state.model?.unload();
     Object.assign(state, { model, chosen: [name, kind], styles: null, photo: null, other: null, amounts: {} });
     state.mixed.clear();
+    if (!same) searching++;
+    if (model.about.crop) loadFinder().catch(() => {});  // reported when it is to find a face
     layOut(model.about);
-    $('in-photo').hidden = true;
+    if (!state.mode || (state.mode === 'draw' && $('to-draw').hidden)) setMode($('to-draw').hidden ? 'new' : 'draw');
     document.querySelector('main').hidden = false;
     await another();
-    await state.again?.();
+    await (state.mode === 'photo' && state.picture && !same ? frame() : renew());
     if (mine === opening) say('');
   } catch (error) {
     if (mine !== opening) return;
@@ -320,6 +378,7 @@ async function open() {
 async function start() {
   listenToInput();
   listenToPen();
+  for (const mode of ['photo', 'draw', 'new']) $(`to-${mode}`).addEventListener('click', () => attempt(() => change(mode)));
   for (const id of ['model', 'kind']) $(id).addEventListener('change', () => attempt(open));
   $('save').addEventListener('click', () => attempt(() => picture.download(picture.enlarged($('result')), 'alae.png')));
   $('save-photo').addEventListener('click', () => attempt(savePhoto));
@@ -336,4 +395,4 @@ async function start() {
 }
 
 attempt(start);
-window.alae = { state };  // for tests
+window.alae = { state, frames };  // for tests

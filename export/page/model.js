@@ -1,13 +1,58 @@
-// E, G and F of an exported model, run by LiteRT.js on the CPU.
-let runtime;  // a promise of LiteRT.js, shared by all models
+// E, G and F of an exported model, and other networks, run by LiteRT.js on the CPU.
+let runtime;  // a promise of LiteRT.js, shared by all networks
+let last = Promise.resolve();  // ends after all calls so far, since the runtime handles one at a time
 
 /** An error whose message is for the visitor. */
 export class UserError extends Error {}
 
 async function loadRuntime() {
   const litert = await import('@litertjs/core');
+  globalThis.Module = { printErr: console.debug };  // else it logs what it does as errors
   await litert.loadLiteRt(import.meta.resolve('@litertjs/core/wasm/'));
   return litert;
+}
+
+async function loaded() {
+  if (typeof WebAssembly !== 'object') throw new UserError('This browser has no WebAssembly, which the model needs.');
+  try {
+    return await (runtime ??= loadRuntime());
+  } catch (error) {
+    runtime = undefined;
+    throw new UserError(`The runtime does not load (${error.message ?? error}).`);
+  }
+}
+
+/** A .tflite file with one input. */
+export class Network {
+  static async load(file) {
+    const litert = await loaded(), network = new Network();
+    const bytes = await fetchOr(file, async (answer) => new Uint8Array(await answer.arrayBuffer()));
+    network.compiled = await litert.loadAndCompile(bytes, { accelerator: 'wasm' }).catch((error) => {
+      throw new UserError(`${file} cannot be run in this browser (${String(error.message ?? error).slice(0, 120)}).`);
+    });
+    network.Tensor = litert.Tensor;
+    return network;
+  }
+
+  /** The outputs (Float32Array each) for one input (Float32Array). */
+  run(values, shape) {
+    const result = last.then(async () => {
+      const input = new this.Tensor(values, shape), results = [];
+      for (const output of await this.compiled.run([input])) {
+        results.push(Float32Array.from(await output.data()));
+        output.delete();
+      }
+      input.delete();
+      return results;
+    });
+    last = result.catch(() => {});
+    return result;
+  }
+
+  /** Frees the memory, after pending calls. */
+  unload() {
+    last = last.then(() => this.compiled.delete());
+  }
 }
 
 export class Model {
@@ -17,26 +62,12 @@ export class Model {
    * @param {string} kind suffix of the file names: "" for float32
    */
   static async load(folder, kind) {
-    if (typeof WebAssembly !== 'object') throw new UserError('This browser has no WebAssembly, which the model needs.');
-    try {
-      runtime ??= loadRuntime();
-      await runtime;
-    } catch (error) {
-      runtime = undefined;
-      throw new UserError(`The runtime does not load (${error.message ?? error}).`);
-    }
-    const model = new Model();
-    model.litert = await runtime;
+    await loaded();
+    const model = Object.assign(new Model(), { folder, networks: {} });
     model.about = await fetchOr(`${folder}/model.json`, (answer) => answer.json());
-    model.networks = {};
-    model.last = Promise.resolve();
     try {
       for (const name of ['encoder', 'decoder', 'mapping']) {
-        const file = `${folder}/${name}${name === 'mapping' ? '' : kind}.tflite`;
-        const bytes = await fetchOr(file, async (answer) => new Uint8Array(await answer.arrayBuffer()));
-        model.networks[name] = await model.litert.loadAndCompile(bytes, { accelerator: 'wasm' }).catch((error) => {
-          throw new UserError(`${file} cannot be run in this browser (${String(error.message ?? error).slice(0, 120)}).`);
-        });
+        model.networks[name] = await Network.load(`${folder}/${name}${name === 'mapping' ? '' : kind}.tflite`);
       }
     } catch (error) {
       model.unload();
@@ -47,7 +78,7 @@ export class Model {
 
   /** Frees the memory of the model, after its pending calls. */
   unload() {
-    this.last = this.last.then(() => Object.values(this.networks).forEach((network) => network.delete()));
+    Object.values(this.networks).forEach((network) => network.unload());
   }
 
   /** E: pixels (Uint8, one image) → styles, a code for each layer of G. */
@@ -68,20 +99,8 @@ export class Model {
     return this.run('mapping', z, [1, this.about.latent]);
   }
 
-  /** Queues a call, since the runtime handles one at a time. */
-  run(name, values, shape) {
-    const result = this.last.then(() => this.runNow(name, values, shape));
-    this.last = result.catch(() => {});
-    return result;
-  }
-
-  async runNow(name, values, shape) {
-    const input = new this.litert.Tensor(values, shape);
-    const outputs = await this.networks[name].run([input]);
-    const result = Float32Array.from(await outputs[0].data());
-    input.delete();
-    outputs.forEach((output) => output.delete());
-    return result;
+  async run(name, values, shape) {
+    return (await this.networks[name].run(values, shape))[0];
   }
 }
 

@@ -34,18 +34,34 @@ export function within(picture, most) {
  * Draws a square of a picture, turned, so that it fills a canvas.
  * @param {{x: number, y: number, size: number, turn: number}} square its centre as shares of the
  *     picture's width and height, its side as a share of the shorter side, and degrees
+ * @param {boolean} mirrored show the picture's mirror images outside its edges, instead of black
  */
-export function drawSquare(picture, square, canvas) {
-  const context = canvas.getContext('2d');
-  const side = square.size * Math.min(picture.width, picture.height);
+export function drawSquare(picture, square, canvas, mirrored = true) {
+  const context = canvas.getContext('2d'), { width, height } = picture;
+  const side = square.size * Math.min(width, height), turn = square.turn * Math.PI / 180;
+  const x = square.x * width, y = square.y * height;
   context.setTransform(1, 0, 0, 1, 0, 0);
-  context.fillStyle = '#808080';
+  context.fillStyle = '#000';
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.imageSmoothingQuality = 'high';
   context.translate(canvas.width / 2, canvas.height / 2);
   context.scale(canvas.width / side, canvas.width / side);
-  context.rotate(-square.turn * Math.PI / 180);
-  context.drawImage(picture, -square.x * picture.width, -square.y * picture.height);
+  context.rotate(-turn);
+  context.translate(-x, -y);
+  const reach = mirrored ? (Math.abs(Math.cos(turn)) + Math.abs(Math.sin(turn))) * side / 2 : 0;
+  const tiles = (middle, length) => {
+    const first = Math.floor((middle - reach) / length), last = Math.ceil((middle + reach) / length) - 1;
+    return mirrored ? Array.from({ length: last - first + 1 }, (_, i) => first + i) : [0];
+  };
+  for (const row of tiles(y, height)) {
+    for (const column of tiles(x, width)) {
+      context.save();
+      context.translate((column + Math.abs(column % 2)) * width, (row + Math.abs(row % 2)) * height);
+      context.scale(column % 2 ? -1 : 1, row % 2 ? -1 : 1);
+      context.drawImage(picture, 0, 0);
+      context.restore();
+    }
+  }
 }
 
 /** The pixels of a square for the model (Uint8), each averaged from finer ones. */
@@ -141,6 +157,9 @@ export async function download(canvas, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);  // when the browser has read it
 }
 
-function sized(width, height) {
-  return Object.assign(document.createElement('canvas'), { width, height });
+/** A canvas in the processor's memory, since its pixels are read. */
+export function sized(width, height) {
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  canvas.getContext('2d', { willReadFrequently: true });
+  return canvas;
 }

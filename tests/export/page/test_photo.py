@@ -5,7 +5,17 @@ import pytest
 from PIL import Image
 
 from alae_tf.images import warp
-from tests.export.page.browser import By, changed, drawn, installed, slide, upload, wait
+from tests.export.page.browser import (
+    By,
+    another,
+    changed,
+    corners,
+    drawn,
+    installed,
+    slide,
+    upload,
+    wait,
+)
 
 pytestmark = installed
 
@@ -26,8 +36,7 @@ def open_photo(driver, pixels, path, **square):
     asked = {"x": 0.5, "y": 0.5, "size": 1, "turn": 0, **square}
     script = "return alae.state.photo?.file === alae.state.file && alae.state.photo.square"
     wait(driver, lambda: driver.execute_script(script))
-    for name, value in square.items():
-        slide(driver, f"#{name}", value)
+    driver.execute_script("alae.frames.change(arguments[0])", square)
     wait(driver, lambda: driver.execute_script(script) == asked)
     wait(driver, lambda: driver.find_element(By.ID, "photo").is_displayed())
 
@@ -56,13 +65,7 @@ def pasted(driver, pixels, paste):
     """The photo with the page's edit, as `alae align --paste_back` pastes it."""
     script = "const { square, unedited } = alae.state.photo; return [square, [...unedited]]"
     square, unedited = driver.execute_script(script)
-    height, width, _ = pixels.shape
-    turn = np.radians(square["turn"])
-    quad = warp.square(
-        np.array([square["x"] * width, square["y"] * height]),
-        np.array([np.cos(turn), np.sin(turn)]),
-        square["size"] * min(width, height),
-    )
+    quad = corners(square, pixels)
     unedited = np.reshape(unedited, [32, 32, 1]).repeat(3, axis=-1)
     before = unedited if paste == "difference" else None
     return warp.paste_back(pixels, quad, drawn(driver), before)
@@ -79,7 +82,7 @@ def test_an_unedited_photo_is_pasted_as_it_is(page, photo, tmp_path):
     assert difference(saved(page, tmp_path, "photo-edited.png"), photo).max() <= 1
     assert difference(drawn(page, "photo"), photo).max() <= 1
     assert [each for each in page.get_log("browser") if each["level"] == "SEVERE"] == []
-    page.find_element(By.ID, "random").click()  # an image that is of no photo
+    another(page)  # an image that is of no photo
     wait(page, lambda: not page.find_element(By.ID, "photo").is_displayed())
 
 
@@ -106,7 +109,7 @@ def test_an_edit_is_pasted_as_align_does(page, photo, square, tmp_path):
 def test_a_large_photo_keeps_its_size(page, photo, tmp_path):
     large = np.asarray(Image.fromarray(photo).resize((4500, 300), Image.Resampling.BICUBIC))
     open_photo(page, large, tmp_path / "large.png")
-    assert drawn(page, "photo").shape == (34, 512, 3)
+    assert drawn(page, "photo").shape == (51, 768, 3)
     edit(page)
     got = saved(page, tmp_path, "large-edited.png")
     assert difference(got, pasted(page, large, "difference")).max() <= 1

@@ -3,10 +3,14 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from alae_tf.system import npm
+from alae_tf.system.environment import cache
 from tests.export.page.browser import (
     By,
+    another,
     changed,
     drawn,
     installed,
@@ -53,16 +57,15 @@ def test_a_file_is_reconstructed(page, digits, tmp_path):
     expected = keras().reconstruct(digits[3])
     assert np.abs(after[..., :1].astype(int) - expected).max() <= 2
     assert "ms for E" in page.find_element(By.ID, "time").text
-    for name, value in (("size", 0.6), ("turn", 30), ("x", 0.4)):
+    for change in ({"size": 0.6}, {"turn": 30}, {"x": 0.4}):
         seen = drawn(page, "seen")
-        slide(page, f"#{name}", value)
+        page.execute_script("alae.frames.change(arguments[0])", change)
         changed(page, seen, "seen")
 
 
 def test_a_drawn_digit(page):
     before = drawn(page)
     pad = page.find_element(By.ID, "draw")
-    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
     actions = webdriver.ActionChains(page).move_to_element_with_offset(pad, 0, -80)
     actions.click_and_hold().move_by_offset(5, 80).move_by_offset(5, 80).release().perform()
     changed(page, before)
@@ -74,7 +77,7 @@ def test_a_drawn_digit(page):
 
 def test_new_images_and_truncation(page):
     first = drawn(page)
-    page.find_element(By.ID, "random").click()
+    another(page)
     second = changed(page, first)
     slide(page, "#psi", 0)
     third = changed(page, second)
@@ -84,7 +87,7 @@ def test_new_images_and_truncation(page):
 
 def test_sliders_mixing_and_a_path(page):
     first = drawn(page)
-    page.find_element(By.ID, "random").click()
+    another(page)
     second = changed(page, first)
     page.find_element(By.CSS_SELECTOR, "#mix input[name=coarse]").click()
     mixed = changed(page, second)
@@ -99,6 +102,67 @@ def test_sliders_mixing_and_a_path(page):
     page.find_element(By.ID, "play").click()
     changed(page, second)  # on the way to B
     wait(page, lambda: np.array_equal(drawn(page), second))  # and back
+
+
+def test_a_laptop_shows_all_and_a_phone_its_width(chromium, page, digits, tmp_path):
+    Image.fromarray(digits[3, ..., 0]).save(tmp_path / "three.png")
+    script = """
+        const { scrollWidth, scrollHeight } = document.documentElement;
+        const panel = document.getElementById('panel');
+        return [scrollWidth, scrollHeight, panel.scrollHeight - panel.clientHeight];"""
+    for width, height, mobile in ((1366, 768, False), (1366, 620, False), (390, 844, True)):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        try:
+            for mode in ("draw", "new", "photo"):
+                page.find_element(By.ID, f"to-{mode}").click()
+                got = page.execute_script(script)
+                assert got[0] == width
+                if not mobile:
+                    assert got[1:] == [height, 0]
+            upload(page, tmp_path / "three.png")
+            wait(page, lambda: page.find_element(By.ID, "save-photo").is_displayed())
+            got = page.execute_script(script)
+            assert got == [width, height, 0] if not mobile else got[0] == width
+        finally:
+            chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+AXE = npm.Package(
+    "axe-core@4.14.1",
+    "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09"
+    "a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    {"axe.min.js": "axe.min.js"},
+)
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The source of axe-core."""
+    folder = cache() / "axe-core-4.14.1"
+    try:
+        if not (folder / "axe.min.js").is_file():
+            npm.fetch((AXE,), folder)
+    except npm.NpmError as error:
+        pytest.skip(f"axe-core: {error}")
+    return (folder / "axe.min.js").read_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(page, axe, digits, tmp_path, scheme):
+    Image.fromarray(digits[3, ..., 0]).save(tmp_path / "three.png")
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    page.execute_script(axe)
+    script = """async () => (await axe.run(document)).violations.map(({ id, nodes }) =>
+        [id, ...nodes.map(({ html }) => html)])"""
+    for mode in ("draw", "new", "photo"):
+        page.find_element(By.ID, f"to-{mode}").click()
+        assert run(page, script) == [], mode
+    upload(page, tmp_path / "three.png")
+    wait(page, lambda: page.find_element(By.ID, "save-photo").is_displayed())
+    assert run(page, script) == []
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_every_control_has_a_name(page):
@@ -117,6 +181,6 @@ def test_it_looks_as_it_did(page):
     assert shot.size == golden.size
     # Coarsely: fonts and rounding differ between machines.
     a, b = (
-        np.asarray(each.resize((100, 90), Image.Resampling.BOX), float) for each in (shot, golden)
+        np.asarray(each.resize((128, 72), Image.Resampling.BOX), float) for each in (shot, golden)
     )
     assert np.abs(a - b).mean() < 12
