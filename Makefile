@@ -5,7 +5,9 @@ CONSTRAINTS ?=
 PORT ?= 8000
 BIN = .venv/bin
 
-.PHONY: train test slow lint demo
+SPHINX = $(BIN)/sphinx-build -q -E -W --keep-going -d build/doctrees -c docs
+
+.PHONY: train test slow lint demo docs site
 
 # Trains MLP-ALAE on the bundled digits; pictures appear in runs/quickstart/samples/.
 train: .venv/installed
@@ -14,6 +16,17 @@ train: .venv/installed
 # Serves a page with the shipped models on this machine, until Ctrl-C.
 demo: .venv/installed
 	$(BIN)/python -m export.demo --port=$(PORT)
+
+# Builds the documentation in site/. A dead link or an unknown name is an error.
+docs: .venv/installed
+	$(SPHINX) . site
+	$(BIN)/python docs/crawl.py site
+
+# The same with the page of the shipped models in site/demo/: what is published.
+site: .venv/installed
+	$(BIN)/python -m export.demo --build --out=site/demo
+	$(SPHINX) -t demo . site
+	$(BIN)/python docs/crawl.py site
 
 test: .venv/installed
 	$(BIN)/python -m pytest -q -ra --durations=10 -n 2 --dist loadfile

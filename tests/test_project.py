@@ -23,7 +23,7 @@ def test_constraints_pin_every_direct_dependency_at_an_allowed_version():
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
     pinned = {canonicalize_name(name): version for name, version in (p.split("==") for p in pins)}
     direct = (ROOT / "requirements.txt").read_text().splitlines()
-    for extra in ("dev", "export", "serving"):
+    for extra in ("dev", "docs", "export", "serving"):
         direct += PROJECT["optional-dependencies"][extra]
     for text in direct:
         wanted = Requirement(text.partition("#")[0].strip())

@@ -18,8 +18,9 @@ def lerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
     """Codes on the arc between codes z, at constant angular speed. (F ignores the length of z.)
 
-    The length changes linearly from |a| to |b|. Opposite vectors, which no single arc connects, are
-    joined by a straight line. For arguments and result, see `lerp`; vectors lie on the last axis.
+    The length changes linearly from that of a to that of b. Opposite vectors, which no single arc
+    connects, are joined by a straight line. For arguments and result, see `lerp`; vectors lie on
+    the last axis.
 
     Reference: Shoemake, Animating rotation with quaternion curves, SIGGRAPH 1985.
     """
