@@ -5,7 +5,7 @@ CONSTRAINTS ?=
 PORT ?= 8000
 BIN = .venv/bin
 
-SPHINX = $(BIN)/sphinx-build -q -E -W --keep-going -d build/doctrees -c docs
+SPHINX = $(BIN)/python -m sphinx -q -E -W --keep-going -d build/doctrees -c docs
 
 .PHONY: train test slow lint demo docs site
 

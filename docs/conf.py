@@ -46,6 +46,7 @@ project = "alae_tf"
 release = alae_tf.__version__
 root_doc = "README"
 include_patterns = ["*.md", "docs/**.md", "models/*/README.md"]
+exclude_patterns = [".venv"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?s)(?!(alae_tf|export)\.).*")]  # names of other projects
