@@ -88,7 +88,7 @@ def test_the_build_fails_for_a_dead_link_a_missing_page_and_an_unknown_name(tmp_
     done = build(root, tmp_path)
     assert done.returncode != 0
     links = ("'nowhere.md'", "'nowhere'", "'docs/health'")
-    for text in (*links, "function 'nowhere'", "alae_tf.gone"):
+    for text in (*links, "'nowhere' from module", "alae_tf.gone"):
         assert text in done.stderr, done.stderr
 
 
