@@ -17,6 +17,7 @@ from alae_tf.system.errors import report
 
 STEPS, BATCH, RATE = 1500, 128, 2e-3
 FEATURES = 128
+SMALLEST = 10  # pixels of an image that two convolutions and poolings leave something of
 
 
 class Classifier:
@@ -56,11 +57,16 @@ def classifier(train: Source, test: Source | None, resolution: int) -> Classifie
     """The classifier of a source's images, from the cache or newly trained.
 
     A source too large for memory is represented by as many evenly spread images as fit. Raises
-    EvaluationError if labels or held-out images are missing.
+    EvaluationError if labels or held-out images are missing, or the resolution is too low.
     """
     if train.labels is None or test is None or test.labels is None:
         raise EvaluationError(
             f"--data={train.uri}: fd_digits and same_digit need labels and held-out images."
+        )
+    if resolution < SMALLEST:
+        raise EvaluationError(
+            f"--metrics: fd_digits and same_digit need a model of {SMALLEST} px or more; this one "
+            f"ends at {resolution} px."
         )
     train, test = within_memory(train, resolution), within_memory(test, resolution)
     assert train.labels is not None  # within_memory keeps them

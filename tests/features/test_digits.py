@@ -65,6 +65,12 @@ def test_no_labels():
         digits.classifier(Images(noise(4)), None, 8)
 
 
+def test_images_too_small_for_the_classifier():
+    images = source()
+    with pytest.raises(EvaluationError, match="8 px"):
+        digits.classifier(images, images.held_out, 8)
+
+
 def test_same_digit_by_hand():
     """Reconstructions are turned from dark to bright for every fourth image."""
 
