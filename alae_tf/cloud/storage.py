@@ -63,6 +63,8 @@ class Storage:
         self._whole = protocol in WHOLE
         if not url.partition("://")[2].strip("/"):
             raise StorageError(self.where, "names no bucket or folder")
+        if {".", ".."} & {*self.url.split("/")}:
+            raise StorageError(self.where, "a part of it is . or ..; write the folder's own URL")
         try:
             import fsspec
         except ModuleNotFoundError:

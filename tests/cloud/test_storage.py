@@ -44,6 +44,8 @@ def test_an_upload_that_fails_leaves_the_old_file_of_a_disk(tmp_path, monkeypatc
         ("nowhere://bucket/x", "nowhere"),
         ("abfs://container/x", r"alae-tf\[cloud\]"),  # its package is of no extra
         ("s3://", "no bucket"),
+        ("s3://bucket/..", "part"),  # its local copy would be the folder of all copies
+        ("s3://bucket/./x", "part"),
     ],
 )
 def test_urls_that_cannot_be_opened(url, named):
