@@ -108,16 +108,17 @@ class Copy:
                 self._delete(name)
         self._fetch(storage, {n: e for n, e in entries.items() if not self._is_same(n, e)})
 
-    def forget(self, entries: Mapping[str, Entry]) -> None:
-        """Counts the files that are missing in a listing as changed: somebody has deleted them from
-        storage."""
-        self._files = {name: known for name, known in self._files.items() if name in entries}
+    def forget(self, entries: Mapping[str, Entry], ours: Callable[[str], bool]) -> None:
+        """Counts those of our files as changed that are missing in a listing: somebody has deleted
+        them from storage."""
+        for name in [*self._files]:
+            if ours(name) and name not in entries:
+                del self._files[name]
 
     def restore(self, storage: Storage, entries: Mapping[str, Entry]) -> None:
         """Downloads the files that something else, for example a cleaner of caches, has deleted
-        from the copy; see also `forget`."""
-        self.forget(entries)
-        self._fetch(storage, {name: entries[name] for name in self._lost()})
+        from the copy."""
+        self._fetch(storage, {name: entries[name] for name in self._lost() if name in entries})
 
     def knows(self, name: str) -> bool:
         """Whether this copy downloaded or uploaded a file."""

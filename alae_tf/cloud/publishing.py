@@ -61,7 +61,7 @@ def opened(
     try:
         lease.take()
         entries = check_content(storage, copy, what, mark)
-        copy.forget(entries)
+        copy.forget(entries, lambda name: True)
         if wanted is not None and mark in entries and (copy.path / mark).exists():
             if storage.read(mark) != (copy.path / mark).read_bytes():
                 copy.set_aside()

@@ -29,7 +29,7 @@ def opened(images: Any, resolution: int, channels: int) -> Any:
     ordered = isinstance(images, Iterable) and not isinstance(images, Set | Mapping)
     if ordered and not one and getattr(images, "ndim", 1) == 1:
         images = list(images)
-    given = [images] if one else images
+    given: Any = [images] if one else images
     several = isinstance(given, list) and all(isinstance(each, FILES) for each in given)
     if not several or not given:
         return images

@@ -110,6 +110,7 @@ class RemoteRun:
             if self._lease.owner() != self._copy.id:
                 self._download(entries)
             else:
+                self._copy.forget(entries, lambda name: rank(name) != 1)
                 self._copy.restore(self.storage, entries)
         except BaseException:
             self.close()

@@ -44,8 +44,11 @@ def test_an_unknown_kind_of_storage(main, flags, wrong, tmp_path, monkeypatch, c
 )
 def test_a_url_with_one_slash(main, flags, wrong, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match="2"):
-        main([*flags, f"{wrong}=s3:/bucket/x"])
+    try:
+        code = main([*flags, f"{wrong}=s3:/bucket/x"])
+    except SystemExit as end:  # of argparse
+        code = end.code
+    assert code == 2
     assert f"{wrong}: s3:/bucket/x: " in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 

@@ -37,6 +37,11 @@ def save(directory, images):
     directory.publish()
 
 
+def upload(directory):
+    directory.publish()
+    directory._remote.finish(lambda: 5)
+
+
 def kill(directory):
     """What the system does when a process dies: its locks are gone, and its threads."""
     directory._remote._uploader.close()
@@ -175,11 +180,9 @@ def test_a_copy_that_is_deleted_during_training_deletes_nothing_in_storage(url):
         save(directory, images)
     directory.finish(lambda: 5)
     (directory.checkpoints / "images-000000000016.npz").unlink()  # as training does
-    directory.publish()
-    directory.finish(lambda: 5)
+    upload(directory)
     shutil.rmtree(directory.path)
-    directory.publish()
-    directory._remote.finish(lambda: 5)
+    upload(directory)
     assert {"config.cfg", "checkpoints/images-000000000024.npz"} <= Storage("", url).list().keys()
     assert "checkpoints/images-000000000016.npz" not in Storage("", url).list()
     kill(directory)
