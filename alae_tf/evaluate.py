@@ -32,6 +32,7 @@ from alae_tf.system.arguments import SEED, Arguments, between
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, report
 from alae_tf.system.quiet import import_tensorflow
+from alae_tf.system.urls import is_url
 
 if TYPE_CHECKING:
     from alae_tf.data import Source
@@ -117,6 +118,7 @@ def work(
     """Checks the flags, named as on the command line, without TensorFlow; then measures."""
     names = registry.check_names(name for name in metrics.split(",") if name.strip())
     path = existing_run(run_dir)
+    shown = run_dir.rstrip("/") if is_url(run_dir) else path  # and not the local copy
     chosen = choose(path, checkpoints)
     config = Config.load(path / CONFIG)
     uri = data or images_of(path, config.data, "--data")
@@ -170,7 +172,7 @@ def work(
             lost.append(error)
 
     def measure(model: Any, about: dict[str, Any], names: Sequence[str] = names) -> None:
-        report("evaluate", f"{path}, {model!r}")
+        report("evaluate", f"{shown}, {model!r}")
         registry.evaluate(
             model, source, names, protocol, networks, about, sys.stderr.isatty(), record
         )
@@ -194,7 +196,7 @@ def work(
     if lost:
         why = getattr(lost[0], "why", None) or getattr(lost[0], "strerror", None)
         why = f"{why}; some of the values above were not added to it."
-        raise EvaluationFailed(f"{file}: {why}")
+        raise EvaluationFailed(f"{shown}/{results.FILE}: {why}")
     return 0
 
 

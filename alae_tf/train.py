@@ -19,6 +19,7 @@ from alae_tf.evaluation import registry
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.runs.init_from import check_init_from
 from alae_tf.system import quiet
+from alae_tf.system.arguments import path_or_url
 from alae_tf.system.environment import start
 from alae_tf.system.errors import WarnOnce, guarded, report
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--run_dir",
         "directory of the run, created if missing, or its URL (s3://, gs://, …)",
         "DIR|URL",
+        type=path_or_url,
         required=True,
     )
     about = "auto: continue the run in --run_dir if it exists, else start it; never: only start; "

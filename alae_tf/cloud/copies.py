@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import platform
+import posixpath
 import secrets
 import shutil
 import time
@@ -25,9 +26,11 @@ from alae_tf.cloud.lease import FOLDER as LEASES
 from alae_tf.cloud.storage import Entry, Storage, StorageError
 from alae_tf.system import schema
 from alae_tf.system.environment import cache
+from alae_tf.system.errors import AlaeError
 from alae_tf.system.files import TEMPORARY, Lock, member, write_atomic
 
 INDEX = {"copy": str, "files": {str: {"here": [int], "there": [object]}}}
+INDEX_SECONDS = 1.0  # between two writes of the index, which takes long for many files
 HIDDEN = (".lock",)  # files that belong to this machine
 Rank = Callable[[str], int | None]  # name → place in the order of uploads; None: not uploaded
 Stat = list[int]  # size in bytes, time of the last change in ns
@@ -57,10 +60,17 @@ class Copy:
         self._files: dict[str, dict[str, list]] = {}
 
     def lock(self) -> None:
-        """Locks the copy for this process. Raises BlockingIOError if another process uses it."""
+        """Locks the copy for this process. Raises BlockingIOError if another process uses it, and
+        AlaeError if the cache cannot be written."""
         if self._lock is None:
-            self._home.mkdir(parents=True, exist_ok=True)
-            self._lock = Lock(self._home / "lock")
+            try:
+                self._home.mkdir(parents=True, exist_ok=True)
+                self._lock = Lock(self._home / "lock")
+            except BlockingIOError:
+                raise
+            except OSError as error:
+                how = "ALAE_TF_CACHE names another folder for local copies"
+                raise AlaeError(f"{self._home}: {error.strerror}; {how}.") from None
             if not self.path.is_dir():  # nothing, or only parts of a copy
                 return
             with contextlib.suppress(OSError, ValueError):
@@ -93,20 +103,33 @@ class Copy:
         """Makes the copy the same as the `wanted` files of a listing. Files that changed on either
         side are downloaded, and files that are missing in storage are deleted."""
         entries = {name: entry for name, entry in entries.items() if wanted(name)}
-        for name, entry in entries.items():
-            if name.startswith(LEASES):
-                continue
-            known, path = self._files.get(name), self._inside(storage, name)
-            if known and known["there"] == [*entry] and known["here"] == _stat(path):
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            storage.download(name, entry, path)
-            self._note(name, _stat(path), [*entry])
-        for name in self._names():
+        for name in self._names():  # first: a file may have become a folder
             if name not in entries:
-                (self.path / name).unlink(missing_ok=True)
-                self._files.pop(name, None)
-        self._write_index()
+                self._delete(name)
+        self._fetch(storage, {n: e for n, e in entries.items() if not self._is_same(n, e)})
+
+    def forget(self, entries: Mapping[str, Entry], ours: Callable[[str], bool]) -> None:
+        """Counts those of our files as changed that are missing in a listing: somebody has deleted
+        them from storage."""
+        for name in [*self._files]:
+            if ours(name) and name not in entries:
+                del self._files[name]
+
+    def restore(self, storage: Storage, entries: Mapping[str, Entry]) -> None:
+        """Downloads the files that something else, for example a cleaner of caches, has deleted
+        from the copy."""
+        self._fetch(storage, {name: entries[name] for name in self._lost() if name in entries})
+
+    def knows(self, name: str) -> bool:
+        """Whether this copy downloaded or uploaded a file."""
+        return name in self._files
+
+    def continues(self, mark: str, entry: Entry | None) -> bool:
+        """Whether the copy has changes of an earlier process that are not uploaded: it is whole,
+        and the file `mark`, which is uploaded last, is in storage as it was before them."""
+        before = self._files.get(mark, {}).get("there")
+        same = before == ([*entry] if entry else None)
+        return same and (self.path / mark).exists() and not self._lost()
 
     def changed(self) -> list[str]:
         """The names of files whose present state is not known to be in storage."""
@@ -122,9 +145,11 @@ class Copy:
         storage: Storage,
         rank: Rank,
         pinned: Callable[[list[str]], list[str]] = lambda names: [],
+        outdated: Callable[[str], bool] = lambda name: True,
     ) -> None:
         """Uploads the changed files in the order of their ranks; then deletes from storage the
-        files that this copy has downloaded or uploaded, and that were since deleted from it.
+        files that this copy has downloaded or uploaded, that were since deleted from it, and that
+        are `outdated`.
 
         `pinned` chooses the changed files whose present state is uploaded even if they are deleted
         in the meantime.
@@ -136,8 +161,12 @@ class Copy:
             for name in pinned(names):
                 pins[name] = self._home / f".alae-{secrets.token_hex(8)}.partial"
                 stack.callback(pins[name].unlink, missing_ok=True)
-                with contextlib.suppress(FileNotFoundError):
+                try:
                     os.link(self.path / name, pins[name])
+                except FileNotFoundError:  # deleted meanwhile
+                    pass
+                except OSError:  # a disk without hard links
+                    del pins[name]
             for name in names:
                 path = pins.get(name, self.path / name)
                 state = _stat(path)  # before the upload, during which the file may grow
@@ -148,10 +177,10 @@ class Copy:
                 except FileNotFoundError:  # deleted meanwhile
                     continue
                 self._note(name, state, [])
-        for name in [*self._files]:
-            if not os.path.lexists(self.path / name):
-                storage.delete(name)
-                del self._files[name]
+                self._write_index()
+        for name in filter(outdated, self._lost()):
+            storage.delete(name)
+            del self._files[name]
         self._write_index()
 
     def set_aside(self) -> Path:
@@ -181,15 +210,56 @@ class Copy:
                     found.append(name)
         return [name for name in found if not any(map(TEMPORARY.fullmatch, name.split("/")))]
 
-    def _inside(self, storage: Storage, name: str) -> Path:
+    def _lost(self) -> list[str]:
+        """The known files that are missing from the copy."""
+        return [name for name in self._files if not os.path.lexists(self.path / name)]
+
+    def _is_same(self, name: str, entry: Entry) -> bool:
+        """Whether a file needs no download."""
+        known = self._files.get(name)
+        same = known and known["there"] == [*entry] and known["here"] == _stat(self.path / name)
+        return name.startswith(LEASES) or bool(same)
+
+    def _fetch(self, storage: Storage, entries: Mapping[str, Entry]) -> None:
+        """Downloads some files."""
+        written = time.monotonic()
         try:
+            for name, entry in entries.items():
+                path = self._inside(storage, name)
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    storage.download(name, entry, path)
+                except OSError as error:  # the disk is full, or the name is that of a folder
+                    why = f"{name}: cannot be copied to {path} ({error.strerror or error})"
+                    raise StorageError(storage.where, why) from None
+                self._note(name, _stat(path), [*entry])
+                if time.monotonic() - written > INDEX_SECONDS:
+                    self._write_index()
+                    written = time.monotonic()
+        finally:
+            with contextlib.suppress(OSError):  # they are downloaded again
+                self._write_index()
+
+    def _delete(self, name: str) -> None:
+        """Deletes a file, and its folders if they are then empty."""
+        (self.path / name).unlink(missing_ok=True)
+        self._files.pop(name, None)
+        with contextlib.suppress(OSError):
+            for parent in Path(name).parents[:-1]:
+                (self.path / parent).rmdir()
+
+    def _inside(self, storage: Storage, name: str) -> Path:
+        """The path of a file. S3 tells a//b and ./b from a/b and b, which disks do not."""
+        try:
+            if name != posixpath.normpath(name):
+                raise ValueError
             return member(self.path, name, follow=False)
         except ValueError:
-            raise StorageError(storage.where, f"{name!r} leads out of the folder") from None
+            why = f"{name!r} cannot be the name of a file in a folder; rename the object"
+            raise StorageError(storage.where, why) from None
 
     def _note(self, name: str, here: Stat | None, there: list) -> None:
         self._files[name] = {"here": here or [], "there": there}
-        self._write_index()
 
     def _write_index(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
@@ -200,13 +270,14 @@ class Copy:
 def merge_lines(storage: Storage, name: str, path: Path) -> None:
     """Adds to a file the lines of the file in storage that it lacks, and uploads the result: two
     processes can add lines to one file."""
-    held = path.read_bytes().split(b"\n")
+    lines = path.read_bytes().split(b"\n")
     if name in storage.list(name):
-        missing = [line for line in storage.read(name).split(b"\n") if line not in held]
+        missing = [line for line in storage.read(name).split(b"\n") if line not in lines]
         if missing:
             with open(path, "ab") as file:
                 file.write(b"".join(line + b"\n" for line in missing))
-    storage.upload(path, name)
+        lines[-1:-1] = missing  # the last is empty, after the last newline
+    storage.write(name, b"\n".join(lines))
 
 
 def _hash(text: str) -> str:

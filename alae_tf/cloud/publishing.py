@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alae_tf.cloud.copies import Copy, Rank
-from alae_tf.cloud.lease import Lease
+from alae_tf.cloud.lease import Lease, LeaseLost
 from alae_tf.cloud.storage import Entry, Storage, StorageError, UploadFailed
 from alae_tf.system.errors import AlaeError
 from alae_tf.system.urls import is_url
@@ -16,11 +16,11 @@ from alae_tf.system.urls import is_url
 Wanted = Callable[[str], bool]  # name → whether the command needs the file
 
 
-def check_content(storage: Storage, what: str, mark: str) -> dict[str, Entry]:
+def check_content(storage: Storage, copy: Copy, what: str, mark: str) -> dict[str, Entry]:
     """The listing of a folder. Raises StorageError if it holds something other than a command's
-    output: files that are not hidden, but no `mark`."""
+    output: no `mark`, but files that are neither hidden nor from this copy."""
     entries = storage.list()
-    if mark not in entries and not all(name.startswith(".") for name in entries):
+    if mark not in entries and not all(n.startswith(".") or copy.knows(n) for n in entries):
         raise StorageError(storage.where, f"holds files but no {what}; give a new or empty folder")
     return entries
 
@@ -33,14 +33,16 @@ def opened(
 
     A path of this machine is returned as it is, with a function that does nothing. A folder in
     storage is leased; its local copy is deleted after the upload, but kept if the upload fails.
-    Errors within the block name the URL instead of the copy.
+    Errors within the block name the URL instead of the copy, and also the copy if it holds a begun
+    output of which storage has nothing.
 
     Args:
         out: the value of --out.
         what: the content, for example "export".
         mark: a file by which this content is recognised.
         rank: the order of uploads.
-        wanted: which files to download at first if the copy has no `mark`; None: always all files.
+        wanted: which files to download at first if the copy has no `mark`; None: all files, unless
+            an earlier upload failed.
 
     Raises:
         AlaeError: the storage cannot be read or written, another process writes to it, or it has
@@ -58,11 +60,13 @@ def opened(
     uploaded = False
     try:
         lease.take()
-        entries = check_content(storage, what, mark)
+        entries = check_content(storage, copy, what, mark)
+        copy.forget(entries, lambda name: True)
         if wanted is not None and mark in entries and (copy.path / mark).exists():
             if storage.read(mark) != (copy.path / mark).read_bytes():
                 copy.set_aside()
-        if wanted is None or not (copy.path / mark).exists():
+        begun = (copy.path / mark).exists()
+        if not (begun if wanted else copy.continues(mark, entries.get(mark))):
             copy.download(storage, entries, wanted or (lambda name: True))
         copy.path.mkdir(parents=True, exist_ok=True)
 
@@ -71,15 +75,21 @@ def opened(
             try:
                 lease.check()
                 copy.upload(storage, rank)
-            except StorageError as error:
+            except (StorageError, LeaseLost) as error:
+                why = getattr(error, "why", "another process has taken the folder")
                 kept = f"the files are kept in {copy.path}; the same command uploads them"
-                raise UploadFailed(f"{storage.where}: {error.why}; {kept}.") from None
+                raise UploadFailed(f"{storage.where}: {why}; {kept}.") from None
             uploaded = True
 
-        yield copy.path, upload
-    except AlaeError as error:
-        error.args = (str(error).replace(str(copy.path), storage.url),)
-        raise
+        begun = begun and mark not in entries
+        try:
+            yield copy.path, upload
+        except UploadFailed:  # names the copy
+            raise
+        except AlaeError as error:
+            held = f"\n  It is not uploaded yet; its files are in {copy.path}." if begun else ""
+            error.args = (str(error).replace(str(copy.path), storage.url) + held,)
+            raise
     finally:
         lease.give_back(forget=True)
         if uploaded:

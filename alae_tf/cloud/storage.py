@@ -63,6 +63,8 @@ class Storage:
         self._whole = protocol in WHOLE
         if not url.partition("://")[2].strip("/"):
             raise StorageError(self.where, "names no bucket or folder")
+        if {".", ".."} & {*self.url.split("/")}:
+            raise StorageError(self.where, "a part of it is . or ..; write the folder's own URL")
         try:
             import fsspec
         except ModuleNotFoundError:
@@ -74,6 +76,8 @@ class Storage:
         except ValueError as error:
             known = "s3://, gs://, and the others that fsspec knows"
             raise StorageError(self.where, f"{error}; a URL begins with {known}") from None
+        except Exception as error:  # some connect at once
+            raise StorageError(self.where, _why(error, "")) from None
         if hasattr(self._fs, "retries"):  # s3fs repeats what botocore has repeated five times
             self._fs.retries = 2
         self._root = root.rstrip("/")
@@ -177,7 +181,8 @@ def _version(info: dict[str, Any]) -> str:
 
 
 def _why(error: Exception, name: str) -> str:
-    kind, text = type(error).__name__, str(error).partition("\n")[0].rstrip(".")
+    kind, (first, _, rest) = type(error).__name__, str(error).partition("\n")
+    text = (f"{first} {rest}" if first.endswith(":") else first).partition("\n")[0].rstrip(".")
     of = f"{name}: " if name else ""
     if isinstance(error, FileNotFoundError):
         return f"{of}does not exist; create the bucket, or correct the URL ({text})"

@@ -109,6 +109,8 @@ class FolderSource(Source):
         self._lost = 0  # images that have become unreadable since opening
         self._lock = threading.Lock()
         found, others = self._files.names, self._files.others
+        for note in self._files.notes:
+            report(uri, note)
         if not found:
             held = f" It holds {left_out(others)}." if others else ""
             raise DataError(
@@ -124,8 +126,6 @@ class FolderSource(Source):
             report(uri, f"{count} cannot be read and are left out: {lost}")
         if others:
             report(uri, f"files of other types are left out: {left_out(others)}")
-        for note in self._files.notes:
-            report(uri, note)
         if "labels" in options:
             self.class_names, self.labels = self.classes(classes)
         if self._share:

@@ -102,7 +102,7 @@ def write(out: Path, plan: Plan, sources: Sources, stopping: Callable[[], bool])
         need = per_image * sum(len(shard) for shard in shards if writer.note(shard) is None)
         free = shutil.disk_usage(out).free
         if need > free:
-            sizes = f"{need / 2**30:,.2f} GiB are needed, but only {free / 2**30:,.2f} are free"
+            sizes = f"{need / 2**30:,.2f} GiB are needed, but {out} has only {free / 2**30:,.2f}"
             raise OSError(errno.ENOSPC, sizes)
         labels = {part: write_labels(out, part, source) for part, source in sources.items()}
         writer.run(shards)

@@ -26,7 +26,7 @@ def listing(url: str) -> tuple[Storage, dict[str, Entry]]:
 
 def copied(url: str) -> Path:
     """The local copy of a folder, with all its files, brought up to date. Raises StorageError."""
-    return _copy(*listing(url))
+    return _copy(*listing(url), "data")
 
 
 def located(url: str) -> tuple[Storage, str | None, dict[str, Entry]]:
@@ -62,11 +62,11 @@ def records(url: str) -> tuple[Path, str | None, dict[str, RemoteFile]]:
         for name, entry in entries.items()
         if name in SMALL_FILES or ("/" not in name and name.endswith(ENDINGS))
     }
-    return _copy(storage, small), prefix, files
+    return _copy(storage, small, "records"), prefix, files
 
 
-def _copy(storage: Storage, entries: Mapping[str, Entry]) -> Path:
-    copy = Copy(storage.url, "data")
+def _copy(storage: Storage, entries: Mapping[str, Entry], kind: str) -> Path:
+    copy = Copy(storage.url, kind)
     with copy.locked():
         copy.download(storage, entries, lambda name: True)
         copy.path.mkdir(parents=True, exist_ok=True)

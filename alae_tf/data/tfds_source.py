@@ -123,8 +123,9 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
             builder = tfds.builder(name, data_dir=data_dir and os.path.expanduser(data_dir))
             prepared = builder.is_prepared()
     except Exception as error:  # of several types: unknown name, config or version
+        where = f" in {data_dir}" if data_dir else ""
         raise DataError(
-            f"TFDS cannot open it ({_why(error)}). Names are listed at "
+            f"TFDS cannot open it{where} ({_why(error)}). Names are listed at "
             "https://www.tensorflow.org/datasets/catalog; other sets need ?data_dir=DIR."
         ) from None
     if not prepared:

@@ -98,6 +98,8 @@ def read_image(file: str | PathLike | BinaryIO, channels: int) -> np.ndarray:
 def pixels_of(image: Image.Image, channels: int) -> np.ndarray:
     """The pixels of an opened image, uint8 [H, W, channels]; see `read_image`."""
     image = _upright(image)
+    if 0 in image.size:  # for example a crop outside an image
+        raise ValueError("has no pixels")
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers")
     if image.mode.startswith("I"):  # I;16, I;16B, I: PIL's own conversion to L clips at 255

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -20,23 +20,22 @@ def opened(images: Any, resolution: int, channels: int) -> Any:
 
     Args:
         images: a path or a PIL image → uint8 [resolution, resolution, channels]; an iterable
-            of these → uint8 [N, resolution, resolution, channels].
+            of these in a fixed order → uint8 [N, resolution, resolution, channels].
 
     Raises:
         ImageError: a file does not exist or cannot be read.
     """
-    if isinstance(images, Iterator):
-        images = list(images)
-    if isinstance(images, np.ndarray) and images.dtype.kind == "U":
-        images = images.tolist()
     one = isinstance(images, FILES)
-    given = [images] if one else images
-    several = isinstance(given, list | tuple) and all(isinstance(each, FILES) for each in given)
+    ordered = isinstance(images, Iterable) and not isinstance(images, Set | Mapping)
+    if ordered and not one and getattr(images, "ndim", 1) == 1:
+        images = list(images)
+    given: Any = [images] if one else images
+    several = isinstance(given, list) and all(isinstance(each, FILES) for each in given)
     if not several or not given:
         return images
     from alae_tf.images import files  # when needed: loading a model does without
 
-    read = files.read_images(list(given), resolution, channels)
+    read = files.read_images(given, resolution, channels)
     return read[0] if one else read
 
 

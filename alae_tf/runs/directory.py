@@ -225,7 +225,7 @@ class RunDirectory:
     """
 
     def __init__(self, given: str | Path):
-        self.given, self.flag = str(given), f"--run_dir={given}"
+        self.given, self.flag = str(given).rstrip("/") or "/", f"--run_dir={given}"
         self._remote = remote.RemoteRun(self.given) if is_url(given) else None
         self._lock: Lock | None = None
         self._kept: set[Path] = set()  # foreign files, already reported

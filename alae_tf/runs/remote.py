@@ -105,10 +105,13 @@ class RemoteRun:
         except BlockingIOError:
             raise StorageError(self.storage.where, "another process is training in it") from None
         try:
-            entries = check_content(self.storage, "run", CONFIG)
+            entries = check_content(self.storage, self._copy, "run", CONFIG)
             self._lease = Lease(self.storage, self._copy.id, "training in it")
             if self._lease.owner() != self._copy.id:
                 self._download(entries)
+            else:
+                self._copy.forget(entries, lambda name: rank(name) != 1)
+                self._copy.restore(self.storage, entries)
         except BaseException:
             self.close()
             raise
@@ -141,7 +144,12 @@ class RemoteRun:
         self._lease.check()
         if RESULTS in self._copy.changed():
             merge_lines(self.storage, RESULTS, self.path / RESULTS)
-        self._copy.upload(self.storage, rank, newest)
+        self._copy.upload(self.storage, rank, newest, self._is_outdated)
+
+    def _is_outdated(self, name: str) -> bool:
+        """Whether training deleted this file from the copy, and not something else."""
+        here = [path.name for path in (self.path / FOLDER).glob("*.npz")]
+        return newest([name]) == [name] and name.removeprefix(FOLDER) < max(here, default="")
 
     @property
     def lost(self) -> bool:

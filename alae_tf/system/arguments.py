@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from alae_tf.system.errors import program
-from alae_tf.system.urls import is_url
+from alae_tf.system.urls import COLLAPSED, is_url
 
 T = TypeVar("T")
 SEED = 2**31 - 1  # the largest seed
@@ -90,9 +90,16 @@ def output(*endings: str) -> Callable[[str], Path]:
     return file
 
 
+def path_or_url(text: str) -> str:
+    """A flag's `type`: a path, or a URL with both slashes."""
+    if COLLAPSED.match(text) and not is_url(text) and not os.path.lexists(text):
+        raise argparse.ArgumentTypeError(f"{text}: a URL has two slashes after the colon")
+    return text
+
+
 def place(text: str) -> Path | str:
     """A flag's `type`: a path, or a URL, which stays a string."""
-    return text if is_url(text) else Path(text)
+    return text if is_url(path_or_url(text)) else Path(text)
 
 
 def side(text: str) -> int:

@@ -34,6 +34,25 @@ def test_an_unknown_kind_of_storage(main, flags, wrong, tmp_path, monkeypatch, c
     assert not (tmp_path / "unused").exists()
 
 
+@pytest.mark.parametrize(
+    ("main", "flags", "wrong"),
+    [
+        (train.main, ["--data=mnist5k:"], "--run_dir"),
+        (prepare.main, PREPARE, "--out"),
+        (export.main, ["--run_dir=digits"], "--out"),
+    ],
+)
+def test_a_url_with_one_slash(main, flags, wrong, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main([*flags, f"{wrong}=s3:/bucket/x"])
+    except SystemExit as end:  # of argparse
+        code = end.code
+    assert code == 2
+    assert f"{wrong}: s3:/bucket/x: " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("folder", ["s3://nowhere/x", "{cloud}/missing"])
 def test_a_bucket_or_run_that_does_not_exist(folder, cloud, capsys):
     run_dir = f"--run_dir={folder.format(cloud=cloud)}"

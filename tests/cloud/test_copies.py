@@ -1,7 +1,13 @@
+import errno
+import os
+import shutil
+
 import pytest
 
+from alae_tf.cloud import copies
 from alae_tf.cloud.copies import Copy, merge_lines
-from alae_tf.cloud.storage import Storage, StorageError
+from alae_tf.cloud.storage import Entry, Storage, StorageError
+from alae_tf.system.errors import AlaeError
 
 pytest.importorskip("fsspec", reason="the extra cloud is not installed")
 
@@ -118,8 +124,70 @@ def test_names_that_lead_out_of_the_folder(storage, copy):
     class Hostile:
         where = "--run_dir=s3://b/x"
 
-    with pytest.raises(StorageError, match="leads out"):
+    with pytest.raises(StorageError, match=r"\.\./x"):
         copy.download(Hostile(), {"../x": (1, "v")}, everything)
+
+
+@pytest.mark.parametrize("names", [["a//b"], ["./b"], ["a", "a/b"], ["x" * 300]])
+def test_names_that_are_no_names_of_files_here(storage, copy, names, monkeypatch):
+    def write(self, name, entry, path):
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(Storage, "download", write)
+    with pytest.raises(StorageError, match=f"--run_dir=.*{names[-1]}"):
+        copy.download(storage, dict.fromkeys(names, Entry(0, "v")), everything)
+
+
+def test_a_file_that_became_a_folder_and_the_other_way_round(storage, copy):
+    for before, after in (("a", "a/b/c"), ("a/b/c", "a")):
+        storage.write(before, b"1")
+        copy.download(storage, storage.list(), everything)
+        shutil.rmtree(storage.url.removeprefix("file://"))
+        storage.write(after, b"2")
+        copy.download(storage, storage.list(), everything)
+        assert (copy.path / after).read_bytes() == b"2"
+
+
+def test_the_index_is_not_written_for_each_file(storage, copy, monkeypatch):
+    for number in range(40):
+        storage.write(f"{number}", b"1")
+    real, written = Copy._write_index, []
+    monkeypatch.setattr(Copy, "_write_index", lambda self: (written.append(1), real(self)))
+    monkeypatch.setattr(copies, "INDEX_SECONDS", 3600)
+    copy.download(storage, storage.list(), everything)
+    assert len(written) <= 2
+    copy.unlock()
+    again = Copy(storage.url, "run")
+    again.lock()
+    assert again.changed() == []
+
+
+def test_a_disk_without_hard_links(storage, copy, monkeypatch):
+    def refuse(*names):
+        raise OSError(errno.EOPNOTSUPP, "no links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (copy.path / "a").write_bytes(b"1")
+    copy.upload(storage, last, pinned=lambda names: names)
+    assert storage.read("a") == b"1"
+
+
+def test_a_cache_that_cannot_be_used(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path / "file"))
+    with pytest.raises(AlaeError, match=f"{tmp_path}/file/.*ALAE_TF_CACHE"):
+        Copy("file:///nowhere/a", "run").lock()
+
+
+def test_a_full_disk(storage, copy, monkeypatch):
+    storage.write("a", b"1")
+
+    def full(self, name, entry, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Storage, "download", full)
+    with pytest.raises(StorageError, match=f"--run_dir=.*{copy.path}/a .*No space"):
+        copy.download(storage, storage.list(), everything)
 
 
 def test_lines_of_two_processes_are_joined(storage, tmp_path):
@@ -130,6 +198,23 @@ def test_lines_of_two_processes_are_joined(storage, tmp_path):
     theirs.write_bytes(b"1\n3\n")
     merge_lines(storage, "results.jsonl", theirs)
     assert storage.read("results.jsonl") == b"1\n3\n2\n"
+
+
+def test_lines_are_uploaded_even_if_another_command_replaces_the_copy(
+    storage, tmp_path, monkeypatch
+):
+    storage.write("results.jsonl", b"1\n")
+    ours = tmp_path / "ours"
+    ours.write_bytes(b"1\n2\n")
+    real = Storage.list
+
+    def replaced(self, below=""):
+        ours.write_bytes(b"1\n")
+        return real(self, below)
+
+    monkeypatch.setattr(Storage, "list", replaced)
+    merge_lines(storage, "results.jsonl", ours)
+    assert storage.read("results.jsonl") == b"1\n2\n"
 
 
 def test_what_was_set_aside_outlasts_the_copy(tmp_path, monkeypatch):

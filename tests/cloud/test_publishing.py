@@ -1,6 +1,7 @@
 import pytest
 
 from alae_tf.cloud import publishing
+from alae_tf.cloud.lease import Lease, LeaseLost
 from alae_tf.cloud.storage import Storage, StorageError, UploadFailed
 from alae_tf.system.errors import AlaeError
 
@@ -61,7 +62,7 @@ def test_other_content_is_refused_before_it_is_downloaded(url):
             pass
 
 
-def test_an_upload_that_fails_keeps_the_files_for_the_next_time(url, monkeypatch):
+def test_an_upload_that_fails_keeps_the_files_for_the_next_time(url, tmp_path, monkeypatch):
     needs = {"mark"}.__contains__
     real = Storage.upload
 
@@ -79,6 +80,59 @@ def test_an_upload_that_fails_keeps_the_files_for_the_next_time(url, monkeypatch
     assert caught.value.exit_code == 1
     assert Storage("", url).list().keys() == {"a"}
     monkeypatch.setattr(Storage, "upload", real)
-    with pytest.raises(AlaeError, match="holds files but no export"):
+    with monkeypatch.context() as other, pytest.raises(AlaeError, match="holds files but no expo"):
+        other.setenv("ALAE_TF_CACHE", str(tmp_path / "other"))
         with opened(url, needs):  # nothing marks what is there as an export
             pass
+    with opened(url, needs) as (out, upload):
+        assert {path.name for path in out.iterdir()} == {"a", "mark"}
+        upload()
+    assert Storage("", url).list().keys() == {"a", "mark"}
+
+
+@pytest.mark.parametrize("before", [[], ["mark", "old"]])
+def test_an_interrupted_upload_is_continued_with_all_files(before, url, monkeypatch):
+    storage = Storage("", url)
+    for name in before:
+        storage.write(name, b"1")
+    real = Storage.upload
+
+    def fail(self, path, name):
+        if name == "mark":
+            raise StorageError(self.where, "503")
+        real(self, path, name)
+
+    monkeypatch.setattr(Storage, "upload", fail)
+    with pytest.raises(UploadFailed, match="cache/cloud/export-"):
+        with opened(url) as (out, upload):
+            for name in ("a", "b", "mark"):
+                (out / name).write_bytes(b"new")
+            upload()
+    monkeypatch.setattr(Storage, "upload", real)
+    storage.delete("b")
+    with opened(url) as (out, upload):
+        assert (out / "mark").read_bytes() == b"new"
+        upload()
+    assert storage.list().keys() == {"a", "b", "mark", *before}
+    assert storage.read("mark") == b"new"
+
+
+def test_a_refused_continuation_names_the_copy_that_only_this_machine_has(url):
+    for _ in range(2):
+        with pytest.raises(AlaeError) as caught:
+            with opened(url) as (out, _):
+                (out / "mark").write_bytes(b"1")
+                raise AlaeError(f"--out={out}: other settings")
+        assert str(caught.value).startswith(f"--out={url}: other settings")
+    assert str(out) in str(caught.value)
+
+
+def test_a_lost_lease_ends_with_a_message(url, monkeypatch):
+    def lost(self):
+        raise LeaseLost
+
+    with pytest.raises(UploadFailed, match=f"--out={url}: another process"):
+        with opened(url) as (out, upload):
+            (out / "mark").write_bytes(b"1")
+            monkeypatch.setattr(Lease, "check", lost)
+            upload()

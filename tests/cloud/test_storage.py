@@ -44,6 +44,10 @@ def test_an_upload_that_fails_leaves_the_old_file_of_a_disk(tmp_path, monkeypatc
         ("nowhere://bucket/x", "nowhere"),
         ("abfs://container/x", r"alae-tf\[cloud\]"),  # its package is of no extra
         ("s3://", "no bucket"),
+        ("ftp://127.0.0.1:1/x", "refused"),
+        ("zip://x::file:///nowhere/a.zip", "nowhere"),
+        ("s3://bucket/..", "part"),  # its local copy would be the folder of all copies
+        ("s3://bucket/./x", "part"),
     ],
 )
 def test_urls_that_cannot_be_opened(url, named):
@@ -97,6 +101,11 @@ def test_a_large_upload_that_is_cut_leaves_nothing(proxy, cloud, tmp_path):
 def test_a_missing_bucket(cloud):
     with pytest.raises(StorageError, match="--run_dir=s3://nowhere/x: .*does not exist"):
         Storage("--run_dir", "s3://nowhere/x").list()
+
+
+def test_a_name_that_no_bucket_has(cloud):
+    with pytest.raises(StorageError, match="--run_dir=s3://a b/x: .*bucket name"):
+        Storage("--run_dir", "s3://a b/x").list()
 
 
 def test_missing_credentials(cloud, monkeypatch, tmp_path):

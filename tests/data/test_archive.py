@@ -248,6 +248,13 @@ def test_archives_without_images(path):
         open_source(f"folder:{path}")
 
 
+def test_an_archive_of_links_alone_says_so(path, capsys):
+    pack(path, [("a.png", "/etc/passwd")])
+    with pytest.raises(DataError, match=f"{path}"):
+        open_source(f"folder:{path}")
+    assert "1 links" in capsys.readouterr().err
+
+
 def test_uris_of_archives(path, monkeypatch):
     assert tuple(KINDS) == source.ARCHIVES
     pack(path, [("a/1.png", good(1))])

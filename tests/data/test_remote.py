@@ -93,6 +93,13 @@ def test_a_folder_of_images_is_downloaded(prepared, url):
     np.testing.assert_array_equal(remote.image(0), local.image(0))
 
 
+def test_the_wrong_kind_of_data_leaves_the_images_of_another_command(url):
+    source = open_source(f"folder:{url}/photos")
+    with pytest.raises(DataError):
+        open_source(f"tfrecord:{url}/photos")
+    assert source.image(0).shape == (9, 8, 3) and not source.skipped
+
+
 def test_uris_of_storage_that_is_wrong(url, tmp_path):
     for uri in (f"folder:{url}/none", f"tfrecord:{url}/no/none", f"idx:{url}/none"):
         with pytest.raises(DataError, match=f"--data={uri}: .*holds no file"):

@@ -1,5 +1,6 @@
 """Datasets, paths and images of PIL as images of an `Autoencoder`; floats in the wrong range."""
 
+import collections
 import io
 
 import numpy as np
@@ -69,6 +70,8 @@ def test_paths_and_images_of_pil(model, pixels, tmp_path):
         (path for path in paths),
         sorted(tmp_path.glob("*.png")),
         np.array(list(map(str, paths))),
+        np.array(paths),
+        collections.deque(paths),
         opened,
         [*paths[:3], *opened[3:]],
     ):
@@ -105,6 +108,8 @@ def test_files_that_cannot_be_read_are_named(model, tmp_path):
             model.encode([path])
     with pytest.raises(ImageError, match="F"):
         model.encode(Image.new("F", (6, 6)))
+    with pytest.raises(ImageError, match="no pixels"):
+        model.encode(Image.new("L", (9, 9)).crop((9, 9, 9, 12)))
 
 
 def test_floats_from_0_to_1_are_reported_once(model, pixels, capsys):

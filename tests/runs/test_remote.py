@@ -1,5 +1,7 @@
 """Run directories in storage, without training."""
 
+import shutil
+
 import pytest
 
 from alae_tf.cloud import lease, uploader
@@ -33,6 +35,11 @@ def opened(url):
 def save(directory, images):
     (directory.checkpoints / f"images-{images:012d}.npz").write_bytes(b"%d" % images)
     directory.publish()
+
+
+def upload(directory):
+    directory.publish()
+    directory._remote.finish(lambda: 5)
 
 
 def kill(directory):
@@ -148,6 +155,48 @@ def test_storage_that_stays_unreachable_loses_nothing_here(url, monkeypatch):
     again = opened(url)
     assert numbers(again.path) == numbers(existing_run(url)) == [8]
     again.close()
+
+
+@pytest.mark.parametrize("lost", ["*", "checkpoints/*16.npz", "results.jsonl"])
+def test_files_that_a_cleaner_deletes_from_the_copy_stay_in_storage(url, lost):
+    directory = opened(url)
+    (directory.path / "results.jsonl").write_text("{}\n")
+    (directory.path / "of somebody else").write_text("mine")
+    for images in (16, 24):
+        save(directory, images)
+    directory.close()
+    before = Storage("", url).list().keys()
+    for path in directory.path.glob(lost):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    again = opened(url)
+    assert numbers(again.path) == [16, 24]
+    again.close()
+    assert {name for name in before if not name.startswith(".")} <= Storage("", url).list().keys()
+
+
+def test_a_copy_that_is_deleted_during_training_deletes_nothing_in_storage(url):
+    directory = opened(url)
+    for images in (16, 24):
+        save(directory, images)
+    directory.finish(lambda: 5)
+    (directory.checkpoints / "images-000000000016.npz").unlink()  # as training does
+    upload(directory)
+    shutil.rmtree(directory.path)
+    upload(directory)
+    assert {"config.cfg", "checkpoints/images-000000000024.npz"} <= Storage("", url).list().keys()
+    assert "checkpoints/images-000000000016.npz" not in Storage("", url).list()
+    kill(directory)
+
+
+def test_files_that_somebody_deleted_from_storage_are_uploaded_again(url):
+    directory = opened(url)
+    save(directory, 16)
+    directory.close()
+    storage = Storage("", url)
+    for name in ("config.cfg", "checkpoints/images-000000000016.npz"):
+        storage.delete(name)
+    opened(url).close()
+    assert {"config.cfg", "checkpoints/images-000000000016.npz"} <= storage.list().keys()
 
 
 def test_a_folder_with_other_content(url):
