@@ -325,12 +325,16 @@ function reset() {
   return draw();
 }
 
+/** The visitor's seed, from 0 to 999999. */
+function seed() {
+  return Math.min(999999, Math.max(0, Math.trunc($('seed').value) || 0));
+}
+
 /** Draws an image of F, for the seed and ψ of the visitor. */
 async function another() {
   const { model } = state, { about } = model, psi = Number($('psi').value);
-  const seed = Math.min(999999, Math.max(0, Math.trunc($('seed').value) || 0));
   $('psi-value').textContent = psi;
-  const w = await model.map(codes.normal(about.latent, seed));
+  const w = await model.map(codes.normal(about.latent, seed()));
   if (model !== state.model) return;
   $('seen').width = $('seen').height = about.resolution;  // clears the image
   await begin(codes.truncate(codes.toStyles(w, about.styles), about.w_avg, psi, about.cutoff, about.latent));
@@ -392,7 +396,7 @@ async function start() {
   $('keep').addEventListener('click', () => attempt(keep));
   $('play').addEventListener('click', () => attempt(play));
   $('reset').addEventListener('click', reset);
-  $('random').addEventListener('click', () => { $('seed').value = (Math.trunc($('seed').value) + 1) % 1000000; attempt(another); });
+  $('random').addEventListener('click', () => { $('seed').value = (seed() + 1) % 1000000; attempt(another); });
   for (const id of ['seed', 'psi']) $(id).addEventListener('input', () => attempt(another));
   const answer = await fetch('./models.json');
   if (!answer.ok) throw new UserError('models.json is missing: serve the whole folder that the export wrote.');
