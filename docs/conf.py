@@ -116,6 +116,11 @@ def add_names(app, what, name, registry, options, lines):
         lines[:] = [f"The registry. Its records: {', '.join(names)}."]
 
 
+def set_factories(app, what, name, obj, options, signature, returns):
+    """Shows the default of a field that a function makes, which otherwise spoils the signature."""
+    return signature and signature.replace("<factory>", "..."), returns
+
+
 def helps(record):
     """Settings by name: their help, default and valid values."""
     found = {}
@@ -161,5 +166,6 @@ def setup(app):
     app.connect("source-read", add_navigation)
     app.connect("autodoc-process-docstring", add_fields, priority=400)  # before Napoleon
     app.connect("autodoc-process-docstring", add_names)
+    app.connect("autodoc-process-signature", set_factories)
     app.connect("doctree-resolved", set_dashes)
     app.connect("build-finished", add_index)

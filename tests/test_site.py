@@ -52,6 +52,8 @@ def test_the_reference_shows_arguments_errors_and_the_fields_of_records(site):
     assert 'href="runs.html#alae_tf.system.errors.CheckpointError"' in models  # an error
     assert "names of the feature networks that it needs" in records  # a comment of a field
     assert "Half-life of the EMA" in runs  # the help of a setting
+    assert "&lt;factory" not in models + records  # which spoils signatures
+    assert "Return type" not in models + records + runs  # the hints have it
 
 
 def test_search_needs_no_server_and_no_other_host(site):

@@ -19,8 +19,9 @@ class Draw(NamedTuple):
         noise: the noise maps of `Generator`, or None. All examples share the first map.
         z_mixed: float32 [N, latent], the z of the mixed-in styles; None for no style mixing.
         cutoff: int32 scalar, index of the first mixed-in style, the same for all examples.
-        augment_real, augment_fake: float32 [N, NUMBERS], the numbers of `Augmentation` for real
-            and for generated images; None for no augmentation.
+        augment_real: float32 [N, NUMBERS], the numbers of `Augmentation` for real images; None for
+            no augmentation.
+        augment_fake: the same for generated images.
     """
 
     z: tf.Tensor

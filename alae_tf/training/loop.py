@@ -64,7 +64,7 @@ def train(
             training continues.
 
     Returns:
-        The exit code: 0 done; 1 stopped by an error, which is reported; 128 + n stopped by signal
+        The exit code. 0 done; 1 stopped by an error, which is reported; 128 + n stopped by signal
         n, after saving; 75 stopped by --max_hours or with another worker, after saving.
 
     Raises:

@@ -21,7 +21,7 @@ const state = {
   file: null,  // the picture's file
   picture: null,  // a canvas, of which the model sees a square
   preview: null,  // a smaller copy of it
-  squares: [],  // one for each face that was found, or one in the middle
+  squares: [],  // one for each face that was found, or one in the middle; none until faces were looked for
   at: 0,  // number of the square that the model sees
   styles: null,  // of the code that is edited, from E or F
   photo: null,  // the picture that the code comes from, if any: file, preview, square, and G(E(x))
@@ -104,7 +104,7 @@ function paste(canvas, { square, unedited }, edited, about) {
 /** Downloads the photo, at its own size, with the edit. */
 async function savePhoto() {
   const { model, photo } = state;
-  if (!photo) throw new UserError('Open a photo first.');
+  if (!photo) throw new UserError('The photo is still being read. Try again in a moment.');
   say('Writing the photo …');
   const pixels = await model.decode(edited());
   const canvas = await picture.read(photo.file, Infinity);
@@ -145,7 +145,7 @@ function setMode(mode) {
 
 /** Makes the code that of the mode's image, if it has one. */
 async function renew() {
-  if (state.mode === 'photo') await (state.picture && look());
+  if (state.mode === 'photo') await (state.squares.length ? look() : state.picture && frame());
   else if (state.mode === 'draw') await readPad();
   else await another();
 }
@@ -169,6 +169,7 @@ async function take(files) {
   picture.copy(state.preview, $('photo'));
   $('view').style.setProperty('--ratio', read.width / read.height);
   $('picture').hidden = false;
+  arrange([], 0);
   setMode('photo');
   await frame();
 }
@@ -196,6 +197,7 @@ async function frame() {
     await place([MIDDLE]);
     throw error;
   }
+  if (mine !== searching) return;
   for await (const face of found) {
     if (mine !== searching) return;
     const square = squareOf(face, crop, preview);
@@ -226,6 +228,7 @@ const frames = new Frames($('frames'), (at, square) => {
 
 /** Encodes the chosen square of the photo. */
 async function lookNow() {
+  if (state.mode !== 'photo' || !state.squares.length) return;
   const { file, preview } = state, square = { ...state.squares[state.at] };
   await encode(picture.pixelsOf(state.picture, square, state.model.about), { file, preview, square });
 }
@@ -251,7 +254,7 @@ function listenToInput() {
     if (files.length) attempt(() => take(files));
   });
   const steps = { smaller: [1 / 1.05, 0], larger: [1.05, 0], left: [1, -2], right: [1, 2] };
-  for (const [id, step] of Object.entries(steps)) $(id).addEventListener('click', () => frames.adjust(...step));
+  for (const [id, step] of Object.entries(steps)) $(id).addEventListener('click', () => state.squares.length && frames.adjust(...step));
 }
 
 // A drawing.
@@ -322,12 +325,16 @@ function reset() {
   return draw();
 }
 
+/** The visitor's seed, from 0 to 999999. */
+function seed() {
+  return Math.min(999999, Math.max(0, Math.trunc($('seed').value) || 0));
+}
+
 /** Draws an image of F, for the seed and ψ of the visitor. */
 async function another() {
   const { model } = state, { about } = model, psi = Number($('psi').value);
-  const seed = Math.min(999999, Math.max(0, Math.trunc($('seed').value) || 0));
   $('psi-value').textContent = psi;
-  const w = await model.map(codes.normal(about.latent, seed));
+  const w = await model.map(codes.normal(about.latent, seed()));
   if (model !== state.model) return;
   $('seen').width = $('seen').height = about.resolution;  // clears the image
   await begin(codes.truncate(codes.toStyles(w, about.styles), about.w_avg, psi, about.cutoff, about.latent));
@@ -358,13 +365,16 @@ async function open() {
     state.model?.unload();
     Object.assign(state, { model, chosen: [name, kind], styles: null, photo: null, other: null, amounts: {} });
     state.mixed.clear();
-    if (!same) searching++;
+    if (!same) {
+      searching++;
+      if (state.picture) arrange([], 0);
+    }
     if (model.about.crop) loadFinder().catch(() => {});  // reported when it is to find a face
     layOut(model.about);
     if (!state.mode || (state.mode === 'draw' && $('to-draw').hidden)) setMode($('to-draw').hidden ? 'new' : 'draw');
     document.querySelector('main').hidden = false;
     await another();
-    await (state.mode === 'photo' && state.picture && !same ? frame() : renew());
+    await renew();
     if (mine === opening) say('');
   } catch (error) {
     if (mine !== opening) return;
@@ -386,7 +396,7 @@ async function start() {
   $('keep').addEventListener('click', () => attempt(keep));
   $('play').addEventListener('click', () => attempt(play));
   $('reset').addEventListener('click', reset);
-  $('random').addEventListener('click', () => { $('seed').value = (Math.trunc($('seed').value) + 1) % 1000000; attempt(another); });
+  $('random').addEventListener('click', () => { $('seed').value = (seed() + 1) % 1000000; attempt(another); });
   for (const id of ['seed', 'psi']) $(id).addEventListener('input', () => attempt(another));
   const answer = await fetch('./models.json');
   if (!answer.ok) throw new UserError('models.json is missing: serve the whole folder that the export wrote.');

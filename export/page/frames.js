@@ -22,11 +22,11 @@ export class Frames {
   /** Shows the squares of a photo; `chosen`: the number of the one that the model sees. */
   show(squares, chosen, { width, height }) {
     Object.assign(this, { squares, chosen, width, height });
-    if (this.box.childElementCount !== squares.length) {
-      this.box.replaceChildren(...squares.map((_, i) => this.frame(i)));
-    }
+    while (this.box.childElementCount > squares.length) this.box.lastChild.remove();
+    while (this.box.childElementCount < squares.length) this.box.append(this.frame(this.box.childElementCount));
     [...this.box.children].forEach((frame, i) => {
-      const { x, y, size, turn } = squares[i];
+      const { x, y, size, turn } = squares[i], count = squares.length;
+      frame.setAttribute('aria-label', count > 1 ? `Face ${i + 1} of ${count}` : 'The square that the model sees');
       frame.style.left = `${100 * x}%`;
       frame.style.top = `${100 * y}%`;
       frame.style.width = `${100 * size * Math.min(width, height) / width}%`;
@@ -36,8 +36,7 @@ export class Frames {
   }
 
   frame(i) {
-    const frame = document.createElement('button'), count = this.squares.length;
-    frame.setAttribute('aria-label', count > 1 ? `Face ${i + 1} of ${count}` : 'The square that the model sees');
+    const frame = document.createElement('button');
     frame.title = 'Drag, or use the arrow keys; with Shift, they scale and turn.';
     for (const name of ['nw', 'ne', 'se', 'sw', 'knob']) {
       frame.append(Object.assign(document.createElement('span'), { className: name }));

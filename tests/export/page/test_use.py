@@ -184,3 +184,11 @@ def test_it_looks_as_it_did(page):
         np.asarray(each.resize((128, 72), Image.Resampling.BOX), float) for each in (shot, golden)
     )
     assert np.abs(a - b).mean() < 12
+
+
+def test_another_image_after_any_seed(page):
+    page.find_element(By.ID, "to-new").click()
+    for given, following in (("5", "6"), ("-5", "1"), ("", "1"), ("999999", "0"), ("1e9", "0")):
+        slide(page, "#seed", given)
+        page.find_element(By.ID, "random").click()
+        assert page.find_element(By.ID, "seed").get_property("value") == following
