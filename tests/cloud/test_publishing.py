@@ -62,8 +62,8 @@ def test_other_content_is_refused_before_it_is_downloaded(url):
             pass
 
 
-def test_an_upload_that_fails_keeps_the_files_for_the_next_time(url, tmp_path, monkeypatch):
-    needs = {"mark"}.__contains__
+def break_upload(monkeypatch):
+    """Uploads of the mark fail until the function returned is called."""
     real = Storage.upload
 
     def fail(self, path, name):
@@ -72,6 +72,12 @@ def test_an_upload_that_fails_keeps_the_files_for_the_next_time(url, tmp_path, m
         real(self, path, name)
 
     monkeypatch.setattr(Storage, "upload", fail)
+    return lambda: monkeypatch.setattr(Storage, "upload", real)
+
+
+def test_an_upload_that_fails_keeps_the_files_for_the_next_time(url, tmp_path, monkeypatch):
+    needs = {"mark"}.__contains__
+    mend = break_upload(monkeypatch)
     with pytest.raises(UploadFailed, match=f"--out={url}: 503") as caught:
         with opened(url, needs) as (out, upload):
             (out / "a").write_bytes(b"1")
@@ -79,7 +85,7 @@ def test_an_upload_that_fails_keeps_the_files_for_the_next_time(url, tmp_path, m
             upload()
     assert caught.value.exit_code == 1
     assert Storage("", url).list().keys() == {"a"}
-    monkeypatch.setattr(Storage, "upload", real)
+    mend()
     with monkeypatch.context() as other, pytest.raises(AlaeError, match="holds files but no expo"):
         other.setenv("ALAE_TF_CACHE", str(tmp_path / "other"))
         with opened(url, needs):  # nothing marks what is there as an export
@@ -95,20 +101,13 @@ def test_an_interrupted_upload_is_continued_with_all_files(before, url, monkeypa
     storage = Storage("", url)
     for name in before:
         storage.write(name, b"1")
-    real = Storage.upload
-
-    def fail(self, path, name):
-        if name == "mark":
-            raise StorageError(self.where, "503")
-        real(self, path, name)
-
-    monkeypatch.setattr(Storage, "upload", fail)
+    mend = break_upload(monkeypatch)
     with pytest.raises(UploadFailed, match="cache/cloud/export-"):
         with opened(url) as (out, upload):
             for name in ("a", "b", "mark"):
                 (out / name).write_bytes(b"new")
             upload()
-    monkeypatch.setattr(Storage, "upload", real)
+    mend()
     storage.delete("b")
     with opened(url) as (out, upload):
         assert (out / "mark").read_bytes() == b"new"
