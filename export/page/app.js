@@ -293,10 +293,14 @@ function listenToPen() {
 
 // Editing.
 
-/** Creates a slider for each direction and a checkbox for each range of levels. */
-function layOut(about) {
+/** Says what a model is for. */
+function introduce(about) {
   const kind = `Images at ${about.resolution} px, ${about.channels === 1 ? 'grey' : 'in colour'}.`;
   $('purpose').textContent = about.purpose || kind;
+}
+
+/** Creates a slider for each direction and a checkbox for each range of levels. */
+function layOut(about) {
   $('sliders').replaceChildren(...about.directions.map(({ name, span }) => {
     const label = document.createElement('label'), slider = document.createElement('input');
     Object.assign(slider, { type: 'range', min: -span, max: span, step: span / 50, value: 0, name });
@@ -359,7 +363,8 @@ async function open() {
   say(`Loading ${name} …`);
   document.body.setAttribute('aria-busy', 'true');
   try {
-    const model = await Model.load(`./model/${encodeURIComponent(name)}`, kind);
+    const folder = `./model/${encodeURIComponent(name)}`;
+    const model = await Model.load(folder, kind, (about) => mine === opening && introduce(about));
     if (mine !== opening) { model.unload(); return; }
     const same = state.chosen?.[0] === name;
     state.model?.unload();
@@ -378,7 +383,10 @@ async function open() {
     if (mine === opening) say('');
   } catch (error) {
     if (mine !== opening) return;
-    if (state.chosen) [$('model').value, $('kind').value] = state.chosen;  // the model that is still loaded
+    if (state.chosen) {  // the model that is still loaded
+      [$('model').value, $('kind').value] = state.chosen;
+      introduce(state.model.about);
+    }
     throw error;
   } finally {
     if (mine === opening) document.body.removeAttribute('aria-busy');

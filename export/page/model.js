@@ -60,11 +60,13 @@ export class Model {
    * Loads a model.
    * @param {string} folder with model.json and the .tflite files
    * @param {string} kind suffix of the file names: "" for float32
+   * @param {function} described called with model.json's contents, before the networks are loaded
    */
-  static async load(folder, kind) {
-    await loaded();
+  static async load(folder, kind, described) {
     const model = Object.assign(new Model(), { folder, networks: {} });
     model.about = await fetchOr(`${folder}/model.json`, (answer) => answer.json());
+    described(model.about);
+    await loaded();
     try {
       for (const name of ['encoder', 'decoder', 'mapping']) {
         model.networks[name] = await Network.load(`${folder}/${name}${name === 'mapping' ? '' : kind}.tflite`);

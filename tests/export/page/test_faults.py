@@ -119,6 +119,7 @@ def test_a_missing_runtime_or_server_is_reported(chromium, folder, tmp_path):
     try:
         chromium.get(f"http://127.0.0.1:{server.server_port}/")
         wait(chromium, lambda: "runtime" in status(chromium))
+        assert chromium.find_element(By.ID, "purpose").text  # shown before the networks arrive
     finally:
         server.shutdown()
         server.server_close()
