@@ -19,6 +19,7 @@ from alae_tf.config import Config
 from alae_tf.config.architecture import ARCHITECTURES
 from alae_tf.networks import ops
 from alae_tf.networks.generator import constant_noise
+from alae_tf.networks.ops import Blend
 from alae_tf.networks.readout import Readout
 
 
@@ -65,9 +66,7 @@ class ALAE(keras.Model):
         networks = {name: keras.saving.deserialize_keras_object(config[name]) for name in "FGED"}
         return cls(**config | networks)
 
-    def call(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         """Reconstructs x without noise: G(E(x)). [N, H, W, C] in [−1, 1] → the same."""
         return self.decode(self.codes(x, level, blend)[0], level, blend)
 
@@ -99,15 +98,13 @@ class ALAE(keras.Model):
         """The truncation trick: styles below the cutoff become w_avg + psi·(w − w_avg)."""
         return self.mix(ops.lerp(tf.convert_to_tensor(self.w_avg), styles, psi), styles, cutoff)
 
-    def encode(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def encode(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         """E: x [N, H, W, C] in [−1, 1] → w [N, latent]; with z regression, F∘E."""
         found = self.E(x, level=level, blend=blend)
         return found if self.latent_regression == "w" else self.F(found)
 
     def codes(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+        self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """(the styles from which G reconstructs x, the corrections that E added to them or None).
 
@@ -123,15 +120,13 @@ class ALAE(keras.Model):
         self,
         w: tf.Tensor,
         level: int | None = None,
-        blend: float | tf.Tensor = 1.0,
+        blend: Blend = 1.0,
         noise: list | None = None,
     ) -> tf.Tensor:
         """G: w [N, latent] or styles [N, styles, latent] → image [N, H, W, C]."""
         return self.G(self.broadcast(w), level=level, blend=blend, noise=noise)
 
-    def logits(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def logits(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         """D∘E: x [N, H, W, C] in [−1, 1] → logits [N], positive for real; a separate D takes x.
 
         With z regression D takes E's z, so that F is not part of the discriminator.

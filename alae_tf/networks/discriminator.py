@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from alae_tf.networks.encoder import DenseEncoder, PlainBlock
 from alae_tf.networks.layers import EqualizedDense
+from alae_tf.networks.ops import Blend
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -71,7 +72,5 @@ class ImageDiscriminator(DenseEncoder):
         last = index == self.levels - 1
         return PlainBlock(inputs, channels, minibatch_std=last, dtype=self.dtype_policy)
 
-    def call(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         return super().call(x, level, blend)[:, 0]

@@ -11,10 +11,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from alae_tf.config.architecture import width
 from alae_tf.networks import ops
 from alae_tf.networks.functional import copied
+from alae_tf.networks.grown import Grown
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
+from alae_tf.networks.ops import Blend
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -153,15 +154,10 @@ class LayeredBlock(EncoderBlock):
 
 
 @keras.saving.register_keras_serializable("alae_tf")
-class Encoder(keras.Model):
+class Encoder(Grown):
     """E of StyleALAE: the encoder, and the body of the discriminator D∘E.
 
-    Args:
-        levels: int. Blocks; the full resolution is 2^(levels+1).
-        start_channels: int. Channels at full resolution.
-        max_channels: int. Largest number of channels of a block.
-        latent_size: int. Length of w.
-        image_channels: int. Channels of the image.
+    Args, by name: as in `Grown`.
 
     Call:
         x: float32 [N, H, W, image_channels] in [−1, 1], H = W = 4·2^level.
@@ -176,21 +172,11 @@ class Encoder(keras.Model):
     at block levels−1−l.
     """
 
-    def __init__(
-        self,
-        levels: int,
-        start_channels: int,
-        max_channels: int,
-        latent_size: int,
-        image_channels: int = 3,
-        **kwargs,
-    ):
-        super().__init__(autocast=False, **kwargs)
-        self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
-        self.latent_size, self.image_channels = latent_size, image_channels
-        widths = [width(start_channels, max_channels, i) for i in range(levels + 1)]
+    def __init__(self, **sizes):
+        super().__init__(**sizes)
+        widths = [self.width(i) for i in range(self.levels + 1)]
         self.from_rgb = [
-            EqualizedConv2D(image_channels, c, 1, use_bias=True, dtype=self.dtype_policy)
+            EqualizedConv2D(self.image_channels, c, 1, use_bias=True, dtype=self.dtype_policy)
             for c in widths[:-1]
         ]
         self.blocks = [
@@ -202,22 +188,18 @@ class Encoder(keras.Model):
         """A new block; block 0 works at full resolution."""
         return EncoderBlock(inputs, channels, self.latent_size, dtype=self.dtype_policy)
 
-    def call(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         _, shares = self.walk(x, level, blend, EncoderBlock.__call__)
         return functools.reduce(operator.add, shares)
 
     def codes(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+        self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """(w [N, latent_size], None): this E gives no corrections for the layers of G.
         Args: as in `call`."""
         return self(x, level=level, blend=blend), None
 
-    def maps(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> list[tf.Tensor]:
+    def maps(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> list[tf.Tensor]:
         """The feature maps of all convolutions, [N, H, W, C] each. Args: as in `call`."""
         _, maps = self.walk(x, level, blend, lambda block, features: block.maps(features))
         return maps
@@ -226,7 +208,7 @@ class Encoder(keras.Model):
         self,
         x: tf.Tensor,
         level: int | None,
-        blend: float | tf.Tensor | None,
+        blend: Blend | None,
         visit: Callable[..., Sequence[tf.Tensor]],
         features: Callable[[tf.Tensor, int], tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -260,7 +242,7 @@ class Encoder(keras.Model):
         return self.levels - 1 - level
 
     def long_features(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+        self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
     ) -> tf.Tensor:
         """The styles from which `call` computes w, concatenated: [N, Σ 2C]. Args: as in `call`."""
         _, styles = self.walk(x, level, blend, EncoderBlock.styled)
@@ -294,10 +276,6 @@ class Encoder(keras.Model):
 
         return self.walk(x, level, None if blend == 1 else blend, visit, features)
 
-    def get_config(self):
-        names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
-        return super().get_config() | {name: getattr(self, name) for name in names}
-
 
 @keras.saving.register_keras_serializable("alae_tf")
 class LayeredEncoder(Encoder):
@@ -325,13 +303,11 @@ class LayeredEncoder(Encoder):
         layout = 2 if index == self.levels - 1 else self.LAYOUT
         return LayeredBlock(inputs, channels, self.latent_size, layout, dtype=self.dtype_policy)
 
-    def call(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         return self.codes(x, level, blend)[0]
 
     def codes(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+        self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """(w [N, latent_size], its corrections [N, 2·levels, latent_size]). Args: as in `call`."""
         _, shares = self.walk(x, level, blend, LayeredBlock.__call__)
@@ -367,13 +343,11 @@ class DenseEncoder(Encoder):
     def make_block(self, index: int, inputs: int, channels: int) -> PlainBlock:
         return PlainBlock(inputs, channels, dtype=self.dtype_policy)
 
-    def call(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         return self.to_w(self.long_features(x, level, blend))
 
     def long_features(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+        self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
     ) -> tf.Tensor:
         """The last feature map, from which `call` computes w: [N, 4C]. Args: as in `call`."""
         features, _ = self.walk(x, level, blend, lambda block, features: [block(features)])

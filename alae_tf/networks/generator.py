@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from alae_tf.config.architecture import width
 from alae_tf.networks import ops
 from alae_tf.networks.functional import copied
+from alae_tf.networks.grown import Grown
 from alae_tf.networks.layers import EqualizedConv2D, EqualizedDense
+from alae_tf.networks.ops import Blend
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -114,15 +115,10 @@ def activate(
 
 
 @keras.saving.register_keras_serializable("alae_tf")
-class Generator(keras.Model):
+class Generator(Grown):
     """G of StyleALAE: draws an image from coarse to fine, one block per resolution.
 
-    Args:
-        levels: int. Blocks; the full resolution is 2^(levels+1).
-        start_channels: int. Channels at full resolution.
-        max_channels: int. Largest number of channels of a block.
-        latent_size: int. Length of a style vector.
-        image_channels: int. Channels of the image.
+    Args, by name: as in `Grown`.
 
     Call:
         styles: float32 [N, 2·levels, latent_size], two per block, the coarsest first.
@@ -138,30 +134,20 @@ class Generator(keras.Model):
     Reference: G of Fig. 1 and Fig. 3 (right); the synthesis network of StyleGAN.
     """
 
-    def __init__(
-        self,
-        levels: int,
-        start_channels: int,
-        max_channels: int,
-        latent_size: int,
-        image_channels: int = 3,
-        **kwargs,
-    ):
-        super().__init__(autocast=False, **kwargs)
-        self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
-        self.latent_size, self.image_channels = latent_size, image_channels
-        channels = [width(start_channels, max_channels, levels - 1 - i) for i in range(levels)]
+    def __init__(self, **sizes):
+        super().__init__(**sizes)
+        channels = [self.width(i) for i in reversed(range(self.levels))]
         inputs = [None, *channels[:-1]]
         self.constant = self.add_weight(
             shape=(4, 4, channels[0]), initializer="ones", autocast=False, name="constant"
         )
         self.blocks = [
-            GeneratorBlock(i, c, latent_size, dtype=self.dtype_policy)
+            GeneratorBlock(i, c, self.latent_size, dtype=self.dtype_policy)
             for i, c in zip(inputs, channels, strict=True)
         ]
         self.to_rgb = [
             EqualizedConv2D(
-                c, image_channels, 1, gain=0.03, use_bias=True, dtype=self.variable_dtype
+                c, self.image_channels, 1, gain=0.03, use_bias=True, dtype=self.variable_dtype
             )
             for c in channels
         ]
@@ -171,7 +157,7 @@ class Generator(keras.Model):
         self,
         styles: tf.Tensor,
         level: int | None = None,
-        blend: float | tf.Tensor = 1.0,
+        blend: Blend = 1.0,
         noise: list[tf.Tensor] | None = None,
     ) -> tf.Tensor:
         level = self.levels - 1 if level is None else level
@@ -229,7 +215,3 @@ class Generator(keras.Model):
         sides = [4 * 2**i for i in range(level + 1) for _ in range(2)]
         batches = [1] + [batch] * (len(sides) - 1)
         return [(n, side, side, 1) for n, side in zip(batches, sides, strict=True)]
-
-    def get_config(self):
-        names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
-        return super().get_config() | {name: getattr(self, name) for name in names}

@@ -13,6 +13,7 @@ from alae_tf.networks.discriminator import Discriminator
 from alae_tf.networks.functional import copied
 from alae_tf.networks.layers import EqualizedDense
 from alae_tf.networks.mapping import MappingNetwork
+from alae_tf.networks.ops import Blend
 
 
 class MLPBody(keras.Model):
@@ -34,7 +35,7 @@ class MLPBody(keras.Model):
         self.hidden_2 = EqualizedDense(hidden_size, hidden_size, dtype=self.dtype_policy)
 
     def long_features(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+        self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
     ) -> tf.Tensor:
         """The second hidden layer after its activation: the paper's *long* features [N, hidden].
 
@@ -82,20 +83,16 @@ class MLPEncoder(MLPBody):
         self.output_layer = EqualizedDense(self.hidden_size, latent_size, dtype=self.dtype_policy)
         self.built = True
 
-    def call(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         return ops.leaky_relu(self.output_layer(self.long_features(x)), self.output_slope)
 
     def codes(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+        self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
     ) -> tuple[tf.Tensor, None]:
         """(w [N, latent_size], None); see `Encoder.codes`."""
         return self(x), None
 
-    def maps(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> list[tf.Tensor]:
+    def maps(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> list[tf.Tensor]:
         """Both hidden layers as maps of one pixel, [N, 1, 1, hidden_size]."""
         return [layer[:, tf.newaxis, tf.newaxis] for layer in self.hidden(x)]
 
@@ -136,9 +133,7 @@ class MLPDiscriminator(MLPBody):
         self.output_layer = EqualizedDense(self.hidden_size + 1, 1, dtype=self.dtype_policy)
         self.built = True
 
-    def call(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         return self.output_layer(ops.minibatch_std(self.long_features(x)))[:, 0]
 
 
@@ -178,7 +173,7 @@ class MLPGenerator(keras.Model):
         self,
         styles: tf.Tensor,
         level: int | None = None,
-        blend: float | tf.Tensor = 1.0,
+        blend: Blend = 1.0,
         noise: list[tf.Tensor] | None = None,
     ) -> tf.Tensor:
         ops.check_shape("styles", styles, 1, self.latent_size)

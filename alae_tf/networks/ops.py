@@ -12,6 +12,8 @@ EPSILON_STYLE = 1e-8  # instance norm of G, and pixel norm of z
 EPSILON_ENCODER = 1e-5  # instance norm of E
 GROUP = 4  # images over which `minibatch_std` is taken
 
+Blend = float | tf.Tensor  # a scalar in [0, 1]: how much of a level's own block is faded in
+
 
 def check_shape(name: str, x: tf.Tensor, *expected: int) -> None:
     """Raises ValueError, with `name`, unless x has the expected shape after the batch, N."""

@@ -10,21 +10,20 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from alae_tf.config.architecture import width
 from alae_tf.networks import ops
 from alae_tf.networks.discriminator import ImageDiscriminator
 from alae_tf.networks.encoder import PlainBlock
 from alae_tf.networks.functional import copied
+from alae_tf.networks.grown import Grown
 from alae_tf.networks.layers import EqualizedDense
+from alae_tf.networks.ops import Blend
 
 
 @keras.saving.register_keras_serializable("alae_tf")
-class Readout(keras.Model):
+class Readout(Grown):
     """E without convolutions of its own: w is a sum of projected styles of D's feature maps.
 
-    Args:
-        levels, start_channels, max_channels, image_channels: those of D, as in `Encoder`.
-        latent_size: int. Length of w.
+    Args, by name: as in `Grown`; the sizes are those of D.
 
     Call:
         x, level, blend: as in `Encoder`.
@@ -38,21 +37,11 @@ class Readout(keras.Model):
     0, so that the code of an image does not depend on the other images in its batch.
     """
 
-    def __init__(
-        self,
-        levels: int,
-        start_channels: int,
-        max_channels: int,
-        latent_size: int,
-        image_channels: int = 3,
-        **kwargs,
-    ):
-        super().__init__(autocast=False, **kwargs)
-        self.levels, self.start_channels, self.max_channels = levels, start_channels, max_channels
-        self.latent_size, self.image_channels = latent_size, image_channels
-        widths = [width(start_channels, max_channels, i) for i in range(levels + 1)]
+    def __init__(self, **sizes):
+        super().__init__(**sizes)
+        widths = [self.width(i) for i in range(self.levels + 1)]
         self.to_w = [
-            EqualizedDense(2 * channels, latent_size, dtype=self.variable_dtype)
+            EqualizedDense(2 * channels, self.latent_size, dtype=self.variable_dtype)
             for channels in itertools.chain.from_iterable(itertools.pairwise(widths))
         ]
         self.built = True
@@ -61,35 +50,29 @@ class Readout(keras.Model):
         """Makes this E read the features of D."""
         self._D = lambda: D  # in a function, so that Keras does not count D's weights as E's
 
-    def call(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> tf.Tensor:
         styles = self.styles(x, level, blend)
         layers = self.to_w[-len(styles) :]
         return functools.reduce(operator.add, map(EqualizedDense.__call__, layers, styles))
 
     def codes(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+        self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
     ) -> tuple[tf.Tensor, None]:
         """As `Encoder.codes`."""
         return self(x, level=level, blend=blend), None
 
-    def styles(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> list[tf.Tensor]:
+    def styles(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> list[tf.Tensor]:
         """Means and deviations per channel of D's feature maps, [N, 2C] each."""
         _, styles = self._D().walk(x, level, blend, _styled)
         return styles
 
     def long_features(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
+        self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
     ) -> tf.Tensor:
         """The styles from which `call` computes w, concatenated: [N, Σ 2C]. Args: as in `call`."""
         return tf.concat(self.styles(x, level, blend), axis=1)
 
-    def maps(
-        self, x: tf.Tensor, level: int | None = None, blend: float | tf.Tensor = 1.0
-    ) -> list[tf.Tensor]:
+    def maps(self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0) -> list[tf.Tensor]:
         """The feature maps of D's convolutions, as `Encoder.maps`."""
         return self._D().walk(x, level, blend, _alone)[1]
 
@@ -102,10 +85,6 @@ class Readout(keras.Model):
             for k, (layer, style) in enumerate(zip(layers, styles, strict=True))
         ]
         return functools.reduce(operator.add, shares), None
-
-    def get_config(self):
-        names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
-        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
