@@ -23,7 +23,7 @@ from alae_tf.config import Config, flags
 from alae_tf.system import quiet
 from alae_tf.system.arguments import between, several
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded
+from alae_tf.system.errors import command
 
 BATCHES = (2, 4)  # traced; memory is linear in the batch
 ALIASES = {"Identity", "Reshape", "StopGradient", "ReadVariableOp", "Squeeze", "ExpandDims"}
@@ -132,7 +132,8 @@ def by_level(config: Config) -> Iterator[Memory]:
     return (measure(trainer, level) for level in range(config.levels))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command("memory")
+def main(arguments: Sequence[str] | None = None) -> None:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
     parser = flags.Parser("alae_tf.memory", __doc__)
     about = "memory sizes of GPUs, in GiB"
@@ -140,27 +141,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.flag("--gpu_gib", about, "X,…", type=sizes, default="8,12,16,24,40,80")
     about = "fraction of a GPU's memory to leave free"
     parser.flag("--reserve", about, "X", type=between(0, 1, float), default=0.2)
-
-    def work() -> None:
-        own, config = parser.parse(arguments)
-        show(config, own.gpu_gib, own.reserve)
-
-    return guarded("memory", work)
-
-
-def show(config: Config, gpus: list[float], reserve: float) -> None:
-    """Prints a table with a row for each level."""
+    own, config = parser.parse(arguments)
     quiet.import_tensorflow()
-    names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
-    print(f"| level | px | fixed, MiB | per image, MiB | {names} |")
-    print("|---" * (4 + len(gpus)) + "|")
+    print("| level | px | fixed, MiB | per image, MiB |", *(f"{x:g} GiB |" for x in own.gpu_gib))
+    print("|---" * (4 + len(own.gpu_gib)) + "|")
     for need in by_level(config):
-        batches = " | ".join(
-            str(need.largest_batch(gpu * 2**30 * (1 - reserve)) * config.accumulate or "—")
-            for gpu in gpus
-        )
+        free = [gpu * 2**30 * (1 - own.reserve) for gpu in own.gpu_gib]
+        batches = (need.largest_batch(each) * config.accumulate or "—" for each in free)
         used = f"{need.fixed / 2**20:,.3g} | {need.per_image / 2**20:,.3g}"
-        print(f"| {need.level} | {need.resolution} | {used} | {batches} |", flush=True)
+        start = f"| {need.level} | {need.resolution} | {used} |"
+        print(start, *(f"{batch} |" for batch in batches), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from alae_tf.runs.init_from import check_init_from
 from alae_tf.system import quiet
 from alae_tf.system.arguments import path_or_url
 from alae_tf.system.environment import start
-from alae_tf.system.errors import WarnOnce, guarded, report
+from alae_tf.system.errors import WarnOnce, command, report
 
 if TYPE_CHECKING:
     from alae_tf.data import Source
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from alae_tf.training.quality import Measure
 
 
+@command("train")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: see `training.loop.train`; 2 for a wrong flag or setting."""
     parser = flags.Parser("alae_tf.train", __doc__)
@@ -42,12 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = "auto: continue the run in --run_dir if it exists, else start it; never: only start; "
     about += "must: only continue"
     parser.flag("--resume", about, choices=("auto", "never", "must"), default="auto")
-
-    def work() -> int:
-        own, config = parser.parse(arguments)
-        return run(config, own.run_dir, own.resume)
-
-    return guarded("train", work)
+    own, config = parser.parse(arguments)
+    return run(config, own.run_dir, own.resume)
 
 
 def run(config: Config, run_dir: str, resume: str) -> int:
