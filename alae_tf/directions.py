@@ -21,9 +21,9 @@ from alae_tf.runs.directory import (
     existing_run,
     images_of,
 )
-from alae_tf.system.arguments import SEED, Arguments, between
+from alae_tf.system.arguments import SEED, Arguments, between, several
 from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, report
+from alae_tf.system.errors import command, report
 from alae_tf.system.files import check_output
 from alae_tf.system.quiet import import_tensorflow
 
@@ -45,12 +45,8 @@ examples:
 """
 
 
-def split(text: str) -> list[str]:
-    """The names in a list with commas."""
-    return text.split(",") if text else []
-
-
-def main(arguments: list[str] | None = None) -> int:
+@command("directions")
+def main(arguments: list[str] | None = None) -> None:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
     parser = Arguments("alae_tf.directions", __doc__, epilog=EXAMPLES)
     about = "directory or URL of the run, or a shipped model's name"
@@ -67,9 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.flag("--data", "the images", "URI", absent="the run's own")
     about = "columns of the labels to use"
-    parser.flag("--columns", about, "NAME,…", type=split, default="", absent="all")
+    parser.flag("--columns", about, "NAME,…", type=several(str), absent="all")
     about = "columns to hold constant: all other directions are made orthogonal to their directions"
-    parser.flag("--given", about, "NAME,…", type=split, default="")
+    parser.flag("--given", about, "NAME,…", type=several(str))
     parser.flag("--count", "number of components or factors", "N", type=between(1, 1000), default=8)
     parser.flag("--levels", "factors: levels of the style layers", "RANGE", absent="all")
     most = f"all, at most {MOST_IMAGES:,}"
@@ -87,66 +83,45 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--labels={args.labels}: cannot be used with --columns or --given.")
     if args.levels and args.labels != "factors":
         parser.error(f"--levels={args.levels}: requires --labels=factors.")
-    return guarded("directions", lambda: work(**vars(args)))
-
-
-def work(
-    *,
-    run_dir: str,
-    out: Path,
-    labels: str,
-    data: str | None,
-    columns: list[str],
-    given: list[str],
-    count: int,
-    levels: str | None,
-    images: int | None,
-    checkpoint: str,
-    seed: int,
-    overwrite: bool,
-) -> None:
-    """Checks the flags, named as on the command line; finds, writes and prints the directions."""
-    check_output("--out", out, overwrite)
-    path = existing_run(run_dir)
-    chosen_checkpoint(path, checkpoint)
+    columns, given = args.columns or [], args.given or []
+    check_output("--out", args.out, args.overwrite)
+    path = existing_run(args.run_dir)
+    chosen_checkpoint(path, args.checkpoint)
     config = Config.load(path / CONFIG)
-    uri = data or ""
-    if labels not in UNLABELLED or data:
-        uri = data or images_of(path, config.data, "--data")
+    uri = args.data
+    if args.labels not in UNLABELLED:
+        uri = uri or images_of(path, config.data, "--data")
+    if uri:
         sources.check(uri)
     import_tensorflow()
     from alae_tf.latents import directions
     from alae_tf.model.autoencoder import load_model
 
-    model = load_model(path, checkpoint)
-    if labels == "factors":
-        found = factors(model, count, levels or "all")
-    elif labels == "components" and not data:
-        w = model.sample_w(SAMPLES, seed)
-        found = components(model, w, f"{SAMPLES:,} random codes", count)
+    model = load_model(path, args.checkpoint)
+    if args.labels == "factors":
+        found = factors(model, args.count, args.levels or "all")
+    elif not uri:
+        w = model.sample_w(SAMPLES, args.seed)
+        found = components(model, w, f"{SAMPLES:,} random codes", args.count)
     else:
         source = sources.open_source(uri)
         sources.check_channels(source, config.image_channels)
-        places = choose(source, images)
-        if labels == "components":
+        count = min(args.images or MOST_IMAGES, len(source))
+        if args.images and count < args.images:
+            report("directions", f"--images={args.images}: used all {count:,} images.")
+        places = sources.evenly(source, count)
+        if args.labels == "components":
             w = encode(model, source, places)
-            found = components(model, w, f"{len(w):,} images of {uri}", count)
+            found = components(model, w, f"{len(w):,} images of {uri}", args.count)
         else:
-            values = chosen_columns(source, labels, columns, given)  # before the slow encoding
+            values = chosen_columns(source, args.labels, columns, given)
             values = {name: column[places] for name, column in values.items()}
-            w = encode(model, source, places)
-            found = labelled(model, w, values, seed, labels, uri, given, bool(columns))
-    directions.write(out, found)
+            w = encode(model, source, places)  # slow, therefore last
+            about = args.seed, args.labels, uri, given
+            found = labelled(model, w, values, *about, required=bool(columns))
+    directions.write(args.out, found)
     print(table(found))
-    print(f"directions: {out}")
-
-
-def choose(source: Source, asked: int | None) -> np.ndarray:
-    """Indices of the images to use, evenly spaced; reports if fewer exist than `asked`."""
-    count = min(asked or MOST_IMAGES, len(source))
-    if asked and count < asked:
-        report("directions", f"--images={asked}: used all {count:,} images.")
-    return sources.evenly(source, count)
+    print(f"directions: {args.out}")
 
 
 def chosen_columns(
