@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import io
 import json
 import os
@@ -28,7 +27,7 @@ from alae_tf.data.records import FOOTER, HEADER
 from alae_tf.data.threads import pool
 from alae_tf.system import schema
 from alae_tf.system.errors import AlaeError, ConfigError
-from alae_tf.system.files import temporary_file, write_atomic
+from alae_tf.system.files import sha256, temporary_file, write_atomic
 
 ENTRY = {"images": int, "bytes": int, "sha256": str}  # a file in a note; see `schema`
 
@@ -68,9 +67,7 @@ def record_bytes(resolution: int, channels: int) -> int:
 
 def describe(path: Path) -> dict[str, int | str]:
     """The size and the checksum of a file."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"bytes": file.tell(), "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def write_labels(out: Path, part: str, source: Source) -> dict | None:
