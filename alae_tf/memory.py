@@ -13,6 +13,7 @@ must fit into this machine's memory.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import graphlib
 import math
@@ -48,20 +49,15 @@ class Memory:
         return 0 if images < 1 else 2 ** (int(images).bit_length() - 1)
 
 
-def execution_order(graph) -> list:
-    """The operations in the order in which TensorFlow's executor starts them."""
-    sorter = graphlib.TopologicalSorter()
+def peak_bytes(graph) -> int:
+    """The peak memory of a graph's tensors, in bytes; raises ValueError if a shape is unknown."""
+    sorter = graphlib.TopologicalSorter()  # orders operations as TensorFlow's executor does
     for operation in graph.get_operations():
         before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
         sorter.add(operation, *before)
-    return list(sorter.static_order())
-
-
-def peak_bytes(graph) -> int:
-    """The peak memory of a graph's tensors, in bytes; raises ValueError if a shape is unknown."""
+    operations = list(sorter.static_order())
     root = {}  # tensor → the tensor whose memory it uses
     last_use = {}
-    operations = execution_order(graph)
 
     def owner(tensor):
         return root.get(tensor.ref(), tensor.ref())
@@ -72,12 +68,12 @@ def peak_bytes(graph) -> int:
         for tensor in operation.outputs:
             if operation.type in ALIASES and len(operation.inputs):
                 root[tensor.ref()] = owner(operation.inputs[0])
-    ends: dict[int, list] = {}
+    ends = collections.defaultdict(list)
     for ref, place in last_use.items():
-        ends.setdefault(place, []).append(ref)
+        ends[place].append(ref)
     alive, now, peak = {}, 0, 0
     for place, operation in enumerate(operations):
-        freed = [ref for ref in ends.get(place, ()) if ref in alive]
+        freed = [ref for ref in ends[place] if ref in alive]
         for tensor in operation.outputs:
             shared = tensor.ref() in root or tensor.dtype.name in ("resource", "variant")
             if shared or operation.type in ("Placeholder", "Const"):

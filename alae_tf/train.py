@@ -8,10 +8,11 @@ All files of a run are in --run_dir. Repeat the command to continue an interrupt
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alae_tf import data
 from alae_tf.config import Config, ConfigError, flags
@@ -33,13 +34,8 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: see `training.loop.train`; 2 for a wrong flag or setting."""
     parser = flags.Parser("alae_tf.train", __doc__)
-    parser.flag(
-        "--run_dir",
-        "directory of the run, created if missing, or its URL (s3://, gs://, …)",
-        "DIR|URL",
-        type=path_or_url,
-        required=True,
-    )
+    about = "directory of the run, created if missing, or its URL (s3://, gs://, …)"
+    parser.flag("--run_dir", about, "DIR|URL", type=path_or_url, required=True)
     about = "auto: continue the run in --run_dir if it exists, else start it; never: only start; "
     about += "must: only continue"
     parser.flag("--resume", about, choices=("auto", "never", "must"), default="auto")
@@ -72,30 +68,26 @@ def run(config: Config, run_dir: str, resume: str) -> int:
     warn_once = WarnOnce("train", "training continues")
 
     def finished(model: Autoencoder, source: Source) -> None:
-        line = summary(model, source)
-        if line is not None:
+        if line := summary(model, source):
             print(f"train: {line}")
 
     def make_measure(source: Source) -> tuple[Measure, dict[str, str]] | None:
         """Checks that the metrics can be measured on these images. With --evaluate_images=0, what
         is missing is reported, and None is returned: training continues without measurements."""
         protocol = Protocol("test" if source.held_out else "train", config.evaluate_count)
-        networks: dict[str, Any] = {}
+        networks = functools.cache(
+            lambda: registry.open_networks(metrics, source, protocol, config.resolution)
+        )
         if config.evaluate_images > 0:
-            networks = registry.open_networks(metrics, source, protocol, config.resolution)
+            networks()
         elif lacking := registry.lacking(metrics, source, protocol):
             report("train", f"--evaluate_metrics={','.join(metrics)}: not measured. {lacking}")
             return None
         about = {"run_dir": directory.given, "weights": "ema"}
 
         def measure(model: Autoencoder) -> dict[str, float]:
-            if not networks:
-                networks.update(
-                    registry.open_networks(metrics, source, protocol, config.resolution)
-                )
-            found = registry.evaluate(
-                model, source, metrics, protocol, networks, about, failed=warn_once
-            )
+            protocols = protocol, networks(), about
+            found = registry.evaluate(model, source, metrics, *protocols, failed=warn_once)
             try:
                 for result in found:
                     results.append(directory.path / results.FILE, result)

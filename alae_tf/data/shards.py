@@ -96,6 +96,7 @@ def check_ours(path: Path, start: bytes) -> None:
         raise ConfigError(f"--out={path.parent}: {why}.")
 
 
+@dataclasses.dataclass
 class ShardWriter:
     """Writes shards into a directory, whose work folder must exist.
 
@@ -104,18 +105,14 @@ class ShardWriter:
     missing or damaged and were written again.
     """
 
-    def __init__(
-        self,
-        out: Path,
-        sources: Mapping[str, Source],
-        resolutions: list[int],
-        stopping: Callable[[], bool],
-        advance: Callable[[int], object],
-    ):
-        self.out, self.work = out, out / WORK
-        self.sources, self.resolutions = sources, resolutions
-        self.stopping, self.advance = stopping, advance
-        self.repaired: list[str] = []
+    out: Path
+    sources: Mapping[str, Source]
+    resolutions: list[int]
+    stopping: Callable[[], bool]
+    advance: Callable[[int], object]
+
+    def __post_init__(self) -> None:
+        self.work, self.repaired = self.out / WORK, []
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
