@@ -222,10 +222,9 @@ def labelled(
     found = []
     for name, (fit, source, measure) in raw.items():
         vector = fit.vector
-        others = [] if name in given else [raw[other][0].vector for other in given]
-        if others:
+        if given and name not in given:
             try:
-                vector = orthogonal(vector, others)
+                vector = orthogonal(vector, [raw[other][0].vector for other in given])
             except LatentError as error:
                 raise LatentError(f"--given={','.join(given)}: {name}: {error}.") from None
             source += f", given {', '.join(given)}"
@@ -240,9 +239,8 @@ def components(model: Autoencoder, w: np.ndarray, what: str, count: int) -> list
     """Principal components of codes w [N, latent]."""
     from alae_tf.latents import finding
 
-    found = finding.principal(w, count)
-    about = f"principal components of w, {what}"
-    return numbered(model, "component", "share of variance", *found, w, about)
+    names = "component", "share of variance", f"principal components of w, {what}"
+    return numbered(model, *names, w, *finding.principal(w, count))
 
 
 def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
@@ -257,29 +255,23 @@ def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
     if not kernels:
         why = f"{model.config.kind.title} has no style layers; use components."
         raise LatentError(f"--labels=factors: {why}")
-    found = finding.factorised(kernels, count)
-    about = f"factorisation of G's style layers, levels {ranges}"
-    return numbered(model, "factor", "share of effect", *found, model.sample_w(SAMPLES), about)
+    names = "factor", "share of effect", f"factorisation of G's style layers, levels {ranges}"
+    w = model.sample_w(SAMPLES)
+    return numbered(model, *names, w, *finding.factorised(kernels, count))
 
 
 def numbered(
-    model: Autoencoder,
-    name: str,
-    measure: str,
-    vectors: np.ndarray,
-    shares: np.ndarray,
-    w: np.ndarray,
-    about: str,
+    model: Autoencoder, name: str, measure: str, about: str, w: np.ndarray, *found: np.ndarray
 ) -> list[Direction]:
-    """Directions [N, latent] named by number, with their shares [N]."""
+    """The directions `found`, [N, latent], named by number, with their shares, [N]."""
     from alae_tf.latents.directions import Direction
     from alae_tf.latents.finding import span
 
-    found = []
-    for i, (vector, share) in enumerate(zip(vectors, shares, strict=True), start=1):
-        measured, of_w = {measure: float(share)}, span(w, vector)
-        found.append(Direction(f"{name} {i}", vector, about, measured, of_w, model.fingerprint))
-    return found
+    directions = []
+    for i, (vector, share) in enumerate(zip(*found, strict=True), start=1):
+        measured = {measure: float(share)}, span(w, vector), model.fingerprint
+        directions.append(Direction(f"{name} {i}", vector, about, *measured))
+    return directions
 
 
 def table(directions: list[Direction]) -> str:

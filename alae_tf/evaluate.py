@@ -214,10 +214,8 @@ def choose(run_dir: Path, asked: str) -> list[int | None]:
     named = {str(number): number for number in numbers}
     texts = [text.lstrip("0") or "0" for text in asked.split(",")]
     if not all(text in named for text in texts):
-        known = ", ".join(named)
-        raise EvaluationError(
-            f"--checkpoints={asked}: must be newest, best, all, or some of {known}."
-        )
+        known = f"newest, best, all, or some of {', '.join(named)}"
+        raise EvaluationError(f"--checkpoints={asked}: must be {known}.")
     return [named[text] for text in dict.fromkeys(texts)]
 
 

@@ -32,7 +32,6 @@ class Identity:
 
     Args:
         path: the file of weights, with its manifest beside it; default: see `weights.find`.
-        arrays: the arrays of such a file instead, for tests.
 
     Attributes:
         sha256: checksum of the file.
@@ -43,12 +42,9 @@ class Identity:
 
     name, size = "identity", SIZE
 
-    def __init__(self, path: str | None = None, arrays: dict[str, np.ndarray] | None = None):
-        if arrays is None:
-            file, self.sha256 = weights.find(weights.IDENTITY, path)
-            arrays = read_arrays(file)
-        else:
-            self.sha256 = "given"
+    def __init__(self, path: str | None = None):
+        file, self.sha256 = weights.find(weights.IDENTITY, path)
+        arrays = read_arrays(file)
         self._last = tf.constant(arrays["fc"])  # [256, 128]
         self._layers = {}  # kernel and bias of each convolution with its scaling
         for name in ("conv32_down", *(f"{block}/conv{k}" for block in BLOCKS for k in (1, 2))):

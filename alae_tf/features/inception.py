@@ -3,8 +3,6 @@
 Keras' InceptionV3 has other weights and preprocessing, so distances computed with it are not FIDs.
 """
 
-import typing
-
 import numpy as np
 import tensorflow as tf
 
@@ -24,7 +22,6 @@ class Inception:
 
     Args:
         path: the file of weights; default: in the cache. `sha256` is its checksum.
-        arrays: the arrays of such a file instead, for tests.
 
     Raises:
         EvaluationError: the file is missing, or is not the published file.
@@ -33,12 +30,9 @@ class Inception:
 
     name, size = "inception", 2048
 
-    def __init__(self, path: str | None = None, arrays: dict[str, np.ndarray] | None = None):
-        if arrays is None:
-            file, self.sha256 = weights.find(weights.INCEPTION, path)
-            arrays = typing.cast(dict[str, np.ndarray], read_pytorch(file).data)
-        else:
-            self.sha256 = "given"
+    def __init__(self, path: str | None = None):
+        file, self.sha256 = weights.find(weights.INCEPTION, path)
+        arrays = read_pytorch(file).data
         self._layers = {}  # kernel [h, w, in, out] and bias of convolutions with normalisations
         for name in (key.removesuffix(".conv.weight") for key in arrays if ".conv." in key):
             kernel = arrays[f"{name}.conv.weight"].transpose(2, 3, 1, 0)
