@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from alae_tf import data
-from alae_tf.config import Config, ConfigError, flags
+from alae_tf.config import ConfigError, flags
 from alae_tf.evaluation import registry
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.runs.init_from import check_init_from
@@ -40,18 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about += "must: only continue"
     parser.flag("--resume", about, choices=("auto", "never", "must"), default="auto")
     own, config = parser.parse(arguments)
-    return run(config, own.run_dir, own.resume)
-
-
-def run(config: Config, run_dir: str, resume: str) -> int:
-    """Checks everything that can be checked without TensorFlow, then trains."""
-    if not run_dir:
+    # First everything that can be checked without TensorFlow.
+    if not own.run_dir:
         raise ConfigError("--run_dir=: name the directory of the run, for example runs/mine.")
-    directory = RunDirectory(run_dir)
+    directory = RunDirectory(own.run_dir)
     # With several workers, the chief checks; it may already have written into the directory.
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
         directory.fetch()
-        directory.check(config, resume)
+        directory.check(config, own.resume)
     if not directory.begun:  # a run with checkpoints continues from its own
         check_init_from(config)
     data.check(config.data)
@@ -86,8 +82,8 @@ def run(config: Config, run_dir: str, resume: str) -> int:
         about = {"run_dir": directory.given, "weights": "ema"}
 
         def measure(model: Autoencoder) -> dict[str, float]:
-            protocols = protocol, networks(), about
-            found = registry.evaluate(model, source, metrics, *protocols, failed=warn_once)
+            how = protocol, networks(), about
+            found = registry.evaluate(model, source, metrics, *how, failed=warn_once)
             try:
                 for result in found:
                     results.append(directory.path / results.FILE, result)
@@ -97,7 +93,7 @@ def run(config: Config, run_dir: str, resume: str) -> int:
 
         return measure, registry.value_names(metrics)
 
-    return train(config, directory, resume, finished, make_measure if metrics else None)
+    return train(config, directory, own.resume, finished, make_measure if metrics else None)
 
 
 if __name__ == "__main__":
