@@ -32,8 +32,8 @@ from alae_tf.images.faces import Face, FaceFinder, model_folder
 from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
 from alae_tf.system.arguments import Arguments, between, side
-from alae_tf.system.environment import start
-from alae_tf.system.errors import AlaeError, command, is_utf8, report
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import AlaeError, is_utf8, report
 from alae_tf.system.files import check_directory, contains, member, png_mark, write_atomic
 
 CSV = "align.csv"

@@ -18,8 +18,7 @@ from pathlib import Path
 from alae_tf.config import Config, ConfigError, flags
 from alae_tf.system import quiet
 from alae_tf.system.arguments import between
-from alae_tf.system.environment import start
-from alae_tf.system.errors import command
+from alae_tf.system.environment import command, start
 from alae_tf.system.files import check_output, temporary_folder, write_atomic
 from alae_tf.system.schema import finite
 from alae_tf.system.timing import matmul_gflops, median_seconds

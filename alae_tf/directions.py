@@ -22,8 +22,8 @@ from alae_tf.runs.directory import (
     images_of,
 )
 from alae_tf.system.arguments import SEED, Arguments, between, several
-from alae_tf.system.environment import start
-from alae_tf.system.errors import command, report
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import report
 from alae_tf.system.files import check_output
 from alae_tf.system.quiet import import_tensorflow
 

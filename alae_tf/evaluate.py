@@ -29,8 +29,8 @@ from alae_tf.runs.directory import (
 from alae_tf.runs.remote import share_results
 from alae_tf.system import shipped
 from alae_tf.system.arguments import SEED, Arguments, between
-from alae_tf.system.environment import start
-from alae_tf.system.errors import command, report
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import report
 from alae_tf.system.quiet import import_tensorflow
 from alae_tf.system.urls import is_url
 

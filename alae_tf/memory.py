@@ -23,8 +23,7 @@ from collections.abc import Iterator, Sequence
 from alae_tf.config import Config, flags
 from alae_tf.system import quiet
 from alae_tf.system.arguments import between, several
-from alae_tf.system.environment import start
-from alae_tf.system.errors import command
+from alae_tf.system.environment import command, start
 
 BATCHES = (2, 4)  # traced; memory is linear in the batch
 ALIASES = {"Identity", "Reshape", "StopGradient", "ReadVariableOp", "Squeeze", "ExpandDims"}

@@ -12,8 +12,8 @@ import sys
 from alae_tf.cloud import publishing
 from alae_tf.data.prepared import MANIFEST, MOST_SHARDS, PLAN, check_out, rank
 from alae_tf.system.arguments import Arguments, between, place, side
-from alae_tf.system.environment import start
-from alae_tf.system.errors import command, printable, report
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import printable, report
 from alae_tf.system.quiet import import_tensorflow
 from alae_tf.training.interrupt import Interrupt
 

@@ -21,8 +21,8 @@ from alae_tf.runs.directory import RunDirectory
 from alae_tf.runs.init_from import check_init_from
 from alae_tf.system import quiet
 from alae_tf.system.arguments import path_or_url
-from alae_tf.system.environment import start
-from alae_tf.system.errors import WarnOnce, command, report
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import WarnOnce, report
 
 if TYPE_CHECKING:
     from alae_tf.data import Source

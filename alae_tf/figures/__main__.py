@@ -22,49 +22,60 @@ from alae_tf.runs.directory import (
     existing_run,
 )
 from alae_tf.system.environment import start
-from alae_tf.system.errors import command, program
+from alae_tf.system.errors import guarded, program
 from alae_tf.system.files import check_output, write_atomic
 from alae_tf.system.quiet import import_tensorflow
 
 SHIPPED, CROP = "faces64", "lfw"  # a shipped model of faces, and the crop of its training images
 
 
-@command("figures")
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
     """`alae figures KIND`. Exit codes: 0 done, 1 writing failed, 2 a wrong flag or file."""
-    parser = argparse.ArgumentParser(
-        prog=program("alae_tf.figures"),
-        description="Draws a picture of a run.",
-        epilog="%(prog)s KIND --help lists the flags of a kind.",
-    )
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", title="kinds")
-    for name, kind in KINDS.items():
-        about = f"Draws {kind.about}."
-        add_flags(kinds.add_parser(name, help=kind.about, description=about), kind)
-    given = vars(parser.parse_args(arguments))
-    run(KINDS[given.pop("kind")], **given)
+
+    def work() -> None:
+        parser = argparse.ArgumentParser(
+            prog=program("alae_tf.figures"),
+            description="Draws a picture of a run.",
+            epilog="%(prog)s KIND --help lists the flags of a kind.",
+        )
+        kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", title="kinds")
+        for name, kind in KINDS.items():
+            about = f"Draws {kind.about}."
+            add_flags(kinds.add_parser(name, help=kind.about, description=about), kind)
+        given = vars(parser.parse_args(arguments))
+        run(KINDS[given.pop("kind")], **given)
+
+    return guarded("figures", work)
 
 
-def shipped(name: str, out: str, arguments: list[str] | None = None) -> None:
+def shipped(name: str, out: str, arguments: list[str] | None = None) -> int:
     """A kind as its own command, which needs no flags; `out` is its default of --out."""
-    kind = KINDS[name]
-    parser = argparse.ArgumentParser(
-        prog=program(f"alae_tf {name}"),
-        description=f"Draws {kind.about}. The model is {SHIPPED}, a shipped model of faces, "
-        "unless --run_dir names another model.",
-    )
-    if kind.images == FILES:
-        about = f"photos and folders, added to --images. For {SHIPPED} the largest face of each is "
-        parser.add_argument("files", nargs="*", help=f"{about}cropped (--align={CROP})")
-    add_flags(parser, kind, out)
-    given = vars(parser.parse_args(arguments))
-    if kind.images == FILES:
-        given["named"] = [*given["named"], *given.pop("files")]
-    run(kind, crop=CROP, **given)
+
+    def work() -> None:
+        kind = KINDS[name]
+        parser = argparse.ArgumentParser(
+            prog=program(f"alae_tf {name}"),
+            description=f"Draws {kind.about}. The model is {SHIPPED}, a shipped model of faces, "
+            "unless --run_dir names another model.",
+        )
+        if kind.images == FILES:
+            parser.add_argument(
+                "files",
+                nargs="*",
+                help=f"photos and folders, added to --images. For {SHIPPED} the largest face of "
+                f"each is cropped (--align={CROP})",
+            )
+        add_flags(parser, kind, out)
+        given = vars(parser.parse_args(arguments))
+        if kind.images == FILES:
+            given["named"] = [*given["named"], *given.pop("files")]
+        run(kind, crop=CROP, **given)
+
+    return guarded(name, work)
 
 
-reconstruct = command("reconstruct")(functools.partial(shipped, "reconstruct", "reconstructed.png"))
-generate = command("generate")(functools.partial(shipped, "generate", "generated.png"))
+reconstruct = functools.partial(shipped, "reconstruct", "reconstructed.png")
+generate = functools.partial(shipped, "generate", "generated.png")
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = None) -> None:

@@ -18,8 +18,8 @@ import sys
 from collections.abc import Sequence
 
 from alae_tf.system.arguments import Arguments, between
-from alae_tf.system.environment import start
-from alae_tf.system.errors import command, printable, report
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import printable, report
 from alae_tf.system.quiet import import_tensorflow
 
 

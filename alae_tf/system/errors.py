@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
 import traceback
@@ -82,15 +81,6 @@ def guarded(command: str, work: Callable[[], int | None]) -> int:
     except OSError as error:  # for example a file deleted after it was checked
         report(command, f"{told(error)}.")
         return 1
-
-
-def command(name: str) -> Callable[[Callable[..., int | None]], Callable[..., int]]:
-    """Decorates a command's `main`, which is then `guarded`."""
-
-    def decorate(main: Callable[..., int | None]) -> Callable[..., int]:
-        return functools.wraps(main)(lambda *given: guarded(name, lambda: main(*given)))
-
-    return decorate
 
 
 def told(error: OSError) -> str:
