@@ -9,8 +9,6 @@ is; `alae_tf.directions` accepts the table as --labels. --paste_back pastes edit
 names must be unchanged, into their photos.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import io

@@ -3,8 +3,6 @@
 python -m alae_tf.benchmark --flagfile=configs/celeba128.cfg --level=3 --batch=16
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import resource

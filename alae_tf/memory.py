@@ -11,8 +11,6 @@ the rest: scratch memory of convolutions, fragmentation and CUDA. No GPU is need
 must fit into this machine's memory.
 """
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 import graphlib

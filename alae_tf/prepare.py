@@ -5,8 +5,6 @@ from the source, and saves decoding and resizing. Repeat the command to continue
 preparation; on a finished directory it verifies all checksums and rewrites damaged files.
 """
 
-from __future__ import annotations
-
 import sys
 
 from alae_tf.cloud import publishing

@@ -1,7 +1,5 @@
 """A .zip or an uncompressed .tar file, read as a folder without being unpacked."""
 
-from __future__ import annotations
-
 import abc
 import io
 import os

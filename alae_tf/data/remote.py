@@ -1,7 +1,5 @@
 """Images in storage: copied to this machine, or, as TFRecords, read by ranges."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -5,8 +5,6 @@ work folder and renamed into place together; then a note in the work folder reco
 checksums. Files without a note, or that differ from it, are written again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import io

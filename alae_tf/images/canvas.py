@@ -1,7 +1,5 @@
 """Tables of images with labels, and their files: PNG, GIF, WebP, PDF. No TensorFlow."""
 
-from __future__ import annotations
-
 import io
 import time
 from collections.abc import Sequence
