@@ -1,7 +1,5 @@
 """All commands under one name: `alae COMMAND …` or `python -m alae_tf COMMAND …`."""
 
-from __future__ import annotations
-
 import difflib
 import importlib.util
 import runpy

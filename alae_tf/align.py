@@ -9,8 +9,6 @@ is; `alae_tf.directions` accepts the table as --labels. --paste_back pastes edit
 names must be unchanged, into their photos.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import io
@@ -32,8 +30,8 @@ from alae_tf.images.faces import Face, FaceFinder, model_folder
 from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
 from alae_tf.system.arguments import Arguments, between, side
-from alae_tf.system.environment import start
-from alae_tf.system.errors import AlaeError, guarded, is_utf8, report
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import AlaeError, is_utf8, report
 from alae_tf.system.files import check_directory, contains, member, png_mark, write_atomic
 
 CSV = "align.csv"
@@ -59,6 +57,7 @@ class Cut:
     measures: dict[str, float]  # see `Face.measures`
 
 
+@command("align")
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 no face found or failed, 2 a wrong flag or file."""
     parser = Arguments("alae_tf.align", __doc__)
@@ -95,13 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--paste=whole: replaces the square; omit --unedited.")
     if args.paste == "difference" and not args.unedited:
         parser.error("--paste=difference: needs --unedited=DIR, the crops without the edit.")
-
-    def work() -> int:
-        if args.paste_back:
-            return put_back(args.paste_back, args.unedited, args.csv, args.out, args.overwrite)
-        return cut_out(args.photos, args.out, args.size, args.crop, args.most, args.overwrite)
-
-    return guarded("align", work)
+    if args.paste_back:
+        return put_back(args.paste_back, args.unedited, args.csv, args.out, args.overwrite)
+    return cut_out(args.photos, args.out, args.size, args.crop, args.most, args.overwrite)
 
 
 def cut_out(
@@ -112,9 +107,11 @@ def cut_out(
     model_folder()  # raises if the detector is not installed
     table = out / CSV
     held = check_directory("--out", out, "alignment", CSV)
-    if held and not overwrite and read_table(table, "--out"):
+    before = read_table(table, "--out") if held else []
+    if before and not overwrite:
         raise AlignError(f"--out={out}: has crops already; --overwrite replaces them.")
-    crops = _crops(table) if held else set()
+    files = [cut.file for cut in before if cut.file.endswith(".png")]
+    crops = {_place(_member(out, file, f"--out={table}", follow=False)) for file in files}
     ours = {path for path in crops if is_ours(path)}
     photos = [photo for photo in photos if _place(photo) not in crops]
     if not photos:
@@ -128,15 +125,15 @@ def cut_out(
             raise AlignError(f"--out={out}: {name} {why}")
     cuts: list[Cut] = []
     bare = 0
-    pending: list[tuple[Path, bytes]] = []
+    pending: dict[Path, bytes] = {}
 
     def save() -> None:
         """Writes the table before the crops, because only listed crops can be replaced later."""
-        write_atomic(table, _table(cuts, out))
-        for path, data in pending:
+        cuts.sort(key=lambda cut: cut.file)
+        write_table(table, cuts)
+        for path in list(pending):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, data)
-        pending.clear()
+            write_atomic(path, pending.pop(path))
 
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(crops):
@@ -162,9 +159,8 @@ def cut_out(
                 for file, face in zip(files, faces, strict=False):
                     quad = CROPS[place].quad(face.points)
                     cuts.append(Cut(file, photo, quad, face.points, face.measures))
-                    pending.append((out / file, png(crop(pixels, quad, size), SOFTWARE)))
+                    pending[out / file] = png(crop(pixels, quad, size), SOFTWARE)
     finally:
-        cuts.sort(key=lambda cut: cut.file)
         save()
     with_faces = len({cut.photo for cut in cuts})
     found = f"{len(cuts):,} faces in {with_faces:,} of {len(photos):,} photos, in {out}/"
@@ -227,23 +223,17 @@ def _names(photos: Iterable[Path], roots: list[Path]) -> dict[Path, str]:
     return names
 
 
-def _table(cuts: list[Cut], folder: Path) -> bytes:
-    """The content of the CSV file; the paths of photos are relative to its folder."""
+def write_table(path: Path, cuts: list[Cut]) -> None:
+    """Writes the CSV file; the paths of photos are relative to its folder."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for cut in cuts:
         measured = [f"{cut.measures[name]:.4f}" for name in MEASURES]
-        photo = os.path.relpath(cut.photo, folder)
-        writer.writerow([cut.file, *measured, photo, _to_text(cut.quad), _to_text(cut.points)])
-    return text.getvalue().encode()
-
-
-def _crops(table: Path) -> set[Path]:
-    """Paths of an earlier run's crops, in the table's folder; links are not followed. Raises
-    AlignError if the table names a file outside the folder."""
-    files = [cut.file for cut in read_table(table, "--out") if cut.file.endswith(".png")]
-    return {_place(_member(table.parent, f, f"--out={table}", follow=False)) for f in files}
+        photo = os.path.relpath(cut.photo, path.parent)
+        places = [" ".join(f"{x:.2f},{y:.2f}" for x, y in each) for each in (cut.quad, cut.points)]
+        writer.writerow([cut.file, *measured, photo, *places])
+    write_atomic(path, text.getvalue().encode())
 
 
 def is_ours(path: Path) -> bool:
@@ -268,18 +258,19 @@ def put_back(edited: Path, unedited: Path | None, table: Path, out: Path, overwr
     """Pastes edited crops (with `unedited`, only what the edit changed) into copies of their
     photos; returns the exit code."""
     rows = read_table(table)
-    by_photo: dict[Path, list[tuple[Path, np.ndarray]]] = {}
-    for cut in rows:
-        file = _member(edited, cut.file, f"--csv={table}")
-        if file.is_file():
-            by_photo.setdefault(cut.photo, []).append((file, cut.quad))
+    by_photo: dict[Path, list[tuple[np.ndarray, list[Path]]]] = {}
+    for cut in rows:  # each with its edited file, and the unedited one
+        folders = (edited, unedited) if unedited else (edited,)
+        files = [_member(folder, cut.file, f"--csv={table}") for folder in folders]
+        if files[0].is_file():
+            by_photo.setdefault(cut.photo, []).append((cut.quad, files))
     if not by_photo:
         raise AlignError(f"--paste_back={edited}: has none of the {len(rows):,} files of {table}.")
     lost = [photo for photo in by_photo if not photo.is_file()]
     if lost:
         raise AlignError(f"--csv={table}: its photo {lost[0]} does not exist.")
     targets = {photo: out / f"{name}.png" for photo, name in _names(by_photo, []).items()}
-    folders = (edited, table.parent, *([unedited] if unedited else []))
+    folders = [folder for folder in (edited, table.parent, unedited) if folder]
     read = [cut.photo for cut in rows] + [folder / cut.file for folder in folders for cut in rows]
     kept = set(map(os.path.realpath, [table, *read]))
     for target in targets.values():
@@ -294,33 +285,24 @@ def put_back(edited: Path, unedited: Path | None, table: Path, out: Path, overwr
             raise AlignError(f"--out={out}: {target.name} exists; --overwrite replaces it.")
     for photo, crops in by_photo.items():  # checks all before any is written
         image_files.open_file(photo, 3)
-        for file, _ in crops:
+        for _, (file, *before) in crops:
             height, width, _ = image_files.open_file(file, 3).shape
             if height != width:
                 raise AlignError(f"{file}: has {width} x {height} pixels; crops are square.")
-            if unedited is None:
-                continue
-            before = _before(file, edited, unedited, table)
-            if not before.is_file():
-                raise AlignError(f"--unedited={unedited}: has no {before.name} for {file}.")
-            if image_files.open_file(before, 3).shape[:2] != (height, width):
-                raise AlignError(f"{before}: differs in size from {file}.")
+            for other in before:
+                if not other.is_file():
+                    raise AlignError(f"--unedited={unedited}: has no {other.name} for {file}.")
+                if image_files.open_file(other, 3).shape[:2] != (height, width):
+                    raise AlignError(f"{other}: differs in size from {file}.")
     out.mkdir(parents=True, exist_ok=True)
     for photo, crops in tqdm(by_photo.items(), unit="photo"):
         pixels = image_files.open_file(photo, 3)
-        for file, quad in crops:
-            before = unedited and _before(file, edited, unedited, table)
-            before = before and image_files.open_file(before, 3)
-            pixels = paste_back(pixels, quad, image_files.open_file(file, 3), before)
+        for quad, files in crops:
+            pixels = paste_back(pixels, quad, *(image_files.open_file(file, 3) for file in files))
         write_atomic(targets[photo], png(pixels, SOFTWARE))
     count = sum(map(len, by_photo.values()))
     print(f"align: {count:,} faces pasted into {len(by_photo):,} photos, in {out}/.")
     return 0
-
-
-def _before(file: Path, edited: Path, unedited: Path, table: Path) -> Path:
-    """The unedited crop of an edited one; raises AlignError if it lies outside its folder."""
-    return _member(unedited, str(file.relative_to(edited)), f"--csv={table}")
 
 
 def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
@@ -329,27 +311,23 @@ def read_table(path: Path, flag: str = "--csv") -> list[Cut]:
     try:
         if path.exists() and not path.is_file():
             raise ValueError("not a regular file")
+        cuts = []
         with open(path, newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
             if lacking := set(COLUMNS) - set(table.fieldnames or ()):
                 raise ValueError(f"no column {min(lacking)}")
-            rows = list(table)
-        cuts = []
-        for row in rows:
-            photo, quad, points = row["photo"], _square(row["square"]), _points(row["points"], 5)
-            if os.path.isabs(photo) or "\0" in photo:
-                raise ValueError(f"photo: got {photo!r}, expected a relative path")
-            measures = {name: float(row[name]) for name in MEASURES}
-            cuts.append(Cut(row["file"], path.parent / photo, quad, points, measures))
+            for row in table:
+                photo, points = row["photo"], _points(row["points"], 5)
+                if os.path.isabs(photo) or "\0" in photo:
+                    raise ValueError(f"photo: got {photo!r}, expected a relative path")
+                measures = {name: float(row[name]) for name in MEASURES}
+                photo, quad = path.parent / photo, _square(row["square"])
+                cuts.append(Cut(row["file"], photo, quad, points, measures))
         return cuts
     except OSError as error:
         raise AlignError(f"{flag}={path}: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise AlignError(f"{flag}={path}: not a table of alae_tf.align ({error}).") from None
-
-
-def _to_text(points: np.ndarray) -> str:
-    return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
 
 def _square(text: str) -> np.ndarray:

@@ -3,8 +3,6 @@
 python -m alae_tf.benchmark --flagfile=configs/celeba128.cfg --level=3 --batch=16
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import resource
@@ -18,8 +16,7 @@ from pathlib import Path
 from alae_tf.config import Config, ConfigError, flags
 from alae_tf.system import quiet
 from alae_tf.system.arguments import between
-from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded
+from alae_tf.system.environment import command, start
 from alae_tf.system.files import check_output, temporary_folder, write_atomic
 from alae_tf.system.schema import finite
 from alae_tf.system.timing import matmul_gflops, median_seconds
@@ -96,70 +93,49 @@ def in_a_process(level: int, given: Sequence[str]) -> dict[str, float]:
     """Runs this command at one level in a new process, which has a peak memory of its own."""
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
         path = folder / "result.json"
-        command = [sys.executable, "-m", "alae_tf.benchmark", *given]
-        done = subprocess.run([*command, f"--level={level}", f"--json={path}"])
+        flags = [*given, f"--level={level}", f"--json={path}"]
+        done = subprocess.run([sys.executable, "-m", "alae_tf.benchmark", *flags])
         if done.returncode:
             raise ConfigError(f"--level=all: level {level} failed.")
         return json.loads(path.read_text(encoding="utf-8"))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command("benchmark")
+def main(arguments: Sequence[str] | None = None) -> None:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
     parser = flags.Parser("alae_tf.benchmark", __doc__)
     about = "level to measure; all: each level, in its own process, to measure its peak memory"
     parser.flag("--level", about, "N|all", absent="the top level")
-    parser.flag(
-        "--batch",
-        "images per iteration",
-        "N",
-        type=between(1, 2**20),
-        absent="from --batch_by_level",
-    )
+    usual = "from --batch_by_level"
+    parser.flag("--batch", "images per iteration", "N", type=between(1, 2**20), absent=usual)
     about = "iterations to measure after a warm-up, rounded up to a multiple of --r1_every; 0: as "
     about += f"many as take {SECONDS:g} seconds, at least {LEAST}"
     parser.flag("--iterations", about, "N", type=between(0, 10**9), default=0)
-    parser.flag("--json", "also write the results to this file", "FILE")
+    parser.flag("--json", "also write the results to this file", "FILE", type=Path)
     given = list(sys.argv[1:] if arguments is None else arguments)
-
-    def work() -> None:
-        own, config = parser.parse(given)
-        show(config, own.level, own.batch, own.iterations, own.json, given)
-
-    return guarded("benchmark", work)
-
-
-def show(
-    config: Config,
-    level_text: str | None,
-    batch: int | None,
-    iterations: int,
-    json_file: str | None,
-    given: Sequence[str],
-) -> None:
-    """Measures one level or all, prints the results and writes them to a JSON file."""
-    top = config.levels - 1
-    if level_text not in (None, "all", *map(str, range(config.levels))):
-        raise ConfigError(f"--level={level_text}: must be 0 to {top}, or all.")
-    level = top if level_text in (None, "all") else int(level_text)
-    batch = config.batch_size(level) if batch is None else batch
-    if json_file:
-        check_output("--json", Path(json_file), overwrite=True)
-    if level_text == "all":
+    own, config = parser.parse(given)
+    if own.level not in (None, "all", *map(str, range(config.levels))):
+        raise ConfigError(f"--level={own.level}: must be 0 to {config.levels - 1}, or all.")
+    if own.json:
+        check_output("--json", own.json, overwrite=True)
+    if own.level == "all":
         result = {str(level): in_a_process(level, given) for level in range(config.levels)}
     else:
         quiet.import_tensorflow()
         import tensorflow as tf
 
+        level = int(own.level or config.levels - 1)
+        batch = own.batch or config.batch_size(level)
         try:
-            result = measure(config, level, batch, iterations)
+            result = measure(config, level, batch, own.iterations)
         except tf.errors.ResourceExhaustedError as error:
             why = f"out of memory; try a smaller one ({str(error).splitlines()[0]})"
             raise ConfigError(f"--batch={batch}: {why}.") from None
         print(f"level {level} ({config.level_resolution(level)} px), batch {batch}")
         for name, value in result.items():
             print(f"{name:>20}  {value:.4g}")
-    if json_file:
-        write_atomic(Path(json_file), f"{json.dumps(finite(result), indent=2)}\n".encode())
+    if own.json:
+        write_atomic(own.json, f"{json.dumps(finite(result), indent=2)}\n".encode())
 
 
 if __name__ == "__main__":

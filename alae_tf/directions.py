@@ -21,9 +21,9 @@ from alae_tf.runs.directory import (
     existing_run,
     images_of,
 )
-from alae_tf.system.arguments import SEED, Arguments, between
-from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, report
+from alae_tf.system.arguments import SEED, Arguments, between, several
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import report
 from alae_tf.system.files import check_output
 from alae_tf.system.quiet import import_tensorflow
 
@@ -45,12 +45,8 @@ examples:
 """
 
 
-def split(text: str) -> list[str]:
-    """The names in a list with commas."""
-    return text.split(",") if text else []
-
-
-def main(arguments: list[str] | None = None) -> int:
+@command("directions")
+def main(arguments: list[str] | None = None) -> None:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
     parser = Arguments("alae_tf.directions", __doc__, epilog=EXAMPLES)
     about = "directory or URL of the run, or a shipped model's name"
@@ -67,9 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.flag("--data", "the images", "URI", absent="the run's own")
     about = "columns of the labels to use"
-    parser.flag("--columns", about, "NAME,…", type=split, default="", absent="all")
+    parser.flag("--columns", about, "NAME,…", type=several(str), absent="all")
     about = "columns to hold constant: all other directions are made orthogonal to their directions"
-    parser.flag("--given", about, "NAME,…", type=split, default="")
+    parser.flag("--given", about, "NAME,…", type=several(str))
     parser.flag("--count", "number of components or factors", "N", type=between(1, 1000), default=8)
     parser.flag("--levels", "factors: levels of the style layers", "RANGE", absent="all")
     most = f"all, at most {MOST_IMAGES:,}"
@@ -87,66 +83,45 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--labels={args.labels}: cannot be used with --columns or --given.")
     if args.levels and args.labels != "factors":
         parser.error(f"--levels={args.levels}: requires --labels=factors.")
-    return guarded("directions", lambda: work(**vars(args)))
-
-
-def work(
-    *,
-    run_dir: str,
-    out: Path,
-    labels: str,
-    data: str | None,
-    columns: list[str],
-    given: list[str],
-    count: int,
-    levels: str | None,
-    images: int | None,
-    checkpoint: str,
-    seed: int,
-    overwrite: bool,
-) -> None:
-    """Checks the flags, named as on the command line; finds, writes and prints the directions."""
-    check_output("--out", out, overwrite)
-    path = existing_run(run_dir)
-    chosen_checkpoint(path, checkpoint)
+    columns, given = args.columns or [], args.given or []
+    check_output("--out", args.out, args.overwrite)
+    path = existing_run(args.run_dir)
+    chosen_checkpoint(path, args.checkpoint)
     config = Config.load(path / CONFIG)
-    uri = data or ""
-    if labels not in UNLABELLED or data:
-        uri = data or images_of(path, config.data, "--data")
+    uri = args.data
+    if args.labels not in UNLABELLED:
+        uri = uri or images_of(path, config.data, "--data")
+    if uri:
         sources.check(uri)
     import_tensorflow()
     from alae_tf.latents import directions
     from alae_tf.model.autoencoder import load_model
 
-    model = load_model(path, checkpoint)
-    if labels == "factors":
-        found = factors(model, count, levels or "all")
-    elif labels == "components" and not data:
-        w = model.sample_w(SAMPLES, seed)
-        found = components(model, w, f"{SAMPLES:,} random codes", count)
+    model = load_model(path, args.checkpoint)
+    if args.labels == "factors":
+        found = factors(model, args.count, args.levels or "all")
+    elif not uri:
+        w = model.sample_w(SAMPLES, args.seed)
+        found = components(model, w, f"{SAMPLES:,} random codes", args.count)
     else:
         source = sources.open_source(uri)
         sources.check_channels(source, config.image_channels)
-        places = choose(source, images)
-        if labels == "components":
+        count = min(args.images or MOST_IMAGES, len(source))
+        if args.images and count < args.images:
+            report("directions", f"--images={args.images}: used all {count:,} images.")
+        places = sources.evenly(source, count)
+        if args.labels == "components":
             w = encode(model, source, places)
-            found = components(model, w, f"{len(w):,} images of {uri}", count)
+            found = components(model, w, f"{len(w):,} images of {uri}", args.count)
         else:
-            values = chosen_columns(source, labels, columns, given)  # before the slow encoding
+            values = chosen_columns(source, args.labels, columns, given)
             values = {name: column[places] for name, column in values.items()}
-            w = encode(model, source, places)
-            found = labelled(model, w, values, seed, labels, uri, given, bool(columns))
-    directions.write(out, found)
+            w = encode(model, source, places)  # slow, therefore last
+            about = args.seed, args.labels, uri, given
+            found = labelled(model, w, values, *about, required=bool(columns))
+    directions.write(args.out, found)
     print(table(found))
-    print(f"directions: {out}")
-
-
-def choose(source: Source, asked: int | None) -> np.ndarray:
-    """Indices of the images to use, evenly spaced; reports if fewer exist than `asked`."""
-    count = min(asked or MOST_IMAGES, len(source))
-    if asked and count < asked:
-        report("directions", f"--images={asked}: used all {count:,} images.")
-    return sources.evenly(source, count)
+    print(f"directions: {args.out}")
 
 
 def chosen_columns(
@@ -247,10 +222,9 @@ def labelled(
     found = []
     for name, (fit, source, measure) in raw.items():
         vector = fit.vector
-        others = [] if name in given else [raw[other][0].vector for other in given]
-        if others:
+        if given and name not in given:
             try:
-                vector = orthogonal(vector, others)
+                vector = orthogonal(vector, [raw[other][0].vector for other in given])
             except LatentError as error:
                 raise LatentError(f"--given={','.join(given)}: {name}: {error}.") from None
             source += f", given {', '.join(given)}"
@@ -265,9 +239,8 @@ def components(model: Autoencoder, w: np.ndarray, what: str, count: int) -> list
     """Principal components of codes w [N, latent]."""
     from alae_tf.latents import finding
 
-    found = finding.principal(w, count)
-    about = f"principal components of w, {what}"
-    return numbered(model, "component", "share of variance", *found, w, about)
+    names = "component", "share of variance", f"principal components of w, {what}"
+    return numbered(model, *names, w, *finding.principal(w, count))
 
 
 def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
@@ -282,29 +255,23 @@ def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
     if not kernels:
         why = f"{model.config.kind.title} has no style layers; use components."
         raise LatentError(f"--labels=factors: {why}")
-    found = finding.factorised(kernels, count)
-    about = f"factorisation of G's style layers, levels {ranges}"
-    return numbered(model, "factor", "share of effect", *found, model.sample_w(SAMPLES), about)
+    names = "factor", "share of effect", f"factorisation of G's style layers, levels {ranges}"
+    w = model.sample_w(SAMPLES)
+    return numbered(model, *names, w, *finding.factorised(kernels, count))
 
 
 def numbered(
-    model: Autoencoder,
-    name: str,
-    measure: str,
-    vectors: np.ndarray,
-    shares: np.ndarray,
-    w: np.ndarray,
-    about: str,
+    model: Autoencoder, name: str, measure: str, about: str, w: np.ndarray, *found: np.ndarray
 ) -> list[Direction]:
-    """Directions [N, latent] named by number, with their shares [N]."""
+    """The directions `found`, [N, latent], named by number, with their shares, [N]."""
     from alae_tf.latents.directions import Direction
     from alae_tf.latents.finding import span
 
-    found = []
-    for i, (vector, share) in enumerate(zip(vectors, shares, strict=True), start=1):
-        measured, of_w = {measure: float(share)}, span(w, vector)
-        found.append(Direction(f"{name} {i}", vector, about, measured, of_w, model.fingerprint))
-    return found
+    directions = []
+    for i, (vector, share) in enumerate(zip(*found, strict=True), start=1):
+        measured = {measure: float(share)}, span(w, vector), model.fingerprint
+        directions.append(Direction(f"{name} {i}", vector, about, *measured))
+    return directions
 
 
 def table(directions: list[Direction]) -> str:

@@ -29,8 +29,8 @@ from alae_tf.runs.directory import (
 from alae_tf.runs.remote import share_results
 from alae_tf.system import shipped
 from alae_tf.system.arguments import SEED, Arguments, between
-from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded, report
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import report
 from alae_tf.system.quiet import import_tensorflow
 from alae_tf.system.urls import is_url
 
@@ -52,8 +52,8 @@ example: %(prog)s --run_dir=runs/quickstart --metrics=representation,fd_lpips,ps
 """
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
+def parser() -> Arguments:
+    """The command's flags."""
     metrics = [
         f"  {name:25} {m.better if isinstance(m.better, str) else 'both':7} {m.about}\n"
         for name, m in registry.METRICS.items()
@@ -91,50 +91,31 @@ def main(arguments: list[str] | None = None) -> int:
     about = f"path of {weight_files.IDENTITY}, with its manifest beside it"
     parser.flag("--identity", about, "FILE", absent=f"in {weight_files.cache()}, from npm")
     parser.switch("--json", "print the results as JSON lines instead of a table")
-    args = parser.parse_args(arguments)
-    return guarded("evaluate", lambda: work(**vars(args)))
+    return parser
 
 
-def work(
-    *,
-    run_dir: str,
-    metrics: str,
-    data: str | None,
-    split: str | None,
-    images: int,
-    noise: str,
-    psi: float,
-    seed: int,
-    crop: bool,
-    weights: str,
-    checkpoints: str,
-    baseline: bool,
-    floor: bool,
-    generated: int,
-    inception: str | None,
-    identity: str | None,
-    json: bool,
-) -> int:
-    """Checks the flags, named as on the command line, without TensorFlow; then measures."""
-    names = registry.check_names(name for name in metrics.split(",") if name.strip())
-    path = existing_run(run_dir)
-    shown = run_dir.rstrip("/") if is_url(run_dir) else path  # and not the local copy
-    chosen = choose(path, checkpoints)
+@command("evaluate")
+def main(arguments: list[str] | None = None) -> None:
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
+    args = parser().parse_args(arguments)
+    names = registry.check_names(name for name in args.metrics.split(",") if name.strip())
+    path = existing_run(args.run_dir)
+    shown = args.run_dir.rstrip("/") if is_url(args.run_dir) else path  # and not the local copy
+    chosen = choose(path, args.checkpoints)
     config = Config.load(path / CONFIG)
-    uri = data or images_of(path, config.data, "--data")
+    uri = args.data or images_of(path, config.data, "--data")
     sources.check(uri)
-    given = {"inception": inception, "identity": identity}
     needed = {network for name in names for network in registry.METRICS[name].networks}
     for network, weights_file in weight_files.FILES.items():
         if network in needed:
-            weight_files.find(weights_file, given.get(network))
+            weight_files.find(weights_file, getattr(args, network, None))
     is_shipped = path.resolve().parent == shipped.folder("models").resolve()
     file = path / results.FILE
     writable = os.access(file if file.exists() else path, os.W_OK) and not file.is_dir()
     recorded = writable and not is_shipped
     if not recorded:
         why = "is a shipped model" if is_shipped else "is read-only"
-        report("evaluate", f"--run_dir={run_dir}: {why}; the results are only printed.")
+        report("evaluate", f"--run_dir={args.run_dir}: {why}; the results are only printed.")
 
     import_tensorflow()
     from alae_tf.evaluation.baseline import PrincipalComponents
@@ -146,17 +127,18 @@ def work(
 
     networks: dict[str, Any] = {}
     if "inception" in needed:
-        networks["inception"] = Inception(inception)
+        networks["inception"] = Inception(args.inception)
     if "identity" in needed:
-        networks["identity"] = Identity(identity)
+        networks["identity"] = Identity(args.identity)
     source = sources.open_source(uri)
     sources.check_channels(source, config.image_channels)
-    if split is None and source.held_out is None:
+    if args.split is None and source.held_out is None:
         report("evaluate", f"{uri} has no held-out images; comparing with all images.")
-    split = split or ("test" if source.held_out is not None else "train")
-    protocol = Protocol(split, images, generated, noise, psi, seed, crop)
-    floored = [name for name in names if floor and registry.METRICS[name].floor]
-    if floor:
+    split = args.split or ("test" if source.held_out is not None else "train")
+    how = args.noise, args.psi, args.seed, args.crop
+    protocol = Protocol(split, args.images, args.generated, *how)
+    floored = [name for name in names if args.floor and registry.METRICS[name].floor]
+    if args.floor:
         check_floor(source, protocol, floored)
     networks = registry.open_networks(names, source, protocol, config.resolution, networks)
     measured: list[results.Result] = []
@@ -167,7 +149,7 @@ def work(
         try:
             if recorded:
                 results.append(file, result)
-                share_results(run_dir, file)
+                share_results(args.run_dir, file)
         except (OSError, StorageError) as error:
             lost.append(error)
 
@@ -179,25 +161,25 @@ def work(
 
     model = None
     for checkpoint in chosen:
-        model = load_model(path, checkpoint, weights)
-        measure(model, {"run_dir": run_dir, "weights": weights})
-    if baseline and model is not None:
+        model = load_model(path, checkpoint, args.weights)
+        measure(model, {"run_dir": args.run_dir, "weights": args.weights})
+    if args.baseline and model is not None:
         pca = PrincipalComponents(source, model.resolution, config.latent_size)
-        measure(pca, {"run_dir": run_dir, "baseline": "PCA", "fitted_to": pca.fitted_to})
+        about = {"run_dir": args.run_dir, "baseline": "PCA", "fitted_to": pca.fitted_to}
+        measure(pca, about)
     if floored and model is not None:
         real = RealImages(source, model.resolution)
-        measure(real, {"run_dir": run_dir, "baseline": "real"}, floored)
+        measure(real, {"run_dir": args.run_dir, "baseline": "real"}, floored)
     available = len(source if split == "train" else source.held_out or ())
-    if available < images:
-        report("evaluate", f"--images={images}: used all {available:,} images.")
-    elif not images and available > MOST_IMAGES:
+    if available < args.images:
+        report("evaluate", f"--images={args.images}: used all {available:,} images.")
+    elif not args.images and available > MOST_IMAGES:
         report("evaluate", f"used {MOST_IMAGES:,} of {available:,} images.")
-    print("\n".join(map(results.line, measured)) if json else results.table(measured))
+    print("\n".join(map(results.line, measured)) if args.json else results.table(measured))
     if lost:
         why = getattr(lost[0], "why", None) or getattr(lost[0], "strerror", None)
         why = f"{why}; some of the values above were not added to it."
         raise EvaluationFailed(f"{shown}/{results.FILE}: {why}")
-    return 0
 
 
 def check_floor(source: Source, protocol: Protocol, names: Sequence[str]) -> None:
@@ -232,10 +214,8 @@ def choose(run_dir: Path, asked: str) -> list[int | None]:
     named = {str(number): number for number in numbers}
     texts = [text.lstrip("0") or "0" for text in asked.split(",")]
     if not all(text in named for text in texts):
-        known = ", ".join(named)
-        raise EvaluationError(
-            f"--checkpoints={asked}: must be newest, best, all, or some of {known}."
-        )
+        known = f"newest, best, all, or some of {', '.join(named)}"
+        raise EvaluationError(f"--checkpoints={asked}: must be {known}.")
     return [named[text] for text in dict.fromkeys(texts)]
 
 

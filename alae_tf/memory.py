@@ -11,8 +11,7 @@ the rest: scratch memory of convolutions, fragmentation and CUDA. No GPU is need
 must fit into this machine's memory.
 """
 
-from __future__ import annotations
-
+import collections
 import dataclasses
 import graphlib
 import math
@@ -22,8 +21,7 @@ from collections.abc import Iterator, Sequence
 from alae_tf.config import Config, flags
 from alae_tf.system import quiet
 from alae_tf.system.arguments import between, several
-from alae_tf.system.environment import start
-from alae_tf.system.errors import guarded
+from alae_tf.system.environment import command, start
 
 BATCHES = (2, 4)  # traced; memory is linear in the batch
 ALIASES = {"Identity", "Reshape", "StopGradient", "ReadVariableOp", "Squeeze", "ExpandDims"}
@@ -48,20 +46,15 @@ class Memory:
         return 0 if images < 1 else 2 ** (int(images).bit_length() - 1)
 
 
-def execution_order(graph) -> list:
-    """The operations in the order in which TensorFlow's executor starts them."""
-    sorter = graphlib.TopologicalSorter()
+def peak_bytes(graph) -> int:
+    """The peak memory of a graph's tensors, in bytes; raises ValueError if a shape is unknown."""
+    sorter = graphlib.TopologicalSorter()  # orders operations as TensorFlow's executor does
     for operation in graph.get_operations():
         before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
         sorter.add(operation, *before)
-    return list(sorter.static_order())
-
-
-def peak_bytes(graph) -> int:
-    """The peak memory of a graph's tensors, in bytes; raises ValueError if a shape is unknown."""
+    operations = list(sorter.static_order())
     root = {}  # tensor → the tensor whose memory it uses
     last_use = {}
-    operations = execution_order(graph)
 
     def owner(tensor):
         return root.get(tensor.ref(), tensor.ref())
@@ -72,12 +65,12 @@ def peak_bytes(graph) -> int:
         for tensor in operation.outputs:
             if operation.type in ALIASES and len(operation.inputs):
                 root[tensor.ref()] = owner(operation.inputs[0])
-    ends: dict[int, list] = {}
+    ends = collections.defaultdict(list)
     for ref, place in last_use.items():
-        ends.setdefault(place, []).append(ref)
+        ends[place].append(ref)
     alive, now, peak = {}, 0, 0
     for place, operation in enumerate(operations):
-        freed = [ref for ref in ends.get(place, ()) if ref in alive]
+        freed = [ref for ref in ends[place] if ref in alive]
         for tensor in operation.outputs:
             shared = tensor.ref() in root or tensor.dtype.name in ("resource", "variant")
             if shared or operation.type in ("Placeholder", "Const"):
@@ -132,7 +125,8 @@ def by_level(config: Config) -> Iterator[Memory]:
     return (measure(trainer, level) for level in range(config.levels))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command("memory")
+def main(arguments: Sequence[str] | None = None) -> None:
     """Exit codes: 0 done, 2 a wrong flag or setting."""
     parser = flags.Parser("alae_tf.memory", __doc__)
     about = "memory sizes of GPUs, in GiB"
@@ -140,27 +134,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.flag("--gpu_gib", about, "X,…", type=sizes, default="8,12,16,24,40,80")
     about = "fraction of a GPU's memory to leave free"
     parser.flag("--reserve", about, "X", type=between(0, 1, float), default=0.2)
-
-    def work() -> None:
-        own, config = parser.parse(arguments)
-        show(config, own.gpu_gib, own.reserve)
-
-    return guarded("memory", work)
-
-
-def show(config: Config, gpus: list[float], reserve: float) -> None:
-    """Prints a table with a row for each level."""
+    own, config = parser.parse(arguments)
     quiet.import_tensorflow()
-    names = " | ".join(f"{gpu:g} GiB" for gpu in gpus)
-    print(f"| level | px | fixed, MiB | per image, MiB | {names} |")
-    print("|---" * (4 + len(gpus)) + "|")
+    print("| level | px | fixed, MiB | per image, MiB |", *(f"{x:g} GiB |" for x in own.gpu_gib))
+    print("|---" * (4 + len(own.gpu_gib)) + "|")
     for need in by_level(config):
-        batches = " | ".join(
-            str(need.largest_batch(gpu * 2**30 * (1 - reserve)) * config.accumulate or "—")
-            for gpu in gpus
-        )
+        free = [gpu * 2**30 * (1 - own.reserve) for gpu in own.gpu_gib]
+        batches = (need.largest_batch(each) * config.accumulate or "—" for each in free)
         used = f"{need.fixed / 2**20:,.3g} | {need.per_image / 2**20:,.3g}"
-        print(f"| {need.level} | {need.resolution} | {used} | {batches} |", flush=True)
+        start = f"| {need.level} | {need.resolution} | {used} |"
+        print(start, *(f"{batch} |" for batch in batches), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,20 +8,21 @@ All files of a run are in --run_dir. Repeat the command to continue an interrupt
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alae_tf import data
-from alae_tf.config import Config, ConfigError, flags
+from alae_tf.config import ConfigError, flags
 from alae_tf.evaluation import registry
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.runs.init_from import check_init_from
 from alae_tf.system import quiet
 from alae_tf.system.arguments import path_or_url
-from alae_tf.system.environment import start
-from alae_tf.system.errors import WarnOnce, guarded, report
+from alae_tf.system.environment import command, start
+from alae_tf.system.errors import WarnOnce, report
 
 if TYPE_CHECKING:
     from alae_tf.data import Source
@@ -29,36 +30,24 @@ if TYPE_CHECKING:
     from alae_tf.training.quality import Measure
 
 
+@command("train")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: see `training.loop.train`; 2 for a wrong flag or setting."""
     parser = flags.Parser("alae_tf.train", __doc__)
-    parser.flag(
-        "--run_dir",
-        "directory of the run, created if missing, or its URL (s3://, gs://, …)",
-        "DIR|URL",
-        type=path_or_url,
-        required=True,
-    )
+    about = "directory of the run, created if missing, or its URL (s3://, gs://, …)"
+    parser.flag("--run_dir", about, "DIR|URL", type=path_or_url, required=True)
     about = "auto: continue the run in --run_dir if it exists, else start it; never: only start; "
     about += "must: only continue"
     parser.flag("--resume", about, choices=("auto", "never", "must"), default="auto")
-
-    def work() -> int:
-        own, config = parser.parse(arguments)
-        return run(config, own.run_dir, own.resume)
-
-    return guarded("train", work)
-
-
-def run(config: Config, run_dir: str, resume: str) -> int:
-    """Checks everything that can be checked without TensorFlow, then trains."""
-    if not run_dir:
+    own, config = parser.parse(arguments)
+    # First everything that can be checked without TensorFlow.
+    if not own.run_dir:
         raise ConfigError("--run_dir=: name the directory of the run, for example runs/mine.")
-    directory = RunDirectory(run_dir)
+    directory = RunDirectory(own.run_dir)
     # With several workers, the chief checks; it may already have written into the directory.
     if config.strategy != "multi_worker" and "TF_CONFIG" not in os.environ:
         directory.fetch()
-        directory.check(config, resume)
+        directory.check(config, own.resume)
     if not directory.begun:  # a run with checkpoints continues from its own
         check_init_from(config)
     data.check(config.data)
@@ -75,30 +64,26 @@ def run(config: Config, run_dir: str, resume: str) -> int:
     warn_once = WarnOnce("train", "training continues")
 
     def finished(model: Autoencoder, source: Source) -> None:
-        line = summary(model, source)
-        if line is not None:
+        if line := summary(model, source):
             print(f"train: {line}")
 
     def make_measure(source: Source) -> tuple[Measure, dict[str, str]] | None:
         """Checks that the metrics can be measured on these images. With --evaluate_images=0, what
         is missing is reported, and None is returned: training continues without measurements."""
         protocol = Protocol("test" if source.held_out else "train", config.evaluate_count)
-        networks: dict[str, Any] = {}
+        networks = functools.cache(
+            lambda: registry.open_networks(metrics, source, protocol, config.resolution)
+        )
         if config.evaluate_images > 0:
-            networks = registry.open_networks(metrics, source, protocol, config.resolution)
+            networks()
         elif lacking := registry.lacking(metrics, source, protocol):
             report("train", f"--evaluate_metrics={','.join(metrics)}: not measured. {lacking}")
             return None
         about = {"run_dir": directory.given, "weights": "ema"}
 
         def measure(model: Autoencoder) -> dict[str, float]:
-            if not networks:
-                networks.update(
-                    registry.open_networks(metrics, source, protocol, config.resolution)
-                )
-            found = registry.evaluate(
-                model, source, metrics, protocol, networks, about, failed=warn_once
-            )
+            how = protocol, networks(), about
+            found = registry.evaluate(model, source, metrics, *how, failed=warn_once)
             try:
                 for result in found:
                     results.append(directory.path / results.FILE, result)
@@ -108,7 +93,7 @@ def run(config: Config, run_dir: str, resume: str) -> int:
 
         return measure, registry.value_names(metrics)
 
-    return train(config, directory, resume, finished, make_measure if metrics else None)
+    return train(config, directory, own.resume, finished, make_measure if metrics else None)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """A .zip or an uncompressed .tar file, read as a folder without being unpacked."""
 
-from __future__ import annotations
-
 import abc
 import io
 import os
@@ -22,12 +20,6 @@ from alae_tf.images.files import is_hidden, sort_out
 MOST_BYTES = 2**29
 HEAD = 2**18  # bytes in which most image files have their size
 AGAIN = "Copy or download it again."
-COMPRESSED = {  # first bytes of a compressed file
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-}
 
 
 class Member(NamedTuple):
@@ -79,10 +71,6 @@ class Archive(abc.ABC):
         outer = _outer(images)
         self._images = {name.removeprefix(outer): last[name] for name in images}
         self.names = sorted(self._images)
-
-    def exists(self) -> bool:
-        """Whether the archive is still in its place."""
-        return self.path.is_file()
 
     def open(self, name: str, whole: bool = True) -> BinaryIO:
         """An image file, or with `whole` false its first `HEAD` bytes, in memory.
@@ -145,12 +133,6 @@ class Tar(Archive):
     def _members(self) -> Iterator[Member]:
         try:
             with open(self.path, "rb") as file:
-                start = file.read(8)
-                for magic, kind in COMPRESSED.items():
-                    if start.startswith(magic):
-                        why = f"{self.path} is compressed ({kind}), so single files cannot be read"
-                        raise DataError(f"{why}. Unpack it, or store the images as a .zip.")
-                file.seek(0)
                 with tarfile.open(fileobj=file, mode="r:") as tar:
                     for info in tar:
                         if info.size < 0:  # tarfile would read the same headers forever
@@ -163,9 +145,8 @@ class Tar(Archive):
                 if not end:
                     self.notes.append("it has no end mark, and may be cut short")
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{self.path} is damaged or cut short ({error}). {AGAIN}") from None
+            why = f"is damaged, cut short or compressed ({error}). {AGAIN} If it is compressed"
+            raise DataError(f"{self.path} {why}, unpack it, or use a .zip.") from None
         for info in members:
             if not info.isdir():
                 regular = info.isreg() and not info.issparse()

@@ -18,14 +18,8 @@ AGAIN = "Download the files again, or point --data at another directory."
 
 
 class ArraySource(Source):
-    """Images held in memory.
-
-    Args:
-        uri: as given to --data.
-        images: uint8 [n, H, W] or [n, H, W, channels].
-        labels: int64 [n], or None.
-        held_out: the images that training never sees, or None.
-    """
+    """Images held in memory: uint8 [n, H, W] or [n, H, W, channels]; labels: int64 [n]. For the
+    other arguments see `Source`."""
 
     def __init__(
         self,

@@ -38,14 +38,12 @@ class Directory:
 
     def __init__(self, root: Path):
         self.path = root
-        paths, self.others, closed = walk(root)
-        self.names, closed = self._relative(paths), self._relative(closed)
+        found, self.others, closed = walk(root)
+        self.names, closed = (
+            sorted(os.path.relpath(path, root) for path in paths) for paths in (found, closed)
+        )
         unread = f"{len(closed):,} directories cannot be read: {some(closed)}"
         self.notes = [unread] if closed else []
-
-    def exists(self) -> bool:
-        """Whether the directory is still in its place."""
-        return self.path.is_dir()
 
     def open(self, name: str, whole: bool = True) -> Path:
         """The path of an image file; raises OSError if it is not a regular file."""
@@ -53,9 +51,6 @@ class Directory:
         if not path.is_file():  # opening a pipe would wait forever
             raise OSError("not a regular file")
         return path
-
-    def _relative(self, paths: list[str]) -> list[str]:
-        return sorted(Path(path).relative_to(self.path).as_posix() for path in paths)
 
 
 def position(name: str) -> float:
@@ -206,7 +201,7 @@ class FolderSource(Source):
             try:
                 return self._read(name)
             except Exception as error:
-                if not self._files.exists():
+                if not self.root.exists():
                     break
                 self._note(name, error)
         raise self._gone("the images can no longer be read")

@@ -8,8 +8,6 @@ dataset.json                 source, counts, sizes and checksums; written last
 StyleGAN's and ALAE's own tools use the same names. No TensorFlow here.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Writes the images of any source as TFRecords; continues an unfinished preparation."""
 
-from __future__ import annotations
-
 import dataclasses
 import errno
 import json

@@ -1,7 +1,5 @@
 """Images in storage: copied to this machine, or, as TFRecords, read by ranges."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,17 +38,9 @@ def located(url: str) -> tuple[Storage, str | None, dict[str, Entry]]:
 
 
 def records(url: str) -> tuple[Path, str | None, dict[str, RemoteFile]]:
-    """A folder of TFRecords, or one set in it.
-
-    Args:
-        url: the URL of the folder, or that URL followed by a slash and the prefix of a set.
-
-    Returns:
-        (a local copy of the small files beside the TFRecords, the prefix, the TFRecords by name).
-
-    Raises:
-        StorageError: the folder is empty or cannot be read.
-    """
+    """A folder of TFRecords, or one set in it if the URL ends with its prefix: (a local copy of the
+    small files beside the TFRecords, the prefix, the TFRecords by name). Raises StorageError if the
+    folder is empty or cannot be read."""
     storage, prefix, entries = located(url)
     files = {
         name: RemoteFile(storage, name, entry)

@@ -5,11 +5,8 @@ work folder and renamed into place together; then a note in the work folder reco
 checksums. Files without a note, or that differ from it, are written again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
-import hashlib
 import io
 import json
 import os
@@ -28,7 +25,7 @@ from alae_tf.data.records import FOOTER, HEADER
 from alae_tf.data.threads import pool
 from alae_tf.system import schema
 from alae_tf.system.errors import AlaeError, ConfigError
-from alae_tf.system.files import temporary_file, write_atomic
+from alae_tf.system.files import sha256, temporary_file, write_atomic
 
 ENTRY = {"images": int, "bytes": int, "sha256": str}  # a file in a note; see `schema`
 
@@ -68,9 +65,7 @@ def record_bytes(resolution: int, channels: int) -> int:
 
 def describe(path: Path) -> dict[str, int | str]:
     """The size and the checksum of a file."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"bytes": file.tell(), "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def write_labels(out: Path, part: str, source: Source) -> dict | None:
@@ -99,6 +94,7 @@ def check_ours(path: Path, start: bytes) -> None:
         raise ConfigError(f"--out={path.parent}: {why}.")
 
 
+@dataclasses.dataclass
 class ShardWriter:
     """Writes shards into a directory, whose work folder must exist.
 
@@ -107,18 +103,14 @@ class ShardWriter:
     missing or damaged and were written again.
     """
 
-    def __init__(
-        self,
-        out: Path,
-        sources: Mapping[str, Source],
-        resolutions: list[int],
-        stopping: Callable[[], bool],
-        advance: Callable[[int], object],
-    ):
-        self.out, self.work = out, out / WORK
-        self.sources, self.resolutions = sources, resolutions
-        self.stopping, self.advance = stopping, advance
-        self.repaired: list[str] = []
+    out: Path
+    sources: Mapping[str, Source]
+    resolutions: list[int]
+    stopping: Callable[[], bool]
+    advance: Callable[[int], object]
+
+    def __post_init__(self) -> None:
+        self.work, self.repaired = self.out / WORK, []
         self._lock = threading.Lock()
         self._failed = threading.Event()
 

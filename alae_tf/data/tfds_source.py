@@ -8,7 +8,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -41,19 +41,22 @@ class TfdsSource(Source):
     """
 
     def __init__(self, uri: str, builder, split: str):
-        self.uri = uri
-        self._features = builder.info.features
-        self._key = _image_feature(self._features)
-        self.channels = 1 if self._features[self._key].shape[-1] == 1 else 3
-        self._records = _open_records(builder, split)
-        self.class_names = self._class_names()
+        import tensorflow_datasets as tfds
+
+        self.uri, features = uri, builder.info.features
+        self._key = _image_feature(features)
+        self.channels = 1 if features[self._key].shape[-1] == 1 else 3
+        self._records, self._indices = _open_records(builder, split)
+        label = dict(features.items()).get("label")
+        is_class = isinstance(label, tfds.features.ClassLabel)
+        self.class_names = list(label.names) if is_class else None
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._indices)
 
     def image(self, index: int) -> np.ndarray:
         try:
-            file = io.BytesIO(self._value(index, self._key).bytes_list.value[0])
+            file = io.BytesIO(self._record(index)[self._key].bytes_list.value[0])
             return read_image(file, self.channels)
         except Exception as error:
             raise DataError(
@@ -65,7 +68,8 @@ class TfdsSource(Source):
     def labels(self) -> np.ndarray | None:
         if self.class_names is None:
             return None
-        values = (self._value(index, "label").int64_list.value[0] for index in range(len(self)))
+        records = map(self._record, range(len(self)))
+        values = (record["label"].int64_list.value[0] for record in records)
         labels = np.fromiter(values, np.int64, len(self))
         if labels.min() < 0:
             hidden = f"{np.sum(labels < 0):,} of {len(labels):,} labels are hidden"
@@ -73,21 +77,12 @@ class TfdsSource(Source):
             return None
         return labels
 
-    def _class_names(self) -> list[str] | None:
-        import tensorflow_datasets as tfds
-
-        label = dict(self._features.items()).get("label")
-        return list(label.names) if isinstance(label, tfds.features.ClassLabel) else None
-
     def values(self, name: str) -> np.ndarray:
         """A numeric feature, for example "attributes/Smiling": float64 [len]; raises DataError if
         the first record has no feature of that name with one number."""
-        import tensorflow as tf
-
-        first = tf.train.Example.FromString(self._records[0]).features.feature
         single = [
             key
-            for key, feature in sorted(first.items())
+            for key, feature in sorted(self._record(0).items())
             if len(feature.int64_list.value) + len(feature.float_list.value) == 1
         ]
         if name not in single:
@@ -95,14 +90,15 @@ class TfdsSource(Source):
                 f"--data={self.uri}: no numeric feature '{name}'; the numeric features are "
                 f"{', '.join(single) or 'none'}."
             )
-        features = (self._value(index, name) for index in range(len(self)))
+        features = (self._record(index)[name] for index in range(len(self)))
         numbers = ((*f.int64_list.value, *f.float_list.value)[0] for f in features)
         return np.fromiter(numbers, np.float64, len(self))
 
-    def _value(self, index: int, key: str) -> tf.train.Feature:
+    def _record(self, index: int) -> Mapping[str, tf.train.Feature]:
         import tensorflow as tf
 
-        return tf.train.Example.FromString(self._records[index]).features.feature[key]
+        record = self._records[int(self._indices[index])]
+        return tf.train.Example.FromString(record).features.feature
 
 
 def open_tfds(uri: str, argument: str) -> TfdsSource:
@@ -185,14 +181,16 @@ def _image_feature(features) -> str:
     return name
 
 
-def _open_records(builder, split: str) -> Sequence[bytes] | RecordFiles:
+def _open_records(builder, split: str) -> tuple[Sequence[bytes] | RecordFiles, np.ndarray]:
+    """Records, and the indices of those of the split."""
     import tensorflow_datasets as tfds
 
     info = _split(builder, split)
     format_ = builder.info.file_format.value
     if format_ == "array_record":
         method = tfds.decode.DeserializeMethod.RAW_BYTES
-        return builder.as_data_source(split, deserialize_method=method)
+        records = builder.as_data_source(split, deserialize_method=method)
+        return records, np.arange(len(records))
     if format_ != "tfrecord":
         raise DataError(
             f"the file format {format_} has no random access. Prepare the data set with "
@@ -206,27 +204,11 @@ def _open_records(builder, split: str) -> Sequence[bytes] | RecordFiles:
             f"split '{split}' has {len(records):,} records instead of "
             f"{expected:,}. Delete {builder.data_dir} and prepare it again."
         )
-    if info.num_examples == expected:
-        return records
-    starts = np.cumsum([0, *(part.examples_in_shard for part in parts)])
-    chosen = [
-        start + np.arange(part.skip, part.skip + part.take)
-        for start, part in zip(starts, parts, strict=False)
-    ]
-    return Chosen(records, np.concatenate(chosen))
-
-
-class Chosen(Sequence):
-    """The records at `indices` of `records`."""
-
-    def __init__(self, records: RecordFiles, indices: np.ndarray):
-        self._records, self._indices = records, indices
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: int) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._records[int(self._indices[index])]
+    chosen, start = [], 0
+    for part in parts:
+        chosen.append(start + np.arange(part.skip, part.skip + part.take))
+        start += part.examples_in_shard
+    return records, np.concatenate(chosen)
 
 
 @contextlib.contextmanager

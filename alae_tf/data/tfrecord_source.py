@@ -3,7 +3,7 @@
 import functools
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from alae_tf.cloud.ranges import RemoteFile
 from alae_tf.data import remote
 from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import FILE, MANIFEST, WORK
-from alae_tf.data.records import RecordFiles, count_records
+from alae_tf.data.records import RecordFiles
 from alae_tf.data.source import DataError, Source, local_path, named
 from alae_tf.images.fit import fit
 from alae_tf.system import schema
@@ -75,8 +75,13 @@ class TfrecordSource(Source):
         if resolution > largest:
             report(self.uri, f"images of {largest} px will be enlarged to {resolution}")
 
-    def pyramid(self, index: int, resolutions) -> list[np.ndarray]:
-        return [self._at(index, resolution) for resolution in resolutions]
+    def pyramid(self, index: int, resolutions: Sequence[int]) -> list[np.ndarray]:
+        largest, images = self.resolutions[-1], []
+        for resolution in resolutions:
+            stored = next((r for r in self.resolutions if r >= resolution), largest)
+            image = self._stored(index, stored, self.channels)
+            images.append(image if stored == resolution else fit(image, resolution))
+        return images
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
@@ -111,15 +116,13 @@ class TfrecordSource(Source):
 
     def _count(self) -> int:
         """The number of images."""
-        counts = {r: sum(map(count_records, paths)) for r, paths in self._paths.items()}
-        if len(set(counts.values())) > 1:  # perhaps because their records differ in length
-            counts = {r: len(RecordFiles(paths)) for r, paths in self._paths.items()}
-        if len(set(counts.values())) > 1 or not min(counts.values()):
+        counts = {r: len(RecordFiles(self._paths[r])) for r in self.resolutions}
+        if len(set(counts.values())) > 1:
             first = self._paths[self.resolutions[0]][0].name
-            held = ", ".join(f"{counts[r]:,} at {r} px" for r in self.resolutions)
-            right = "every resolution must have the same number of images, at least 1"
+            held = ", ".join(f"{count:,} at {r} px" for r, count in counts.items())
+            right = "every resolution must have the same number of images"
             raise DataError(f"{first} …: {right}; got {held}. {AGAIN}")
-        return min(counts.values())
+        return counts[self.resolutions[0]]
 
     def _check_files(self, manifest: dict) -> int:
         """Compares the files with the manifest; returns the number of images."""
@@ -129,7 +132,8 @@ class TfrecordSource(Source):
             where = "does not exist" if name in files else f"is not in {MANIFEST}"
             raise DataError(f"{name} {where}. {AGAIN}")
         for name, path in found.items():
-            size, right = _size(path), files[name]["bytes"]
+            size = path.size if isinstance(path, RemoteFile) else path.stat().st_size
+            right = files[name]["bytes"]
             if size != right:
                 raise DataError(f"{name} has {size:,} bytes instead of {right:,}. {AGAIN}")
         return manifest["images"]
@@ -150,10 +154,9 @@ class TfrecordSource(Source):
         except Exception as error:  # NumPy raises many types for a damaged header
             raise DataError(f"{name} cannot be read ({error}). {AGAIN}") from None
         if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or len(labels) != len(self):
-            held = (
-                f"{labels.dtype} {list(labels.shape)} instead of numbers for {len(self):,} images"
-            )
-            raise DataError(f"{name} holds {held}. {AGAIN}")
+            held = f"{labels.dtype} {list(labels.shape)}"
+            wanted = f"numbers for {len(self):,} images"
+            raise DataError(f"{name} holds {held} instead of {wanted}. {AGAIN}")
         if labels.ndim == 2:
             valid = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
             labels = labels.argmax(axis=1) if valid else labels
@@ -163,12 +166,6 @@ class TfrecordSource(Source):
             report(self.uri, f"{name} does not give each image one class; it is ignored")
             return None
         return labels.astype(np.int64)
-
-    def _at(self, index: int, resolution: int) -> np.ndarray:
-        larger = [stored for stored in self.resolutions if stored >= resolution]
-        stored = larger[0] if larger else self.resolutions[-1]
-        image = self._stored(index, stored, self.channels)
-        return image if stored == resolution else fit(image, resolution)
 
     def _stored(self, index: int, resolution: int, channels: int | None) -> np.ndarray:
         """Image `index` in the files of a resolution: uint8 [resolution, resolution, C];
@@ -238,10 +235,6 @@ def _local(argument: str) -> tuple[Path, str | None, Files]:
     except OSError as error:
         raise DataError(f"{directory}: {error.strerror}.") from None
     return directory, prefix, found
-
-
-def _size(path: Path | RemoteFile) -> int:
-    return path.size if isinstance(path, RemoteFile) else path.stat().st_size
 
 
 def _pair(prefixes: list[str]) -> tuple[str | None, str | None]:

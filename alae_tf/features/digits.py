@@ -24,9 +24,8 @@ class Classifier:
     """Two convolutions and two dense layers with weights that `fit` returned.
 
     Attributes:
-        name: "digits".
         sha256: checksum of the weights.
-        size: length of a feature vector, the output of the last hidden layer.
+        size: length of a feature vector, the output of the hidden dense layer.
         accuracy: on held-out images, in [0, 1]; None until it has been measured.
     """
 

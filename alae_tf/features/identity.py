@@ -4,12 +4,14 @@ dlib's network (King, 2017) is a ResNet of 29 convolutions. It was trained to pl
 one person within 0.6 of each other, and those of different people farther apart.
 """
 
+import json
+import math
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
 
 from alae_tf.features import weights
-from alae_tf.features.tfjs_file import read_tfjs
-from alae_tf.features.weights import EvaluationError
 
 SIDE = 150  # pixels of the network's input
 PART = 32  # images at once
@@ -30,12 +32,9 @@ class Identity:
 
     Args:
         path: the file of weights, with its manifest beside it; default: see `weights.find`.
-        arrays: the arrays of such a file instead, for tests.
 
     Attributes:
-        name: "identity".
         sha256: checksum of the file.
-        size: 128.
 
     Raises:
         EvaluationError: the file is missing, or is not the published file.
@@ -43,13 +42,15 @@ class Identity:
 
     name, size = "identity", SIZE
 
-    def __init__(self, path: str | None = None, arrays: dict[str, np.ndarray] | None = None):
-        if arrays is None:
-            file, self.sha256 = weights.find(weights.IDENTITY, path)
-            arrays = read_tfjs(file.with_name(weights.IDENTITY_MANIFEST), file)
-        else:
-            self.sha256 = "given"
-        self._layers, self._last = folded(arrays)
+    def __init__(self, path: str | None = None):
+        file, self.sha256 = weights.find(weights.IDENTITY, path)
+        arrays = read_arrays(file)
+        self._last = tf.constant(arrays["fc"])  # [256, 128]
+        self._layers = {}  # kernel and bias of each convolution with its scaling
+        for name in ("conv32_down", *(f"{block}/conv{k}" for block in BLOCKS for k in (1, 2))):
+            kernel, bias = (arrays[f"{name}/conv/{end}"] for end in ("filters", "bias"))
+            scale, shift = (arrays[f"{name}/scale/{end}"] for end in ("weights", "biases"))
+            self._layers[name] = tf.constant(kernel * scale), tf.constant(bias * scale + shift)
         self._graph = tf.function(
             self.graph, input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3])], autograph=False
         )
@@ -98,45 +99,20 @@ class Identity:
         return tf.nn.conv2d(x, kernel, 2 if down else 1, "VALID" if down else "SAME") + bias
 
 
-def shapes() -> dict[str, tuple[int, ...]]:
-    """Shapes of the network's arrays by name."""
-    found: dict[str, tuple[int, ...]] = {}
+def read_arrays(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of the package's model by name, float32.
 
-    def layer(name: str, window: int, channels: int, out: int) -> None:
-        found[f"{name}/conv/filters"] = (window, window, channels, out)
-        for end in ("conv/bias", "scale/weights", "scale/biases"):
-            found[f"{name}/{end}"] = (out,)
-
-    channels = 32
-    layer("conv32_down", 7, 3, channels)
-    for block in BLOCKS:
-        out = int(block.removeprefix("conv").partition("_")[0])
-        layer(f"{block}/conv1", 3, channels, out)
-        layer(f"{block}/conv2", 3, out, out)
-        channels = out
-    return found | {"fc": (channels, SIZE)}
-
-
-def folded(
-    arrays: dict[str, np.ndarray],
-) -> tuple[dict[str, tuple[tf.Tensor, tf.Tensor]], tf.Tensor]:
-    """Kernel and bias of each convolution with its scaling, and the last matrix [256, 128].
-
-    Raises:
-        EvaluationError: the arrays are not those of this network.
+    The manifest beside the file lists them in the order in which it stores them: as float32, or as
+    uint8, where the value is number · scale + min.
     """
-    got, expected = {name: array.shape for name, array in arrays.items()}, shapes()
-    wrong = sorted(name for name in got | expected if got.get(name) != expected.get(name))
-    if wrong:
-        raise EvaluationError(
-            f"{weights.IDENTITY}: {wrong[0]} has the shape {got.get(wrong[0])}, expected "
-            f"{expected.get(wrong[0])}."
-        )
-    layers = {}
-    for key in arrays:
-        name, _, end = key.rpartition("/conv/")
-        if end == "filters":
-            kernel, bias = arrays[key], arrays[f"{name}/conv/bias"]
-            scale, shift = arrays[f"{name}/scale/weights"], arrays[f"{name}/scale/biases"]
-            layers[name] = (tf.constant(kernel * scale), tf.constant(bias * scale + shift))
-    return layers, tf.constant(arrays["fc"])
+    (group,) = json.loads(file.with_name(weights.IDENTITY_MANIFEST).read_bytes())
+    data, start, arrays = file.read_bytes(), 0, {}
+    for entry in group["weights"]:
+        quantization = entry.get("quantization")
+        stored = "u1" if quantization else "<f4"
+        values = np.frombuffer(data, stored, math.prod(entry["shape"]), start)
+        start += values.nbytes
+        if quantization:
+            values = values * float(quantization["scale"]) + float(quantization["min"])
+        arrays[entry["name"]] = values.astype(np.float32).reshape(entry["shape"])
+    return arrays

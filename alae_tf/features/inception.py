@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from alae_tf.features import weights
 from alae_tf.features.pytorch_file import read_pytorch
-from alae_tf.features.weights import EvaluationError
 
 SIDE = 299
 PART = 16  # images at once
@@ -23,7 +22,6 @@ class Inception:
 
     Args:
         path: the file of weights; default: in the cache. `sha256` is its checksum.
-        arrays: the arrays of such a file instead, for tests.
 
     Raises:
         EvaluationError: the file is missing, or is not the published file.
@@ -32,13 +30,19 @@ class Inception:
 
     name, size = "inception", 2048
 
-    def __init__(self, path: str | None = None, arrays: dict[str, np.ndarray] | None = None):
-        if arrays is None:
-            file, self.sha256 = weights.find(weights.INCEPTION, path)
-            contents: dict[str, np.ndarray] = read_pytorch(file).data
-        else:
-            contents, self.sha256 = arrays, "given"
-        self._layers = folded(contents)
+    def __init__(self, path: str | None = None):
+        file, self.sha256 = weights.find(weights.INCEPTION, path)
+        arrays = read_pytorch(file).data
+        self._layers = {}  # kernel [h, w, in, out] and bias of convolutions with normalisations
+        for name in (key.removesuffix(".conv.weight") for key in arrays if ".conv." in key):
+            kernel = arrays[f"{name}.conv.weight"].transpose(2, 3, 1, 0)
+            scale, shift, mean, variance = (
+                arrays[f"{name}.bn.{part}"].astype(np.float64)
+                for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            scale = scale / np.sqrt(variance + EPSILON)
+            weighted = tf.constant(kernel * scale, tf.float32)
+            self._layers[name] = weighted, tf.constant(shift - mean * scale, tf.float32)
         self._graph = tf.function(
             self.graph, input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3])], autograph=False
         )
@@ -61,13 +65,13 @@ class Inception:
         x = conv(max_pool(x), "Conv2d_3b_1x1")
         x = max_pool(conv(x, "Conv2d_4a_3x3", padding="VALID"))  # [N, 35, 35, 192]
         for block in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):
-            x = self.block_a(x, block)
-        x = self.block_b(x, "Mixed_6a")  # [N, 17, 17, 768]
+            x = self.block(x, block, ("5x5", 2), ("3x3dbl", 3))
+        x = self.halve(x, "Mixed_6a", ("3x3", 0), ("3x3dbl", 2))  # [N, 17, 17, 768]
         for block in ("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"):
-            x = self.block_c(x, block)
-        x = self.block_d(x, "Mixed_7a")  # [N, 8, 8, 1280]
-        x = self.block_e(x, "Mixed_7b", average_pool)
-        x = self.block_e(x, "Mixed_7c", lambda x: tf.nn.max_pool2d(x, 3, 1, "SAME"))
+            x = self.block(x, block, ("7x7", 3), ("7x7dbl", 5))
+        x = self.halve(x, "Mixed_7a", ("3x3", 1), ("7x7x3", 3))  # [N, 8, 8, 1280]
+        x = self.last(x, "Mixed_7b", average_pool)
+        x = self.last(x, "Mixed_7c", lambda x: tf.nn.max_pool2d(x, 3, 1, "SAME"))
         return tf.reduce_mean(x, [1, 2])
 
     def conv(self, x: tf.Tensor, name: str, stride: int = 1, padding: str = "SAME") -> tf.Tensor:
@@ -75,52 +79,30 @@ class Inception:
         kernel, bias = self._layers[name]
         return tf.nn.relu(tf.nn.conv2d(x, kernel, stride, padding) + bias)
 
-    def chain(self, x: tf.Tensor, block: str, branch: str, *steps: str) -> tf.Tensor:
-        """Successive convolutions, named block.branch_step for each step."""
-        for step in steps:
-            x = self.conv(x, f"{block}.{branch}_{step}")
+    def chain(self, x: tf.Tensor, branch: str, length: int) -> tf.Tensor:
+        """Successive convolutions, named branch_1 to branch_length."""
+        for i in range(length):
+            x = self.conv(x, f"{branch}_{i + 1}")
         return x
 
-    def block_a(self, x: tf.Tensor, b: str) -> tf.Tensor:
-        branches = [
-            self.conv(x, f"{b}.branch1x1"),
-            self.chain(x, b, "branch5x5", "1", "2"),
-            self.chain(x, b, "branch3x3dbl", "1", "2", "3"),
-            self.conv(average_pool(x), f"{b}.branch_pool"),
-        ]
-        return tf.concat(branches, -1)
+    def block(self, x: tf.Tensor, b: str, *chains: tuple[str, int]) -> tf.Tensor:
+        """Chains between a convolution and a pooling; each chain is given by name and length."""
+        branches = [self.chain(x, f"{b}.branch{name}", length) for name, length in chains]
+        pooled = self.conv(average_pool(x), f"{b}.branch_pool")
+        return tf.concat([self.conv(x, f"{b}.branch1x1"), *branches, pooled], -1)
 
-    def block_b(self, x: tf.Tensor, b: str) -> tf.Tensor:
-        double = self.chain(x, b, "branch3x3dbl", "1", "2")
-        branches = [
-            self.conv(x, f"{b}.branch3x3", 2, "VALID"),
-            self.conv(double, f"{b}.branch3x3dbl_3", 2, "VALID"),
-            max_pool(x),
-        ]
-        return tf.concat(branches, -1)
+    def halve(self, x: tf.Tensor, b: str, *chains: tuple[str, int]) -> tf.Tensor:
+        """Like `block`; a further convolution of each chain halves the resolution."""
+        branches = []
+        for name, length in chains:
+            branch = f"{b}.branch{name}"
+            last = f"{branch}_{length + 1}" if length else branch
+            branches.append(self.conv(self.chain(x, branch, length), last, 2, "VALID"))
+        return tf.concat([*branches, max_pool(x)], -1)
 
-    def block_c(self, x: tf.Tensor, b: str) -> tf.Tensor:
-        branches = [
-            self.conv(x, f"{b}.branch1x1"),
-            self.chain(x, b, "branch7x7", "1", "2", "3"),
-            self.chain(x, b, "branch7x7dbl", "1", "2", "3", "4", "5"),
-            self.conv(average_pool(x), f"{b}.branch_pool"),
-        ]
-        return tf.concat(branches, -1)
-
-    def block_d(self, x: tf.Tensor, b: str) -> tf.Tensor:
-        narrow = self.conv(x, f"{b}.branch3x3_1")
-        wide = self.chain(x, b, "branch7x7x3", "1", "2", "3")
-        branches = [
-            self.conv(narrow, f"{b}.branch3x3_2", 2, "VALID"),
-            self.conv(wide, f"{b}.branch7x7x3_4", 2, "VALID"),
-            max_pool(x),
-        ]
-        return tf.concat(branches, -1)
-
-    def block_e(self, x: tf.Tensor, b: str, pool) -> tf.Tensor:
+    def last(self, x: tf.Tensor, b: str, pool) -> tf.Tensor:
         single = self.conv(x, f"{b}.branch3x3_1")
-        double = self.chain(x, b, "branch3x3dbl", "1", "2")
+        double = self.chain(x, f"{b}.branch3x3dbl", 2)
         branches = [
             self.conv(x, f"{b}.branch1x1"),
             *(self.conv(single, f"{b}.branch3x3_{end}") for end in ("2a", "2b")),
@@ -138,24 +120,3 @@ def max_pool(x: tf.Tensor) -> tf.Tensor:
 def average_pool(x: tf.Tensor) -> tf.Tensor:
     """3×3, over the pixels inside the image."""
     return tf.nn.avg_pool2d(x, 3, 1, "SAME")
-
-
-def folded(arrays: dict[str, np.ndarray]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-    """PyTorch's arrays → (kernel [h, w, in, out], bias) of each convolution and normalisation;
-    raises EvaluationError if they are not those of this network."""
-    layers = {}
-    try:
-        for key, kernel in arrays.items():
-            name, _, end = key.rpartition(".conv.")
-            if end == "weight":
-                scale, shift, mean, variance = (
-                    arrays[f"{name}.bn.{part}"].astype(np.float64)
-                    for part in ("weight", "bias", "running_mean", "running_var")
-                )
-                scale = scale / np.sqrt(variance + EPSILON)
-                kernel = kernel.transpose(2, 3, 1, 0) * scale
-                bias = shift - mean * scale
-                layers[name] = (tf.constant(kernel, tf.float32), tf.constant(bias, tf.float32))
-    except (KeyError, ValueError, AttributeError) as error:
-        raise EvaluationError(f"{weights.INCEPTION}: not FID's network ({error}).") from None
-    return layers

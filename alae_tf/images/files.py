@@ -1,7 +1,5 @@
 """Finds image files and reads them for a model. No TensorFlow."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence

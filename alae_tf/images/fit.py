@@ -1,7 +1,5 @@
 """Fits images to a square of a resolution, for training, serving and devices. No TensorFlow."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

@@ -1,7 +1,5 @@
 """Grids of images, and PNG files. No TensorFlow."""
 
-from __future__ import annotations
-
 import io
 import math
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,7 @@ def loss_plot(
     """The bytes of a PNG file: losses against images seen, with the levels marked.
 
     Args:
-        rows: the rows of metrics.csv, at least one. A cell that is empty, missing or not a number
-            is a gap in the curve.
+        rows: the whole rows of metrics.csv, at least one. An empty or missing cell is a gap.
         labels: column → name in the legend, for each loss.
         starts: images seen at the start of each level; default: at the level's first row.
         software: see `picture.png`.
@@ -35,7 +33,8 @@ def loss_plot(
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
     for column, label in labels.items():
-        axes.plot(images, [number(row.get(column)) for row in rows], label=label, linewidth=1)
+        values = [float(row.get(column) or "nan") for row in rows]
+        axes.plot(images, values, label=label, linewidth=1)
     for before, row in itertools.pairwise(rows):
         if before["level"] != (level := row["level"]):
             start = starts[int(level)] if int(level) < len(starts) else int(row["images_seen"])
@@ -45,14 +44,6 @@ def loss_plot(
     axes.set(xlabel="images seen", ylabel="loss", yscale="log")
     figure.legend(loc="outside upper center", ncols=len(labels), frameon=False)
     return saved(figure, "png", software, dpi=100)
-
-
-def number(cell: str | None) -> float:
-    """The number in a cell of a table, or NaN."""
-    try:
-        return float(cell or "nan")
-    except ValueError:
-        return math.nan
 
 
 def curve_plot(curves: Mapping[str, Sequence[float]], label: str) -> np.ndarray:

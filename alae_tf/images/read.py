@@ -1,7 +1,5 @@
 """Reads image files, for training, serving and devices. No TensorFlow."""
 
-from __future__ import annotations
-
 import functools
 import importlib.util
 from os import PathLike

@@ -4,8 +4,6 @@ A square is given by its corners in pixels of the photograph, float [4, 2], x be
 bottom left, bottom right, top right. Pixel (0, 0) is the unit square whose top left is the origin.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image, ImageFilter
 

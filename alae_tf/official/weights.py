@@ -10,18 +10,9 @@ from alae_tf.config.architecture import width
 from alae_tf.networks.alae import ALAE
 from alae_tf.system.errors import AlaeError
 
-ARCHITECTURE = (
-    "architecture",
-    "levels",
-    "start_channels",
-    "max_channels",
-    "latent_size",
-    "mapping_layers",
-    "image_channels",
-    "discriminator",
-    "encoder_head",
-    "latent_regression",
-)
+ARCHITECTURE = "architecture levels start_channels max_channels latent_size mapping_layers".split()
+ARCHITECTURE += "image_channels discriminator encoder_head latent_regression".split()
+PER_CHANNEL = (0, 2, 3)  # axes of one number per channel, which PyTorch stores as [1, C, 1, 1]
 FUSED_FROM = 128  # output pixels from which the authors store G's upsampling kernels transposed
 
 
@@ -56,11 +47,6 @@ def entry(
         lambda theirs: theirs.transpose(axes)[turn].reshape(ours),
         lambda ours, _: ours.reshape(whole)[turn].transpose(back),
     )
-
-
-def per_channel(name: str, variable: Any) -> Entry:
-    """One number per channel; PyTorch stores [1, channels, 1, 1]."""
-    return entry(name, variable, ones=[0, 2, 3])
 
 
 def dense(name: str, layer) -> Iterator[Entry]:
@@ -117,7 +103,7 @@ def table(alae: ALAE) -> list[Entry]:
         entries += convolution(f"E/from_rgb.{i}.from_rgb", layer)
         for k in (1, 2):
             entries += convolution(f"{name}.conv_{k}", getattr(block, f"conv_{k}"))
-            entries.append(per_channel(f"{name}.bias_{k}", getattr(block, f"bias_{k}")))
+            entries.append(entry(f"{name}.bias_{k}", getattr(block, f"bias_{k}"), ones=PER_CHANNEL))
             entries += dense(f"{name}.style_{k}", getattr(block, f"to_w_{k}"))
         entries.append(blur_kernel(f"{name}.blur.weight", block.bias_1.shape[0]))
     entries.append(entry("G/const", alae.G.constant, axes=(2, 3, 1, 0), ones=[3]))  # [1, C, 4, 4]
@@ -131,8 +117,9 @@ def table(alae: ALAE) -> list[Entry]:
             entries.append(entry(f"{name}.conv_1.weight", kernel, axes=(2, 3, 0, 1), flip=True))
         entries += convolution(f"{name}.conv_2", block.conv_2)
         for k in (1, 2):
-            entries.append(per_channel(f"{name}.noise_weight_{k}", getattr(block, f"noise_{k}")))
-            entries.append(per_channel(f"{name}.bias_{k}", getattr(block, f"bias_{k}")))
+            for end, attribute in (("noise_weight", "noise"), ("bias", "bias")):
+                variable = getattr(block, f"{attribute}_{k}")
+                entries.append(entry(f"{name}.{end}_{k}", variable, ones=PER_CHANNEL))
             entries += dense(f"{name}.style_{k}", getattr(block, f"style_{k}"))
         entries.append(blur_kernel(f"{name}.blur.weight", block.bias_1.shape[0]))
     return entries

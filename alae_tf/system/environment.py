@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alae_tf.system import allocator, plugins
-from alae_tf.system.errors import AlaeError, report, told
+from alae_tf.system.errors import AlaeError, guarded, report, told
 
 
 def start(main: Callable[[], int | None]) -> int | None:
@@ -37,6 +37,15 @@ def start(main: Callable[[], int | None]) -> int | None:
     except OSError as error:
         report("alae", f"{told(error)}.")
     return 2
+
+
+def command(name: str) -> Callable[[Callable[..., int | None]], Callable[..., int]]:
+    """Decorates a command's `main`, which is then `guarded`."""
+
+    def decorate(main: Callable[..., int | None]) -> Callable[..., int]:
+        return functools.wraps(main)(lambda *given: guarded(name, lambda: main(*given)))
+
+    return decorate
 
 
 def cache() -> Path:

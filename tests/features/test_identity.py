@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alae_tf.features import weights
-from alae_tf.features.identity import BLOCKS, Identity, shapes
-from alae_tf.features.weights import EvaluationError
+from alae_tf.features import identity, weights
+from alae_tf.features.identity import BLOCKS, Identity, read_arrays
 from tests.helpers.drawn_faces import drawn_faces
 from tests.paths import GOLDENS
 
@@ -33,55 +32,76 @@ def test_images_are_resized_as_by_pillow(published, side):
     np.testing.assert_allclose(published(images), published(np.stack(resized)), atol=5e-3)
 
 
+@pytest.fixture
+def network(monkeypatch):
+    """Makes a network of these arrays; every other one, and with it every descriptor, is 0."""
+    monkeypatch.setattr(identity.weights, "find", lambda name, path: ("file", "0"))
+
+    def make(**changed):
+        monkeypatch.setattr(identity, "read_arrays", lambda file: arrays(**changed))
+        return Identity()
+
+    return make
+
+
 def arrays(**changed):
-    """A network whose every convolution gives 0, and with it every descriptor."""
-    found = {name: np.zeros(shape, np.float32) for name, shape in shapes().items()}
+    found, channels = {"conv32_down/conv/filters": np.zeros([7, 7, 3, 32])}, 32
+    for block in BLOCKS:
+        out = int(block.removeprefix("conv").partition("_")[0])
+        found[f"{block}/conv1/conv/filters"] = np.zeros([3, 3, channels, out])
+        found[f"{block}/conv2/conv/filters"] = np.zeros([3, 3, out, out])
+        channels = out
+    for name in [name.removesuffix("conv/filters") for name in found]:
+        zeros = np.zeros(found[f"{name}conv/filters"].shape[-1])
+        ends = ("conv/bias", "scale/weights", "scale/biases")
+        found |= {f"{name}{end}": zeros for end in ends}
+    found = {name: array.astype(np.float32) for name, array in found.items()}
     return found | {name.replace("__", "/"): np.float32(value) for name, value in changed.items()}
 
 
-def test_what_halving_blocks_pass_on_by_hand():
+def test_what_halving_blocks_pass_on_by_hand(network):
     """32 channels of 1 pass through all blocks. The last adds 1 to one of four pixels."""
-    network = Identity(
-        arrays=arrays(
-            conv32_down__scale__biases=np.ones(32),
-            conv256_down_out__conv2__scale__biases=np.ones(256),
-            fc=np.full((256, 128), 1 / 32),
-        )
+    find = network(
+        conv32_down__scale__biases=np.ones(32),
+        conv256_down_out__conv2__scale__biases=np.ones(256),
+        fc=np.full((256, 128), 1 / 32),
     )
     images = np.zeros((2, 8, 8, 3), np.uint8)
-    np.testing.assert_allclose(network(images), np.full((2, 128), (32 + 256 / 4) / 32), rtol=1e-6)
-    assert network(images[:0]).shape == (0, 128)
+    np.testing.assert_allclose(find(images), np.full((2, 128), (32 + 256 / 4) / 32), rtol=1e-6)
+    assert find(images[:0]).shape == (0, 128)
 
 
-def test_pixels_reach_the_first_layer_less_their_mean():
+def test_pixels_reach_the_first_layer_less_their_mean(network):
     """The first channel is the mean red of a window; a uniform image gives it everywhere."""
     kernel = np.zeros((7, 7, 3, 32))
     kernel[:, :, 0, 0] = 1 / 49
-    network = Identity(
-        arrays=arrays(
-            conv32_down__conv__filters=kernel,
-            conv32_down__scale__weights=np.full(32, 2.0),
-            fc=np.eye(256, 128),
-        )
+    find = network(
+        conv32_down__conv__filters=kernel,
+        conv32_down__scale__weights=np.full(32, 2.0),
+        fc=np.eye(256, 128),
     )
     grey = np.full((1, 20, 20, 1), 200, np.uint8)
     expected = 2 * (200 - 122.782) / 255
-    assert network(grey)[0, 0] == pytest.approx(expected, rel=1e-5)
-    np.testing.assert_array_equal(network(grey), network(grey.repeat(3, axis=-1)))
-    assert network.distance(grey, grey).tolist() == [0.0]
+    assert find(grey)[0, 0] == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_array_equal(find(grey), find(grey.repeat(3, axis=-1)))
+    assert find.distance(grey, grey).tolist() == [0.0]
 
 
 def test_the_published_network_has_29_convolutions():
-    assert 1 + 2 * len(BLOCKS) == 29 and len(shapes()) == 4 * 29 + 1
+    assert 1 + 2 * len(BLOCKS) == 29
 
 
-def test_arrays_of_another_network_are_refused():
-    lacking = arrays()
-    del lacking["conv64_1/conv2/conv/bias"]
-    for other, name in (
-        (lacking, "conv64_1/conv2/conv/bias"),
-        (arrays(fc=np.ones((128, 256))), "fc"),
-        (arrays(more=1.0), "more"),
-    ):
-        with pytest.raises(EvaluationError, match=f"{weights.IDENTITY}: {name} "):
-            Identity(arrays=other)
+def test_numbers_of_a_file_by_hand(tmp_path):
+    quantization = {"dtype": "uint8", "scale": 0.5, "min": -1.0}
+    entries = [
+        {"name": "a", "shape": [2, 1], "dtype": "float32"},
+        {"name": "b/c", "shape": [3], "dtype": "float32", "quantization": quantization},
+    ]
+    manifest = [{"paths": [weights.IDENTITY], "weights": entries}]
+    (tmp_path / weights.IDENTITY_MANIFEST).write_text(json.dumps(manifest))
+    (tmp_path / "any.bin").write_bytes(np.array([1.5, -2.0], "<f4").tobytes() + bytes([0, 2, 255]))
+    found = read_arrays(tmp_path / "any.bin")
+    assert list(found) == ["a", "b/c"]
+    assert all(array.dtype == np.float32 for array in found.values())
+    np.testing.assert_array_equal(found["a"], [[1.5], [-2.0]])
+    np.testing.assert_array_equal(found["b/c"], [-1.0, 0.0, 126.5])

@@ -1,12 +1,10 @@
 import io
-import math
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from alae_tf.images.picture import lay_out, png, tile, to_pixels
-from alae_tf.images.plots import loss_plot, number
+from alae_tf.images.plots import loss_plot
 
 
 def test_tiles_lie_in_reading_order():
@@ -56,10 +54,7 @@ def test_png_and_plot_can_be_opened():
 
 
 def test_cells_without_a_number_are_gaps_of_the_plot():
-    cells = ["1", "", "text", None, "inf", "2"]
-    assert [number(cell) for cell in cells] == pytest.approx(
-        [1, math.nan, math.nan, math.nan, math.inf, 2], nan_ok=True
-    )
+    cells = ["1", "", None, "nan", "inf", "2"]
     rows = [{"images_seen": f"{i}", "level": "0", "d": cell} for i, cell in enumerate(cells)]
     rows += [{"images_seen": "9", "level": "1"}]
     for part in (rows, rows[1:5]):  # the second has no number at all
