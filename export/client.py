@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
             write_codes(args.out, images, client.encode(images, args.layers))
             return
         if args.command == "generate":
-            shape = args.count, args.latent_size or server.latent_size()
+            shape = args.count, args.latent_size or servers.latent_size(server)
             z = np.random.default_rng(args.seed).standard_normal(shape, np.float32)
             psi = np.full(args.count, args.psi, np.float32)
             pixels = client.pixels("generate", z=z, psi=psi)
