@@ -36,10 +36,8 @@ Result = TypeVar("Result")
 
 
 class ServerError(ExportFailed):
-    """The server cannot be reached or refused the request; the message quotes its answer.
-
-    `refused` says whether the server rejected the inputs themselves.
-    """
+    """The server cannot be reached or refused the request; the message quotes its answer. `refused`
+    says whether the server rejected the inputs themselves."""
 
     def __init__(self, message: str, refused: bool = False):
         super().__init__(message)
@@ -79,18 +77,14 @@ def server_url(text: str) -> str:
 
 def connect(url: str, model: str, timeout: float, patience: float) -> Server:
     """Opens a connection to a server; for the arguments see `Rest`."""
-    if url.startswith("grpc:"):
-        kind = Grpc
-    else:
-        kind = MLflow if urlsplit(url).path.endswith("/invocations") else Rest
+    kind = MLflow if urlsplit(url).path.endswith("/invocations") else Rest
+    kind = Grpc if url.startswith("grpc:") else kind
     return kind(url, model, timeout, patience)
 
 
 def patiently(ask: Callable[[], Result], patience: float) -> Result:
-    """Returns ask(), repeated for `patience` seconds while the server is unavailable.
-
-    A signature is a function of its inputs alone, so an interrupted request may be repeated.
-    """
+    """Returns ask(), repeated for `patience` seconds while the server is unavailable. (A signature
+    is a function of its inputs alone: an interrupted request may be repeated.)"""
     try:
         import tenacity
     except ImportError:
@@ -139,8 +133,14 @@ class Rest:
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs a signature on arrays [N, …] by name (bytes: an object array [N]); returns its
         outputs [N, …] by name, or, if it has only one, by the name "". Raises ServerError."""
+
+        def to_json(value: object) -> object:
+            if isinstance(value, bytes):
+                return {"b64": base64.b64encode(value).decode()}
+            return np.asarray(value).tolist()
+
         rows = [
-            {name: _to_json(value) for name, value in zip(inputs, row, strict=True)}
+            {name: to_json(value) for name, value in zip(inputs, row, strict=True)}
             for row in zip(*inputs.values(), strict=True)
         ]
         answer = self.ask("post", ":predict", {"signature_name": signature, "instances": rows})
@@ -211,12 +211,6 @@ class MLflow(Rest):
             return {name: np.array(value) for name, value in answer["predictions"].items()}
         except (AttributeError, KeyError, TypeError, ValueError):
             raise WrongAnswer(f"{self.url}: the answer has no named predictions.") from None
-
-
-def _to_json(value: object) -> object:
-    if isinstance(value, bytes):
-        return {"b64": base64.b64encode(value).decode()}
-    return np.asarray(value).tolist()
 
 
 class Grpc:
