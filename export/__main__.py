@@ -105,9 +105,8 @@ def names(known: Iterable[str]) -> Callable[[str], list[str]]:
         values = text.split(",")
         for value in values:
             if value not in known:
-                raise argparse.ArgumentTypeError(
-                    f"{value!r} is not one of {', '.join(known)}, separated by commas"
-                )
+                right = f"{', '.join(known)}, separated by commas"
+                raise argparse.ArgumentTypeError(f"{value!r} is not one of {right}")
         return [value for value in known if value in values]
 
     return parse

@@ -1,6 +1,5 @@
 """Compares the speed of the encoder and the decoder in Keras and in the exported formats."""
 
-import argparse
 import functools
 import itertools
 import json
@@ -21,6 +20,7 @@ from alae_tf.system.schema import finite
 from . import registry
 from .__main__ import add_formats_flag, add_model_flags
 from .formats import File, Options, Runtime
+from .keras import KerasModel
 from .tflite import QUANTIZATIONS
 
 THREADS = (1, 2)
@@ -31,16 +31,6 @@ GRAPHS = {
     "encoder": {"encoder": "images", "encoder_uint8": "pixels", "encode": "images"},
     "decoder": {"decoder": "w", "decode": "w"},
 }
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    example = "example: %(prog)s --untrained=configs/celeba128.cfg"
-    parser = Arguments(f"{__package__}.benchmark", __doc__, epilog=example)
-    add_model_flags(parser)
-    add_formats_flag(parser)
-    parser.flag("--json", "file to write the results to, as JSON", "FILE", type=output())
-    return parser.parse_args(arguments)
 
 
 def noise(model, batch: int) -> dict[str, Any]:
@@ -56,34 +46,15 @@ def noise(model, batch: int) -> dict[str, Any]:
     }
 
 
-class Keras:
-    """The model itself, as a `formats.Runtime`."""
-
-    def __init__(self, model):
-        import tensorflow as tf
-
-        from .graphs import Graphs
-
-        self.graphs = {
-            name: tf.function(function, input_signature=inputs)
-            for name, (function, inputs) in Graphs(model).device_signatures().items()
-        }
-
-    def run(self, graph: str, **inputs: Any) -> dict[str, Any]:
-        (x,) = inputs.values()
-        return {name: v.numpy() for name, v in self.graphs[graph](x).items()}
-
-
 def measure(model, options: Options, folder: Path, threads: int) -> list[dict[str, Any]]:
     """Measures Keras and every file at each of BATCHES; returns a row for each, with the median
     milliseconds."""
     from alae_tf.system.timing import median_seconds
 
-    opened: list[tuple[File, Runtime]] = [(File("Keras", tuple(GRAPHS)), Keras(model))]
+    opened: list[tuple[File, Runtime]] = [(File("Keras", ("encode", "decode")), KerasModel(model))]
     for format_, file in registry.steps(options):
         for open_file in [*format_.runtimes.values()][:1]:
-            parts = file.parts or (file,)
-            opened += [(part, open_file(folder / part.name, threads)) for part in parts]
+            opened += [(part, open_file(folder / part.name, threads)) for part in file.compared]
     inputs, rows = {batch: noise(model, batch) for batch in BATCHES}, []
     for network, keys in GRAPHS.items():
         for (file, runtime), batch in itertools.product(opened, BATCHES):
@@ -110,7 +81,7 @@ def child(options: Options, folder: Path, threads: int) -> tuple[float, list[dic
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    model, _ = load(options.run_dir, options.untrained, options.level, options.checkpoint)
+    model, _ = load(options)
     return matmul_gflops(), measure(model, options, folder, threads)
 
 
@@ -138,7 +109,7 @@ def run(options: Options, json_file: Path | None) -> None:
     from .loading import load
 
     registry.check_packages(registry.chosen(options.formats))
-    model, _ = load(options.run_dir, options.untrained, options.level, options.checkpoint)
+    model, _ = load(options)
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
         work = Exporter(model, options, noise(model, 4)["pixels"], folder)
         for format_, file in registry.steps(options):
@@ -158,7 +129,12 @@ def run(options: Options, json_file: Path | None) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag, run or config."""
-    flags = vars(parse(arguments))
+    example = "example: %(prog)s --untrained=configs/celeba128.cfg"
+    parser = Arguments(f"{__package__}.benchmark", __doc__, epilog=example)
+    add_model_flags(parser)
+    add_formats_flag(parser)
+    parser.flag("--json", "file to write the results to, as JSON", "FILE", type=output())
+    flags = vars(parser.parse_args(arguments))
     json_file = flags.pop("json")
     options = Options(**flags, quantize=tuple(QUANTIZATIONS))
     return guarded("benchmark", lambda: run(options, json_file))

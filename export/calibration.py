@@ -20,12 +20,9 @@ REACH = 3.0  # movement along a direction without a span, as in `figures travers
 def codes(
     model: Autoencoder, pixels: np.ndarray, directions: Sequence[Direction], layers: bool
 ) -> np.ndarray:
-    """Codes to calibrate with, in turn: E's codes of n real images, uint8 [n, H, W, C]; n random
-    codes of F without truncation (psi = 1); and E's codes, edited (see `edited`).
-
-    Returns:
-        w [3n, latent], or with `layers` styles [3n, styles, latent].
-    """
+    """Codes to calibrate with, w [3n, latent], or with `layers` styles [3n, styles, latent]. In
+    turn: E's codes of n real images, uint8 [n, H, W, C]; random codes of F without truncation
+    (psi = 1); and E's codes, edited (see `edited`)."""
     real, drawn = model.encode(pixels, layers), model.sample_w(len(pixels), SEED)
     drawn = to_styles(drawn, model.config.styles) if layers else drawn
     kinds = [real, drawn, edited(real, directions)]
@@ -33,11 +30,9 @@ def codes(
 
 
 def edited(real: np.ndarray, directions: Sequence[Direction]) -> np.ndarray:
-    """The codes, w [n, latent] or styles [n, styles, latent], edited.
-
-    Each code is moved along one of the directions to an end of its span. Without directions, it is
-    moved half of the way towards the code before it, or a quarter of the way away from it.
-    """
+    """The codes, w [n, latent] or styles [n, styles, latent], each moved along one of the
+    directions to an end of its span; without directions, half of the way towards the code before
+    it, or a quarter of the way away from it."""
     if not directions:
         amount = np.resize([0.5, -0.25], len(real)).reshape(-1, *[1] * (real.ndim - 1))
         return real + amount.astype(np.float32) * (np.roll(real, 1, axis=0) - real)

@@ -18,10 +18,10 @@ from alae_tf.system.errors import guarded
 from alae_tf.system.files import write_atomic
 
 from . import ExportError, ExportFailed, servers
-from .encode import Images, is_colour, read_codes, read_colour, write_codes
+from . import encode as device
+from .encode import Images
 from .servers import ServerError, checked
 
-W, STYLES = ("encode_bytes", "w"), ("encode_styles_bytes", "styles")  # signature, its output
 RANKS = {"w": 2, "styles": 3, "pixels": 4}
 
 
@@ -67,8 +67,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def read(path: Path) -> bytes:
     """Reads an image file as an upright PNG, which is grey if the image is; raises ExportFailed."""
-    pixels = read_colour(path)
-    return png(pixels if is_colour(pixels) else pixels[..., :1])
+    return png(device.read(path))
 
 
 class Client:
@@ -84,7 +83,8 @@ class Client:
         Raises ExportFailed if the server fails, or if an image that was named, or every image,
         cannot be read or is refused.
         """
-        parts, graph = [], STYLES if layers else W
+        parts = []  # of a signature's output:
+        graph = ("encode_styles_bytes", "styles") if layers else ("encode_bytes", "w")
         for files in self._progress(images.files, graph[0]):
             pngs = []
             for path in files:
@@ -161,15 +161,15 @@ def main(arguments: list[str] | None = None) -> int:
         client = Client(server, args.batch)
         if args.command == "encode":
             images = Images(args.images)
-            write_codes(args.out, images, client.encode(images, args.layers))
+            device.write_codes(args.out, images, client.encode(images, args.layers))
             return
         if args.command == "generate":
-            shape = args.count, args.latent_size or server.latent_size()
+            shape = args.count, args.latent_size or servers.latent_size(server)
             z = np.random.default_rng(args.seed).standard_normal(shape, np.float32)
             psi = np.full(args.count, args.psi, np.float32)
             pixels = client.pixels("generate", z=z, psi=psi)
         elif args.command == "decode":
-            w = read_codes(args.w)
+            w = device.read_codes(args.w)
             if w.ndim not in (2, 3):
                 shape = "[N, latent] or [N, styles, latent]"
                 raise ExportError(f"{args.w}: {list(w.shape)}, expected {shape}.")

@@ -4,9 +4,6 @@ alae demo
 alae demo --models=digits,runs/faces --out=page --port=8080
 """
 
-from __future__ import annotations
-
-import argparse
 import functools
 import http.server
 import json
@@ -16,25 +13,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from alae_tf.runs.directory import (
-    CHECKPOINT,
-    CONFIG,
-    NEWEST_OR_BEST,
-    chosen_checkpoint,
-    existing_run,
-)
+from alae_tf.runs import directory
+from alae_tf.runs.directory import chosen_checkpoint, existing_run
 from alae_tf.system import schema
 from alae_tf.system.arguments import Arguments, between
 from alae_tf.system.environment import start
 from alae_tf.system.errors import AlaeError, guarded, report
-from alae_tf.system.files import (
-    check_directory,
-    move,
-    replacements,
-    sha256,
-    unchanged,
-    write_atomic,
-)
+from alae_tf.system.files import move, replacements, sha256, unchanged, write_atomic
 from alae_tf.system.quiet import import_tensorflow
 from alae_tf.system.shipped import folder
 
@@ -47,50 +32,37 @@ LISTED = re.compile(rf"(?:model|runtime)(?:/{PART})+|[^/.][^/]*\.(?:html|js|css|
 IMAGES = 6  # generated images on which files are compared with Keras
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
     parser = Arguments(f"{__package__}.demo", __doc__)
-    shipped = ",".join(sorted(path.parent.name for path in folder("models").glob(f"*/{CONFIG}")))
+    shipped = sorted(path.parent.name for path in folder("models").glob(f"*/{directory.CONFIG}"))
     about = "names of shipped models or run directories, separated by commas"
-    parser.flag("--models", about, "NAME,…", default=shipped)
-    parser.flag("--checkpoint", CHECKPOINT, NEWEST_OR_BEST, default="newest")
+    parser.flag("--models", about, "NAME,…", default=",".join(shipped))
+    parser.flag("--checkpoint", directory.CHECKPOINT, directory.NEWEST_OR_BEST, default="newest")
     parser.flag("--out", "folder for the page", "DIR", type=Path, default=Path("demo"))
     about = "port, or 0 for any free one"
     parser.flag("--port", about, "N", type=between(0, 65535), default=8000)
     parser.flag("--web_runtime", "see `alae export`", "DIR|cdn|URL", absent="from npm")
     parser.switch("--build", "only write the folder, do not serve it")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed, 2 a wrong flag."""
-    args = parse(arguments)
-    models = [name for name in args.models.split(",") if name]
-    how = args.web_runtime, args.build, args.checkpoint
-    return guarded("demo", lambda: run(models, args.out, args.port, *how))
+    args = parser.parse_args(arguments)
+    return guarded("demo", lambda: run(**vars(args)))
 
 
 def run(
-    models: list[str],
-    out: Path,
-    port: int,
-    runtime: str | None,
-    build: bool,
-    checkpoint: str = "newest",
+    models: str, checkpoint: str, out: Path, port: int, web_runtime: str | None, build: bool
 ) -> None:
     """Writes the page, and serves it until Ctrl-C unless `build`; see --help."""
-    runs = [existing_run(name, "--models") for name in models]
+    runs = [existing_run(name, "--models") for name in models.split(",") if name]
     for path in runs:
         chosen_checkpoint(path, checkpoint)
         web.about(path)
     names = [web.name_of(run) for run in runs]
     if not names or len(set(names)) < len(names):
-        given = ",".join(models)
-        raise AlaeError(f"--models={given}: give different names, for example digits,faces64.")
-    publish.check_name(out)
-    check_directory("--out", out, "page", MARK)
+        how = "give different names, for example digits,faces64"
+        raise AlaeError(f"--models={models}: {how}.")
+    publish.check_out(out, "page", MARK)
     written_files(out)
-    web.check_runtime(runtime)
+    web.check_runtime(web_runtime)
     server = None if build else bind(out, port)
     import_tensorflow()
     registry.check_packages([web.FORMAT])
@@ -98,7 +70,7 @@ def run(
         for each, name in zip(runs, names, strict=True):
             report("demo", f"exporting {name}.")
             write_model(each, scratch, checkpoint)
-        web.write_page(scratch / "web", names, runtime)
+        web.write_page(scratch / "web", names, web_runtime)
         replace(out, scratch)
     if server is None:
         print(f"demo: {out}/ is ready for any static web host.")
@@ -108,21 +80,21 @@ def run(
         server.serve_forever()
 
 
-def write_model(run: Path, folder: Path, checkpoint: str = "newest") -> None:
+def write_model(run: Path, folder: Path, checkpoint: str) -> None:
     """Writes the files of a model, compared with Keras on images that it generates."""
     from . import parity
     from .exporter import Exporter
     from .loading import load
 
-    options = Options(run_dir=run)
-    model, _ = load(run, checkpoint=checkpoint)
+    options = Options(run_dir=run, checkpoint=checkpoint)
+    model, _ = load(options)
     work = Exporter(model, options, model.generate(IMAGES, psi=1.0), folder)
     (file,) = web.files(options)
     web.write_model(work, file)
     rows = parity.check(web.FORMAT, file, folder, work.reference)
-    wrong = [row for row in rows if not row.holds]
-    if wrong:
-        raise AlaeError(f"{run}: {wrong[0].fault}.")
+    for row in rows:
+        if not row.holds:
+            raise AlaeError(f"{run}: {row.fault}.")
 
 
 def written_files(out: Path) -> dict[str, list[str]]:
@@ -151,8 +123,7 @@ def written_files(out: Path) -> dict[str, list[str]]:
 def replace(out: Path, folder: Path) -> None:
     """Replaces the page in `out` by the one in `folder`/web, all of it or nothing."""
     page, old = folder / "web", written_files(out)
-    paths = [path for path in page.rglob("*") if path.is_file()]
-    new = {str(path.relative_to(page)): [sha256(path)] for path in paths}
+    new = {str(path.relative_to(page)): [sha256(path)] for path in publish.all_files(page)}
 
     def mark(files: Mapping[str, list[str]]) -> None:
         write_atomic(out / MARK, json.dumps({"files": files}, indent=1, sort_keys=True).encode())
@@ -162,15 +133,6 @@ def replace(out: Path, folder: Path) -> None:
     mark({name: [*old.get(name, []), *new.get(name, [])] for name in {*old, *new}})
     move(moves)
     mark(new)
-
-
-def bind(folder: Path, port: int) -> Server:
-    """A server of a folder for this machine only; raises AlaeError if the port is taken."""
-    handler = functools.partial(Quiet, directory=str(folder))
-    try:
-        return Server(("127.0.0.1", port), handler)
-    except OSError as error:
-        raise AlaeError(f"--port={port}: {error.strerror}; give another port, or 0.") from None
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -183,11 +145,6 @@ class Server(http.server.ThreadingHTTPServer):
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """A handler without a log, whose files browsers do not cache."""
-
-    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
-        ".wasm": "application/wasm",
-        ".js": "text/javascript",
-    }
 
     def send_head(self):
         try:
@@ -202,6 +159,15 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+def bind(folder: Path, port: int) -> Server:
+    """A server of a folder for this machine only; raises AlaeError if the port is taken."""
+    handler = functools.partial(Quiet, directory=str(folder))
+    try:
+        return Server(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise AlaeError(f"--port={port}: {error.strerror}; give another port, or 0.") from None
 
 
 if __name__ == "__main__":

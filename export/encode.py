@@ -4,7 +4,6 @@ alae encode photo.png --model=encoder.tflite --out=w.npy
 alae encode --decode=w.npy --model=decoder.tflite --out=picture.png
 """
 
-import argparse
 import json
 import os
 import sys
@@ -38,32 +37,6 @@ BAR_FROM = 20  # images from which a progress bar is shown
 RANKS = {"an encoder": {(4, 2), (4, 3)}, "a decoder": {(2, 4), (3, 4)}}
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = Arguments(f"{__package__}.encode", ABOUT)
-    parser.add_argument("images", nargs="*", type=Path, help="image files or folders of them")
-    about = ".npy or .json file of codes to draw, in place of images"
-    parser.flag("--decode", about, "W.npy", type=Path)
-    about = "encoder*.tflite, or for --decode decoder*.tflite"
-    parser.flag("--model", about, type=Path, required=True)
-    about = "file to write. For images: w.npy (float32 [N, latent]) or w.json (by file name). For "
-    about += "--decode: a PNG of all images"
-    absent = "JSON on standard output; for --decode, --out is required"
-    parser.flag("--out", about, type=output(), absent=absent)
-    threads = between(1, MOST_THREADS)
-    parser.flag("--threads", "CPU threads", "N", type=threads, absent="the number of cores")
-    args = parser.parse_args(arguments)
-    if bool(args.images) == bool(args.decode):
-        parser.error("give either images or --decode=W.npy.")
-    endings = (".png",) if args.decode else (".npy", ".json")
-    if args.decode and not args.out:
-        parser.error("--decode needs --out=PICTURE.png.")
-    if args.out and args.out.suffix not in endings:
-        parser.error(f"--out={args.out}: must end in {' or '.join(endings)}.")
-    args.threads = args.threads or os.cpu_count() or 1
-    return args
-
-
 def load(path: Path, threads: int, wanted: str) -> TFLite:
     """Opens a .tflite file of one of the kinds in `RANKS`; raises ExportError."""
     if not path.is_file():
@@ -75,9 +48,7 @@ def load(path: Path, threads: int, wanted: str) -> TFLite:
     except (ValueError, RuntimeError, OSError, TypeError) as error:
         raise ExportError(f"--model={path}: is damaged or not a TFLite file ({error}).") from None
     if ranks not in RANKS[wanted]:
-        kinds = (kind for kind, known in RANKS.items() if ranks in known)
-        kind = next(kinds, "neither an encoder nor a decoder")
-        raise ExportError(f"--model={path}: is {kind}; give {wanted.split()[1]}*.tflite.")
+        raise ExportError(f"--model={path}: is not {wanted}; give {wanted.split()[1]}*.tflite.")
     return model
 
 
@@ -104,28 +75,14 @@ class Images:
         report("left out", str(error))
 
 
-def read(path: Path, channels: int) -> np.ndarray:
-    """Reads an upright image: uint8 [H, W, channels]; raises ExportFailed, also for colours that
-    a grey model cannot take."""
-    pixels = read_colour(path)
-    if channels == 3:
-        return pixels
-    if is_colour(pixels):
-        raise ExportFailed(f"{path}: is in colour; the model takes grey images.")
-    return pixels[..., :1]
-
-
-def is_colour(pixels: np.ndarray) -> bool:
-    """Whether any of the pixels [H, W, 3] is not grey."""
-    return bool(np.ptp(pixels, axis=-1).any())
-
-
-def read_colour(path: Path) -> np.ndarray:
-    """Reads an image file as uint8 [H, W, 3]; raises ExportFailed."""
+def read(path: Path) -> np.ndarray:
+    """Reads an upright image: uint8 [H, W, 1] if it is grey, else [H, W, 3]; raises
+    ExportFailed."""
     try:
-        return read_image(path, 3)
+        pixels = read_image(path, 3)
     except Exception as error:  # PIL's plug-ins raise errors of any type
         raise ExportFailed(f"{path}: cannot be read as an image ({reason(error)}).") from None
+    return pixels if (pixels != pixels[..., :1]).any() else pixels[..., :1]
 
 
 def encode(model: TFLite, images: Images) -> np.ndarray:
@@ -139,14 +96,16 @@ def encode(model: TFLite, images: Images) -> np.ndarray:
         fitted = []
         for path in files[i : i + step]:
             try:
-                pixels = read(path, channels)
+                pixels = read(path)
+                height, width, found = pixels.shape
+                if found > channels:
+                    raise ExportFailed(f"{path}: is in colour; the model takes grey images.")
             except ExportFailed as error:
                 images.leave_out(path, error)
                 continue
-            height, width, _ = pixels.shape
             padded = height == width == DIGIT and side == PADDED_DIGIT
             enlarged += min(height, width) < side and not padded
-            fitted.append(fit(pixels, side))
+            fitted.append(np.repeat(fit(pixels, side), channels // found, axis=2))
         if fitted:
             x = np.stack(fitted)
             x = x if model.input["dtype"] == np.uint8 else x.astype(np.float32) / 127.5 - 1.0
@@ -187,10 +146,8 @@ def read_codes(path: Path) -> np.ndarray:
                 raise ValueError("no codes by file name")
         else:  # mapped: a header that declares more than the file holds takes no memory
             w = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror or error}.") from None
     except Exception as error:  # the parsers raise errors of many types
-        why = "it holds Python objects" if "allow_pickle" in str(error) else error
+        why = "it holds Python objects" if "allow_pickle" in str(error) else reason(error)
         raise ExportError(f"{path}: cannot be read as a .npy or .json file ({why}).") from None
     if not isinstance(w, np.ndarray) or w.dtype.kind not in "fiu" or not w.size:
         raise ExportError(f"{path}: holds no array of numbers.")
@@ -212,16 +169,35 @@ def write_codes(path: Path | None, images: Images, w: np.ndarray) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
-    args = parse(arguments)
+    parser = Arguments(f"{__package__}.encode", ABOUT)
+    parser.add_argument("images", nargs="*", type=Path, help="image files or folders of them")
+    about = ".npy or .json file of codes to draw, in place of images"
+    parser.flag("--decode", about, "W.npy", type=Path)
+    about = "encoder*.tflite, or for --decode decoder*.tflite"
+    parser.flag("--model", about, type=Path, required=True)
+    about = "file to write. For images: w.npy (float32 [N, latent]) or w.json (by file name). For "
+    about += "--decode: a PNG of all images"
+    absent = "JSON on standard output; for --decode, --out is required"
+    parser.flag("--out", about, type=output(), absent=absent)
+    known = between(1, MOST_THREADS)
+    parser.flag("--threads", "CPU threads", "N", type=known, absent="the number of cores")
+    args = parser.parse_args(arguments)
+    if bool(args.images) == bool(args.decode):
+        parser.error("give either images or --decode=W.npy.")
+    if args.decode and not args.out:
+        parser.error("--decode needs --out=PICTURE.png.")
+    endings = (".png",) if args.decode else (".npy", ".json")
+    if args.out and args.out.suffix not in endings:
+        parser.error(f"--out={args.out}: must end in {' or '.join(endings)}.")
+    threads = args.threads or os.cpu_count() or 1
 
     def run() -> None:
         if args.decode:
-            model = load(args.model, args.threads, "a decoder")
+            model = load(args.model, threads, "a decoder")
             write_atomic(args.out, png(draw(model, args.decode)))
-            return
-        images = Images(args.images)
-        model = load(args.model, args.threads, "an encoder")
-        write_codes(args.out, images, encode(model, images))
+        else:
+            images, model = Images(args.images), load(args.model, threads, "an encoder")
+            write_codes(args.out, images, encode(model, images))
 
     return guarded("encode", run)
 

@@ -9,8 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from alae_tf.images import picture
-from alae_tf.images.picture import png
+from alae_tf.images.picture import columns, png
 from alae_tf.latents import LatentError
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import existing_run, images_of
@@ -33,7 +32,7 @@ def export(options: Options) -> int:
     raised."""
     formats = registry.chosen(options.formats)
     registry.check_packages(formats)
-    model, weights = load(options.run_dir, options.untrained, options.level, options.checkpoint)
+    model, weights = load(options)
     for each in formats:
         each.ready(options, model)
     uri = options.representative_data or model.config.data
@@ -67,14 +66,14 @@ class Exporter:
     def __init__(self, model: Autoencoder, options: Options, pixels: np.ndarray, folder: Path):
         self.model, self.options, self.folder = model, options, folder
         self.graphs = Graphs(model)
-        shown = min(len(pixels), picture.columns(model.resolution))
+        shown = min(len(pixels), columns(model.resolution))
         compared = np.arange(shown) * (len(pixels) // shown)
         try:
             self.directions = web.directions_of(model, options)
         except LatentError as error:  # if a page is exported, `ready` raised it earlier
             report("export", f"{error}; decoders are calibrated and compared without directions.")
             self.directions = []
-        self.reference = Reference(self.graphs, pixels[compared], self.directions)
+        self.reference = Reference(model, pixels[compared], self.directions)
         # Calibrated on the compared images, int8 would look better than it is.
         self.pixels = np.delete(pixels, compared, axis=0) if len(pixels) > shown else pixels
         self.float32: dict[str, bytes] = {}  # converted TFLite files, by signature
@@ -120,12 +119,10 @@ class Exporter:
     def without(self, format_: Format, file: File) -> str:
         """Flags that exclude a file, or ""."""
         options, (graph, *_) = self.options, (*file.graphs, "")
-        flags = [
-            flag("quantize", options.quantize, file.quantization),
-            flag("graphs", options.graphs, graph.removesuffix("_uint8")),
-        ]
-        text = " or ".join(each for each in flags if each)
-        return text or flag("formats", options.formats, format_.name)
+        kind = flag("quantize", options.quantize, file.quantization)
+        network = flag("graphs", options.graphs, graph.removesuffix("_uint8"))
+        either = " or ".join(filter(None, (kind, network)))
+        return either or flag("formats", options.formats, format_.name)
 
     def finish(self, weights: Weights) -> list[str]:
         """Writes parity.json, parity.png and manifest.json; returns the names to publish. Raises
@@ -133,15 +130,12 @@ class Exporter:
         if not self.files:
             raise ExportFailed("\n".join([*self.left_out, "Nothing was published."]))
         names = [*(name for _, file in self.files for name in file.names), *PARITY]
-        (self.folder / "parity.png").write_bytes(
-            png(parity.picture(self.folder, self.files, self.reference))
-        )
+        picture = parity.picture(self.folder, self.files, self.reference)
+        (self.folder / "parity.png").write_bytes(png(picture))
         rows = [dataclasses.asdict(row) | {"holds": row.holds} for row in self.rows]
         # The errors of a rejected file may be infinite.
         publish.write_json(self.folder / "parity.json", finite(rows))
-        manifest = publish.manifest(
-            self.options.out, self.model, weights, self.graphs, self.folder, names
-        )
+        manifest = publish.manifest(self, weights, names)
         publish.write_json(self.folder / publish.MANIFEST, manifest)
         return names
 

@@ -54,11 +54,16 @@ class File(NamedTuple):
     name: str  # path in the directory of the export
     graphs: tuple[str, ...] = ()  # names of its graphs, see `parity.Reference`
     batch: int | None = None  # number of images that it takes at once; None: any
-    allowed: float | None = FLOAT  # the largest error allowed; None: any
+    allowed: float = FLOAT  # the largest error allowed
     bound: str = "relative_error"  # the error that `allowed` limits, a field of `parity.Row`
     quantization: str = ""  # value of --quantize that selects a TFLite file, else ""
     parts: tuple[File, ...] = ()  # files of a directory that are compared
     beside: tuple[str, ...] = ()  # other files that are written and published with it
+
+    @property
+    def compared(self) -> tuple[File, ...]:
+        """What is opened and compared: its parts, or the file itself."""
+        return self.parts or (self,)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -30,25 +30,17 @@ class Graphs:
         """E: images → w [N, latent]."""
         return {"w": self.alae.encode(images, self.level, self.blend)}
 
-    def encode_uint8(self, pixels):
-        """E: pixels → w [N, latent]."""
-        return self.encode(ops.to_unit(pixels))
-
-    def encode_bytes(self, image_bytes):
-        """E: PNG, JPEG, BMP or GIF files of any size, strings [N] → w [N, latent]."""
-        return self.encode_uint8(self.read_all(image_bytes))
-
     def encode_styles(self, images):
         """E: images → styles [N, styles, latent], w with its correction for each layer of G."""
         return {"styles": self.alae.codes(images, self.level, self.blend)[0]}
 
-    def encode_styles_uint8(self, pixels):
-        """E: pixels → styles [N, styles, latent]."""
-        return self.encode_styles(ops.to_unit(pixels))
+    def of_pixels(self, encode):
+        """`encode` or `encode_styles` as a function of pixels."""
+        return lambda pixels: encode(ops.to_unit(pixels))
 
-    def encode_styles_bytes(self, image_bytes):
-        """E: files as in `encode_bytes` → styles [N, styles, latent]."""
-        return self.encode_styles_uint8(self.read_all(image_bytes))
+    def of_bytes(self, encode):
+        """The same of PNG, JPEG, BMP or GIF files of any size, strings [N]."""
+        return lambda image_bytes: encode(ops.to_unit(self.read_all(image_bytes)))
 
     def decode(self, w):
         """G: w [N, latent] or [N, styles, latent] → images."""
@@ -90,9 +82,8 @@ class Graphs:
 
     def generate(self, z, psi):
         """G(F(z)) with truncation: z [N, latent], psi [N] (1: none) → images and pixels."""
-        styles = self.alae.truncate(
-            self.alae.map(z), psi[:, tf.newaxis, tf.newaxis], self.config.truncation_cutoff
-        )
+        psi = psi[:, tf.newaxis, tf.newaxis]
+        styles = self.alae.truncate(self.alae.map(z), psi, self.config.truncation_cutoff)
         return self.with_pixels(self.decode(styles)["images"])
 
     def with_pixels(self, images):
@@ -101,17 +92,15 @@ class Graphs:
 
     def read_all(self, image_bytes):
         """Reads and fits image files: strings [N] → uint8 [N, H, W, C]."""
-        shape = tf.TensorSpec(self.shape, tf.uint8)
+        fitted = tf.TensorSpec(self.shape, tf.uint8)
         with tf.device("CPU"):  # one file at a time: each may have 89 million pixels
             return tf.map_fn(
-                self.read, image_bytes, parallel_iterations=1, fn_output_signature=shape
+                self.read, image_bytes, parallel_iterations=1, fn_output_signature=fitted
             )
 
     def read(self, data):
-        """Reads and fits an image file as in training: scalar string → uint8 [H, W, C].
-
-        A grey model accepts colour files only if all pixels are grey. See `image_files.decode`.
-        """
+        """Reads and fits an image file as in training: scalar string → uint8 [H, W, C]. A grey
+        model accepts colour files only if all pixels are grey. See `image_files.decode`."""
         image = image_files.decode(data)  # [height, width, 3]
         if self.config.image_channels == 1:
             is_grey = tf.reduce_all(image[..., 1:] == image[..., :1])
@@ -138,10 +127,10 @@ class Graphs:
         latent = self.config.latent_size
         return {
             "encode": (self.encode, self.spec("images", *self.shape)),
-            "encode_uint8": (self.encode_uint8, self.spec("pixels", *self.shape)),
-            "encode_bytes": (self.encode_bytes, self.spec("image_bytes")),
+            "encode_uint8": (self.of_pixels(self.encode), self.spec("pixels", *self.shape)),
+            "encode_bytes": (self.of_bytes(self.encode), self.spec("image_bytes")),
             "encode_styles": (self.encode_styles, self.spec("images", *self.shape)),
-            "encode_styles_bytes": (self.encode_styles_bytes, self.spec("image_bytes")),
+            "encode_styles_bytes": (self.of_bytes(self.encode_styles), self.spec("image_bytes")),
             "decode": (self.decode_any, [tf.TensorSpec(None, tf.float32, "w")]),
             "reconstruct": (self.reconstruct, self.spec("images", *self.shape)),
             "generate": (self.generate, self.spec("z", latent) + self.spec("psi")),
@@ -155,9 +144,9 @@ class Graphs:
         mapping = {"mapping": (self.map, self.spec("z", latent, batch=batch))} if batch else {}
         return {
             "encoder": (self.encode, images),
-            "encoder_uint8": (self.encode_uint8, pixels),
+            "encoder_uint8": (self.of_pixels(self.encode), pixels),
             "encoder_styles": (self.encode_styles, images),
-            "encoder_styles_uint8": (self.encode_styles_uint8, pixels),
+            "encoder_styles_uint8": (self.of_pixels(self.encode_styles), pixels),
             "decoder": (self.decode_small, self.spec("w", latent, batch=batch)),
             "decoder_styles": (self.decode_small, self.spec("w", styles, latent, batch=batch)),
             **mapping,

@@ -38,11 +38,9 @@ def decode(data: tf.Tensor) -> tf.Tensor:
 def fit_square(image: tf.Tensor, target: int) -> tf.Tensor:
     """Resizes like `alae_tf.images.fit.fit`: uint8 [side, side, C] → uint8 [target, target, C]."""
     side = tf.shape(image)[0]
-    channels = image.shape[-1]
-    image = tf.cond(
-        side > target, lambda: _shrink(image, side, target), lambda: _enlarge(image, side, target)
-    )
-    return tf.ensure_shape(image, [target, target, channels])
+    smaller, larger = (functools.partial(f, image, side, target) for f in (_shrink, _enlarge))
+    fitted = tf.cond(side > target, smaller, larger)
+    return tf.ensure_shape(fitted, [target, target, image.shape[-1]])
 
 
 def _checked(value: tf.Tensor, *checks: tuple[tf.Tensor, str]) -> tf.Tensor:
@@ -75,10 +73,8 @@ def _png(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
             tf.where(_is(raw, at + 4, b"tRNS"), at, transparency),
         )
 
-    size = tf.size(raw, tf.int64)
-
     def before_end(at: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
-        return (at < size) & ~_is(raw, at + 4, b"IEND")
+        return (at < tf.size(raw, tf.int64)) & ~_is(raw, at + 4, b"IEND")
 
     _, start, end, transparency = _walk(before_end, step, 8, 0, 0, 0)
     depth, colour = _number(raw, 24, 1), _number(raw, 25, 1)
@@ -143,12 +139,9 @@ def _gif(data: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
     screen = [_number(raw, start, 2) for start in (6, 8)]
     frame = [_number(raw, at + start, 2) for start in (1, 3, 5, 7)]
     whole = tf.reduce_all(tf.stack(frame) == tf.stack([0, 0, *screen]))
-    at = _checked(
-        at,
-        _fits(*screen),
-        (_is(raw, at, b"\x2c"), "a GIF file without a picture"),
-        (whole, "a GIF whose first frame does not fill it"),
-    )
+    has_picture = _is(raw, at, b"\x2c"), "a GIF file without a picture"
+    fills = whole, "a GIF whose first frame does not fill it"
+    at = _checked(at, _fits(*screen), has_picture, fills)
     end = skip_blocks(at + 10 + local + 1)
     part, nothing = tf.strings.substr, tf.constant(0, tf.int64)
     single = tf.strings.join([part(data, nothing, head), part(data, at, end - at), b"\x3b"])

@@ -10,18 +10,18 @@ import numpy as np
 from .formats import File, Format
 
 if TYPE_CHECKING:
+    from alae_tf.model.autoencoder import Autoencoder
+
     from .exporter import Exporter
 
 NAME = "model.keras"
 
 
-class KerasFile:
-    """A .keras file, read by Keras. `threads` is ignored: TensorFlow sets them per process."""
+class KerasModel:
+    """A model, run by Keras, as a `formats.Runtime`."""
 
-    def __init__(self, path: Path, threads: int = 2):
-        from alae_tf.model import keras_file  # imports TensorFlow
-
-        self.model = keras_file.load(path)
+    def __init__(self, model: Autoencoder):
+        self.model = model
 
     def run(self, graph: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs of `encode` and `encode_styles` (images), or `decode` (w)."""
@@ -30,6 +30,13 @@ class KerasFile:
         if graph == "encode_styles":
             return {"styles": self.model.encode(inputs["images"], layers=True)}
         return {"images": self.model.decode(inputs["w"], floats=True)}
+
+
+def opened(path: Path, threads: int) -> KerasModel:
+    """Opens a .keras file. `threads` is ignored: TensorFlow sets them per process."""
+    from alae_tf.model import keras_file  # imports TensorFlow
+
+    return KerasModel(keras_file.load(path))
 
 
 def write(work: Exporter, file: File) -> None:
@@ -45,6 +52,6 @@ FORMAT = Format(
     patterns=(NAME,),
     files=lambda options: [File(NAME, ("encode", "encode_styles", "decode"))],
     write=write,
-    runtimes={"Keras": KerasFile},
+    runtimes={"Keras": opened},
     default=False,
 )

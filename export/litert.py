@@ -20,10 +20,8 @@ def images_at_once(side: int) -> int:
 class TFLite:
     """A TFLite file, by its path or its bytes, run by LiteRT with its XNNPACK delegate.
 
-    Call: array [N, …] of the input type → the first output.
-
-    Raises:
-        ValueError, RuntimeError, OSError, TypeError: it is damaged or has several inputs.
+    Call: array [N, …] of the input type → the first output. Raises ValueError, RuntimeError,
+    OSError or TypeError if the file is damaged or has several inputs.
     """
 
     def __init__(self, model: Path | bytes, threads: int = 2):
@@ -54,7 +52,7 @@ class TFLite:
 
     def delegated(self) -> float:
         """The share of operators that the delegate runs; known after the first call."""
-        nodes = operators(self.interpreter)
+        nodes = self.interpreter._get_ops_details()  # private; nothing public shows the share
         delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
         nodes = [node for node in nodes if node["op_name"] != "DELEGATE"]
         producer = {tensor: node for node in nodes for tensor in node["outputs"]}
@@ -69,11 +67,6 @@ class TFLite:
                     wanted += list(node["inputs"])
                 known.add(tensor)
         return len(taken) / len(nodes)
-
-
-def operators(interpreter) -> list[dict]:
-    """The operators as LiteRT runs them: `index`, `op_name`, tensors `inputs` and `outputs`."""
-    return interpreter._get_ops_details()  # private; no public method shows the delegate's share
 
 
 @contextlib.contextmanager

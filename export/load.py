@@ -10,7 +10,6 @@ machine shares its cores with the clients.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import sys
@@ -39,32 +38,24 @@ HEAD = """\
 
 
 class Load(NamedTuple):
-    """The outcome of all clients' requests; a wrong answer counts as answered too.
-
-    `per_second` counts answers; p50, p99 and longest are milliseconds from request to answer,
-    failed attempts included, and NaN if nothing was answered; `errors` are the distinct messages of
-    lost requests.
-    """
+    """The outcome of all clients' requests."""
 
     clients: int
-    answered: int
+    answered: int  # wrong answers included
     lost: int
     wrong: int
-    per_second: float
-    p50: float
+    per_second: float  # answers
+    p50: float  # ms from request to answer, failed attempts included; NaN without answers
     p99: float
     longest: float
-    errors: list[str]
+    errors: list[str]  # distinct messages of lost requests
 
 
 def measure(
     clients: int, seconds: float, shape: tuple[int, ...], connect: Callable[[], Server]
 ) -> Load:
-    """Sends images of noise, of shape [H, W, C], from several clients for some seconds.
-
-    Each client has a thread and a connection. Raises ServerError if the first request of a client,
-    which precedes the load, fails.
-    """
+    """Sends images of noise, of shape [H, W, C], from several clients for some seconds; each has a
+    thread and a connection. Raises ServerError if its first request, before the load, fails."""
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (clients, 1, *shape)).astype(np.float32)
     servers = [connect() for _ in range(clients)]
@@ -74,17 +65,18 @@ def measure(
 
     def ask(server: Server, image: np.ndarray, expected: np.ndarray) -> None:
         while (started := time.perf_counter()) < end:
-            w = None
             try:
                 w = encode(server, image)
+                near = TOLERANCE * np.abs(expected).max()
+                right = w.shape == expected.shape and np.abs(w - expected).max() <= near
             except WrongAnswer:
-                pass
+                right = False
             except Exception as error:  # our own faults must be counted too
                 kind = "" if isinstance(error, ServerError) else f"{type(error).__name__}: "
                 errors.append(f"{kind}{error}")
                 continue
             times.append(time.perf_counter() - started)
-            if w is None or not agree(w, expected):
+            if not right:
                 wrong.append(started)
 
     started = time.perf_counter()
@@ -108,15 +100,8 @@ def encode(server: Server, image: np.ndarray) -> np.ndarray:
     return checked(server.predict("encode", {"images": image}), "w", 2, server.url, "encode")
 
 
-def agree(w: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether two answers are equal except for rounding."""
-    return w.shape == expected.shape and bool(
-        np.abs(w - expected).max() <= TOLERANCE * np.abs(expected).max()
-    )
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 no request lost, 1 some lost or wrong, 2 a wrong flag."""
     parser = Arguments(f"{__package__}.load", __doc__)
     add_flags(parser)
     about = "shape of the model's images"
@@ -129,12 +114,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if len(args.shape) != 3:
         parser.error("--shape: must be three numbers, for example 64,64,3.")
-    return args
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 no request lost, 1 some lost or wrong, 2 a wrong flag."""
-    args = parse(arguments)
 
     def run() -> int:
         server = functools.partial(connect, args.url, args.model, args.timeout, args.patience)

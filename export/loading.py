@@ -1,7 +1,6 @@
 """Loads the model to export, and real images to compare it on."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +14,7 @@ from alae_tf.networks.names import checksum
 from alae_tf.system import float32
 
 from . import ExportError
+from .formats import Options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,52 +27,43 @@ class Weights:
     sha256: str
 
 
-def load(
-    run_dir: Path | str | None,
-    untrained: Path | None = None,
-    level: int | None = None,
-    checkpoint: str | None = None,
-) -> tuple[Autoencoder, Weights]:
+def load(options: Options) -> tuple[Autoencoder, Weights]:
     """Loads a model in float32, and identifies its weights.
 
-    The EMA weights of a run at a checkpoint, a value of --checkpoint, and at a level that it has
-    reached (None: the current one); without `run_dir`, random weights with the config `untrained`.
-    Raises AlaeError if an argument is wrong.
+    The EMA weights of a run at a checkpoint and a level that it has reached (None: the current
+    one); without a run, random weights with the config `untrained`. Raises AlaeError if one of
+    these options is wrong.
     """
     logging.set_verbosity(logging.ERROR)  # converters warn about gradients, which exports lack
     tf.get_logger().setLevel("ERROR")
-    if run_dir:
-        model = load_model(run_dir, checkpoint)
+    if options.run_dir:
+        model = load_model(options.run_dir, options.checkpoint)
+        config = model.config.replace(precision="float32")
     else:
-        assert untrained is not None
+        assert options.untrained is not None
         float32.use()  # like `load_model`
-        config = Config.load(untrained).replace(precision="float32")
+        config = Config.load(options.untrained).replace(precision="float32")
         model = Autoencoder(config, build_alae(config))
     reached = model.level
-    level = reached if level is None else level
+    level = reached if options.level is None else options.level
     if not 0 <= level <= reached:
         raise ExportError(f"--level={level}: the run has reached levels 0 to {reached}.")
-    config = model.config.replace(precision="float32")
     blend = model.blend if level == reached else 1.0
     model = Autoencoder(config, model.alae, level, blend, model.images_seen)
-    weights = Weights(not untrained, model.images_seen or 0, checksum(model.alae, blend))
-    return model, weights
+    trained, seen = not options.untrained, model.images_seen or 0
+    return model, Weights(trained, seen, checksum(model.alae, blend))
 
 
 def real_images(uri: str, resolution: int, channels: int, count: int) -> np.ndarray:
-    """Fitted images, evenly spread over a source: uint8 [count, H, W, C].
-
-    A source with fewer images repeats some. Raises ExportError if the data cannot be read or has
-    another number of channels.
-    """
+    """Fitted images, evenly spread over a source, which may repeat: uint8 [count, H, W, C]. Raises
+    ExportError if the data cannot be read or has another number of channels."""
     flag = "--representative_data"
     try:
         source = open_source(uri)
         source = source.held_out or source
         if source.channels != channels:
-            raise ExportError(
-                f"{flag}={uri}: has {source.channels} channels, the model takes {channels}."
-            )
+            found = f"has {source.channels} channels, the model takes {channels}"
+            raise ExportError(f"{flag}={uri}: {found}.")
         return source.take(evenly(source, count), resolution)
     except DataError as error:
         message = str(error).replace("--data=", f"{flag}=")

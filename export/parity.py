@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from alae_tf.images.picture import png, tile
 from alae_tf.latents.codes import to_styles
 from alae_tf.latents.directions import Direction
+from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks import ops
 from alae_tf.system.timing import median_seconds
 
 from .calibration import edited
 from .formats import File, Format, Runtime
-from .graphs import Graphs
 from .publish import all_files
 
 TIMES = 5  # calls, of which the latency is the median
@@ -37,7 +36,7 @@ class Row:
     # Root mean square of the differences, divided by that of the expected values' distances from
     # their mean over images.
     spread_error: float
-    allowed: float | None  # the largest error allowed; None: any
+    allowed: float  # the largest error allowed
     latency_ms: float  # median for one image, or for the batch that the file takes
     size: int  # of the file or directory, in bytes
     delegated: float | None = None  # share of the operators that TFLite's XNNPACK delegate runs
@@ -47,7 +46,7 @@ class Row:
     @property
     def holds(self) -> bool:
         """Whether the error is a number and at most the allowed one."""
-        return getattr(self, self.bound) <= (float("inf") if self.allowed is None else self.allowed)
+        return getattr(self, self.bound) <= self.allowed
 
     @property
     def fault(self) -> str:
@@ -73,9 +72,8 @@ class Case(NamedTuple):
 
 
 class Reference:
-    """Keras' results for real images, uint8 [n, H, W, C] with n at least 4, and n codes of F.
-
-    Decoders are compared on codes of the images, of F without truncation, and edited ones; see
+    """Keras' results for real images, uint8 [n, H, W, C] with n at least 4. Decoders are compared
+    on codes of the images, n codes of F without truncation, and edited ones; see
     `calibration.edited`.
 
     Attributes:
@@ -83,53 +81,44 @@ class Reference:
         cases: name of a graph → its cases.
     """
 
-    def __init__(self, graphs: Graphs, pixels: np.ndarray, directions: Sequence[Direction]):
+    def __init__(self, model: Autoencoder, pixels: np.ndarray, directions: Sequence[Direction]):
         self.pixels = pixels
         self.images = ops.to_unit(pixels).numpy()
-        w = in_parts(lambda x: graphs.encode(tf.constant(x))["w"].numpy(), [self.images])
-        styles = in_parts(
-            lambda x: graphs.encode_styles(tf.constant(x))["styles"].numpy(), [self.images]
-        )
+        w, styles = model.encode(pixels), model.encode(pixels, layers=True)
+        latent = model.config.latent_size
         random = np.random.default_rng(1)
-        drawn = random.standard_normal((len(pixels), graphs.config.latent_size), np.float32)
-        drawn = graphs.map(tf.constant(drawn))["w"].numpy()
+        drawn = model.map(random.standard_normal((len(pixels), latent), np.float32))
 
         def decoders(codes: np.ndarray, drawn: np.ndarray) -> list[Case]:
             kinds = {"E(x)": codes, "F(z)": drawn, "edited": edited(codes, directions)}
-            decode = lambda w: graphs.decode(tf.constant(w))["images"].numpy()  # noqa: E731
             return [
-                Case({"w": each}, "images", in_parts(decode, [each]), kind)
+                Case({"w": each}, "images", model.decode(each, floats=True), kind)
                 for kind, each in kinds.items()
             ]
 
         decoder = decoders(w, drawn)
-        decoder_styles = decoders(styles, to_styles(drawn, graphs.config.styles))
+        decoder_styles = decoders(styles, to_styles(drawn, model.config.styles))
         self.decoded = decoder_styles[0].expected
-        z = np.random.default_rng(0).standard_normal((3, graphs.config.latent_size), np.float32)
+        z = np.random.default_rng(0).standard_normal((3, latent), np.float32)
         psi = np.array([1.0, 0.7, 0.3], np.float32)
-        mapped = graphs.map(tf.constant(z))["w"].numpy()
-        generated = graphs.generate(tf.constant(z), tf.constant(psi))["images"].numpy()
-        files = np.array([png(each) for each in pixels])
-        encode = Case({"images": self.images}, "w", w)
-        encode_uint8 = Case({"pixels": pixels}, "w", w)
-        encode_styles = Case({"images": self.images}, "styles", styles)
+        mapped = model.map(z)
+        generated = model.decode(model.truncate(mapped, psi), floats=True)
         self.cases = {
-            "encode": [encode],
-            "encode_uint8": [encode_uint8],
-            "encode_bytes": [Case({"image_bytes": files}, "w", w)],
-            "encode_styles": [encode_styles],
-            "encode_styles_bytes": [Case({"image_bytes": files}, "styles", styles)],
             "decode": [decoder[0], decoder_styles[0]],
-            "reconstruct": [Case({"images": self.images}, "images", self.decoded)],
-            "generate": [Case({"z": z, "psi": psi}, "images", generated)],
-            "encoder": [encode],
-            "encoder_uint8": [encode_uint8],
-            "encoder_styles": [encode_styles],
-            "encoder_styles_uint8": [Case({"pixels": pixels}, "styles", styles)],
             "decoder": decoder,
             "decoder_styles": decoder_styles,
+            "reconstruct": [Case({"images": self.images}, "images", self.decoded)],
+            "generate": [Case({"z": z, "psi": psi}, "images", generated)],
             "mapping": [Case({"z": z}, "w", mapped)],
         }
+        for ending, inputs in {
+            "": {"images": self.images},
+            "_uint8": {"pixels": pixels},
+            "_bytes": {"image_bytes": np.array([png(each) for each in pixels])},
+        }.items():
+            for graph in ("encode", "encoder"):
+                self.cases[f"{graph}{ending}"] = [Case(inputs, "w", w)]
+                self.cases[f"{graph}_styles{ending}"] = [Case(inputs, "styles", styles)]
 
 
 def in_parts(
@@ -148,7 +137,7 @@ def in_parts(
 
 def check(format_: Format, file: File, folder: Path, reference: Reference) -> Iterator[Row]:
     """Compares every graph of a file in every runtime of its format."""
-    for part in file.parts or (file,):
+    for part in file.compared:
         for name, open_file in format_.runtimes.items():
             model = open_file(folder / part.name, 2)
             for graph in part.graphs:
@@ -200,7 +189,7 @@ def picture(folder: Path, files: Sequence[tuple[Format, File]], reference: Refer
         if not format_.runtimes:
             continue
         open_file, *_ = format_.runtimes.values()
-        for part in file.parts or (file,):
+        for part in file.compared:
             if "reconstruct" in part.graphs:
                 model = open_file(folder / part.name, 2)
                 rows.append(model.run("reconstruct", images=reference.images)["pixels"])
@@ -218,16 +207,13 @@ def picture(folder: Path, files: Sequence[tuple[Format, File]], reference: Refer
 
 def table(rows: list[Row]) -> str:
     """The comparisons as a text table."""
-    lines = [
-        f"{'file':<30}{'run by':<14}{'graph':<22}{'of':<8}{'largest':>9}{'relative':>10}"
-        f"{'of spread':>11}{'ms':>9}{'KiB':>9}{'delegated':>11}"
-    ]
+    line = "{:<30}{:<14}{:<22}{:<8}{:>9}{:>10}{:>11}{:>9}{:>9}{:>11}{}"
+    heads = "file", "run by", "graph", "of", "largest", "relative", "of spread", "ms", "KiB"
+    lines = [line.format(*heads, "delegated", "")]
     for row in rows:
+        errors = [f"{e:.1e}" for e in (row.max_error, row.relative_error, row.spread_error)]
         share = "" if row.delegated is None else f"{row.delegated:.0%}"
-        lines.append(
-            f"{row.file:<30}{row.runtime:<14}{f'{row.graph} {row.codes}':<22}{row.output:<8}"
-            f"{row.max_error:>9.1e}"
-            f"{row.relative_error:>10.1e}{row.spread_error:>11.1e}{row.latency_ms:>9.2f}"
-            f"{row.size / 1024:>9,.0f}{share:>11}{'' if row.holds else '  TOO FAR'}"
-        )
+        left = row.file, row.runtime, f"{row.graph} {row.codes}", row.output, *errors
+        right = f"{row.latency_ms:.2f}", f"{row.size / 1024:,.0f}", share
+        lines.append(line.format(*left, *right, "" if row.holds else "  TOO FAR"))
     return "\n".join(lines)

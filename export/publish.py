@@ -32,6 +32,7 @@ from . import ExportError, registry
 if TYPE_CHECKING:  # a wrong --out is reported before TensorFlow is imported
     from alae_tf.model.autoencoder import Autoencoder
 
+    from .exporter import Exporter
     from .graphs import Graphs
     from .loading import Weights
 
@@ -56,11 +57,14 @@ VALUE_RANGES = {
 }
 
 
-def check_out(out: Path) -> None:
-    """Raises an AlaeError, before any work, if `out` is a file or holds something other than an
-    export; see also `check_name`."""
-    check_name(out)
-    check_directory("--out", out, "export", MANIFEST)
+def check_out(out: Path, what: str = "export", mark: str = MANIFEST) -> None:
+    """Raises an AlaeError, before any work, if `out` is a file, holds something other than `what`,
+    which has the file `mark`, or has characters that TensorFlow, which writes SavedModels,
+    expands."""
+    if set(PATTERN) & set(str(out)):
+        why = f"TensorFlow expands {' '.join(PATTERN)} in paths; give another name"
+        raise ExportError(f"--out={out}: {why}.")
+    check_directory("--out", out, what, mark)
 
 
 def rank(name: str) -> int:
@@ -70,30 +74,20 @@ def rank(name: str) -> int:
     return 2 if name == MANIFEST else int(name.endswith("saved_model.pb"))
 
 
-def check_name(out: Path) -> None:
-    """Raises an ExportError if `out` has characters that TensorFlow, which writes SavedModels,
-    expands."""
-    if set(PATTERN) & set(str(out)):
-        raise ExportError(
-            f"--out={out}: TensorFlow expands {' '.join(PATTERN)} in paths; give another name."
-        )
-
-
 @contextlib.contextmanager
 def hidden_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder inside `out`, which is created if missing, and locked.
-
-    If nothing is published, the directories that were created are deleted. Raises ExportError if
-    another export is writing to `out`, or its .lock is not empty.
-    """
+    """A temporary folder inside `out`, which is created if missing, and locked; if nothing is
+    published, the directories that were created are deleted. Raises ExportError if another export
+    is writing to `out`, or its .lock is not empty."""
     made = [path for path in (out, *out.parents) if not path.exists()]
     out.mkdir(parents=True, exist_ok=True)
+    file = out / ".lock"
     try:
-        lock = Lock(out / ".lock")
+        lock = Lock(file)
     except BlockingIOError:
         raise ExportError(f"--out={out}: another export is writing to it.") from None
     with lock:
-        if (out / ".lock").stat().st_size:  # ours are empty
+        if file.stat().st_size:  # ours are empty
             raise ExportError(f"--out={out}: its .lock is that of another program.")
         sweep(out)
         try:
@@ -101,10 +95,10 @@ def hidden_folder(out: Path) -> Iterator[Path]:
                 yield folder
         finally:
             if lock.holds:
-                (out / ".lock").unlink()
+                file.unlink()
             else:
-                problem = "its .lock was deleted; make sure that no other export wrote to it."
-                report(f"--out={out}", problem)
+                how = "make sure that no other export wrote to it"
+                report(f"--out={out}", f"its .lock was deleted; {how}.")
             for path in made:
                 with contextlib.suppress(OSError):  # not empty
                     path.rmdir()
@@ -117,17 +111,13 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ExportError(
-            f"--out={out}: {MANIFEST} is damaged ({error}); give another directory."
-        ) from None
+        why = f"{MANIFEST} is damaged ({error}); give another directory"
+        raise ExportError(f"--out={out}: {why}.") from None
 
 
 def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
-    """Raises an ExportError, before any work, if `out` holds an export of another run or level.
-
-    The files of an export are used together, and a server takes the newest SavedModel as a better
-    version of the same model. Therefore only the same run and level may be exported into it again.
-    """
+    """Raises an ExportError, before any work, if `out` holds an export of another run or level. (A
+    server takes the newest SavedModel as a better version of the same model.)"""
     old = read_manifest(out)
     if old is None:
         return
@@ -142,14 +132,13 @@ def check_same_model(out: Path, model: Autoencoder, weights: Weights) -> None:
         ("weights", kinds[trained], kinds[weights.trained]),
     ]
     differ = [
-        f"{name}: {theirs} in the directory, {value} in this model"
+        f"\n  {name}: {theirs} in the directory, {value} in this model"
         for name, theirs, value in compared
         if theirs != value
     ]
     if differ:
-        raise ExportError(
-            f"--out={out}: holds another model; give another directory.\n  " + "\n  ".join(differ)
-        )
+        why = "holds another model; give another directory."
+        raise ExportError(f"--out={out}: {why}{''.join(differ)}")
 
 
 def next_version(out: Path) -> int:
@@ -158,25 +147,18 @@ def next_version(out: Path) -> int:
     return max(versions, default=0) + 1
 
 
-def manifest(
-    out: Path,
-    model: Autoencoder,
-    weights: Weights,
-    graphs: Graphs,
-    folder: Path,
-    names: list[str],
-) -> dict[str, object]:
-    """Describes `out` as it will be after publishing the files and directories `names` of `folder`,
+def manifest(work: Exporter, weights: Weights, names: list[str]) -> dict[str, object]:
+    """Describes --out as it will be after publishing the written files and directories `names`,
     without the earlier files that depend on other weights."""
-    new = describe_files(folder, names)
-    before = (read_manifest(out) or {"files": {}})["files"]
+    model, graphs = work.model, work.graphs
+    before = (read_manifest(work.options.out) or {"files": {}})["files"]
     files = {
         name: file
         for name, file in before.items()
         if not _of_weights(name) or file.get("weights") == weights.sha256
     }
-    files |= {name: file | {"weights": weights.sha256} for name, file in new.items()}
-    signatures = [item for each in registry.found(files) for item in each.graphs(graphs).items()]
+    for name, file in describe_files(work.folder, names).items():
+        files[name] = file | {"weights": weights.sha256}
     packages = (*PACKAGES, *(name for each in registry.FORMATS for name in each.packages))
     return {
         "complete": True,
@@ -189,16 +171,11 @@ def manifest(
         "value_ranges": VALUE_RANGES,
         "graphs": {
             name: {
-                "inputs": {
-                    spec.name: {
-                        "dtype": spec.dtype.name,
-                        "shape": None if spec.shape.rank is None else spec.shape.as_list(),
-                    }
-                    for spec in inputs
-                },
+                "inputs": {spec.name: _tensor(spec.dtype.name, spec.shape) for spec in inputs},
                 "outputs": _outputs(name, graphs),
             }
-            for name, (_, inputs) in signatures
+            for each in registry.found(files)
+            for name, (_, inputs) in each.graphs(graphs).items()
         },
         "versions": {
             name: importlib.metadata.version(name) for name in packages if registry.installed(name)
@@ -217,23 +194,19 @@ def _outputs(graph: str, graphs: Graphs) -> dict[str, Any]:
     latent, styles = graphs.config.latent_size, graphs.config.styles
     if graph.startswith("enc"):
         name, rows = ("styles", (styles,)) if "styles" in graph else ("w", ())
-        return {name: {"dtype": "float32", "shape": [None, *rows, latent]}}
-    shape = [None, *graphs.shape]
-    images = {"images": {"dtype": "float32", "shape": shape}}
-    return (
-        images
-        if graph.startswith("decoder")
-        else images | {"pixels": {"dtype": "uint8", "shape": shape}}
-    )
+        return {name: _tensor("float32", (None, *rows, latent))}
+    types = {"images": "float32"} | ({} if graph.startswith("decoder") else {"pixels": "uint8"})
+    return {name: _tensor(dtype, (None, *graphs.shape)) for name, dtype in types.items()}
+
+
+def _tensor(dtype: str, shape: Any) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": list(shape) if shape else None}  # an unknown shape is false
 
 
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, object]]:
     """Size and sha256 of files, and of all files in directories, by path relative to `folder`."""
     return {
-        str(path.relative_to(folder)): {
-            "size": path.stat().st_size,
-            "sha256": sha256(path),
-        }
+        str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": sha256(path)}
         for name in names
         for path in all_files(folder / name)
     }
@@ -267,10 +240,8 @@ def check_replaceable(out: Path, names: Iterable[str]) -> None:
             path = out / each
             is_part = path.is_dir() and not path.suffix  # web/, for example
             if each not in ours and os.path.lexists(path) and not is_part:
-                raise ExportError(
-                    f"--out={out}: {each} was changed after the export, or was not exported; move "
-                    "it away, or give another directory."
-                )
+                why = f"{each} was changed after the export, or was not exported"
+                raise ExportError(f"--out={out}: {why}; move it away, or give another directory.")
 
 
 def publish(folder: Path, names: list[str], out: Path) -> None:
@@ -283,13 +254,9 @@ def publish(folder: Path, names: list[str], out: Path) -> None:
     """
     before, ours = exported(out)
     after = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    new = [  # versions of the SavedModel as a whole
-        str(path.relative_to(folder))
-        for name in names
-        for path in (
-            (folder / name).iterdir() if name == "saved_model" else all_files(folder / name)
-        )
-    ]
+    new = [str(path.relative_to(folder)) for name in names for path in all_files(folder / name)]
+    versions = [f"saved_model/{path.name}" for path in folder.glob("saved_model/*")]  # as a whole
+    new = versions + [name for name in new if not name.startswith("saved_model/")]
     gone = {name for name in before.keys() - after["files"].keys() if _of_weights(name)}
     old = {name for name in ours if name in new or name in gone}
     moves = replacements(folder, new, out, old, folder / "old")

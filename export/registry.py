@@ -7,13 +7,7 @@ from collections.abc import Iterable, Sequence
 from . import ExportError, keras, onnx, saved_model, tflite, web
 from .formats import File, Format, Options
 
-FORMATS: list[Format] = [
-    saved_model.FORMAT,
-    onnx.FORMAT,
-    tflite.FORMAT,
-    keras.FORMAT,
-    web.FORMAT,
-]
+FORMATS: list[Format] = [saved_model.FORMAT, onnx.FORMAT, tflite.FORMAT, keras.FORMAT, web.FORMAT]
 
 
 def chosen(names: Sequence[str]) -> list[Format]:
@@ -29,9 +23,7 @@ def steps(options: Options) -> list[tuple[Format, File]]:
 def found(names: Iterable[str]) -> list[Format]:
     """The formats that files belong to, by their paths."""
     names = list(names)
-    return [
-        each for each in FORMATS if any(fnmatch.filter(names, pattern) for pattern in each.patterns)
-    ]
+    return [each for each in FORMATS if any(fnmatch.filter(names, p) for p in each.patterns)]
 
 
 def installed(package: str) -> bool:
@@ -43,7 +35,5 @@ def check_packages(formats: Iterable[Format]) -> None:
     """Raises an ExportError if a package that these formats need is not installed."""
     missing = [name for each in formats for name in each.packages if not installed(name)]
     if missing:
-        raise ExportError(
-            f"{', '.join(dict.fromkeys(missing))}: not installed; the extra `export` includes "
-            "them (in a clone: pip install -e '.[export]')."
-        )
+        how = "the extra `export` includes them (in a clone: pip install -e '.[export]')"
+        raise ExportError(f"{', '.join(dict.fromkeys(missing))}: not installed; {how}.")

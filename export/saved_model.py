@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import serving
 from .formats import File, Format, Options
 
 if TYPE_CHECKING:
@@ -30,13 +32,9 @@ def write(model: keras.Model, signatures: dict[str, Endpoint], path: Path) -> No
     archive: Any = keras.export.ExportArchive()  # a class of the backend, which is TensorFlow
     archive.track(model)
     for name, (function, inputs) in signatures.items():
-        archive.add_endpoint(name, _plain(function, len(inputs)), input_signature=inputs)
+        plain = functools.partial(function)  # ExportArchive accepts no bound methods
+        archive.add_endpoint(name, plain, input_signature=inputs)
     archive.write_out(str(path), verbose=False)
-
-
-def _plain(function, inputs: int):
-    """A plain function for ExportArchive, which accepts no bound methods."""
-    return (lambda a: function(a)) if inputs == 1 else (lambda a, b: function(a, b))
 
 
 class SavedModel:
@@ -82,15 +80,11 @@ def files(options: Options) -> list[File]:
 
 
 def write_version(work: Exporter, file: File) -> None:
-    """Writes the SavedModel, requests that TF Serving runs before it accepts real ones, and TF
-    Serving's configuration."""
+    """Writes the SavedModel, TF Serving's configuration, and requests that it runs at first."""
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
-    from . import serving
-
-    (part,) = file.parts
-    path = work.folder / part.name
+    path = work.folder / file.parts[0].name
     path.parent.mkdir()
     write(work.model.alae, work.graphs.signatures(), path)
     (path / WARM_UP).parent.mkdir()
@@ -103,7 +97,9 @@ def write_version(work: Exporter, file: File) -> None:
             for name, value in work.reference.cases[signature][0].inputs.items():
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(value[:1]))
             writer.write(record.SerializeToString())
-    serving.write(work.folder / "serving")
+    (work.folder / "serving").mkdir()
+    for name, text in serving.FILES.items():
+        (work.folder / "serving" / name).write_text(text, encoding="utf-8")
 
 
 FORMAT = Format(

@@ -36,10 +36,8 @@ Result = TypeVar("Result")
 
 
 class ServerError(ExportFailed):
-    """The server cannot be reached or refused the request; the message quotes its answer.
-
-    `refused` says whether the server rejected the inputs themselves.
-    """
+    """The server cannot be reached or refused the request; the message quotes its answer. `refused`
+    says whether the server rejected the inputs themselves."""
 
     def __init__(self, message: str, refused: bool = False):
         super().__init__(message)
@@ -79,18 +77,14 @@ def server_url(text: str) -> str:
 
 def connect(url: str, model: str, timeout: float, patience: float) -> Server:
     """Opens a connection to a server; for the arguments see `Rest`."""
-    if url.startswith("grpc:"):
-        kind = Grpc
-    else:
-        kind = MLflow if urlsplit(url).path.endswith("/invocations") else Rest
+    kind = MLflow if urlsplit(url).path.endswith("/invocations") else Rest
+    kind = Grpc if url.startswith("grpc:") else kind
     return kind(url, model, timeout, patience)
 
 
 def patiently(ask: Callable[[], Result], patience: float) -> Result:
-    """Returns ask(), repeated for `patience` seconds while the server is unavailable.
-
-    A signature is a function of its inputs alone, so an interrupted request may be repeated.
-    """
+    """Returns ask(), repeated for `patience` seconds while the server is unavailable. (A signature
+    is a function of its inputs alone: an interrupted request may be repeated.)"""
     try:
         import tenacity
     except ImportError:
@@ -139,32 +133,28 @@ class Rest:
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs a signature on arrays [N, …] by name (bytes: an object array [N]); returns its
         outputs [N, …] by name, or, if it has only one, by the name "". Raises ServerError."""
+
+        def to_json(value: object) -> object:
+            if isinstance(value, bytes):
+                return {"b64": base64.b64encode(value).decode()}
+            return np.asarray(value).tolist()
+
         rows = [
-            {name: _to_json(value) for name, value in zip(inputs, row, strict=True)}
+            {name: to_json(value) for name, value in zip(inputs, row, strict=True)}
             for row in zip(*inputs.values(), strict=True)
         ]
         answer = self.ask("post", ":predict", {"signature_name": signature, "instances": rows})
-        rows = answer.get("predictions") if isinstance(answer, dict) else None
-        if not rows or not isinstance(rows, list):
-            raise WrongAnswer(f"{self.url}: the answer has no predictions.")
         try:
+            rows = answer["predictions"]
             if isinstance(rows[0], dict):
                 return {name: np.array([row[name] for row in rows]) for name in rows[0]}
             return {"": np.array(rows)}
-        except (KeyError, TypeError, ValueError, OverflowError):  # ragged, or of other outputs
-            raise WrongAnswer(f"{self.url}: the predictions are not rows of one kind.") from None
+        except (LookupError, TypeError, ValueError, OverflowError):  # ragged, or of other outputs
+            raise WrongAnswer(f"{self.url}: the answer has no predictions of one kind.") from None
 
-    def latent_size(self) -> int:
-        """Length of z, from the model's metadata."""
-        try:
-            answer = self.ask("get", "/metadata", None)
-            signatures = answer["metadata"]["signature_def"]["signature_def"]
-            dims = signatures["generate"]["inputs"]["z"]["tensor_shape"]["dim"]
-            return checked_size(int(dims[1]["size"]), self.url)
-        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
-            raise ServerError(
-                f"{self.url}: the length of z is unknown ({error}); give --latent_size."
-            ) from None
+    def signatures(self) -> Any:
+        """The model's signatures by name, as TF Serving's JSON."""
+        return self.ask("get", "/metadata", None)["metadata"]["signature_def"]["signature_def"]
 
     def ask(self, method: str, end: str, body: Any) -> Any:
         """Sends a request; returns its answer's JSON value."""
@@ -173,43 +163,41 @@ class Rest:
     def _attempt(self, method: str, end: str, body: Any) -> Any:
         import requests
 
-        def send() -> tuple[int, bytes]:
+        def send() -> tuple[int, bytearray]:
+            data, url = bytearray(), self.url + end
             with self.session.request(
-                method, self.url + end, json=body, timeout=self.timeout, stream=True
+                method, url, json=body, timeout=self.timeout, stream=True
             ) as answer:
-                data = bytearray()
                 for chunk in answer.iter_content(2**16):
                     data += chunk
                     if len(data) > MOST_JSON:
-                        raise ServerError(f"{self.url}: the answer is too long.")
-                return answer.status_code, bytes(data)
+                        break
+                return answer.status_code, data
 
         try:
             status, data = within(self.timeout, send)
         except (TimeoutError, requests.exceptions.Timeout):
-            raise ServerError(
-                f"{self.url}: no complete answer within {self.timeout:g} s (--timeout)."
-            ) from None
-        except ServerError:
-            raise
+            why = f"no complete answer within {self.timeout:g} s (--timeout)"
+            raise ServerError(f"{self.url}: {why}.") from None
         except (requests.exceptions.RequestException, ValueError) as error:
             why = getattr(error.args[0], "reason", error.args[0]) if error.args else error
             why = str(why).split(": ", 1)[-1]
             raise ServerUnavailable(f"{self.url}: cannot be reached ({why}).") from None
+        if len(data) > MOST_JSON:
+            raise ServerError(f"{self.url}: the answer is too long.")
         try:
             answer = json.loads(data)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError):
             if status == 200:
-                why = "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
-                raise WrongAnswer(f"{self.url}: the answer is {why}.") from None
+                raise WrongAnswer(f"{self.url}: the answer is not JSON.") from None
             answer = data[:MOST_WORDS].decode(errors="replace")
-        if status != 200:
-            if isinstance(answer, dict):
-                answer = answer.get("error") or answer.get("detail") or answer
-            words = reason(str(answer))[:MOST_WORDS]
-            kind = ServerUnavailable if status in UNAVAILABLE else ServerError
-            raise kind(f"{self.url}: {status}: {words}", refused=status == 400)
-        return answer
+        if status == 200:
+            return answer
+        if isinstance(answer, dict):
+            answer = answer.get("error") or answer.get("detail") or answer
+        words = reason(str(answer))[:MOST_WORDS]
+        kind = ServerUnavailable if status in UNAVAILABLE else ServerError
+        raise kind(f"{self.url}: {status}: {words}", refused=status == 400)
 
 
 class MLflow(Rest):
@@ -223,12 +211,6 @@ class MLflow(Rest):
             return {name: np.array(value) for name, value in answer["predictions"].items()}
         except (AttributeError, KeyError, TypeError, ValueError):
             raise WrongAnswer(f"{self.url}: the answer has no named predictions.") from None
-
-
-def _to_json(value: object) -> object:
-    if isinstance(value, bytes):
-        return {"b64": base64.b64encode(value).decode()}
-    return np.asarray(value).tolist()
 
 
 class Grpc:
@@ -272,8 +254,9 @@ class Grpc:
             words = reason(str(error))[:MOST_WORDS]
             raise WrongAnswer(f"{self.url}: the answer cannot be read ({words}).") from None
 
-    def latent_size(self) -> int:
-        """Length of z, from the model's metadata."""
+    def signatures(self) -> Any:
+        """Like `Rest.signatures`."""
+        from google.protobuf.json_format import MessageToDict
         from tensorflow_serving.apis import get_model_metadata_pb2
 
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
@@ -281,10 +264,7 @@ class Grpc:
         answer = self.ask(self.stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
-        dims = signatures.signature_def["generate"].inputs["z"].tensor_shape.dim
-        if len(dims) != 2:
-            raise ServerError(f"{self.url}: has no signature `generate` with an input `z`.")
-        return checked_size(dims[1].size, self.url)
+        return MessageToDict(signatures, preserving_proto_field_name=True)["signature_def"]
 
     def ask(self, method, request):
         """Makes a call; returns its answer."""
@@ -305,6 +285,19 @@ class Grpc:
 Server = Rest | Grpc
 
 
+def latent_size(server: Server) -> int:
+    """Length of z, from the model's metadata; raises ServerError if it is missing or absurd."""
+    try:
+        z = server.signatures()["generate"]["inputs"]["z"]
+        size = int(z["tensor_shape"]["dim"][1]["size"])
+        if not 0 < size <= MOST_LATENT:
+            raise ValueError(f"not {size}")
+        return size
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        why = f"the length of z is unknown ({error})"
+        raise ServerError(f"{server.url}: {why}; give --latent_size.") from None
+
+
 def checked(
     answer: dict[str, np.ndarray], output: str, rank: int, url: str, signature: str
 ) -> np.ndarray:
@@ -316,10 +309,3 @@ def checked(
     if not (np.abs(value) <= np.finfo(np.float32).max).all():  # NaN included
         raise WrongAnswer(f"{url}: {signature} returned values that are not finite.")
     return value
-
-
-def checked_size(size: int, url: str) -> int:
-    """A server's length of z; raises ServerError if no model can have it."""
-    if not 0 < size <= MOST_LATENT:
-        raise ServerError(f"{url}: the length of z cannot be {size}; give --latent_size.")
-    return size

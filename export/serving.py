@@ -1,6 +1,4 @@
-"""The configuration of TF Serving."""
-
-from pathlib import Path
+"""The configuration of TF Serving: files and their texts."""
 
 MODEL_NAME = "alae"
 FILES = {
@@ -34,10 +32,3 @@ services:
       - --batching_parameters_file=/config/batching.config
 """,
 }
-
-
-def write(folder: Path) -> None:
-    """Writes FILES into a new folder."""
-    folder.mkdir()
-    for name, text in FILES.items():
-        (folder / name).write_text(text, encoding="utf-8")

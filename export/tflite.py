@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 # Values of --quantize → suffixes of file names.
 QUANTIZATIONS = {"none": ""} | {kind: f"_{kind}" for kind in ("float16", "dynamic_int8", "int8")}
-
-
 # Number of codes in a group, see `quantize`, for int8 decoders. Clipping rare values harms an image
 # less than coarser steps; docs/measurements/export.md has figures.
 GROUP = 64
@@ -47,16 +45,10 @@ def convert(path: Path, signature: str) -> bytes:
 
 
 def quantize(
-    model: bytes,
-    quantization: str,
-    parts: list[np.ndarray],
-    int8: str,
-    group: int | None = None,
+    model: bytes, quantization: str, parts: list[np.ndarray], int8: str, group: int | None = None
 ) -> bytes:
-    """Quantises the convolutions and dense layers of a float32 TFLite file.
-
-    TensorFlow's own converter also casts the ε of norms, which becomes 0 in float16 and gives NaN
-    for a constant channel.
+    """Quantises the convolutions and dense layers of a float32 TFLite file. (TensorFlow's own
+    converter also casts the ε of norms to 0 in float16, which gives NaN for a constant channel.)
 
     Args:
         model: a file with one signature of one input.
@@ -96,15 +88,13 @@ def quantize(
             found = [quantizer.calibrate({signature: [{name: part}]}) for part in parts]
             count = max(1, round(sum(map(len, parts)) / group)) if group else 1
             groups = np.array_split(np.arange(len(found)), min(count, len(found)))
-            ranges = {
-                tensor: {
-                    side: np.mean(
-                        [extreme([found[i][tensor][side] for i in each]) for each in groups], axis=0
-                    )
-                    for side, extreme in (("min", np.minimum.reduce), ("max", np.maximum.reduce))
-                }
-                for tensor in found[0]
-            }
+            extremes = {"min": np.minimum.reduce, "max": np.maximum.reduce}
+
+            def mean(tensor: str, side: str) -> np.ndarray:
+                of_groups = [[found[i][tensor][side] for i in each] for each in groups]
+                return np.mean([extremes[side](each) for each in of_groups], axis=0)
+
+            ranges = {name: {side: mean(name, side) for side in extremes} for name in found[0]}
         smaller = quantizer.quantize(ranges).quantized_model
         assert smaller is not None  # since no output path is given
         return bytes(smaller)
@@ -137,16 +127,12 @@ def write(work: Exporter, file: File) -> None:
     (graph,) = file.graphs
     model = converted(work, graph, file.batch)
     if file.quantization not in ("", "none"):
-        parts: list[np.ndarray] = []
-        group = None
-        if file.quantization == "int8":
-            inputs = work.pixels
-            if not graph.endswith("_uint8"):
-                group = GROUP
-                layers = graph == "decoder_styles"
-                inputs = calibration.codes(work.model, inputs, work.directions, layers)
-            step = images_at_once(work.model.resolution)
-            parts = [inputs[i : i + step] for i in range(0, len(inputs), step)]
+        inputs, group = work.pixels, None
+        if file.quantization == "int8" and not graph.endswith("_uint8"):
+            layers, group = graph == "decoder_styles", GROUP
+            inputs = calibration.codes(work.model, inputs, work.directions, layers)
+        step = images_at_once(work.model.resolution)
+        parts = [inputs[i : i + step] for i in range(0, len(inputs), step)]
         model = quantize(model, file.quantization, parts, work.model.config.kind.int8, group)
     (work.folder / file.name).write_bytes(model)
 

@@ -56,8 +56,7 @@ UTILS = npm.Package(
 )
 RUNTIME = (CORE, UTILS)
 NAMES = [name for package in RUNTIME for name in package.files.values()]
-VERSIONS = [package.name.rpartition("@")[2] for package in RUNTIME]
-CACHED = "litertjs-" + "-".join(VERSIONS)  # folder in the cache
+CACHED = "litertjs-" + "-".join(each.name.rpartition("@")[2] for each in RUNTIME)  # in the cache
 CDN = "https://cdn.jsdelivr.net/npm"  # has every package of npm, by name and version
 GRAPHS = {  # files of a model → their graphs and quantisations
     "encoder": ("encoder_styles", ("none", "dynamic_int8")),
@@ -89,25 +88,17 @@ def host_of(runtime: str | None) -> str | None:
 def check_runtime(given: str | None) -> None:
     """Raises an ExportError, before any work, if npm is needed and not installed, or if the folder
     lacks a file."""
-    if given is None and _kept() is None and not npm.command():
-        raise ExportError(
-            "--formats=web: needs npm, to fetch the browser's runtime. Install Node.js, or give "
-            "--web_runtime=DIR."
-        )
-    if given is None or host_of(given):
-        return
-    missing = [name for name in NAMES if not (Path(given) / name).is_file()]
-    if missing:
-        raise ExportError(
-            f"--web_runtime={given}: has no {missing[0]}; give runtime/ of an export."
-        )
+    if given is None:
+        if _missing(cache() / CACHED) and not npm.command():
+            why = "--formats=web: needs npm, to fetch the browser's runtime"
+            raise ExportError(f"{why}. Install Node.js, or give --web_runtime=DIR.")
+    elif not host_of(given) and (missing := _missing(Path(given))):
+        raise ExportError(f"--web_runtime={given}: has no {missing}; give runtime/ of an export.")
 
 
 def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
     """Writes the page, its runtime (see --web_runtime) and the list of the models in folder/model.
-
-    Raises ExportError if npm fails, or fetches something else.
-    """
+    Raises ExportError if npm fails, or fetches something else."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in PAGE.iterdir():
         shutil.copy(file, folder / file.name)
@@ -123,7 +114,7 @@ def write_page(folder: Path, names: Sequence[str], runtime: str | None) -> None:
         text = f"{before}{script}{json.dumps({'imports': imports})}{after}"
         page.write_text(text, encoding="utf-8")
     else:
-        source = Path(runtime) if runtime is not None else _kept() or _fetch()
+        source = _fetch() if runtime is None else Path(runtime)
         for name in NAMES:
             target = folder / "runtime" / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -135,10 +126,11 @@ def directions_of(model: Autoencoder, options: Options) -> list[Direction]:
     """The directions for sliders: of --directions, or of the run; none if both are missing. Raises
     LatentError if the file is missing or damaged, or of another model."""
     file = options.directions
-    if file is None and options.run_dir:
-        file = existing_run(options.run_dir) / DIRECTIONS
-        file = file if file.is_file() else None
-    return directions.read(file, model.config.latent_size, model.fingerprint) if file else []
+    if file is None:
+        file = existing_run(options.run_dir) / DIRECTIONS if options.run_dir else None
+        if file is None or not file.is_file():
+            return []
+    return directions.read(file, model.config.latent_size, model.fingerprint)
 
 
 def about(run: Path | str | None) -> dict[str, str]:
@@ -165,21 +157,17 @@ def face_files(run: Path | str | None) -> dict[str, Path]:
     if "crop" not in about(run):
         return {}
     try:
-        folder = model_folder()
+        return {name: model_folder() / file for name, file in FACES.items()}
     except FaceError as error:
         report("left out", f"{run}: the page will not find faces: {error}")
         return {}
-    return {name: folder / file for name, file in FACES.items()}
 
 
 def describe(
     model: Autoencoder, moves: Sequence[Direction], purpose: str, crop: str | None
 ) -> dict[str, object]:
-    """The contents of model.json, which describes a model to the page.
-
-    `purpose`: what the model is for, or "". `crop`: of the faces that the page finds, a key of
-    `CROPS`; None if it finds none.
-    """
+    """The contents of model.json, which describes a model to the page: what it is for, and the key
+    of `CROPS` for the faces that the page finds, None if it finds none."""
     config = model.config
     named = levels.named(model.level + 1) if config.styles > 1 else {}
     return {
@@ -248,18 +236,18 @@ def ready(options: Options, model: Autoencoder) -> None:
     directions_of(model, options)
 
 
-def _kept() -> Path | None:
-    """The runtime in the cache, if it is complete."""
-    folder = cache() / CACHED
-    return folder if all((folder / name).is_file() for name in NAMES) else None
+def _missing(folder: Path) -> str | None:
+    """A file of the runtime that a folder lacks; None if it is complete."""
+    return next((name for name in NAMES if not (folder / name).is_file()), None)
 
 
 def _fetch() -> Path:
-    """Fetches the runtime into the cache; raises ExportError if npm fails, or if an archive has
-    another checksum."""
+    """The runtime in the cache, fetched at the first use; raises ExportError if npm fails, or if an
+    archive has another checksum."""
     folder = cache() / CACHED
     try:
-        npm.fetch(RUNTIME, folder)
+        if _missing(folder):
+            npm.fetch(RUNTIME, folder)
     except npm.NpmError as error:
         raise ExportError(f"{error} Or give --web_runtime=DIR.") from None
     return folder

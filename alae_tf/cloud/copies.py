@@ -7,11 +7,8 @@ index.json   the copy's id, and the state in which each file was last the same a
 lock         held by the process that uses the copy
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import platform
@@ -27,32 +24,29 @@ from alae_tf.cloud.storage import Entry, Storage, StorageError
 from alae_tf.system import schema
 from alae_tf.system.environment import cache
 from alae_tf.system.errors import AlaeError
-from alae_tf.system.files import TEMPORARY, Lock, member, write_atomic
+from alae_tf.system.files import TEMPORARY, Lock, member, unused, write_atomic
 
 INDEX = {"copy": str, "files": {str: {"here": [int], "there": [object]}}}
 INDEX_SECONDS = 1.0  # between two writes of the index, which takes long for many files
-HIDDEN = (".lock",)  # files that belong to this machine
+LOCK = ".lock"  # a file that belongs to this machine
 Rank = Callable[[str], int | None]  # name → place in the order of uploads; None: not uploaded
 Stat = list[int]  # size in bytes, time of the last change in ns
 
 
 class Copy:
-    """The local copy of a folder.
-
-    Args:
-        url: the URL of the folder.
-        kind: what the copy is for; a folder has a copy of each kind.
+    """The local copy of the folder at a URL; a folder has a copy of each `kind`.
 
     Attributes:
         path: the folder of the files, which need not exist.
         id: identifies this copy among those on all machines.
 
-    All other methods need the lock.
+    All methods but `lock` and `locked` need the lock.
     """
 
     def __init__(self, url: str, kind: str):
         url = url.rstrip("/")
-        self._home = cache().absolute() / "cloud" / f"{kind}-{_hash(url)}"
+        identity = hashlib.sha256(url.encode()).hexdigest()[:16]
+        self._home = cache().absolute() / "cloud" / f"{kind}-{identity}"
         self.path = self._home / (url.rpartition("/")[2] or "folder")
         self._index = self._home / "index.json"
         self._lock: Lock | None = None
@@ -62,17 +56,17 @@ class Copy:
     def lock(self) -> None:
         """Locks the copy for this process. Raises BlockingIOError if another process uses it, and
         AlaeError if the cache cannot be written."""
-        if self._lock is None:
-            try:
-                self._home.mkdir(parents=True, exist_ok=True)
-                self._lock = Lock(self._home / "lock")
-            except BlockingIOError:
-                raise
-            except OSError as error:
-                how = "ALAE_TF_CACHE names another folder for local copies"
-                raise AlaeError(f"{self._home}: {error.strerror}; {how}.") from None
-            if not self.path.is_dir():  # nothing, or only parts of a copy
-                return
+        if self._lock is not None:
+            return
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(self._home / "lock")
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            how = "ALAE_TF_CACHE names another folder for local copies"
+            raise AlaeError(f"{self._home}: {error.strerror}; {how}.") from None
+        if self.path.is_dir():  # otherwise: nothing, or only parts of a copy
             with contextlib.suppress(OSError, ValueError):
                 index = schema.load(self._index, INDEX)
                 self.id, self._files = index["copy"], index["files"]
@@ -111,9 +105,9 @@ class Copy:
     def forget(self, entries: Mapping[str, Entry], ours: Callable[[str], bool]) -> None:
         """Counts those of our files as changed that are missing in a listing: somebody has deleted
         them from storage."""
-        for name in [*self._files]:
-            if ours(name) and name not in entries:
-                del self._files[name]
+        gone = [name for name in self._files if ours(name) and name not in entries]
+        for name in gone:
+            del self._files[name]
 
     def restore(self, storage: Storage, entries: Mapping[str, Entry]) -> None:
         """Downloads the files that something else, for example a cleaner of caches, has deleted
@@ -133,12 +127,8 @@ class Copy:
 
     def changed(self) -> list[str]:
         """The names of files whose present state is not known to be in storage."""
-        found = []
-        for name in self._names():
-            known = self._files.get(name)
-            if known is None or known["here"] != _stat(self.path / name):
-                found.append(name)
-        return found
+        known = {name: entry["here"] for name, entry in self._files.items()}
+        return [name for name in self._names() if known.get(name) != _stat(self.path / name)]
 
     def upload(
         self,
@@ -147,13 +137,9 @@ class Copy:
         pinned: Callable[[list[str]], list[str]] = lambda names: [],
         outdated: Callable[[str], bool] = lambda name: True,
     ) -> None:
-        """Uploads the changed files in the order of their ranks; then deletes from storage the
-        files that this copy has downloaded or uploaded, that were since deleted from it, and that
-        are `outdated`.
-
-        `pinned` chooses the changed files whose present state is uploaded even if they are deleted
-        in the meantime.
-        """
+        """Uploads the changed files in the order of their ranks; those that `pinned` chooses in
+        their present state, even if they are deleted in the meantime. Then deletes from storage the
+        known files that were deleted from this copy and are `outdated`."""
         ranked = [(rank(name), name) for name in self.changed()]
         names = [name for _, name in sorted(each for each in ranked if each[0] is not None)]
         with contextlib.ExitStack() as stack:
@@ -176,7 +162,7 @@ class Copy:
                     storage.upload(path, name)
                 except FileNotFoundError:  # deleted meanwhile
                     continue
-                self._note(name, state, [])
+                self._files[name] = {"here": state, "there": []}
                 self._write_index()
         for name in filter(outdated, self._lost()):
             storage.delete(name)
@@ -185,10 +171,7 @@ class Copy:
 
     def set_aside(self) -> Path:
         """Renames the files, which a download would replace; returns their new folder."""
-        for number in itertools.count(1):
-            aside = self._home / f"{self.path.name}-before-{number}"
-            if not aside.exists():
-                break
+        aside = unused(self._home / f"{self.path.name}-before-1")
         os.rename(self.path, aside)
         self._files.clear()
         self._write_index()
@@ -202,13 +185,13 @@ class Copy:
 
     def _names(self) -> list[str]:
         """The files of the copy, without temporary files and locks."""
-        found = []
-        for folder, _, files in os.walk(self.path):
-            for file in files:
-                name = Path(folder, file).relative_to(self.path).as_posix()
-                if file not in HIDDEN and not TEMPORARY.fullmatch(file):
-                    found.append(name)
-        return [name for name in found if not any(map(TEMPORARY.fullmatch, name.split("/")))]
+        found = [
+            Path(folder, file).relative_to(self.path)
+            for folder, _, files in os.walk(self.path)
+            for file in files
+            if file != LOCK
+        ]
+        return [p.as_posix() for p in found if not any(map(TEMPORARY.fullmatch, p.parts))]
 
     def _lost(self) -> list[str]:
         """The known files that are missing from the copy."""
@@ -232,7 +215,7 @@ class Copy:
                 except OSError as error:  # the disk is full, or the name is that of a folder
                     why = f"{name}: cannot be copied to {path} ({error.strerror or error})"
                     raise StorageError(storage.where, why) from None
-                self._note(name, _stat(path), [*entry])
+                self._files[name] = {"here": _stat(path) or [], "there": [*entry]}
                 if time.monotonic() - written > INDEX_SECONDS:
                     self._write_index()
                     written = time.monotonic()
@@ -258,9 +241,6 @@ class Copy:
             why = f"{name!r} cannot be the name of a file in a folder; rename the object"
             raise StorageError(storage.where, why) from None
 
-    def _note(self, name: str, here: Stat | None, there: list) -> None:
-        self._files[name] = {"here": here or [], "there": there}
-
     def _write_index(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
         index = {"copy": self.id, "files": self._files}
@@ -278,10 +258,6 @@ def merge_lines(storage: Storage, name: str, path: Path) -> None:
                 file.write(b"".join(line + b"\n" for line in missing))
         lines[-1:-1] = missing  # the last is empty, after the last newline
     storage.write(name, b"\n".join(lines))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _stat(path: Path) -> Stat | None:

@@ -9,8 +9,7 @@ process that waits. Limits: a write that was on its way when a lease expired sti
 storage without conditional writes can give a lease to two processes in the same moment.
 """
 
-from __future__ import annotations
-
+import contextlib
 import json
 import platform
 import threading
@@ -65,9 +64,8 @@ class Lease:
         if content and not content["given_back"] and content["owner"] != self._owner:
             number, content = self._wait(number, content)
         self._number = number + 1
-        if not self._storage.create(self._name(self._number), self._content()):
-            raise self._taken("another process")
-        if self._newest()[0] != self._number:
+        created = self._storage.create(self._name(self._number), self._content())
+        if not created or self._newest()[0] != self._number:
             raise self._taken("another process")
         for old in self._numbers():
             if old < self._number:
@@ -90,21 +88,17 @@ class Lease:
         self._ended.set()
         self._thread.join()
         self._thread = None
-        try:
+        with contextlib.suppress(StorageError, LeaseLost):  # it expires
             self.check()
             if forget:
                 self._storage.delete(self._name(self._number))
             else:
                 self._storage.write(self._name(self._number), self._content(given_back=True))
-        except (StorageError, LeaseLost):  # it expires
-            pass
 
     def _wait(self, number: int, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Waits until a lease has expired or is given back; returns the lease then in force."""
-        report(
-            self._storage.where,
-            f"waits up to {seconds():g} s for the lease of {content['host']} to expire.",
-        )
+        what = f"the lease of {content['host']} to expire"
+        report(self._storage.where, f"waits up to {seconds():g} s for {what}.")
         begun = time.monotonic()
         while time.monotonic() - begun < seconds():
             time.sleep(min(1.0, seconds() / 10))
@@ -116,15 +110,11 @@ class Lease:
         return number, content
 
     def _renew(self) -> None:
-        while not self._ended.wait(seconds() / 4):
-            try:
+        while not (self.lost or self._ended.wait(seconds() / 4)):
+            with contextlib.suppress(StorageError, LeaseLost):  # storage is tried again
                 self.check()
                 self._beat += 1
                 self._storage.write(self._name(self._number), self._content())
-            except LeaseLost:
-                return
-            except StorageError:  # tried again
-                pass
 
     def _numbers(self) -> list[int]:
         names = [name.removeprefix(FOLDER) for name in self._storage.list(FOLDER)]

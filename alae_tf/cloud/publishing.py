@@ -1,8 +1,6 @@
 """`--out` of a command that may be a URL: the command writes into a local copy, which is uploaded
 when it is complete."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,17 +34,10 @@ def opened(
     Errors within the block name the URL instead of the copy, and also the copy if it holds a begun
     output of which storage has nothing.
 
-    Args:
-        out: the value of --out.
-        what: the content, for example "export".
-        mark: a file by which this content is recognised.
-        rank: the order of uploads.
-        wanted: which files to download at first if the copy has no `mark`; None: all files, unless
-            an earlier upload failed.
-
-    Raises:
-        AlaeError: the storage cannot be read or written, another process writes to it, or it has
-            other content. UploadFailed: from the function.
+    The content, `what`, is recognised by the file `mark` and uploaded in the order of `rank`. If
+    the copy has no `mark`, the `wanted` files are downloaded at first; None: all files, unless an
+    earlier upload failed. Raises AlaeError if the storage cannot be read or written, another
+    process writes to it, or it has other content, and UploadFailed from the function.
     """
     if not is_url(out):
         yield Path(out), lambda: None

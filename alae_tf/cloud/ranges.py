@@ -22,13 +22,8 @@ LONGEST_WAIT = 30.0  # seconds between two attempts
 
 
 class RemoteFile:
-    """A file in storage that can be opened like a path of this machine.
-
-    Args:
-        storage: the folder.
-        name: the file's name in the folder.
-        entry: the file's entry in a listing.
-    """
+    """A file in a folder in storage, by its name and its entry in a listing; can be opened like a
+    path of this machine."""
 
     def __init__(self, storage: Storage, name: str, entry: Entry):
         self.name, self.size = name, entry.size
@@ -49,23 +44,20 @@ class RemoteFile:
         end = min(end, self.size)
         if start >= end:
             return b""
-        first, last = start // BLOCK, (end - 1) // BLOCK
-        parts = [
-            self._of_block(number, max(start - number * BLOCK, 0), min(end - number * BLOCK, BLOCK))
-            for number in range(first, last + 1)
-        ]
-        return b"".join(parts)
+        begins = range(start // BLOCK * BLOCK, end, BLOCK)
+        return b"".join(self._of_block(at, max(start, at), min(end, at + BLOCK)) for at in begins)
 
-    def _of_block(self, number: int, start: int, end: int) -> bytes:
-        path = blocks().folder / f"{self._key}-{number}"
-        whole = min(BLOCK, self.size - number * BLOCK)
+    def _of_block(self, at: int, start: int, end: int) -> bytes:
+        """Bytes from `start` up to `end`, in the block that begins at `at`."""
+        path = blocks().folder / f"{self._key}-{at // BLOCK}"
+        whole = min(BLOCK, self.size - at)
         with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:
             if os.fstat(file.fileno()).st_size == whole:
-                file.seek(start)
+                file.seek(start - at)
                 return file.read(end - start)
-        data = self._fetch(number * BLOCK, number * BLOCK + whole)
+        data = self._fetch(at, at + whole)
         blocks().add(path, data)
-        return data[start:end]
+        return data[start - at : end - at]
 
     def _fetch(self, start: int, end: int) -> bytes:
         """Bytes from storage, with repeated attempts."""
@@ -107,9 +99,6 @@ class Reader(io.RawIOBase):
         self._at = start + offset
         return self._at
 
-    def tell(self) -> int:
-        return self._at
-
     def readinto(self, buffer) -> int:
         data = self._file.read(self._at, self._at + len(buffer))
         buffer[: len(data)] = data
@@ -118,11 +107,8 @@ class Reader(io.RawIOBase):
 
 
 class Blocks:
-    """The cache of blocks: files in cloud/blocks of the cache. Beyond `limit` bytes, the oldest are
-    deleted.
-
-    Several processes may use it at once; each may exceed `limit` by a sixteenth.
-    """
+    """The cache of blocks: files in a folder. Beyond `limit` bytes, the oldest are deleted. Several
+    processes may use it at once; each may exceed `limit` by a sixteenth."""
 
     def __init__(self, folder: Path, limit: int):
         self.folder, self._limit = folder, limit
@@ -146,12 +132,11 @@ class Blocks:
             with contextlib.suppress(FileNotFoundError):
                 stat = path.stat()
                 found.append((stat.st_mtime_ns, stat.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
-            if total <= self._limit:
-                break
-            path.unlink(missing_ok=True)
-            total -= size
+        room = self._limit
+        for _, size, path in sorted(found, reverse=True):  # the newest first
+            room -= size
+            if room < 0:
+                path.unlink(missing_ok=True)
 
 
 def blocks() -> Blocks:

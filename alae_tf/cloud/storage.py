@@ -1,14 +1,12 @@
 """A folder in storage: listing, reading and writing its files, each whole or not at all."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from alae_tf.system.errors import AlaeError
 from alae_tf.system.files import PARTIAL, TEMPORARY, write_atomic
@@ -59,17 +57,15 @@ class Storage:
 
     def __init__(self, flag: str, url: str):
         self.url, self.where = url.rstrip("/"), f"{flag}={url}"
-        protocol = url.partition("://")[0].lower()
-        self._whole = protocol in WHOLE
-        if not url.partition("://")[2].strip("/"):
+        protocol, _, path = url.partition("://")
+        self._whole = protocol.lower() in WHOLE
+        if not path.strip("/"):
             raise StorageError(self.where, "names no bucket or folder")
         if {".", ".."} & {*self.url.split("/")}:
             raise StorageError(self.where, "a part of it is . or ..; write the folder's own URL")
         try:
             import fsspec
-        except ModuleNotFoundError:
-            raise StorageError(self.where, f"a URL needs fsspec; {HOW}") from None
-        try:
+
             self._fs, root = fsspec.url_to_fs(self.url, use_listings_cache=False)
         except ImportError as error:
             raise StorageError(self.where, f"{error}; {HOW}") from None
@@ -93,7 +89,8 @@ class Storage:
                 raise StorageError(self.where, "is a file; give a folder")
             name = path.removeprefix(f"{self._root}/")
             if name and not name.endswith("/") and not TEMPORARY.fullmatch(name.rpartition("/")[2]):
-                entries[name] = Entry(int(info["size"]), _version(info))
+                version = next((str(info[key]) for key in VERSION if info.get(key)), "")
+                entries[name] = Entry(int(info["size"]), version)
         return entries
 
     def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
@@ -145,14 +142,11 @@ class Storage:
     @contextlib.contextmanager
     def _placed(self, name: str) -> Iterator[str]:
         """The path to which to write a file, which is then renamed if necessary."""
-        path = self._path(name)
-        if self._whole:
-            yield path
-            return
-        parent = self._make_parent(name)
+        parent, path = self._make_parent(name), self._path(name)
         temporary = f"{parent}/.alae-{secrets.token_hex(8)}{PARTIAL}"
-        yield temporary
-        self._fs.mv(temporary, path)
+        yield path if self._whole else temporary
+        if not self._whole:
+            self._fs.mv(temporary, path)
 
     def _make_parent(self, name: str) -> str:
         parent = self._path(name).rpartition("/")[0]
@@ -174,10 +168,6 @@ class Storage:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             raise StorageError(self.where, _why(error, name)) from error
-
-
-def _version(info: dict[str, Any]) -> str:
-    return next((str(info[key]) for key in VERSION if info.get(key)), "")
 
 
 def _why(error: Exception, name: str) -> str:

@@ -1,7 +1,5 @@
 """Uploads in the background, repeated for as long as storage is unreachable."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

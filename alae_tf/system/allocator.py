@@ -1,7 +1,5 @@
 """malloc, set for tensors: large blocks are kept for the next iteration."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 

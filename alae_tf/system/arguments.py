@@ -1,10 +1,8 @@
 """The command line of a command: argparse, with the default of each flag in its help."""
 
-from __future__ import annotations
-
 import argparse
+import contextlib
 import errno
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -29,15 +27,8 @@ class Arguments(argparse.ArgumentParser):
     def flag(
         self, name: str, about: str, metavar: str | None = None, absent: str = "none", **options
     ) -> None:
-        """Adds a flag with a value.
-
-        Args:
-            name: with both dashes.
-            about: its help, to which the default is appended.
-            metavar: the value's name in the help.
-            absent: describes the default if it is None or empty.
-            options: see `add_argument`.
-        """
+        """Adds a flag with a value. `about` is its help, to which the default is appended, and
+        `absent` describes the default if it is None or empty; for the others see `add_argument`."""
         default = options.get("default")
         end = f"Default: {absent if default in (None, '') else default}"
         about = f"{about}. {'Required' if options.get('required') else end}".replace("%", "%%")
@@ -53,13 +44,10 @@ def between(low: float, high: float, kind: type = int) -> Callable[[str], float]
     number = "a whole number" if kind is int else "a number"
 
     def read(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r}: must be {number} from {low:,} to {high:,}")
-        return value
+        with contextlib.suppress(ValueError):
+            if low <= (value := kind(text)) <= high:
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r}: must be {number} from {low:,} to {high:,}")
 
     return read
 

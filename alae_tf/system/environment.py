@@ -1,7 +1,6 @@
 """A command's process: its environment, made safe before Keras and matplotlib are imported."""
 
-from __future__ import annotations
-
+import contextlib
 import functools
 import io
 import os
@@ -17,10 +16,9 @@ from alae_tf.system.errors import AlaeError, guarded, report, told
 def start(main: Callable[[], int | None]) -> int | None:
     """Runs a command as the main program; returns its exit code.
 
-    Sets malloc for large tensors (`allocator.keep_memory`), overrides the backends that a notebook
-    or the user's keras.json sets for matplotlib and Keras, escapes characters that the terminal's
-    encoding lacks, imports plug-ins, and reports paths that the system refuses, for example because
-    they are too long.
+    Sets malloc for large tensors, overrides the backends that a notebook or the user's keras.json
+    sets for matplotlib and Keras, escapes characters that the terminal's encoding lacks, imports
+    plug-ins, and reports paths that the system refuses, for example because they are too long.
     """
     allocator.keep_memory()
     os.environ["MPLBACKEND"] = "Agg"
@@ -62,13 +60,10 @@ def cache() -> Path:
 def number_from(name: str, default: float) -> float:
     """A positive number in an environment variable. Raises AlaeError if it is something else."""
     text = os.environ.get(name) or str(default)
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise AlaeError(f"{name}={text}: must be a positive number.")
-    return number
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise AlaeError(f"{name}={text}: must be a positive number.")
 
 
 @functools.cache

@@ -1,7 +1,5 @@
 """Errors that a user can fix, and how a command reports them. No TensorFlow."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
@@ -13,11 +11,8 @@ from tqdm import tqdm
 
 class AlaeError(ValueError):
     """An error that the user can fix; its message names the flag or file at fault, and says what
-    was wrong and what would be right.
-
-    A command ends with `exit_code`. 2: a wrong flag, file or setting, found before any work; 1: the
-    work failed.
-    """
+    was wrong and what would be right. A command ends with `exit_code`: 2, a wrong flag, file or
+    setting, found before any work; 1, the work failed."""
 
     exit_code = 2
 
@@ -118,5 +113,4 @@ def reason(message: str) -> str:
 
 def printable(text: str) -> str:
     """Text with control characters escaped, which could drive the terminal; newlines stay."""
-    shown = [c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text]
-    return "".join(shown)
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)

@@ -1,7 +1,5 @@
 """Safe output: files written whole, locks, and checks that protect the user's own files."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib
@@ -107,9 +105,8 @@ def _temporary(folder: Path) -> Path:
 
 
 def _lock(descriptor: int, wait: bool = False) -> bool:
-    """Locks an open file or folder; returns False if the system or the disk has no locks. If
-    another process holds the lock, waits for it (for a new file only a moment), or, without `wait`,
-    raises BlockingIOError."""
+    """Locks an open file or folder; returns False if the system or the disk has no locks. Waits for
+    another process, or raises BlockingIOError."""
     if fcntl is None:
         return False
     try:
@@ -125,14 +122,14 @@ def _lock(descriptor: int, wait: bool = False) -> bool:
 def _stopped_by_sigterm() -> Iterator[None]:
     """Turns SIGTERM into SystemExit with code 143, unless the program handles the signal."""
     in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    ours = in_main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Lock(contextlib.AbstractContextManager):
@@ -144,13 +141,13 @@ class Lock(contextlib.AbstractContextManager):
 
     def __init__(self, path: Path):
         if fcntl is None:
-            raise AlaeError(
-                f"{path}: cannot be locked on {sys.platform}; training and export need Linux or "
-                "macOS (on Windows: WSL 2). On-device encoding runs anywhere."
-            )
+            need = "training and export need Linux or macOS (on Windows: WSL 2)"
+            raise AlaeError(f"{path}: cannot be locked on {sys.platform}; {need}.")
         self._path = path
         while True:
-            self._file = open(path, "a", opener=_open_file)  # keeps what the holder wrote into it
+            flags = os.O_APPEND | os.O_CREAT | os.O_WRONLY  # keeps what the holder wrote into it
+            safe = os.O_NOFOLLOW | os.O_NONBLOCK  # does not wait for the reader of a pipe
+            self._file = os.fdopen(os.open(path, flags | safe, 0o666), "a")
             try:
                 _lock(self._file.fileno())
             except OSError:
@@ -174,11 +171,6 @@ class Lock(contextlib.AbstractContextManager):
 
     def __exit__(self, *error: object) -> None:
         self.release()
-
-
-def _open_file(path: str, flags: int) -> int:
-    """`os.open` that neither follows a link nor waits for the reader of a pipe."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def unused(path: Path) -> Path:
@@ -234,17 +226,11 @@ def sha256(path: Path) -> str:
 def replacements(
     source: Path, names: Collection[str], folder: Path, old: Collection[str], aside: Path
 ) -> list[tuple[Path, Path]]:
-    """Plans the moves by which new files or folders replace old files; see `move`.
+    """Plans the moves by which new files or folders, `source` / name, replace old ones; see `move`.
 
-    Args:
-        source: contains the new files by their `names`, on the same disk as `folder`.
-        folder: the destination.
-        old: names of files to remove from `folder`; missing ones are ignored.
-        aside: receives the old files, on the same disk.
-
-    Raises:
-        AlaeError: a new file would replace something that `old` does not list, or a name leads
-            out of the folder.
+    The `old` files that exist in `folder` are moved to the folder `aside`; all three folders are on
+    one disk. Raises AlaeError if a new file would replace something that `old` does not list, or if
+    a name leads out of the folder.
     """
     try:
         targets = {name: member(folder, name, follow=False) for name in (*names, *old)}
@@ -301,15 +287,9 @@ def check_directory(flag: str, path: Path, what: str, mark: str) -> bool:
     """Whether a directory holds a command's output already; checks, without writing, that the
     command may write into it.
 
-    Args:
-        flag: the flag that names it, for example "--out".
-        path: the directory; need not exist.
-        what: the content, for example "export".
-        mark: a path inside that identifies this content.
-
-    Raises:
-        AlaeError: it is a URL, it or a parent is a file or read-only, it is unreachable, or has
-            other content that is not hidden.
+    The directory, which `flag` names, need not exist. Its content is `what`, for example "export",
+    if it has the file `mark`. Raises AlaeError if it is a URL, it or a parent is a file or
+    read-only, it is unreachable, or has other content that is not hidden.
     """
     where = f"{flag}={path}"
     refuse_url(flag, path)

@@ -1,8 +1,8 @@
-"""True float32 arithmetic, which is not TensorFlow's default.
+"""True float32 arithmetic, a setting of the process.
 
 On NVIDIA GPUs from Ampere on, TensorFlow rounds the factors of float32 matrix products and
 convolutions to 10 bits (TensorFloat-32). The relative error of 5e-4 accumulates and changes path
-lengths, codes and pixels. The setting applies to the whole process.
+lengths, codes and pixels.
 """
 
 import contextlib

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,17 +24,11 @@ class NpmError(AlaeError):
 
 
 class Package(NamedTuple):
-    """Files to take from a package.
+    """Files to take from a package."""
 
-    Attributes:
-        name: with its version, for example "@litertjs/core@2.5.3".
-        checksum: checksum of its archive, as npm shows it: "sha512-" and base64.
-        files: path in the package → path in the folder that receives it.
-    """
-
-    name: str
-    checksum: str
-    files: Mapping[str, str]
+    name: str  # with its version, for example "@litertjs/core@2.5.3"
+    checksum: str  # of its archive, as npm shows it: "sha512-" and base64
+    files: Mapping[str, str]  # path in the package → path in the folder that receives it
 
 
 def command() -> list[str]:
@@ -48,43 +42,28 @@ def command() -> list[str]:
 
 
 def fetch(packages: tuple[Package, ...], folder: Path) -> None:
-    """Fetches packages and writes their files into a folder, which is created if missing.
-
-    Raises:
-        NpmError: npm is missing or fails, or an archive has another checksum.
-        OSError: a file cannot be written.
-    """
+    """Fetches packages and writes their files into a folder, which is created if missing. Raises
+    NpmError if npm is missing or fails, or an archive has another checksum, and OSError if a file
+    cannot be written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     sweep(folder.parent)
     with temporary_folder(folder.parent) as scratch:
-        for package in packages:
-            for name, data in _contents(package, pack(package.name, scratch)):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(folder / name, data)
-
-
-def _contents(package: Package, archive: bytes) -> Iterator[tuple[str, bytes]]:
-    """The files of a package by their new names, once its checksum is verified."""
-    got = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
-    if got != package.checksum:
-        raise NpmError(f"npm: {package.name} has the checksum {got}, expected {package.checksum}.")
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        for inside, name in package.files.items():
-            file = files.extractfile(f"package/{inside}")
-            assert file is not None  # the checksum implies it
-            yield name, file.read()
+        for name, checksum, paths in packages:
+            archive = pack(name, scratch)
+            got = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
+            if got != checksum:
+                raise NpmError(f"npm: {name} has the checksum {got}, expected {checksum}.")
+            with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+                for inside, path in paths.items():
+                    file = files.extractfile(f"package/{inside}")
+                    assert file is not None  # the checksum implies it
+                    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                    write_atomic(folder / path, file.read())
 
 
 def pack(package: str, scratch: Path) -> bytes:
-    """Downloads the archive of a package.
-
-    Args:
-        package: its name and version.
-        scratch: a folder for the archive.
-
-    Raises:
-        NpmError: npm is missing or fails.
-    """
+    """Downloads the archive of a package, given with its version, by way of the folder `scratch`.
+    Raises NpmError if npm is missing or fails."""
     npm = command()
     if not npm:
         raise NpmError(f"npm: is not installed, but is needed to fetch {package}.")

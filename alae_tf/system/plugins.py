@@ -11,8 +11,6 @@ not import TensorFlow. Updates of Algorithm 1 are tensor code: their module belo
 `alae_tf.training`, which is imported when training starts. docs/architecture.md has the registries.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 
 from alae_tf.system.errors import AlaeError

@@ -4,8 +4,6 @@ Its C++ code prints them before it reads TF_CPP_MIN_LOG_LEVEL; therefore standar
 filtered during the import.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -22,13 +20,9 @@ NOISE = (
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and hides its INFO lines.
-
-    Commands call it before any module that imports TensorFlow. TF_CPP_MIN_LOG_LEVEL=0 in the
-    environment shows everything.
-    """
-    # 3, because TensorFlow logs missing GPUs and failed graph rewrites as errors.
-    os.environ.setdefault(LEVEL, "3")
+    """Imports TensorFlow, before any module that needs it, and hides its INFO lines, unless
+    TF_CPP_MIN_LOG_LEVEL=0 is in the environment."""
+    os.environ.setdefault(LEVEL, "3")  # missing GPUs and failed graph rewrites count as errors
     grep = shutil.which("grep")
     needless = os.environ[LEVEL] == "0" or "tensorflow" in sys.modules
     if needless or grep is None or sys.stderr is None:  # None: standard error is closed

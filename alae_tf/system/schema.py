@@ -11,8 +11,6 @@ A pattern looks like the value that it describes:
     (pattern, pattern)            a value that matches either
 """
 
-from __future__ import annotations
-
 import json
 import math
 import sys

@@ -1,7 +1,5 @@
 """The configs and trained models that ship with the project. No TensorFlow."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]  # the package

@@ -1,7 +1,5 @@
 """Measures how long calls take and how fast this machine multiplies matrices."""
 
-from __future__ import annotations
-
 import statistics
 import time
 import timeit
@@ -15,10 +13,8 @@ def median_seconds(call: Callable[[], object], times: int = 5) -> float:
 
 
 def matmul_gflops(size: int = 3000) -> float:
-    """Rate of a float32 product of two [size, size] matrices in TensorFlow, in GFLOP/s.
-
-    A yardstick for other timings, because machines differ and share their cores.
-    """
+    """Rate of a float32 product of two [size, size] matrices in TensorFlow, in GFLOP/s: a yardstick
+    for other timings, because machines differ and share their cores."""
     import tensorflow as tf
 
     matrix = tf.random.stateless_normal([size, size], (0, 0))

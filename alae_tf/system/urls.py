@@ -1,7 +1,5 @@
 """URLs of storage beyond this machine's disks, such as s3://bucket/folder."""
 
-from __future__ import annotations
-
 import os
 import re
 
@@ -20,7 +18,5 @@ def is_url(text: object) -> bool:
 def refuse_url(flag: str, path: str | os.PathLike) -> None:
     """Raises AlaeError if a flag that takes only paths of this machine has a URL."""
     if COLLAPSED.match(str(path)) and not os.path.lexists(path):
-        raise AlaeError(
-            f"{flag}={path}: takes a path on this machine, not a URL; write to a path and copy the "
-            "file."
-        )
+        how = "takes a path on this machine, not a URL; write to a path and copy the file"
+        raise AlaeError(f"{flag}={path}: {how}.")

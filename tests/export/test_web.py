@@ -38,7 +38,7 @@ def runtime(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model():
-    return load(existing_run("digits"), None, None)[0]  # in float32, as its export is
+    return load(Options(run_dir="digits"))[0]  # in float32, as its export is
 
 
 @pytest.fixture(scope="module")

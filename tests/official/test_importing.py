@@ -21,6 +21,7 @@ from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
 from alae_tf.system.files import Lock
 from alae_tf.training import loop
+from export.formats import Options
 from export.loading import load
 from tests.helpers.pth_writer import Code, call, name, storage, tensor, write
 from tests.paths import GOLDENS, ROOT
@@ -106,8 +107,8 @@ def test_python_and_export_take_it(imported):
     image = np.zeros([32, 32, 3], np.uint8)
     assert model.encode(image).shape == (8,)
     assert model.reconstruct(image).shape == (32, 32, 3)
-    assert load(imported, None, None)[0].resolution == 32
-    assert load(imported, None, 1)[0].resolution == 8
+    assert load(Options(run_dir=imported))[0].resolution == 32
+    assert load(Options(run_dir=imported, level=1))[0].resolution == 8
 
 
 def checkpoint_of(path, config):

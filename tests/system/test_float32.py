@@ -8,6 +8,7 @@ from alae_tf.official import goldens
 from alae_tf.system import float32
 from alae_tf.training.strategy import make_strategy
 from export import loading
+from export.formats import Options
 from tests.helpers.fakes import Images, noise
 from tests.helpers.runs import save_run
 from tests.paths import GOLDENS
@@ -39,7 +40,7 @@ def test_loaded_models(small_mlp, tmp_path):
     assert not allowed()
     for run, untrained in ((run_dir, None), (None, run_dir / "config.cfg")):
         allow(True)
-        loading.load(run, untrained, None)
+        loading.load(Options(run_dir=run, untrained=untrained))
         assert not allowed()
     allow(True)
     keras_file.save(autoencoder.Autoencoder(small_mlp, build_alae(small_mlp)), tmp_path / "m.keras")

@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from alae_tf.images import warp
 from alae_tf.images.alignment import CROPS
-from alae_tf.runs.directory import existing_run
+from export import formats
 from export.loading import load
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -88,7 +88,7 @@ def another(driver):
 
 def keras():
     """The model in float32, as the page has it."""
-    return load(existing_run("digits"), None, None)[0]
+    return load(formats.Options(run_dir="digits"))[0]
 
 
 def faces_of(driver, photo, crop, model):
