@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from alae_tf.system.files import write_atomic
 
 
-class Events:
-    """The event files of a run; each process that trains in it adds a file.
+def event_writer(folder: Path, images_seen: int) -> tf.summary.SummaryWriter:
+    """Starts an event file for a run that continues after `images_seen` images.
 
-    Args:
-        folder: the run's `tensorboard/`.
-
-    Until `open` nothing is recorded.
+    Later events in earlier files are dropped, since they will be recorded again.
     """
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._writer = tf.summary.create_noop_writer()
-
-    def open(self, images_seen: int) -> None:
-        """Starts a file for a run that continues after `images_seen` images.
-
-        Later events in earlier files are dropped, since they will be recorded again.
-        """
-        for path in self._folder.glob("events.out.tfevents.*"):
-            if path.is_file():
-                _drop_later(path, images_seen)
-        self._writer = tf.summary.create_file_writer(str(self._folder))
-
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Records numbers."""
-        with self._writer.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
-
-    def image(self, step: int, image: np.ndarray) -> None:
-        """Records a sample grid, uint8 [H, W, C]."""
-        with self._writer.as_default(step=step):
-            tf.summary.image("samples", image[np.newaxis])
-
-    def flush(self) -> None:
-        """Writes everything to disk."""
-        self._writer.flush()
+    for path in folder.glob("events.out.tfevents.*"):
+        if path.is_file():
+            _drop_later(path, images_seen)
+    return tf.summary.create_file_writer(str(folder))
 
 
 def _drop_later(path: Path, images_seen: int) -> None:
