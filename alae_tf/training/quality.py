@@ -26,12 +26,11 @@ class Quality:
     """Measures the EMA weights every --evaluate_images images, or as often as `SHARE` allows.
 
     Args:
-        progress: the run's.
-        run_dir: where the run is stored.
+        progress, run_dir: the run's.
         measure: the result of a `MakeMeasure`.
 
     Attributes:
-        values: names of the values.
+        values: name of each value → which values are better.
     """
 
     def __init__(
@@ -39,10 +38,9 @@ class Quality:
     ):
         self._progress, self._run_dir = progress, run_dir
         self._measure, self.values = measure or (None, {})
-        judges = [name for name, better in self.values.items() if better in ("lower", "higher")]
-        self._judge = judges[0] if judges else None
-        self._begun, self._spent, self._cost = time.monotonic(), 0.0, GUESS
-        self._last = (0, 0)
+        judges = (name for name, better in self.values.items() if better != "neither")
+        self._judge = next(judges, "")
+        self._spent, self._cost = 0.0, GUESS
 
     def open(self) -> None:
         """Starts the clock."""
@@ -65,8 +63,7 @@ class Quality:
         growth, seen = self._progress.growth, self._progress.images_seen
         level = growth.at(seen).level
         start = growth.start(level)
-        end = growth.total if level == growth.levels - 1 else growth.start(level + 1)
-        return level, TIMES * (seen - start) // max(1, min(end, growth.total) - start)
+        return level, TIMES * (seen - start) // max(1, growth.stop(level) - start)
 
     def measure(self, model: Autoencoder) -> dict[str, float]:
         """The values of the EMA weights, by name. Errors of the metrics are not caught."""
@@ -85,8 +82,8 @@ class Quality:
         Values at different levels, or of different numbers of images, cannot be compared: the first
         checkpoint at a new level or number replaces the best.
         """
-        value = values.get(self._judge or "", math.nan)
-        if self._judge is None or not math.isfinite(value):
+        value = values.get(self._judge, math.nan)
+        if not math.isfinite(value):
             return None
         better = self.values[self._judge]
         about = {

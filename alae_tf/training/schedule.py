@@ -59,18 +59,26 @@ class Growth:
         """Images seen when `level` starts."""
         return sum(by_level(self.images_by_level, lower) for lower in range(self.first, level))
 
+    def stop(self, level: int) -> int:
+        """Images seen when `level` ends."""
+        last = level == self.levels - 1
+        return self.total if last else min(self.total, self.start(level + 1))
+
     def faded_in(self, level: int) -> int:
         """Images seen when the blend of `level` reaches 1."""
         half = math.ceil(0.5 * by_level(self.images_by_level, level)) if level > 0 else 0
         return self.start(level) + half
 
     def at(self, images_seen: int) -> Stage:
-        """The stage after `images_seen` images (0 or more)."""
-        if images_seen < 0:
-            raise ValueError(f"images_seen: got {images_seen}, expected 0 or more")
+        """The stage after `images_seen` images (0 or more). The blend is ½ − ½cos(πt) over the
+        level's first half, then 1; in a level that does not fade, it is 1."""
         levels = range(self.first, self.levels)
         level = max(level for level in levels if self.start(level) <= images_seen)
-        return Stage(level, self._blend(level, images_seen - self.start(level)))
+        if level == self.first and not self.fades:
+            return Stage(level, 1.0)
+        half = 0.5 * by_level(self.images_by_level, level)
+        t = min(1.0, (images_seen - self.start(level)) / half)
+        return Stage(level, 0.5 - 0.5 * math.cos(math.pi * t))
 
     def path(self, images_seen: int) -> tuple[Stage, list[int]]:
         """The past of a run: where it is, and the start of each of its levels so far."""
@@ -86,16 +94,6 @@ class Growth:
         """
         while images_seen < self.total:
             level = self.at(images_seen).level
-            stop = self.total
-            if level < self.levels - 1:
-                stop = min(stop, self.start(level + 1))
             batch = batch_size(level)
-            images_seen += -(-(stop - images_seen) // batch) * batch
+            images_seen += -(-(self.stop(level) - images_seen) // batch) * batch
         return images_seen
-
-    def _blend(self, level: int, images_in_level: int) -> float:
-        """½ − ½cos(πt) over the level's first half, then 1; a level that does not fade: 1."""
-        if level == self.first and not self.fades:
-            return 1.0
-        t = images_in_level / (0.5 * by_level(self.images_by_level, level))
-        return 1.0 if t >= 1 else 0.5 - 0.5 * math.cos(math.pi * t)
