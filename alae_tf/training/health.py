@@ -91,11 +91,11 @@ QUANTITIES = [
             f"D's mean logit of {images} images; positive: taken for real",
             lambda s, kind=kind: float(np.mean(s.logits.get(kind, math.nan))),
         )
-        for kind, images in (
-            ("train", "training"),
-            ("test", "held-out"),
-            ("generated", "generated"),
-        )
+        for kind, images in {
+            "train": "training",
+            "test": "held-out",
+            "generated": "generated",
+        }.items()
     ),
     Quantity(
         "overfitting",
@@ -119,16 +119,12 @@ QUANTITIES = [
     Quantity(
         "ema_older",
         "share of the EMA that stems from before the run",
-        lambda s: s.older(s.begun, s.progress.images_seen),
+        lambda s: s.older_now,
     ),
     Quantity(
         "ema_age",
         "mean age of the weights in the EMA, in images, at most the age of the run",
-        lambda s: (
-            (1 - s.older(s.begun, s.progress.images_seen))
-            * s.progress.config.ema_images
-            / math.log(2)
-        ),
+        lambda s: (1 - s.older_now) * s.progress.config.ema_images / math.log(2),
     ),
     Quantity(
         "ema_older_at_end",
@@ -230,23 +226,18 @@ def ill(history: Sequence[Values]) -> list[Verdict]:
 
 def history_of(rows: Sequence[Mapping[str, str]]) -> list[Values]:
     """The quantities in the rows of metrics.csv; rows without any are left out."""
-    names = {"images_seen": "images_seen", "level": "level"}
-    names |= {each.name: PREFIX + each.name for each in QUANTITIES}
-    examined = [row for row in rows if row.get(f"{PREFIX}{QUANTITIES[0].name}")]
     return [
-        {name: float(row.get(column) or "nan") for name, column in names.items()}
-        for row in examined
+        {name.removeprefix(PREFIX): float(row.get(name) or "nan") for name in (*NAMES, "level")}
+        | {"images_seen": float(row["images_seen"])}
+        for row in rows
+        if row.get(NAMES[0])
     ]
 
 
 class Health:
     """Examines a run with each sample grid, and prints each verdict once.
 
-    Args:
-        progress, directory: the run's.
-
     Attributes:
-        history: the quantities at each sample grid.
         found: name → sentence of each verdict that has held, with the images seen when it first
             held.
         now: names of the verdicts that hold at the last grid.
@@ -257,12 +248,12 @@ class Health:
         self.found: dict[str, str] = {}
         self.now: set[str] = set()
         self._said: set[str] = set()
+        self._history: list[Values] = []  # the quantities at each sample grid
         self._level = -1  # of the images
 
     def open(self) -> None:
         """Reads the earlier grids of a run that continues."""
         rows = self._directory.metrics.rows()
-        self.history: list[Values] = []
         for values in history_of(rows):
             self._add(values)
         self._begun = 0 if rows else self._progress.images_seen
@@ -293,8 +284,8 @@ class Health:
 
     def _add(self, values: Values) -> None:
         """Judges the run by the quantities at the next sample grid."""
-        self.history.append(values)
-        verdicts = ill(self.history)
+        self._history.append(values)
+        verdicts = ill(self._history)
         self.now = {verdict.name for verdict in verdicts}
         for verdict in verdicts:
             if verdict.name not in self.found:

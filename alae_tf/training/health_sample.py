@@ -24,9 +24,8 @@ class Sample:
     """Images, codes and logits of a run at one moment, each computed at its first use.
 
     Args:
-        progress: the run's.
         model: the run's EMA weights.
-        train, test: training and held-out images, uint8 [N, H, W, C]; `test` may be None.
+        train, test: training and held-out images, uint8 [N, H, W, C].
         begun: images seen when the run began; more than 0 with imported weights.
 
     Attributes:
@@ -46,8 +45,8 @@ class Sample:
         test: np.ndarray | None,
         begun: int,
     ):
-        self.progress, self.model = progress, model
-        self.begun, self._train, self._test = begun, train, test
+        self.progress, self.model, self.begun = progress, model, begun
+        self._train, self._test = train, test
 
     x = functools.cached_property(lambda self: ops.to_unit(self._train).numpy())
     e = functools.cached_property(lambda self: self._encode(self.x))
@@ -55,10 +54,9 @@ class Sample:
     new = functools.cached_property(lambda self: self.model.decode(self.w, floats=True))
     recovered = functools.cached_property(lambda self: self._encode(self.new.clip(-1, 1)))
 
-    @functools.cached_property
-    def again(self) -> np.ndarray:
-        codes = self.model.encode(self._train, layers=True)
-        return self.model.decode(codes, floats=True)
+    again = functools.cached_property(
+        lambda self: self.model.decode(self.model.encode(self._train, layers=True), floats=True)
+    )
 
     @functools.cached_property
     def logits(self) -> dict[str, np.ndarray]:
@@ -92,6 +90,11 @@ class Sample:
                     part = np.asarray(v).sum(dtype=float) / (1 - optimizer.beta_2**steps)
                     total = part if math.isnan(total) else total + part
         return math.sqrt(total)
+
+    @property
+    def older_now(self) -> float:
+        """The share of the EMA that stems from before the run."""
+        return self.older(self.begun, self.progress.images_seen)
 
     def older(self, begun: int, images_seen: int) -> float:
         """The share of the EMA after `images_seen` images that stems from before `begun`."""

@@ -16,11 +16,6 @@ from alae_tf.training.reach import Reach
 ROWS = 3  # rows of each kind
 
 
-def grid_images(resolution: int) -> int:
-    """Number of originals in a sample grid: ROWS rows, or one row of large images."""
-    return columns(resolution) * (ROWS if resolution <= 128 else 1)
-
-
 def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.ndarray:
     """Photographs above their reconstructions, then generated images, with captions.
 
@@ -46,10 +41,6 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
 class Sampler:
     """Draws sample grids of the EMA weights, always of the same originals, and the loss plot.
 
-    Args:
-        progress, directory: the run's.
-        reach: writes into the directory.
-
     Attributes:
         model: the EMA weights at the current level.
     """
@@ -66,7 +57,8 @@ class Sampler:
             DataError: an image cannot be read.
         """
         resolution = self._progress.config.level_resolution(level)
-        return data.fixed_images(self._progress.source, resolution, grid_images(resolution))
+        rows = ROWS if resolution <= 128 else 1
+        return data.fixed_images(self._progress.source, resolution, rows * columns(resolution))
 
     def enter_level(self, level: int, originals: np.ndarray) -> None:
         """Switches to a level and its originals."""
