@@ -33,7 +33,7 @@ class Interrupt:
         self.on_first: Callable[[], object] = lambda: None
         self.on_second: Callable[[], object] = lambda: None
         self._max_hours = max_hours
-        self._deadline = time.monotonic() + 3600 * max_hours if max_hours else float("inf")
+        self._deadline = time.monotonic() + 3600 * (max_hours or float("inf"))
 
     def __enter__(self):
         read, self._write = os.pipe()
@@ -74,9 +74,8 @@ class Interrupt:
         """Why the run stopped, in words."""
         if self.received is not None:
             return f"stopped by {self.received.name}"
-        if time.monotonic() > self._deadline:
-            return f"stopped after --max_hours={self._max_hours:g}"
-        return "stopped with another worker"
+        late = f"after --max_hours={self._max_hours:g}"
+        return f"stopped {late if self.asked else 'with another worker'}"
 
     @property
     def exit_code(self) -> int:

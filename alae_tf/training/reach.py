@@ -39,9 +39,6 @@ def full_disk_as_oserror() -> Iterator[None]:
 class Reach:
     """Writes into a run directory; while it is unreachable, training continues without writing.
 
-    Args:
-        directory: the run's.
-
     Attributes:
         away: bool. Whether the directory was unreachable at the last write.
 
@@ -56,8 +53,7 @@ class Reach:
     """
 
     def __init__(self, directory: RunDirectory):
-        self.directory = directory
-        self.away = False
+        self.directory, self.away = directory, False
 
     def __call__(self, write: Callable[[], object]) -> bool:
         where = self.directory.flag
@@ -71,9 +67,8 @@ class Reach:
                 raise
             if not self.away:
                 why = getattr(error, "strerror", None) or "cannot be written"
-                report(
-                    "train", f"{where}: {why}; training continues, and saves once it is reachable."
-                )
+                then = "training continues, and saves once it is reachable"
+                report("train", f"{where}: {why}; {then}.")
             self.away = True
             return False
         if self.away:

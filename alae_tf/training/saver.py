@@ -50,12 +50,7 @@ def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
 
 
 class Saver:
-    """Saves and restores a run.
-
-    Args:
-        progress, directory: the run's.
-        reach: writes into the directory.
-        chief: whether this process writes the run's files.
+    """Saves and restores a run; `chief`: whether this process writes its files.
 
     Attributes:
         saved_at: int. Images seen at the newest checkpoint; None without one.
@@ -91,7 +86,8 @@ class Saver:
         if state is None:
             return self._begin_from(config.init_from) if config.init_from else None
         level = state["level"]
-        self._begin_at(state.get("first_level", 0), state.get("first_fades", False))
+        first, fades = state.get("first_level", 0), state.get("first_fades", False)
+        progress.growth = dataclasses.replace(progress.growth, first=first, fades=fades)
         if level >= config.levels:
             raise checkpoint.CheckpointError(
                 f"--run_dir={where}: its checkpoint is of level {level}, and the config has "
@@ -153,23 +149,18 @@ class Saver:
                 f"--init_from={other} is at level {level} of {config.levels - 1}; omit --freeze."
             )
         grows = level == before.levels - 1 < config.levels - 1
-        self._begin_at(level + grows, fades=grows)
+        progress.growth = dataclasses.replace(progress.growth, first=level + grows, fades=grows)
         if self._chief:
             report("train", f"starts with the weights of {other}, at level {level}, faded in.")
             if config.levels > before.levels:
                 half = progress.growth.faded_in(level + 1)
+                fading = f", and fade in over the first {half:,} images" * grows
                 report(
                     "train",
                     f"its layers up to {before.resolution} px are reused; layers above, up to "
-                    f"{config.resolution} px, are new"
-                    + (f", and fade in over the first {half:,} images." if grows else "."),
+                    f"{config.resolution} px, are new{fading}.",
                 )
         return level + grows
-
-    def _begin_at(self, level: int, fades: bool) -> None:
-        """Makes the run's schedule begin at a level."""
-        growth = self._progress.growth
-        self._progress.growth = dataclasses.replace(growth, first=level, fades=fades)
 
     def _faded_in(self, level: int) -> int:
         """The images seen with which a run of imported weights starts: as many as it takes to fade
