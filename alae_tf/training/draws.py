@@ -33,12 +33,10 @@ class Draw(NamedTuple):
 
     def of_examples(self, part) -> Draw:
         """The draw with `part` applied to each tensor that has one row per example."""
+        names = ("z", "z_mixed", "augment_real", "augment_fake")
+        parts = {name: part(x) for name in names if (x := getattr(self, name)) is not None}
         noise = self.noise and [self.noise[0], *map(part, self.noise[1:])]
-        z_mixed, real, fake = (
-            None if each is None else part(each)
-            for each in (self.z_mixed, self.augment_real, self.augment_fake)
-        )
-        return Draw(part(self.z), noise, z_mixed, self.cutoff, real, fake)
+        return self._replace(noise=noise, **parts)
 
 
 def draw(config: Config, alae: ALAE, level: int, batch: int, seed: tf.Tensor, mixes: bool) -> Draw:

@@ -53,9 +53,9 @@ class Gradients:
             sums = {name: tf.reduce_sum(each, axis=0) for name, each in others.items()}
             return mean, sums, tape.gradient(scaled, variables)
 
-        # XLA cannot compile the exchange between replicas, only the computation before it.
-        xla = self.config.xla
-        compute = tf.function(differentiate, jit_compile=True) if xla else differentiate
+        compute = differentiate
+        if self.config.xla:  # which cannot compile the exchange between replicas that follows
+            compute = tf.function(differentiate, jit_compile=True)
         return self._accumulate(compute, real, draw)
 
     def variables(self, networks: str) -> list:

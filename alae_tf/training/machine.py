@@ -46,10 +46,10 @@ def winograd_pays() -> bool:
     """Whether Winograd's form of a convolution of `SOMETIMES` channels is faster than the plain
     one, as the cache says, or as measured now."""
     path = weights.cache() / f"winograd-{_key()}.json"
-    kept = weights.kept(path)
-    found = measure() if kept is None else json.loads(kept)
-    if kept is None:
-        weights.keep(path, json.dumps(found).encode())
+    if (kept := weights.kept(path)) is None:
+        kept = json.dumps(measure()).encode()
+        weights.keep(path, kept)
+    found = json.loads(kept)
     return found["winograd_ms"] < found["plain_ms"]
 
 

@@ -25,7 +25,6 @@ class Means:
             with other precisions.
 
     Attributes:
-        names: as given.
         sums: float64 [losses], in the order of `names`.
         summed: int. Iterations in `sums`.
     """

@@ -19,16 +19,10 @@ from alae_tf.training.trainer import Trainer
 class Progress:
     """The state of a run between two iterations; `alae_tf.train` and `alae_tf.benchmark` use it.
 
-    Args:
-        config: the run's config.
-        source: the run's images.
-        strategy: distributes the step.
-
     Attributes:
         trainer, growth: the networks with their step, and the plan of levels.
         images_seen: int. Images seen so far.
         level: int, or −1 before `enter_level`.
-        means: the mean losses.
         waited: seconds spent waiting for images.
         building: seconds of iterations that first built a graph.
         built: images in those iterations.

@@ -38,18 +38,16 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
         del os.environ["TF_CONFIG"]  # which MirroredStrategy would parse
     kind = config.strategy
     if kind == "auto":
-        several = len(_tf_config()) > 1
-        kind = "multi_worker" if several else "mirrored"
+        kind = "multi_worker" if len(_tf_config()) > 1 else "mirrored"
     if kind == "multi_worker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolve_cluster())
     else:
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         names = [device.name for device in devices]
-        strategy = (
-            tf.distribute.OneDeviceStrategy(names[0])
-            if kind == "one_device"
-            else tf.distribute.MirroredStrategy(names)
-        )
+        if kind == "one_device":
+            strategy = tf.distribute.OneDeviceStrategy(names[0])
+        else:
+            strategy = tf.distribute.MirroredStrategy(names)
     check_batches(config, strategy.num_replicas_in_sync)
     return strategy
 
@@ -79,7 +77,7 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
         if "SLURM_PROCID" in os.environ:
             return _slurm()
         if "KUBERNETES_SERVICE_HOST" in os.environ:
-            return _kubernetes(_kubernetes_client())
+            return _kubernetes()
     except (ImportError, RuntimeError, KeyError, ValueError) as error:
         raise ConfigError(f"--strategy=multi_worker: cannot find the cluster ({error}).") from None
     raise ConfigError(
@@ -125,11 +123,11 @@ def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
     return resolver
 
 
-def _kubernetes(client) -> tf.distribute.cluster_resolver.ClusterResolver:
+def _kubernetes() -> tf.distribute.cluster_resolver.ClusterResolver:
     resolver = tf.distribute.cluster_resolver.KubernetesClusterResolver(
         {"worker": [os.environ["ALAE_POD_LABEL"]]},
         tf_server_port=KUBERNETES_PORT,
-        override_client=client,
+        override_client=_kubernetes_client(),
     )
     deadline, count = time.monotonic() + KUBERNETES_SECONDS, int(os.environ["ALAE_WORKERS"])
     while True:
