@@ -98,17 +98,13 @@ UPDATES = [
     Update("d", "1: E, D (with R1)", loss_d, moves=lambda config: "ED"),
     Update("g", "2: F, G", loss_g, moves=lambda config: "FG"),
     Update(
-        "latent",
-        "3: latent reconstruction",
-        loss_latent,
-        moves=lambda config: config.latent_update,  # "EG" by default
-        mixes=False,
+        "latent", "3: latent reconstruction", loss_latent, lambda c: c.latent_update, mixes=False
     ),
     Update(
         "reconstruction",
         "4: image reconstruction",
         loss_reconstruction,
-        moves=lambda config: config.reconstruction_update,  # "E" by default
+        moves=lambda config: config.reconstruction_update,
         mixes=False,
     ),
 ]

@@ -249,7 +249,6 @@ class Health:
         self.now: set[str] = set()
         self._said: set[str] = set()
         self._history: list[Values] = []  # the quantities at each sample grid
-        self._level = -1  # of the images
 
     def open(self) -> None:
         """Reads the earlier grids of a run that continues."""
@@ -266,14 +265,11 @@ class Health:
             DataError: an image cannot be read.
         """
         progress, config = self._progress, self._progress.config
-        if self._level != progress.level:
-            source, side = progress.source, config.level_resolution(progress.level)
-            self._train = some_images(source, side)
-            held_out = source.held_out
-            self._test = some_images(held_out, side) if held_out else None
-            self._level = progress.level
+        side, held_out = config.level_resolution(progress.level), progress.source.held_out
+        train = some_images(progress.source, side)
+        test = some_images(held_out, side) if held_out else None
         model.blend = progress.blend
-        sample = Sample(progress, model, self._train, self._test, self._begun)
+        sample = Sample(progress, model, train, test, self._begun)
         found = {each.name: each.of(sample) for each in QUANTITIES}
         self._add({"images_seen": progress.images_seen, "level": progress.level} | found)
         for name, sentence in self.found.items():

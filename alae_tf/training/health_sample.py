@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -20,13 +21,9 @@ PIXELS = IMAGES * 64**2  # computed at once
 SEED = 20  # of the generated images
 
 
+@dataclasses.dataclass
 class Sample:
     """Images, codes and logits of a run at one moment, each computed at its first use.
-
-    Args:
-        model: the run's EMA weights.
-        train, test: training and held-out images, uint8 [N, H, W, C].
-        begun: images seen when the run began; more than 0 with imported weights.
 
     Attributes:
         x: training images, float32 [N, H, W, C] in [−1, 1].
@@ -37,25 +34,20 @@ class Sample:
         recovered: E(G(w)) [IMAGES, latent].
     """
 
-    def __init__(
-        self,
-        progress: Progress,
-        model: Autoencoder,
-        train: np.ndarray,
-        test: np.ndarray | None,
-        begun: int,
-    ):
-        self.progress, self.model, self.begun = progress, model, begun
-        self._train, self._test = train, test
+    progress: Progress
+    model: Autoencoder  # the run's EMA weights
+    train: np.ndarray  # training images, uint8 [N, H, W, C]
+    test: np.ndarray | None  # held-out images
+    begun: int  # images seen when the run began; more than 0 with imported weights
 
-    x = functools.cached_property(lambda self: ops.to_unit(self._train).numpy())
+    x = functools.cached_property(lambda self: ops.to_unit(self.train).numpy())
     e = functools.cached_property(lambda self: self._encode(self.x))
     w = functools.cached_property(lambda self: self.model.sample_w(IMAGES, SEED))
     new = functools.cached_property(lambda self: self.model.decode(self.w, floats=True))
     recovered = functools.cached_property(lambda self: self._encode(self.new.clip(-1, 1)))
 
     again = functools.cached_property(
-        lambda self: self.model.decode(self.model.encode(self._train, layers=True), floats=True)
+        lambda self: self.model.decode(self.model.encode(self.train, layers=True), floats=True)
     )
 
     @functools.cached_property
@@ -64,7 +56,7 @@ class Sample:
         are faded in as in training."""
         progress = self.progress
         kinds = {"generated": self.new.clip(-1, 1)}
-        for kind, images in (("train", self._train), ("test", self._test)):
+        for kind, images in (("train", self.train), ("test", self.test)):
             if images is not None:
                 x = ops.to_unit(images)
                 kinds[kind] = fade_images(x, progress.level, progress.blend).numpy()

@@ -114,7 +114,7 @@ def carry_out(
     except KeyboardInterrupt:  # before or after the loop
         report("train", f"stopped at once. {run.saver.kept()}")
         return 130
-    except tuple(endings.MESSAGES) as error:
+    except endings.ERRORS as error:
         report("train", endings.message(error, run))
         return 1
     if done:
