@@ -10,7 +10,6 @@ from alae_tf.latents.codes import lerp, slerp
 
 
 def check(figure: Figure, random: bool, space: str, psi: float | None, steps: int | None) -> None:
-    """Raises FigureError for flags that exclude each other."""
     if random and figure.named:
         raise FigureError("--random: draws random codes; omit --images.")
     if not random and psi is not None:

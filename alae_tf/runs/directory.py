@@ -401,7 +401,6 @@ class RunDirectory:
             raise RunTakenError(f"{self.flag}: {TAKEN}. Its files are in {self.path}.")
 
     def _take(self) -> None:
-        """Locks the directory, with a mark of this process in the lock file."""
         self._release()
         self._lock = Lock(self.lock_path)
         self.lock_path.write_text(self._mark, encoding="utf-8")

@@ -154,7 +154,6 @@ class RemoteRun:
         return bool(self._lease and self._lease.lost or self._uploader and self._uploader.lost)
 
     def publish(self) -> None:
-        """Asks for an upload, in the background."""
         if self._uploader is not None:
             self._uploader.ask()
 

@@ -106,13 +106,11 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _head(result: Result) -> str:
-    """The heading of a result's column."""
     seen = result.model["images_seen"]
     return result.model.get("baseline") or ("value" if seen is None else f"{seen:,} images")
 
 
 def cell(result: Result | None) -> str:
-    """One value as text."""
     if result is None:
         return "–"
     if result.metric.startswith(SHARES):

@@ -42,7 +42,7 @@ def message(error: Exception, run) -> str:
         why = f"out of memory{how * isinstance(error, tf.errors.OpError)} ({first})."
     elif isinstance(error, tf.errors.OpError):
         lost = " Did another worker stop? Start all of them again." if run.workers > 1 else ""
-        why = f"{reason(error.message)}.{lost}"
+        why = f"{reason(str(error))}.{lost}"
     else:
         why = str(error)
     return f"{why} {run.saver.kept()}"

@@ -66,7 +66,6 @@ class Interrupt:
 
     @property
     def asked(self) -> bool:
-        """Whether the run should stop."""
         return self.received is not None or time.monotonic() > self._deadline
 
     @property

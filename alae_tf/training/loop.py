@@ -205,12 +205,10 @@ class Run:
                 seen, where = self.progress.images_seen, self.directory.given
                 print(f"train: done, {seen:,} images. Pictures in {where}/samples/")
                 self.show_best()
-            self.recorder.flush()
-            self.directory.publish()
+            self.keep()
         return self.progress.finished
 
     def show_best(self) -> None:
-        """Prints which checkpoint is the best, if it is known."""
         with self._warn_once.on_failure("finding the best checkpoint"):
             if best := best_checkpoint(self.directory.path):
                 value = f"{best['value']} = {best['is']:.4g}"

@@ -35,7 +35,6 @@ class Means:
         self._pending: tuple[int, Mapping[str, tf.Tensor]] | None = None
 
     def clear(self) -> None:
-        """Starts new sums."""
         self.sums, self.summed = np.zeros(len(self.names)), 0
 
     def put(self, images_seen: int, losses: Mapping[str, tf.Tensor]) -> None:

@@ -39,7 +39,6 @@ class Progress:
         self._stop: tf.Tensor | None = None
 
     def reset_clock(self) -> None:
-        """Starts to count `waited`, `building` and `built` from 0."""
         self.waited, self.building, self.built = 0.0, 0.0, 0
 
     @property
@@ -50,7 +49,6 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        """Whether the epochs are over."""
         return self.images_seen >= self.growth.total
 
     @property

@@ -43,7 +43,6 @@ class Quality:
         self._spent, self._cost = 0.0, GUESS
 
     def open(self) -> None:
-        """Starts the clock."""
         self._begun, self._last = time.monotonic(), self._part()
 
     def due(self, before: int) -> bool:

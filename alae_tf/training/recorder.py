@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tqdm import tqdm
 
 from alae_tf.runs.directory import RunDirectory
-from alae_tf.training.events import event_writer
+from alae_tf.system.files import write_atomic
 from alae_tf.training.progress import Progress
 from alae_tf.training.reach import Reach, full_disk_as_oserror
 
@@ -51,12 +54,11 @@ class Recorder:
         self._begin()
 
     def _begin(self) -> None:
-        """Starts the clock of the next row."""
         self._since, self._images = time.monotonic(), 0
         self._progress.reset_clock()
 
     def count(self, images: int) -> None:
-        """Advances the bar by the images of one iteration."""
+        """Adds the images of one iteration."""
         self._images += images
         self._bar.update(images)
 
@@ -93,7 +95,6 @@ class Recorder:
         extra = {} if scale is None else {"loss_scale": scale.value.numpy()}
         if augment is not None:
             row["augment_p"] = float(augment.p.numpy())
-
         self._directory.metrics.add(row | self._measured)
         self._measured = {}
 
@@ -118,9 +119,41 @@ class Recorder:
         self._reach(write)
 
     def flush(self) -> None:
-        """Writes TensorBoard's events to disk."""
         self._reach(self._writer.flush)
 
     def close(self) -> None:
-        """Closes the bar."""
         self._bar.close()
+
+
+def event_writer(folder: Path, images_seen: int) -> tf.summary.SummaryWriter:
+    """Starts an event file for a run that continues after `images_seen` images.
+
+    Later events in earlier files are dropped, since they will be recorded again.
+    """
+    for path in folder.glob("events.out.tfevents.*"):
+        if path.is_file():
+            _drop_later(path, images_seen)
+    return tf.summary.create_file_writer(str(folder))
+
+
+def _drop_later(path: Path, images_seen: int) -> None:
+    """Rewrites an event file without events after `images_seen` and without a truncated record. A
+    file that does not begin with an event is left unchanged."""
+    kept, whole = [], True
+    try:
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            later = tf.compat.v1.Event.FromString(record).step > images_seen
+            whole = whole and not later
+            if not later:
+                kept.append(record)
+    except (tf.errors.DataLossError, DecodeError):  # a kill cut its last record short
+        whole = False
+    if whole or not kept:
+        return
+
+    def write(file: BinaryIO) -> None:
+        with tf.io.TFRecordWriter(file.name) as writer:
+            for record in kept:
+                writer.write(record)
+
+    write_atomic(path, write)

@@ -45,7 +45,6 @@ def page(
 
 
 def state(rows: Rows, progress: Progress) -> str:
-    """How far a run is, and how fast."""
     seen, total = progress.images_seen, progress.growth.total
     text = f"{seen:,} of {total:,} images; level {progress.level} of {progress.config.levels - 1}"
     text += f" ({progress.config.level_resolution(progress.level)} px), "

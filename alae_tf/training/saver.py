@@ -88,11 +88,7 @@ class Saver:
         level = state["level"]
         first, fades = state.get("first_level", 0), state.get("first_fades", False)
         progress.growth = dataclasses.replace(progress.growth, first=first, fades=fades)
-        if level >= config.levels:
-            raise checkpoint.CheckpointError(
-                f"--run_dir={where}: its checkpoint is of level {level}, and the config has "
-                f"{config.levels} levels."
-            )
+        checkpoint.check_level(self._directory.path, state, config)
         if state["dataset_size"] is None:
             progress.images_seen = self._faded_in(level)
             return level

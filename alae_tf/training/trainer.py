@@ -87,12 +87,10 @@ class Trainer:
         self._steps = {}
 
     def set_learning_rate(self, level: int) -> None:
-        """Sets both optimizers to the level's learning rate."""
         for optimizer in (self.optimizer_ed, self.optimizer_fg):
             optimizer.learning_rate = self.config.learning_rate(level)
 
     def reset_optimizers(self) -> None:
-        """Clears both optimizers' state, as at the start of every level."""
         for optimizer in (self.optimizer_ed, self.optimizer_fg):
             optimizer.reset()
 

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from alae_tf.training.events import event_writer
+from alae_tf.training.recorder import event_writer
 
 
 def steps(folder):
