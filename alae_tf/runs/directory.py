@@ -378,12 +378,9 @@ class RunDirectory:
         return self.config_path.is_file()
 
     def require(self) -> None:
-        """Checks that the directory still holds this run, before something is written to it.
-
-        Raises:
-            FileNotFoundError: it does not exist; a network disk may be unreachable.
-            RunTakenError: it was recreated, and another process trains there.
-        """
+        """Checks that the directory still holds this run, before something is written to it. Raises
+        FileNotFoundError if it does not exist (a network disk may be unreachable), RunTakenError if
+        it was recreated, and another process trains there."""
         if not self.there:
             raise FileNotFoundError(errno.ENOENT, "is unreachable", str(self.path))
         self._check_lease()

@@ -114,7 +114,6 @@ class Iteration:
     """One iteration of Algorithm 1 on one replica's share of the batch.
 
     Args:
-        trainer: has the networks, their EMA and the optimizers.
         level: int. The level at which the networks work.
         blend: float or scalar tensor in [0, 1]: how much of that level is faded in.
         batch: int. The global batch, by which losses are divided.

@@ -26,18 +26,14 @@ EVERY = 4  # iterations between two changes of p
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """An operation, as a matrix for homogeneous coordinates.
-
-    Args:
-        matrix: (a, b uniform in (0, 1) [N], side of the images) → [N, n, n]. Geometry: n = 3, from
-            positions (x, y) in the new image, relative to its centre, to positions in the old
-            image. Colour: n = 4, from old to new RGB in [−1, 1].
-        chance: p → the probability of this operation.
-    """
+    """An operation, as a matrix for homogeneous coordinates."""
 
     name: str
+    # (a, b uniform in (0, 1) [N], side of the images) → [N, n, n]. Geometry: n = 3, from positions
+    # (x, y) in the new image, relative to its centre, to positions in the old image. Colour: n = 4,
+    # from old to new RGB in [−1, 1].
     matrix: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
-    chance: Callable[[tf.Tensor], tf.Tensor] = tf.identity
+    chance: Callable[[tf.Tensor], tf.Tensor] = tf.identity  # p → probability of this operation
 
 
 def _normal(u: tf.Tensor) -> tf.Tensor:
@@ -178,13 +174,9 @@ class Augmentation:
         return result
 
     def adapt(self, sign: tf.Tensor, batch: int) -> None:
-        """Moves p towards the value at which the mean sign of D's logits of real images is
-        `--augment_target`: 1 if D takes all of them for real, 0 if half.
-
-        Args:
-            sign: float32 scalar, the mean sign over the global batch.
-            batch: int. The global batch.
-        """
+        """Moves p towards the value at which the mean sign of D's logits of real images, `sign`
+        over the global batch, is `--augment_target`: 1 if D takes all of them for real, 0 if
+        half."""
         config, due = self.config, self.counted + 1.0 >= EVERY
         # Float16 skips an update whose logits overflow.
         sign = tf.where(tf.math.is_nan(sign), config.augment_target, sign)

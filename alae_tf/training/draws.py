@@ -40,21 +40,13 @@ class Draw(NamedTuple):
 
 
 def draw(config: Config, alae: ALAE, level: int, batch: int, seed: tf.Tensor, mixes: bool) -> Draw:
-    """Draws for one update of a global batch of `batch` images.
-
-    Args:
-        config: its sizes, style mixing and augmentation are used.
-        alae: knows the shapes of G's noise maps.
-        level, batch: int.
-        seed: int64 [2].
-        mixes: whether the update may mix styles.
-    """
+    """Draws for one update of a global batch of `batch` images, with a seed int64 [2]; `mixes`:
+    whether the update may mix styles."""
     seeds = tf.random.split(seed, 5)
     z, z_mixed = (
         tf.random.stateless_normal([batch, config.latent_size], seeds[i]) for i in range(2)
     )
-    noise = alae.noise("random", batch, level, seeds[2])
-    drawn = Draw(z, noise)
+    drawn = Draw(z, alae.noise("random", batch, level, seeds[2]))
     if config.augment != "none":
         real, fake = (
             tf.random.stateless_uniform([batch, augment.NUMBERS], tf.random.fold_in(seed, i))

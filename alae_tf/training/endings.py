@@ -21,12 +21,7 @@ ERRORS = (
 
 
 def message(error: Exception, run) -> str:
-    """The message for the user when one of `ERRORS` ends a run.
-
-    Args:
-        error: the error.
-        run: the `Run` of the loop.
-    """
+    """The message for the user when one of `ERRORS` ends a `Run` of the loop."""
     if isinstance(error, RunTakenError | UploadFailed):
         return str(error)
     if isinstance(error, OSError):

@@ -14,15 +14,10 @@ Loss = Callable[[tf.Tensor, Draw], tuple[tf.Tensor, dict[str, tf.Tensor]]]
 class Gradients:
     """The gradients of losses on one replica's share of a batch.
 
-    Args:
-        trainer: has the networks, the optimizers and, with float16, a loss scale.
-        batch: int. The global batch.
-
     Call:
         loss: (real, draw) → (loss of each example [N], by name: values [N, …] to add up over
             examples).
         networks: letters of "FGED".
-        real, draw: the arguments of the loss.
         Returns (this replica's share of the mean loss, the sums by name, the gradients of the
         networks' variables; None for variables that the loss does not use).
 

@@ -51,17 +51,11 @@ def overfitting(sample: Sample) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """A number about a run.
+    """A number about a run."""
 
-    Args:
-        name: in metrics.csv and TensorBoard, after `PREFIX`.
-        about: its meaning.
-        of: `Sample` → the number; NaN if it cannot be computed.
-    """
-
-    name: str
-    about: str
-    of: Callable[[Sample], float]
+    name: str  # in metrics.csv and TensorBoard, after `PREFIX`
+    about: str  # its meaning
+    of: Callable[[Sample], float]  # NaN if it cannot be computed
 
 
 QUANTITIES = [
@@ -138,20 +132,14 @@ NAMES = [PREFIX + each.name for each in QUANTITIES]
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """A warning about a run.
+    """A warning about a run."""
 
-    Args:
-        name: one or two words.
-        holds: (values at a sample grid, values at the earlier grids of its level) → whether to
-            warn.
-        sentence: (config, level, values) → what is wrong, and which flag to change.
-        grids: number of successive grids at which `holds` must be true.
-    """
-
-    name: str
+    name: str  # one or two words
+    # (values at a sample grid, values at the earlier grids of its level) → whether to warn
     holds: Callable[[Values, Sequence[Values]], bool]
+    # (config, level, values) → what is wrong, and which flag to change
     sentence: Callable[[Config, int, Values], str]
-    grids: int = 1
+    grids: int = 1  # number of successive grids at which `holds` must be true
 
 
 def _collapsed(now: Values, before: Sequence[Values]) -> bool:
@@ -259,11 +247,7 @@ class Health:
 
     def examine(self, model: Autoencoder) -> dict[str, float]:
         """The quantities of `QUANTITIES` by their names in metrics.csv, without those that cannot
-        be computed; `model` has the EMA weights.
-
-        Raises:
-            DataError: an image cannot be read.
-        """
+        be computed; `model` has the EMA weights. Raises DataError if an image cannot be read."""
         progress, config = self._progress, self._progress.config
         side, held_out = config.level_resolution(progress.level), progress.source.held_out
         train = some_images(progress.source, side)

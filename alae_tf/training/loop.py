@@ -9,7 +9,7 @@ write its files.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from alae_tf.system.errors import WarnOnce, printable, report
 from alae_tf.training import endings, health, report_page
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
-from alae_tf.training.quality import MakeMeasure, Measure, Quality
+from alae_tf.training.quality import MakeMeasure, Measurement, Quality
 from alae_tf.training.reach import Reach
 from alae_tf.training.recorder import Recorder
 from alae_tf.training.sampler import Sampler
@@ -141,7 +141,7 @@ class Run:
         directory: RunDirectory,
         source: Source,
         strategy: tf.distribute.Strategy,
-        measure: tuple[Measure, Mapping[str, str]] | None,
+        measure: Measurement | None,
         callbacks: Sequence[Callback],
     ):
         self._callbacks, self._warn_once = callbacks, WarnOnce("train", "training continues")

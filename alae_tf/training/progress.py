@@ -63,10 +63,8 @@ class Progress:
         self._batches = feed(self.strategy, self.source, self.config, level, self.images_seen)
 
     def take(self, asked: bool = False) -> int:
-        """One iteration; returns its number of images.
-
-        Args:
-            asked: whether this worker has been asked to stop.
+        """One iteration; returns its number of images. `asked`: whether this worker has been asked
+        to stop.
 
         Raises:
             DataError: an image cannot be read; nothing has changed.

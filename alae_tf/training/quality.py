@@ -14,9 +14,9 @@ from alae_tf.runs.directory import best_checkpoint
 from alae_tf.training.progress import Progress
 
 Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
-# Images → (measure, name of each value → which values are better: "lower", "higher" or "neither"),
-# or None if the metrics cannot be measured on them.
-MakeMeasure = Callable[[Source], tuple[Measure, Mapping[str, str]] | None]
+# (measure, name of each value → which values are better: "lower", "higher" or "neither")
+Measurement = tuple[Measure, Mapping[str, str]]
+MakeMeasure = Callable[[Source], Measurement | None]  # None: impossible with these images
 SHARE = 0.05  # of the time that measurements may take
 TIMES = 4  # measurements in a level, at most
 GUESS = 20.0  # seconds that the first measurement is expected to take
@@ -25,17 +25,11 @@ GUESS = 20.0  # seconds that the first measurement is expected to take
 class Quality:
     """Measures the EMA weights every --evaluate_images images, or as often as `SHARE` allows.
 
-    Args:
-        progress, run_dir: the run's.
-        measure: the result of a `MakeMeasure`.
-
     Attributes:
         values: name of each value → which values are better.
     """
 
-    def __init__(
-        self, progress: Progress, run_dir: Path, measure: tuple[Measure, Mapping[str, str]] | None
-    ):
+    def __init__(self, progress: Progress, run_dir: Path, measure: Measurement | None):
         self._progress, self._run_dir = progress, run_dir
         self._measure, self.values = measure or (None, {})
         judges = (name for name, better in self.values.items() if better != "neither")

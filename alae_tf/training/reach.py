@@ -32,16 +32,13 @@ class Reach:
     """Writes into a run directory; while it is unreachable, training continues without writing.
 
     Attributes:
-        away: bool. Whether the directory was unreachable at the last write.
+        away: whether the directory was unreachable at the last write.
 
     Call:
         write: writes into the directory.
         Returns whether it succeeded. Reports once that the directory is unreachable, and once that
-        it is reachable again.
-
-    Raises:
-        OSError: writing fails for another reason, for example a full disk.
-        AlaeError: another run has taken the directory.
+        it is reachable again. Raises OSError if writing fails for another reason, for example a
+        full disk, and RunTakenError if another run has taken the directory.
     """
 
     def __init__(self, directory: RunDirectory):

@@ -20,9 +20,7 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
     """Photographs above their reconstructions, then generated images, with captions.
 
     Args:
-        model: reconstructs and generates.
         originals: uint8 [n, H, W, C], n a multiple of `columns(H)`.
-        seed: of the generated images.
 
     Returns:
         uint8 [height, width, 3]: a row of reconstructions below each row of originals, then as many
@@ -51,11 +49,8 @@ class Sampler:
         self.enter_level(0, np.zeros(0, np.uint8))
 
     def originals(self, level: int) -> np.ndarray:
-        """The originals at a level's resolution: uint8 [n, H, W, C].
-
-        Raises:
-            DataError: an image cannot be read.
-        """
+        """The originals at a level's resolution: uint8 [n, H, W, C]. Raises DataError if an image
+        cannot be read."""
         resolution = self._progress.config.level_resolution(level)
         rows = ROWS if resolution <= 128 else 1
         return data.fixed_images(self._progress.source, resolution, rows * columns(resolution))

@@ -9,42 +9,29 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from alae_tf.config import Config, by_level
 
 
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """A level, and how far it is faded in.
+class Stage(NamedTuple):
+    """A level, and how far it is faded in."""
 
-    Attributes:
-        level: int, 0 is 4×4 pixels.
-        blend: float in [0, 1], how much of the level's own layers is faded in.
-    """
-
-    level: int
-    blend: float
+    level: int  # 0 is 4×4 pixels
+    blend: float  # in [0, 1], how much of the level's own layers is faded in
 
 
 @dataclasses.dataclass(frozen=True)
 class Growth:
-    """The plan of a growing run (paper, section 5; the fading is ProGAN's).
+    """The plan of a growing run (paper, section 5; the fading is ProGAN's)."""
 
-    Args:
-        images_by_level: images at each level; the last entry holds for all further levels, except
-            that the last level lasts until `total`.
-        levels: number of levels.
-        total: length of the whole run in images. A run shorter than its levels does not reach the
-            top level.
-        first: the level at the start; above 0 in a run that begins with trained weights.
-        fades: whether the first level fades in; otherwise it begins with blend 1.
-    """
-
+    # Images at each level; the last entry holds for all further levels, except that the last level
+    # lasts until `total`.
     images_by_level: tuple[int, ...]
     levels: int
-    total: int
-    first: int = 0
-    fades: bool = False
+    total: int  # length of the whole run in images; a shorter run does not reach the top level
+    first: int = 0  # the level at the start; above 0 in a run that begins with trained weights
+    fades: bool = False  # whether the first level fades in; otherwise it begins with blend 1
 
     @classmethod
     def of(cls, config: Config, dataset_size: int) -> Growth:
@@ -86,12 +73,8 @@ class Growth:
         return stage, [self.start(level) for level in range(self.first, stage.level + 1)]
 
     def end(self, batch_size: Callable[[int], int], images_seen: int = 0) -> int:
-        """Images seen when a run ends, given that no batch is cut.
-
-        Args:
-            batch_size: level → images in a batch.
-            images_seen: images seen so far.
-        """
+        """Images seen when a run ends that has seen `images_seen`, given that no batch is cut.
+        `batch_size`: level → images in a batch."""
         while images_seen < self.total:
             level = self.at(images_seen).level
             batch = batch_size(level)

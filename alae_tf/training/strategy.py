@@ -28,10 +28,9 @@ KUBERNETES_SECONDS = 600.0  # the longest wait for all pods to run
 
 def make_strategy(config: Config) -> tf.distribute.Strategy:
     """The strategy that `config.strategy` names; call it before any other use of TensorFlow.
-    Also switches TensorFloat-32 on or off (`config.tf32`).
 
-    Raises:
-        ConfigError: the environment describes no cluster, or the batches cannot be divided.
+    Also switches TensorFloat-32 on or off (`config.tf32`). Raises ConfigError if the environment
+    describes no cluster, or the batches cannot be divided.
     """
     tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
     if os.environ.get("TF_CONFIG") == "":
@@ -66,11 +65,8 @@ def check_batches(config: Config, replicas: int) -> None:
 
 
 def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """The cluster that the environment describes, with this process' place in it.
-
-    Raises:
-        ConfigError: the environment describes no cluster, or describes it wrongly.
-    """
+    """The cluster that the environment describes, with this process' place in it. Raises
+    ConfigError if it describes no cluster, or describes it wrongly."""
     if _tf_config():
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     try:
@@ -88,10 +84,7 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
 
 def _tf_config() -> list[str]:
     """The addresses of the processes in TF_CONFIG, the chief's first; none if it is unset or {}.
-
-    Raises:
-        ConfigError: it names jobs other than workers and one chief, or does not name this process.
-    """
+    Raises ConfigError if it names jobs other than workers and one chief, or not this process."""
     try:
         config = schema.parse(os.environ.get("TF_CONFIG") or "{}", {"cluster?": {str: [str]}})
         if not config.get("cluster", config):

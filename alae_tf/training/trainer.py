@@ -119,11 +119,8 @@ class Trainer:
     def traced(
         self, level: int, r1: bool = True, batch: int | None = None
     ) -> tf.types.experimental.PolymorphicFunction:
-        """The step at a level: (pixels, seed [2], blend, stop) → losses, with R1 or without.
-
-        Args:
-            batch: the global batch; default: the config's at the level.
-        """
+        """The step at a level: (pixels, seed [2], blend, stop) → losses, with R1 or without, for a
+        global batch (default: the config's at the level)."""
         key = (level, r1, batch or self.config.batch_size(level))
         if key not in self._steps:
             self._steps[key] = self._make_step(*key)
@@ -146,11 +143,8 @@ class Trainer:
         return step
 
     def _draw(self, level: int, batch: int, seed: tf.Tensor) -> dict[str, draws.Draw]:
-        """The random numbers of an iteration for this replica, by update.
-
-        Every replica draws for the whole batch and takes its share, which makes a run the same on
-        any number of replicas.
-        """
+        """The random numbers of an iteration for this replica, by update. Every replica draws for
+        the whole batch and takes its share: a run is the same on any number of replicas."""
         context = tf.distribute.get_replica_context()
         share = batch // context.num_replicas_in_sync
         start = context.replica_id_in_sync_group * share
