@@ -102,7 +102,6 @@ def run(
     """Draws a figure and writes it to a file; raises AlaeError if a flag does not fit.
 
     Args:
-        out, overwrite: see `add_flags`.
         crop: crop of faces in image files for the model SHIPPED, unless `align` is given.
         given: the kind's own flags and the other arguments of `Figure`.
     """

@@ -194,7 +194,6 @@ def _stem(name: str) -> str:
 
 
 def _few(names: Sequence[str], most: int = NAMES_SHOWN) -> str:
-    """The first names, for a message."""
     shown = ", ".join(printable(name[:LONGEST_SHOWN]) for name in names[:most])
     return f"{shown} …" if len(names) > most else shown
 

@@ -65,14 +65,11 @@ class RemoteRun:
     Args:
         url: the URL of the run.
         kind: "run" for the process that writes the run; other processes have copies of their own.
-
-    Attributes:
-        path: the local copy.
     """
 
     def __init__(self, url: str, kind: str = "run"):
         self.url, self._copy = url, Copy(url, kind)
-        self.path = self._copy.path
+        self.path = self._copy.path  # the local copy
         self._lease: Lease | None = None
         self._uploader: Uploader | None = None
         self._gave_up = False

@@ -72,9 +72,7 @@ def read(path: Path) -> list[Result]:
     if not path.is_file():
         return []
     results, ignored = [], 0
-    for text in path.read_bytes().split(b"\n"):
-        if not text.strip():
-            continue
+    for text in filter(bytes.strip, path.read_bytes().split(b"\n")):
         try:
             values = schema.parse(text, LINE)
         except ValueError:

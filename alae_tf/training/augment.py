@@ -147,11 +147,17 @@ class Augmentation:
         self.counted = keras.Variable(0.0, name="augment_counted", **kwargs)
 
     def __call__(self, x: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        p = tf.convert_to_tensor(self.p)
         parts = tf.split(numbers, [3 * len(group) for group in OPERATIONS.values()], axis=1)
         for (group, operations), own in zip(OPERATIONS.items(), parts, strict=True):
             if group not in self.config.augment_operations:
                 continue
-            matrices = self._chosen(operations, own, x.shape[1])
+            matrices = []  # the identity for images to which an operation is not applied
+            for operation, u in zip(operations, tf.split(own, len(operations), 1), strict=True):
+                chance, a, b = tf.unstack(u, axis=1)
+                matrix = operation.matrix(a, b, x.shape[1])
+                applied = _along(chance < operation.chance(p))
+                matrices.append(tf.where(applied, matrix, tf.eye(matrix.shape[-1])))
             if group == "geometry":
                 new = warp(x, functools.reduce(tf.matmul, matrices))
             else:
@@ -159,19 +165,6 @@ class Augmentation:
             changed = tf.reduce_any(tf.stack(matrices) != tf.eye(matrices[0].shape[-1]), [0, 2, 3])
             x = tf.where(tf.reshape(changed, [-1, 1, 1, 1]), new, x)
         return x
-
-    def _chosen(
-        self, operations: list[Operation], numbers: tf.Tensor, side: int
-    ) -> list[tf.Tensor]:
-        """The matrices of a group's operations; the identity if an operation is not applied."""
-        p = tf.convert_to_tensor(self.p)
-        result = []
-        for operation, own in zip(operations, tf.split(numbers, len(operations), 1), strict=True):
-            chance, a, b = tf.unstack(own, axis=1)
-            matrix = operation.matrix(a, b, side)
-            applied = chance < operation.chance(p)
-            result.append(tf.where(_along(applied), matrix, tf.eye(matrix.shape[-1])))
-        return result
 
     def adapt(self, sign: tf.Tensor, batch: int) -> None:
         """Moves p towards the value at which the mean sign of D's logits of real images, `sign`

@@ -223,18 +223,13 @@ def history_of(rows: Sequence[Mapping[str, str]]) -> list[Values]:
 
 
 class Health:
-    """Examines a run with each sample grid, and prints each verdict once.
-
-    Attributes:
-        found: name → sentence of each verdict that has held, with the images seen when it first
-            held.
-        now: names of the verdicts that hold at the last grid.
-    """
+    """Examines a run with each sample grid, and prints each verdict once."""
 
     def __init__(self, progress: Progress, directory: RunDirectory):
         self._progress, self._directory = progress, directory
+        # Name → sentence of each verdict that has held, with the images seen when it first held.
         self.found: dict[str, str] = {}
-        self.now: set[str] = set()
+        self.now: set[str] = set()  # names of the verdicts that hold at the last grid
         self._said: set[str] = set()
         self._history: list[Values] = []  # the quantities at each sample grid
 

@@ -74,14 +74,13 @@ class Sample:
 
     def gradient(self, letter: str) -> float:
         """The recent norm of a network's gradient: √(Σ v / (1 − β₂ᵗ)), v and t as in `LREQAdam`."""
-        trainer, total = self.progress.trainer, math.nan
+        trainer, parts = self.progress.trainer, []
         own = {id(v) for v in getattr(trainer.alae, letter).trainable_variables}
         for optimizer in (trainer.optimizer_ed, trainer.optimizer_fg):
             for variable, v, t in optimizer.slots():
                 if id(variable) in own and (steps := float(np.asarray(t))):
-                    part = np.asarray(v).sum(dtype=float) / (1 - optimizer.beta_2**steps)
-                    total = part if math.isnan(total) else total + part
-        return math.sqrt(total)
+                    parts.append(np.asarray(v).sum(dtype=float) / (1 - optimizer.beta_2**steps))
+        return math.sqrt(sum(parts)) if parts else math.nan
 
     @property
     def older_now(self) -> float:

@@ -20,12 +20,8 @@ class Interrupt:
     A thread reads the signals. Python itself would handle them only after the current call of
     TensorFlow, and while graphs are built or compiled a single call can take minutes.
 
-    Args:
-        max_hours: hours after which the run should also stop; 0: never.
-
-    Attributes:
-        received: the first signal, or None.
-        on_first, on_second: called in the thread when the first and the second signal arrive.
+    `max_hours`: hours after which the run should also stop; 0: never. `on_first` and `on_second`
+    are called in the thread when the first and the second signal arrive.
     """
 
     def __init__(self, max_hours: float = 0.0):

@@ -18,10 +18,6 @@ class Means:
 
     The losses of an iteration are read only when the next one has started, so that a GPU does not
     wait for Python.
-
-    Attributes:
-        sums: float64 [losses], in the order of `names`.
-        summed: int. Iterations in `sums`.
     """
 
     def __init__(self, names: Sequence[str], loss_scale: LossScale | None):
@@ -30,7 +26,7 @@ class Means:
         self._pending: tuple[int, Mapping[str, tf.Tensor]] | None = None
 
     def clear(self) -> None:
-        self.sums, self.summed = np.zeros(len(self.names)), 0
+        self.sums, self.summed = np.zeros(len(self.names)), 0  # of so many iterations
 
     def put(self, images_seen: int, losses: Mapping[str, tf.Tensor]) -> None:
         """Adds the losses of the iteration that began after `images_seen` images."""

@@ -21,7 +21,6 @@ class Progress:
 
     Attributes:
         trainer, growth: the networks with their step, and the plan of levels.
-        images_seen: int. Images seen so far.
         level: int, or −1 before `enter_level`.
         waited: seconds spent waiting for images.
         building: seconds of iterations that first built a graph.

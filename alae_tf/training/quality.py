@@ -23,11 +23,7 @@ GUESS = 20.0  # seconds that the first measurement is expected to take
 
 
 class Quality:
-    """Measures the EMA weights every --evaluate_images images, or as often as `SHARE` allows.
-
-    Attributes:
-        values: name of each value → which values are better.
-    """
+    """Measures the EMA weights every --evaluate_images images, or as often as `SHARE` allows."""
 
     def __init__(self, progress: Progress, run_dir: Path, measure: Measurement | None):
         self._progress, self._run_dir = progress, run_dir

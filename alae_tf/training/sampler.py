@@ -37,11 +37,8 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
 
 
 class Sampler:
-    """Draws sample grids of the EMA weights, always of the same originals, and the loss plot.
-
-    Attributes:
-        model: the EMA weights at the current level.
-    """
+    """Draws sample grids of `model`, the EMA weights at the current level, always of the same
+    originals, and the loss plot."""
 
     def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach):
         self._progress, self._directory, self._reach = progress, directory, reach
@@ -56,7 +53,6 @@ class Sampler:
         return data.fixed_images(self._progress.source, resolution, rows * columns(resolution))
 
     def enter_level(self, level: int, originals: np.ndarray) -> None:
-        """Switches to a level and its originals."""
         self.model = Autoencoder(self._progress.config, self._progress.trainer.ema, level)
         self._originals = originals
 

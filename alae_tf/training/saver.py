@@ -50,21 +50,16 @@ def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
 
 
 class Saver:
-    """Saves and restores a run; `chief`: whether this process writes its files.
-
-    Attributes:
-        saved_at: int. Images seen at the newest checkpoint; None without one.
-    """
+    """Saves and restores a run; `chief`: whether this process writes its files."""
 
     def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach, chief: bool):
         self._progress, self._directory, self._reach = progress, directory, reach
         self._chief = chief
-        self.saved_at: int | None = None
+        self.saved_at: int | None = None  # images seen at the newest checkpoint
         self._next = time.monotonic() + 60 * progress.config.checkpoint_minutes
 
     @property
     def due(self) -> bool:
-        """Whether it is time for a checkpoint."""
         return time.monotonic() > self._next
 
     def restore(self) -> int | None:

@@ -18,7 +18,6 @@ class Trainer:
     """The networks, the EMA of their weights, the two optimizers, and the step that moves them.
 
     Args:
-        config: the run's config.
         strategy: a tf.distribute strategy; default: the current one (a single device).
         winograd: whether to compute convolutions with fewer multiplications where that is faster
             (`alae_tf.training.machine`); default: only without a GPU, whose libraries choose their
