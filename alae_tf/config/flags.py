@@ -34,10 +34,8 @@ class Parser(Arguments):
     def __init__(self, module: str, about: str | None, **options):
         usage = "%(prog)s [--flagfile=FILE] [--name=value …]"
         super().__init__(module, about, usage=usage, epilog=EPILOG, allow_abbrev=False, **options)
-        about = (
-            "file of flags, read in place of this flag: a path, or the name of a shipped config "
-        )
-        self.flag("--flagfile", f"{about}such as smoke or quickstart", "FILE")
+        about = "file of flags, read in place of this flag: a path, or a shipped config's name"
+        self.flag("--flagfile", f"{about} such as quickstart", "FILE")
         section = self.add_argument_group("the settings that matter most")
         for name in FIRST:
             _add(section, FIELDS[name])
@@ -91,7 +89,7 @@ def _long(argument: str) -> str:
 def _add(group: argparse._ArgumentGroup, field: dataclasses.Field) -> None:
     choices = field.metadata["choices"]
     metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[kind(field)]
-    metavar += f"[,{metavar},…]" if isinstance(field.default, tuple) else ""
+    metavar += f"[,{metavar},…]" * isinstance(field.default, tuple)
     about = f"{field.metadata['help']} Default: {to_text(field.default) or 'none'}"
     about = about.replace("%", "%%")
     group.add_argument(f"--{field.name}", default=argparse.SUPPRESS, metavar=metavar, help=about)

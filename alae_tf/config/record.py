@@ -9,7 +9,7 @@ import typing
 from pathlib import Path
 
 from alae_tf.config import flagfile
-from alae_tf.config.architecture import ARCHITECTURES, Architecture
+from alae_tf.config.architecture import ARCHITECTURES, Architecture, Check
 from alae_tf.config.settings import check, from_text, setting, to_text
 from alae_tf.system.errors import ConfigError
 
@@ -31,12 +31,11 @@ OF_UPDATE_4 = (
     *("reconstruction_update", "reconstruction_distance", "reconstruction_pixels"),
     "correction_pull",
 )
-# Setting → the kinds of --augment that read it.
-OF_AUGMENTATION = {
-    "augment_operations": ("fixed", "ada"),
-    "augment_p": ("fixed",),
-    "augment_target": ("ada",),
-    "augment_images": ("ada",),
+# --augment → the settings of augmentation that it does not read.
+UNREAD = {
+    "none": ("augment_operations", "augment_p", "augment_target", "augment_images"),
+    "fixed": ("augment_target", "augment_images"),
+    "ada": ("augment_p",),
 }
 
 
@@ -329,24 +328,21 @@ class Config:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             check(field, getattr(self, field.name))
-        need = self._need
-        need(self.image_channels in (1, 3), "image_channels", "1 (grey) or 3 (RGB)")
-        for holds, name, right in self.kind.check(self):
-            need(holds, name, right)
+        for holds, name, right in (*self.kind.check(self), *self._checks()):
+            if not holds:
+                raise ConfigError(f"--{name}={to_text(getattr(self, name))}: must be {right}.")
+
+    def _checks(self) -> typing.Iterator[Check]:
+        yield self.image_channels in (1, 3), "image_channels", "1 (grey) or 3 (RGB)"
         known = set(self.augment_operations) <= {"geometry", "colour"}
-        need(known, "augment_operations", "geometry, colour, or both")
+        yield known, "augment_operations", "geometry, colour, or both"
         for other in ARCHITECTURES.values():
             for name in set(other.settings) - set(self.kind.settings):
                 right = f"omitted with --architecture={self.architecture}, which does not use it"
-                need(self._is_default(name), name, right)
+                yield self._is_default(name), name, right
+        right = f"1 to {self.levels} numbers with --levels={self.levels}"
         for name in ("epochs_by_level", "batch_by_level", "learning_rate_by_level"):
-            values = getattr(self, name)
-            right = f"1 to {self.levels} numbers with --levels={self.levels}"
-            need(1 <= len(values) <= self.levels, name, right)
-
-    def _need(self, holds: bool, name: str, right: str) -> None:
-        if not holds:
-            raise ConfigError(f"--{name}={to_text(getattr(self, name))}: must be {right}.")
+            yield 1 <= len(getattr(self, name)) <= self.levels, name, right
 
     def _is_default(self, name: str) -> bool:
         return getattr(self, name) == type(self).__dataclass_fields__[name].default
@@ -405,9 +401,7 @@ class Config:
             found["correction_pull"] = "--encoder_codes=w"
         if not self.reconstruction:
             found |= dict.fromkeys(OF_UPDATE_4, "--reconstruction=0")
-        for name, kinds in OF_AUGMENTATION.items():
-            if self.augment not in kinds:
-                found[name] = f"--augment={self.augment}"
+        found |= dict.fromkeys(UNREAD[self.augment], f"--augment={self.augment}")
         return {name: why for name, why in found.items() if not self._is_default(name)}
 
     def to_flagfile(self) -> str:

@@ -15,12 +15,7 @@ from alae_tf.figures.kind import FILES, MOST_FILES, choice, number, switch
 from alae_tf.images import canvas
 from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import model_folder
-from alae_tf.runs.directory import (
-    CHECKPOINT,
-    NEWEST_OR_BEST,
-    chosen_checkpoint,
-    existing_run,
-)
+from alae_tf.runs.directory import CHECKPOINT, NEWEST_OR_BEST, chosen_checkpoint, existing_run
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, program
 from alae_tf.system.files import check_output, write_atomic
@@ -32,46 +27,37 @@ SHIPPED, CROP = "faces64", "lfw"  # a shipped model of faces, and the crop of it
 def main(arguments: list[str] | None = None) -> int:
     """`alae figures KIND`. Exit codes: 0 done, 1 writing failed, 2 a wrong flag or file."""
 
-    def work() -> None:
-        parser = argparse.ArgumentParser(
-            prog=program("alae_tf.figures"),
-            description="Draws a picture of a run.",
-            epilog="%(prog)s KIND --help lists the flags of a kind.",
-        )
-        kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", title="kinds")
-        for name, kind in KINDS.items():
-            about = f"Draws {kind.about}."
-            add_flags(kinds.add_parser(name, help=kind.about, description=about), kind)
-        given = vars(parser.parse_args(arguments))
-        run(KINDS[given.pop("kind")], **given)
-
-    return guarded("figures", work)
+    parser = argparse.ArgumentParser(
+        prog=program("alae_tf.figures"),
+        description="Draws a picture of a run.",
+        epilog="%(prog)s KIND --help lists the flags of a kind.",
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", title="kinds")
+    for name, kind in KINDS.items():
+        about = f"Draws {kind.about}."
+        add_flags(kinds.add_parser(name, help=kind.about, description=about), kind)
+    given = vars(parser.parse_args(arguments))
+    return guarded("figures", lambda: run(KINDS[given.pop("kind")], **given))
 
 
 def shipped(name: str, out: str, arguments: list[str] | None = None) -> int:
     """A kind as its own command, which needs no flags; `out` is its default of --out."""
 
-    def work() -> None:
-        kind = KINDS[name]
-        parser = argparse.ArgumentParser(
-            prog=program(f"alae_tf {name}"),
-            description=f"Draws {kind.about}. The model is {SHIPPED}, a shipped model of faces, "
-            "unless --run_dir names another model.",
-        )
-        if kind.images == FILES:
-            parser.add_argument(
-                "files",
-                nargs="*",
-                help=f"photos and folders, added to --images. For {SHIPPED} the largest face of "
-                f"each is cropped (--align={CROP})",
-            )
-        add_flags(parser, kind, out)
-        given = vars(parser.parse_args(arguments))
-        if kind.images == FILES:
-            given["named"] = [*given["named"], *given.pop("files")]
-        run(kind, crop=CROP, **given)
-
-    return guarded(name, work)
+    kind = KINDS[name]
+    parser = argparse.ArgumentParser(
+        prog=program(f"alae_tf {name}"),
+        description=f"Draws {kind.about}. The model is {SHIPPED}, a shipped model of faces, "
+        "unless --run_dir names another model.",
+    )
+    if kind.images == FILES:
+        about = "photos and folders, added to --images"
+        crop = f"For {SHIPPED} the largest face of each is cropped (--align={CROP})"
+        parser.add_argument("files", nargs="*", help=f"{about}. {crop}")
+    add_flags(parser, kind, out)
+    given = vars(parser.parse_args(arguments))
+    if kind.images == FILES:
+        given["named"] = [*given["named"], *given.pop("files")]
+    return guarded(name, lambda: run(kind, crop=CROP, **given))
 
 
 reconstruct = functools.partial(shipped, "reconstruct", "reconstructed.png")
@@ -89,22 +75,14 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
     add("--overwrite", **switch("replace FILE if it exists"))
     of_files = kind.images == FILES
     if kind.images:
-        add(
-            "--images",
-            dest="named",
-            nargs="+" if of_files else 1,
-            default=[],
-            metavar="FILE|URI" if of_files else "URI",
-            help="image files, folders, or " * of_files + "one data set, named as for --data of "
-            f"alae train. Default: {'held-out images of ' * of_files}the run's own data",
-        )
+        form = {"nargs": "+" if of_files else 1, "metavar": "FILE|URI" if of_files else "URI"}
+        about = "image files, folders, or " * of_files + "one data set, named as for --data of "
+        about += f"alae train. Default: {'held-out images of ' * of_files}the run's own data"
+        add("--images", dest="named", default=[], help=about, **form)
     if of_files:
-        add(
-            "--align",
-            choices=sorted(CROPS),
-            help="crop the largest face of each image file, as the model's training images were "
-            f"cropped ({SHIPPED}: {CROP}). Default: take the middle square of each file",
-        )
+        about = "crop the largest face of each image file, as the model's training images were "
+        about += f"cropped ({SHIPPED}: {CROP}). Default: take the middle square of each file"
+        add("--align", choices=sorted(CROPS), help=about)
     default = f"{kind.count}" + f"; with image files, all of them up to {MOST_FILES}" * of_files
     add("--count", dest="asked", **number((1, 10_000), default, "number of images"))
     about = "seed of all random numbers; change it for another picture"
@@ -119,16 +97,11 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
 
 
 def run(
-    kind: Kind,
-    out: Path,
-    overwrite: bool = False,
-    crop: str | None = None,
-    **given: Any,
+    kind: Kind, out: Path, overwrite: bool = False, crop: str | None = None, **given: Any
 ) -> None:
     """Draws a figure and writes it to a file; raises AlaeError if a flag does not fit.
 
     Args:
-        out, overwrite: see `add_flags`.
         crop: crop of faces in image files for the model SHIPPED, unless `align` is given.
         given: the kind's own flags and the other arguments of `Figure`.
     """

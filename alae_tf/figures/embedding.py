@@ -11,7 +11,6 @@ FEWEST_POINTS = 5
 
 
 def draw(figure: Figure, method: str) -> bytes:
-    """A point for each image, coloured by its class."""
     source, model = figure.held_out(), figure.model
     if source.labels is None:
         raise FigureError(

@@ -4,13 +4,12 @@ import itertools
 
 import numpy as np
 
-from alae_tf.figures.kind import Drawing, Figure, FigureError, Kind, choice, number, switch
+from alae_tf.figures.kind import STEPS, Drawing, Figure, FigureError, Kind, choice, number, switch
 from alae_tf.images import canvas
 from alae_tf.latents.codes import lerp, slerp
 
 
 def check(figure: Figure, random: bool, space: str, psi: float | None, steps: int | None) -> None:
-    """Raises FigureError for flags that exclude each other."""
     if random and figure.named:
         raise FigureError("--random: draws random codes; omit --images.")
     if not random and psi is not None:
@@ -24,7 +23,7 @@ def draw(figure: Figure, random: bool, space: str, psi: float | None, steps: int
 
     From each image x to the next, y, a row holds x, the path in w from E(x) to E(y), and y.
     """
-    model, steps = figure.model, steps or (24 if figure.moving else 7)
+    model, steps = figure.model, figure.steps(steps)
     images = None if random else figure.images()
     if (figure.count if images is None else len(images)) < 2:
         flag = "--images" if figure.named else "--count"
@@ -76,10 +75,6 @@ KIND = Kind(
             "the run's setting",
             "truncation of random codes: 1 keeps the full variety, 0 draws the average image alone",
         ),
-        "steps": number(
-            (2, 1000),
-            "7, or 24 in an animation",
-            "images on each path; more make an animation smoother and longer",
-        ),
+        "steps": STEPS,
     },
 )

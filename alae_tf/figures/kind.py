@@ -73,6 +73,10 @@ class Figure:
         """Whether the file is an animation."""
         return self.kind.seconds > 0 and self.format in canvas.ANIMATED
 
+    def steps(self, asked: int | None) -> int:
+        """Number of images on a path: the value of --steps, see `STEPS`."""
+        return asked or (24 if self.moving else 7)
+
     @property
     def of_files(self) -> bool:
         """Whether --images names files and folders rather than a data set."""
@@ -168,6 +172,13 @@ def names(metavar: str, default: str, about: str) -> Flag:
     """A flag with a list of words. Its default is None; the text `default` says in the help what
     that means."""
     return {"type": several(str), "metavar": metavar, "help": f"{about}. Default: {default}"}
+
+
+STEPS = number(
+    (2, 1000),
+    "7, or 24 in an animation",
+    "images on each path; more make an animation smoother and longer",
+)
 
 
 def switch(about: str) -> Flag:

@@ -10,7 +10,6 @@ from alae_tf.images.plots import curve_plot
 def draw(
     figure: Figure, space: str, steps: int, pixels: float, pull: float, move_noise: bool
 ) -> np.ndarray:
-    """Rows of images, G(E(x)) and projections, above curves of the mean errors."""
     from alae_tf.features.lpips import Lpips
     from alae_tf.model.projection import project
 

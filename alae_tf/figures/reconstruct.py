@@ -32,9 +32,7 @@ def in_sizes(images: np.ndarray, again: np.ndarray) -> np.ndarray:
             cells = np.full((count, side, side, which.shape[-1]), 255, np.uint8)
             shown = which[start : start + count]
             cells[: len(shown)] = shown
-            across = int(count**0.5)
-            block = cells.reshape(across, across, side, side, -1).transpose(0, 2, 1, 3, 4)
-            block = block.reshape(across * side, across * side, -1)
+            block = np.vstack([np.hstack([*row]) for row in np.split(cells, int(count**0.5))])
             large = block.repeat(factor, axis=0).repeat(factor, axis=1)
             blocks.append(fit(large, side * factor) if k else large)
         start += count

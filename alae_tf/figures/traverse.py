@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alae_tf.figures.kind import Drawing, Figure, Kind, names, number
+from alae_tf.figures.kind import STEPS, Drawing, Figure, Kind, names, number
 from alae_tf.images import canvas
 from alae_tf.latents import directions as directions_
 from alae_tf.latents import levels as levels_
@@ -23,7 +23,7 @@ def draw(
 ) -> Drawing:
     """A row for each image and direction: x, then G of E(x) moved along it; or frames in which all
     images move along each direction and back."""
-    model, steps = figure.model, steps or (24 if figure.moving else 7)
+    model, steps = figure.model, figure.steps(steps)
     rows = levels_.rows(levels_.parse(levels, model.level + 1))
     chosen = directions_.read(directions, model.config.latent_size, model.fingerprint)
     if names:
@@ -91,10 +91,6 @@ KIND = Kind(
             "help": "levels whose styles move: coarse, middle, fine, all, or numbers from 0 "
             "(4 px), such as 2 or 2-4. Default: all",
         },
-        "steps": number(
-            (2, 1000),
-            "7, or 24 in an animation",
-            "images along each direction; more make an animation smoother and longer",
-        ),
+        "steps": STEPS,
     },
 )

@@ -11,8 +11,7 @@ def lerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
     A number t gives a code [...]; an array t [n] gives codes [n, ...].
     """
     a, b, t = (np.asarray(each, np.float32) for each in (a, b, t))
-    t = t.reshape(*t.shape, *[1] * a.ndim) if t.ndim else t
-    return a + t * (b - a)
+    return a + np.multiply.outer(t, b - a)
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:

@@ -78,26 +78,18 @@ def orthogonal(vector: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def write(path: Path, directions: Sequence[Direction]) -> None:
-    """Writes directions to a readable JSON file; raises LatentError if a number is not finite."""
+    """Writes directions to a JSON file, one per line; raises LatentError if a number is not
+    finite."""
     records = []
     for each in directions:
-        normal = [] if each.normal is None else each.normal
-        numbers = [*each.measure.values(), *(each.span or ()), *each.vector, *normal]
-        if not np.isfinite(numbers).all():
-            raise LatentError(f"{each.name}: not finite; its labels may be too large")
-        record = {
-            "name": each.name,
-            "source": each.source,
-            "measure": {name: float(f"{value:.6g}") for name, value in each.measure.items()},
-            "span": each.span and [float(f"{value:.6g}") for value in each.span],
-            "model": each.model,
-            "chance": each.chance and float(f"{each.chance:.6g}"),
-        }
-        head = json.dumps(record, ensure_ascii=False, indent=1)[:-2]
-        for name, values in (("normal", normal), ("vector", each.vector)):
-            row = ", ".join(f"{value:.9g}" for value in values)
-            head += f',\n "{name}": ' + (f"[{row}]" if row else "null")
-        records.append(f"{head}\n}}")
+        record = dataclasses.asdict(each)
+        for name in ("normal", "vector"):  # after the short fields
+            values = record.pop(name)
+            record[name] = None if values is None else [float(f"{value:.9g}") for value in values]
+        try:
+            records.append(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        except ValueError:
+            raise LatentError(f"{each.name}: not finite; its labels may be too large") from None
     text = f'{{"format": "{FORMAT}",\n"about": {json.dumps(ABOUT, ensure_ascii=False)},\n'
     text += '"directions": [\n' + ",\n".join(records) + "\n]}\n"
     write_atomic(path, text.encode())
@@ -171,18 +163,16 @@ def _read_json(path: Path) -> list[Direction]:
             raise ValueError(f"name {name!r} is empty or repeated")
         if span is not None and not (len(span) == 2 and -LARGEST <= span[0] < span[1] <= LARGEST):
             raise ValueError(f"{name}: its span must be two float32 numbers in ascending order")
-        vector = _unit(np.array(record["vector"], np.float64))
+        values = {each.name: record.get(each.name) for each in dataclasses.fields(Direction)}
+        vector = _unit(record["vector"])
+        normal = None if values["normal"] is None else _unit(values["normal"])
         span = span and (float(span[0]), float(span[1]))
-        normal, chance = record.get("normal"), record.get("chance")
-        normal = None if normal is None else _unit(np.array(normal, np.float64))
-        found[name] = Direction(
-            name, vector, record["source"], record["measure"], span, record["model"], normal, chance
-        )
+        found[name] = Direction(**values | {"vector": vector, "normal": normal, "span": span})
     return list(found.values())
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
-    vector = np.asarray(vector, np.float64)
+def _unit(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    vector = np.asarray(values, np.float64)
     length = np.linalg.norm(vector)
     if not (np.isfinite(length) and length > 0):
         raise ValueError("a vector is zero or not finite")

@@ -81,8 +81,7 @@ def from_values(w: np.ndarray, values: np.ndarray, seed: int = 0) -> Found:
             f"{len(values):,} values, {len(np.unique(values)):,} of them different; expected at "
             f"least {LEAST} values, not all equal"
         )
-    one_class = np.zeros(len(values), bool)
-    ridge = RidgeCV(alphas=np.logspace(-2, 4, 13))
+    ridge, one_class = RidgeCV(alphas=np.logspace(-2, 4, 13)), np.zeros(len(values), bool)
     vector, normal, read, unknown = _fit(ridge, w, values, one_class, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.nan_to_num(np.corrcoef(read, values[unknown])[0, 1])

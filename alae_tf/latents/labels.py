@@ -142,7 +142,6 @@ def read_csv(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _read_rows(path: Path) -> list[list[str]]:
-    """The rows of a table, the header first."""
     if path.exists() and not path.is_file():
         raise ValueError("not a regular file")
     if path.stat().st_size > LARGEST_FILE:
@@ -195,7 +194,6 @@ def _stem(name: str) -> str:
 
 
 def _few(names: Sequence[str], most: int = NAMES_SHOWN) -> str:
-    """The first names, for a message."""
     shown = ", ".join(printable(name[:LONGEST_SHOWN]) for name in names[:most])
     return f"{shown} …" if len(names) > most else shown
 

@@ -29,8 +29,7 @@ def parse(text: str, levels: int) -> range:
     text = str(text)
     if text in names:
         return names[text]
-    match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
-    if match:
+    if match := re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text):
         first, last = int(match[1]), int(match[2] or match[1])
         if first <= last < levels:
             return range(first, last + 1)

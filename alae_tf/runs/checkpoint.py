@@ -53,6 +53,10 @@ CORRECTIONS = re.compile(r"/(to_hidden|to_corrections)/")  # variables of `Layer
 WEIGHTS = {"ema": "ema", "raw": "alae"}  # choice of weights → prefix of the names of variables
 
 
+Entries = dict[str, np.ndarray]
+State = dict[str, typing.Any]
+
+
 class NonFiniteError(ArithmeticError):
     """A loss or a weight is NaN or infinite; the message says which and where."""
 
@@ -110,9 +114,7 @@ def mark_best(run_dir: str | Path, about: Mapping[str, object]) -> None:
     write_atomic(Path(run_dir) / FOLDER / BEST, json.dumps(about).encode())
 
 
-def read(
-    path: Path, needs: Collection[str] = LOADED
-) -> tuple[dict[str, np.ndarray], dict[str, typing.Any]]:
+def read(path: Path, needs: Collection[str] = LOADED) -> tuple[Entries, State]:
     """A checkpoint file: (entries by name, state). `needs`: the keys that the state must have.
 
     Raises:
@@ -120,8 +122,6 @@ def read(
         OSError, MemoryError: it cannot be read at present; the file itself may be whole.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would wait for its writer
-            raise ValueError("not a regular file")
         # `slow/` is what the first version called the EMA.
         arrays = read_npz(path).items()
         entries = {re.sub(r"^slow/", "ema/", name): value for name, value in arrays}
@@ -156,9 +156,16 @@ def check_state(
             raise ValueError(f"state/{name} is {value}, expected 0 to {largest}")
 
 
+def check_level(path: Path, state: State, config: Config) -> None:
+    """Raises CheckpointError if a checkpoint is at a level that the config of its run lacks."""
+    if state["level"] >= config.levels:
+        held = f"is at level {state['level']}, but its run has {config.levels} levels"
+        raise CheckpointError(f"{path}: {held}.")
+
+
 def read_newest(
     run_dir: str | Path, needs: Collection[str] = LOADED
-) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]]:
+) -> tuple[Path, Entries, State]:
     """The newest whole checkpoint: (path, entries, state). Newer, damaged checkpoints are reported.
     Raises CheckpointError if there is no checkpoint, or all are damaged."""
     paths = list_checkpoints(run_dir)
@@ -172,20 +179,16 @@ def read_newest(
     raise CheckpointError(f"--run_dir={run_dir}: {why}.")
 
 
-def read_one(
-    run_dir: str | Path, images_seen: int
-) -> tuple[Path, dict[str, np.ndarray], dict[str, typing.Any]]:
+def read_one(run_dir: str | Path, images_seen: int) -> tuple[Path, Entries, State]:
     """The checkpoint at a number of images: (path, entries, state); raises CheckpointError if it
     does not exist or cannot be read."""
-    numbers = checkpoint_numbers(run_dir)
-    if images_seen not in numbers:
-        held = ", ".join(map(str, numbers)) or "none"
+    paths = dict(zip(checkpoint_numbers(run_dir), list_checkpoints(run_dir), strict=True))
+    if images_seen not in paths:
+        held = ", ".join(map(str, paths)) or "none"
         raise CheckpointError(
-            f"--run_dir={run_dir}: no checkpoint at {images_seen} images; existing checkpoints: "
-            f"{held}."
+            f"--run_dir={run_dir}: no checkpoint at {images_seen} images; existing ones: {held}."
         )
-    path = list_checkpoints(run_dir)[numbers.index(images_seen)]
-    return path, *read(path)
+    return paths[images_seen], *read(paths[images_seen])
 
 
 def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.ndarray]) -> None:
@@ -205,7 +208,7 @@ def assign(variables: Mapping[str, keras.Variable], entries: Mapping[str, np.nda
 
 def restore(
     variables: Mapping[str, keras.Variable], run_dir: str | Path, chief: bool = True
-) -> dict[str, typing.Any] | None:
+) -> State | None:
     """Restores the newest whole checkpoint; returns its state, or None if there is no checkpoint.
 
     The chief renames newer checkpoints, which are torn.
@@ -222,7 +225,7 @@ def restore(
 
 def take_over(
     variables: Mapping[str, keras.Variable], run_dir: str | Path, levels: int, ema: bool = False
-) -> dict[str, typing.Any]:
+) -> State:
     """Copies the weights and the EMA of another run's newest checkpoint into the variables of a run
     with as many `levels` or more; returns that checkpoint's state.
 
@@ -234,10 +237,7 @@ def take_over(
     """
     path, entries, state = read_newest(run_dir)
     before = Config.load(Path(run_dir) / CONFIG)
-    if state["level"] >= before.levels:
-        raise CheckpointError(
-            f"{path}: is at level {state['level']}, but its run has {before.levels} levels."
-        )
+    check_level(path, state, before)
     averages = {f"alae/{name[4:]}": entries[name] for name in entries if name.startswith("ema/")}
     entries = entries | averages if ema else averages | entries
     prefixes = tuple(f"{prefix}/" for prefix in WEIGHTS.values())
@@ -245,21 +245,17 @@ def take_over(
     if (added := levels - before.levels) > 0:
         entries = init_from.grown(entries, added, before.latent_size)
 
-    def may_be_new(name: str) -> bool:
-        return bool(CORRECTIONS.search(name)) or init_from.is_added(name, added, levels)
-
-    ours = {
-        name: variable
-        for name, variable in variables.items()
-        if name.startswith(prefixes) and (name in entries or not may_be_new(name))
-    }
+    ours = {name: variable for name, variable in variables.items() if name.startswith(prefixes)}
+    for name in ours.keys() - entries.keys():
+        if CORRECTIONS.search(name) or init_from.is_added(name, added, levels):
+            del ours[name]
     assign(ours, entries)
     return state
 
 
 def load_networks(
     run_dir: str | Path, checkpoint: int | str | None = None, weights: str = "ema"
-) -> tuple[Config, ALAE, dict[str, typing.Any]]:
+) -> tuple[Config, ALAE, State]:
     """The networks of a run in float32, whatever precision it was trained in: (config, networks,
     state with `level`, `blend` and `images_seen`).
 
@@ -279,18 +275,14 @@ def load_networks(
     if not isinstance(weights, str) or weights not in WEIGHTS:
         raise ValueError(f"weights: got {weights!r}, expected {' or '.join(WEIGHTS)}")
     run_dir = existing_run(run_dir, "run_dir")
-    path = run_dir / CONFIG
     try:
-        config = Config.load(path)
+        config = Config.load(run_dir / CONFIG)
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
     number = chosen_checkpoint(run_dir, checkpoint)
     found = read_newest(run_dir) if number is None else read_one(run_dir, number)
     file, entries, state = found
-    if state["level"] >= config.levels:
-        raise CheckpointError(
-            f"{file}: is at level {state['level']}, but {path} has {config.levels} levels."
-        )
+    check_level(file, state, config)
     float32.use()
     alae, prefix = build_alae(config.replace(precision="float32")), WEIGHTS[weights]
     chosen = {name: value for name, value in entries.items() if name.startswith(f"{prefix}/")}

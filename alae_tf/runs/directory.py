@@ -72,6 +72,7 @@ CHECKPOINT = (
     "checkpoint to use. best: the best by the first of --evaluate_metrics of alae train; N: the "
     "checkpoint saved after N images of training"
 )
+TAKEN = "was taken by another process; this run writes nothing more to it"
 STARTED = "# Started in "  # the first line of a run's config, with a path as JSON
 LOCKED = re.compile(rb"(.* \d+ [0-9a-f]{16}\n)?")  # what a run writes into .lock
 PATTERN = re.compile(r"images-(\d{12})\.npz")
@@ -105,11 +106,9 @@ def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
 def started_in(run_dir: Path) -> Path | None:
     """The working directory in which a run was last started; None if it was not recorded."""
     with open(run_dir / CONFIG, encoding="utf-8", errors="replace") as file:
-        first = file.readline()
-    if not first.startswith(STARTED):
-        return None
+        _, mark, text = file.readline().partition(STARTED)
     try:
-        return Path(schema.parse(first.removeprefix(STARTED), str))
+        return Path(schema.parse(text, str)) if mark else None
     except ValueError:
         return None
 
@@ -246,7 +245,8 @@ class RunDirectory:
         """Whether the run has a checkpoint. Raises StorageError if storage cannot be read."""
         if self._remote is None:
             return bool(list_checkpoints(self.path))
-        return any(PATTERN.fullmatch(name.rpartition("/")[2]) for name in self._remote.names())
+        names = self._remote.storage.list()
+        return any(PATTERN.fullmatch(name.rpartition("/")[2]) for name in names)
 
     def fetch(self) -> None:
         """Downloads a run in storage, for the process that writes its files; see `RemoteRun`."""
@@ -294,12 +294,6 @@ class RunDirectory:
             how = "holds a run of another config; give another directory, or the same settings"
             raise ConfigError("\n  ".join([f"{where}: {how}:", *differ]))
         self._check_images(config.data)
-        folders = (self.checkpoints, self.samples, self.tensorboard)
-        files = (self.metrics.path, self.path / REPORT, self.path / PLOT, self.checkpoints / BEST)
-        for path in (*folders, *files):
-            if path.exists() and not (path.is_dir() if path in folders else path.is_file()):
-                right = "a directory" if path in folders else "a file"
-                raise ConfigError(f"{where}: its {path.name} must be {right}.")
         read_best(self.path)  # raises if it is damaged: the best checkpoint could not be kept
         seen = [int(row["images_seen"]) for row in self.metrics.rows()]
         seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]
@@ -384,12 +378,9 @@ class RunDirectory:
         return self.config_path.is_file()
 
     def require(self) -> None:
-        """Checks that the directory still holds this run, before something is written to it.
-
-        Raises:
-            FileNotFoundError: it does not exist; a network disk may be unreachable.
-            RunTakenError: it was recreated, and another process trains there.
-        """
+        """Checks that the directory still holds this run, before something is written to it. Raises
+        FileNotFoundError if it does not exist (a network disk may be unreachable), RunTakenError if
+        it was recreated, and another process trains there."""
         if not self.there:
             raise FileNotFoundError(errno.ENOENT, "is unreachable", str(self.path))
         self._check_lease()
@@ -400,16 +391,13 @@ class RunDirectory:
                 self._take()
             if self.lock_path.read_text(encoding="utf-8") == self._mark:
                 return
-        why = "was recreated by another process; this run writes nothing more to it."
-        raise RunTakenError(f"{self.flag}: {why}")
+        raise RunTakenError(f"{self.flag}: {TAKEN}.")
 
     def _check_lease(self) -> None:
         if self._remote is not None and self._remote.lost:
-            why = "was taken by another process; this run writes nothing more to it"
-            raise RunTakenError(f"{self.flag}: {why}. Its files are in {self.path}.")
+            raise RunTakenError(f"{self.flag}: {TAKEN}. Its files are in {self.path}.")
 
     def _take(self) -> None:
-        """Locks the directory, with a mark of this process in the lock file."""
         self._release()
         self._lock = Lock(self.lock_path)
         self.lock_path.write_text(self._mark, encoding="utf-8")

@@ -28,7 +28,13 @@ def check_init_from(config: Config) -> None:
     missing and another setting needs it.
     """
     if not config.init_from:
-        return _check_without(config)
+        name = "name a trained model, for example --init_from=faces64"
+        if config.freeze:
+            raise ConfigError(f"--freeze={config.freeze}: freezes trained blocks; {name}.")
+        if not {"d", "g"} & {*config.updates}:
+            updates = f"--updates={','.join(config.updates)}"
+            raise ConfigError(f"{updates}: G would stay untrained; {name}.")
+        return
     path, flag = existing_run(config.init_from, "--init_from"), f"--init_from={config.init_from}"
     before = Config.load(path / CONFIG)
     groups = {field.name: field.metadata["group"] for field in dataclasses.fields(Config)}
@@ -49,20 +55,6 @@ def check_init_from(config: Config) -> None:
         raise ConfigError(f"{flag}: it has no checkpoint yet.")
 
 
-def _check_without(config: Config) -> None:
-    """Checks that no setting needs --init_from."""
-    if config.freeze:
-        raise ConfigError(
-            f"--freeze={config.freeze}: freezes blocks of a trained model; name the model, for "
-            "example --init_from=faces64."
-        )
-    if not {"d", "g"} & {*config.updates}:
-        raise ConfigError(
-            f"--init_from: name a trained model, for example faces64; with --updates="
-            f"{','.join(config.updates)} G would stay untrained."
-        )
-
-
 def _check_added(before: Config, config: Config) -> None:
     """Checks that networks with more levels have the channels of the trained ones."""
     added = config.levels - before.levels
@@ -72,13 +64,14 @@ def _check_added(before: Config, config: Config) -> None:
         fitting = [each for each in fitting if _channels(each, added) == _channels(before)]
         how = f"only --levels={before.levels} fits, since its channels cannot be halved further"
         if fitting:
-            start, most = fitting[0].start_channels, fitting[0].max_channels
-            how = f"--levels={config.levels} needs --start_channels={start} --max_channels={most}"
-            how += ", since channels halve with each level"
-        raise ConfigError(
-            f"--init_from={config.init_from}: has {before.levels} levels and --start_channels="
-            f"{before.start_channels} --max_channels={before.max_channels}; {how}."
-        )
+            how = f"--levels={config.levels} needs {_sizes(fitting[0])}, since channels halve with "
+            how += "each level"
+        held = f"has {before.levels} levels and {_sizes(before)}"
+        raise ConfigError(f"--init_from={config.init_from}: {held}; {how}.")
+
+
+def _sizes(config: Config) -> str:
+    return f"--start_channels={config.start_channels} --max_channels={config.max_channels}"
 
 
 def _channels(config: Config, finest: int = 0) -> list[int]:

@@ -3,6 +3,7 @@ each checkpoint."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,8 +16,12 @@ from alae_tf.system.errors import report
 from alae_tf.system.urls import is_url
 
 CONFIG, RESULTS, FOLDER, BEST = "config.cfg", "results.jsonl", "checkpoints/", "best.json"
-UNREAD = ("samples/", "tensorboard/")  # folders that commands do not read
 HASTE_SECONDS = 6.0  # for the last uploads of a run that an error ended
+
+
+def is_read(name: str) -> bool:
+    """Whether commands read a file."""
+    return not name.startswith(("samples/", "tensorboard/"))
 
 
 def rank(name: str) -> int:
@@ -43,7 +48,7 @@ def read_copy(url: str, flag: str) -> Path | None:
         return None
     copy = Copy(url, "read")
     with copy.locked():
-        copy.download(storage, entries, lambda name: not name.startswith(UNREAD))
+        copy.download(storage, entries, is_read)
     return copy.path
 
 
@@ -60,35 +65,24 @@ class RemoteRun:
     Args:
         url: the URL of the run.
         kind: "run" for the process that writes the run; other processes have copies of their own.
-
-    Attributes:
-        path: the local copy.
     """
 
     def __init__(self, url: str, kind: str = "run"):
         self.url, self._copy = url, Copy(url, kind)
-        self.path = self._copy.path
-        self._storage: Storage | None = None
+        self.path = self._copy.path  # the local copy
         self._lease: Lease | None = None
         self._uploader: Uploader | None = None
         self._gave_up = False
 
-    @property
+    @functools.cached_property
     def storage(self) -> Storage:
         """The folder; the first use imports fsspec."""
-        self._storage = self._storage or Storage("--run_dir", self.url)
-        return self._storage
-
-    def names(self) -> list[str]:
-        """The files in storage."""
-        return [*self.storage.list()]
+        return Storage("--run_dir", self.url)
 
     def follow(self) -> None:
         """Downloads the run into the copy of a process that does not write."""
         with self._copy.locked():
-            self._copy.download(
-                self.storage, self.storage.list(), lambda name: not name.startswith(UNREAD)
-            )
+            self._copy.download(self.storage, self.storage.list(), is_read)
 
     def fetch(self) -> None:
         """Brings the local copy to the newest state of the run, and locks it for this process.
@@ -157,7 +151,6 @@ class RemoteRun:
         return bool(self._lease and self._lease.lost or self._uploader and self._uploader.lost)
 
     def publish(self) -> None:
-        """Asks for an upload, in the background."""
         if self._uploader is not None:
             self._uploader.ask()
 

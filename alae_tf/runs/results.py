@@ -72,9 +72,7 @@ def read(path: Path) -> list[Result]:
     if not path.is_file():
         return []
     results, ignored = [], 0
-    for text in path.read_bytes().split(b"\n"):
-        if not text.strip():
-            continue
+    for text in filter(bytes.strip, path.read_bytes().split(b"\n")):
         try:
             values = schema.parse(text, LINE)
         except ValueError:
@@ -106,13 +104,11 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _head(result: Result) -> str:
-    """The heading of a result's column."""
     seen = result.model["images_seen"]
     return result.model.get("baseline") or ("value" if seen is None else f"{seen:,} images")
 
 
 def cell(result: Result | None) -> str:
-    """One value as text."""
     if result is None:
         return "–"
     if result.metric.startswith(SHARES):

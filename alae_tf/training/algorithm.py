@@ -98,17 +98,13 @@ UPDATES = [
     Update("d", "1: E, D (with R1)", loss_d, moves=lambda config: "ED"),
     Update("g", "2: F, G", loss_g, moves=lambda config: "FG"),
     Update(
-        "latent",
-        "3: latent reconstruction",
-        loss_latent,
-        moves=lambda config: config.latent_update,  # "EG" by default
-        mixes=False,
+        "latent", "3: latent reconstruction", loss_latent, lambda c: c.latent_update, mixes=False
     ),
     Update(
         "reconstruction",
         "4: image reconstruction",
         loss_reconstruction,
-        moves=lambda config: config.reconstruction_update,  # "E" by default
+        moves=lambda config: config.reconstruction_update,
         mixes=False,
     ),
 ]
@@ -118,7 +114,6 @@ class Iteration:
     """One iteration of Algorithm 1 on one replica's share of the batch.
 
     Args:
-        trainer: has the networks, their EMA and the optimizers.
         level: int. The level at which the networks work.
         blend: float or scalar tensor in [0, 1]: how much of that level is faded in.
         batch: int. The global batch, by which losses are divided.
@@ -147,14 +142,16 @@ class Iteration:
         return result
 
     def carry_out(self, update: Update, real: tf.Tensor, draw: Draw) -> tf.Tensor:
-        """Moves the networks of one update along the gradients of its loss; returns the loss."""
+        """Moves the networks of one update along the gradients of its loss, and w_avg towards the
+        mean w of the batch; returns the loss."""
         networks = update.moves(self.config)
         loss, sums, gradients = self.gradients(
             lambda real, draw: update.loss(self, real, draw), networks, real, draw
         )
         self.gradients.apply(networks, gradients)
         if "w" in sums and "F" in self.moved:
-            self.update_w_avg(self.mean(sums["w"]))
+            w_avg, w = tf.convert_to_tensor(self.alae.w_avg), self.mean(sums["w"])
+            self.alae.w_avg.assign(ops.lerp(w, w_avg, self.config.w_avg_decay))
         if "sign" in sums and self.config.augment == "ada":
             self.augment.adapt(self.mean(sums["sign"]), self.batch)
         return loss
@@ -187,11 +184,6 @@ class Iteration:
         """The mean over the global batch of a sum over this replica's share."""
         context = tf.distribute.get_replica_context()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, total / self.batch)
-
-    def update_w_avg(self, mean: tf.Tensor) -> None:
-        """Moves w_avg towards the mean w of the batch."""
-        w_avg = self.alae.w_avg
-        w_avg.assign(ops.lerp(mean, tf.convert_to_tensor(w_avg), self.config.w_avg_decay))
 
     def update_ema(self) -> None:
         """Moves the EMA towards the weights; w_avg, already a running mean, is copied."""

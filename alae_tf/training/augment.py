@@ -11,6 +11,7 @@ are sampled bilinearly, without the wavelet filter. Not in the ALAE paper.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -22,70 +23,49 @@ from alae_tf.config import Config
 
 EVERY = 4  # iterations between two changes of p
 
-Matrices = Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
-
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """An operation, as a matrix for homogeneous coordinates.
-
-    Args:
-        matrix: (a, b uniform in (0, 1) [N], side of the images) → [N, n, n]. Geometry: n = 3, from
-            positions (x, y) in the new image, relative to its centre, to positions in the old
-            image. Colour: n = 4, from old to new RGB in [−1, 1].
-        chance: p → the probability of this operation.
-    """
+    """An operation, as a matrix for homogeneous coordinates."""
 
     name: str
-    matrix: Matrices
-    chance: Callable[[tf.Tensor], tf.Tensor] = tf.identity
+    # (a, b uniform in (0, 1) [N], side of the images) → [N, n, n]. Geometry: n = 3, from positions
+    # (x, y) in the new image, relative to its centre, to positions in the old image. Colour: n = 4,
+    # from old to new RGB in [−1, 1].
+    matrix: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
+    chance: Callable[[tf.Tensor], tf.Tensor] = tf.identity  # p → probability of this operation
 
 
 def _normal(u: tf.Tensor) -> tf.Tensor:
     return tf.math.ndtri(tf.clip_by_value(u, 1e-6, 1 - 1e-6))
 
 
-def _matrices(rows: list[list[tf.Tensor | float]], like: tf.Tensor) -> tf.Tensor:
-    """[N, n, n] from entries that are numbers or [N]."""
-    full = [tf.zeros_like(like) + entry for row in rows for entry in row]
-    return tf.reshape(tf.stack(full, axis=-1), [-1, len(rows), len(rows)])
+def _matrices(*entries: tf.Tensor | float, like: tf.Tensor) -> tf.Tensor:
+    """[N, 3, 3] from the upper two rows, whose entries are numbers or [N]."""
+    full = [tf.zeros_like(like) + entry for entry in (*entries, 0, 0, 1)]
+    return tf.reshape(tf.stack(full, axis=-1), [-1, 3, 3])
 
 
 def _scale(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return _matrices([[x, 0, 0], [0, y, 0], [0, 0, 1]], x)
+    return _matrices(x, 0, 0, 0, y, 0, like=x)
 
 
 def _shift(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return _matrices([[1, 0, x], [0, 1, y], [0, 0, 1]], x)
+    return _matrices(1, 0, x, 0, 1, y, like=x)
 
 
-def _rotation(angle: tf.Tensor) -> tf.Tensor:
-    cos, sin = tf.cos(angle), tf.sin(angle)
-    return _matrices([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], angle)
+def _rotation(cos: tf.Tensor, sin: tf.Tensor) -> tf.Tensor:
+    return _matrices(cos, -sin, 0, sin, cos, 0, like=cos)
 
 
 def _quarter_turns(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    turns = tf.floor(4 * a)
-    cos, sin = (tf.round(f(turns * (math.pi / 2))) for f in (tf.cos, tf.sin))
-    return _matrices([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], a)
-
-
-def _whole_shift(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    x, y = (tf.round((2 * each - 1) * 0.125 * side) for each in (a, b))
-    return _shift(x, y)
-
-
-def _stretch(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    factor = 2 ** (0.2 * _normal(a))
-    return _scale(factor, 1 / factor)
-
-
-def _shift_by_parts(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    return _shift(*(0.125 * side * _normal(each) for each in (a, b)))
+    angle = tf.floor(4 * a) * (math.pi / 2)
+    return _rotation(tf.round(tf.cos(angle)), tf.round(tf.sin(angle)))
 
 
 def _turn(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    return _rotation((2 * a - 1) * math.pi)
+    angle = (2 * a - 1) * math.pi
+    return _rotation(tf.cos(angle), tf.sin(angle))
 
 
 def _either_rotation(p: tf.Tensor) -> tf.Tensor:
@@ -94,27 +74,15 @@ def _either_rotation(p: tf.Tensor) -> tf.Tensor:
     return 1 - tf.sqrt(1 - p)
 
 
-GREY = np.outer([1, 1, 1, 0], [1, 1, 1, 0]).astype(np.float32) / 3  # projects on the axis of greys
-COLOUR = np.diag([1, 1, 1, 0]).astype(np.float32) - GREY  # projects on the plane of colours
 ONE = np.eye(4, dtype=np.float32)
+RGB = np.diag([1, 1, 1, 0]).astype(np.float32)
+WHITE = np.outer([1, 1, 1, 0], [0, 0, 0, 1]).astype(np.float32)  # adds to red, green and blue
+GREY = np.outer([1, 1, 1, 0], [1, 1, 1, 0]).astype(np.float32) / 3  # projects on the axis of greys
+COLOUR = RGB - GREY  # projects on the plane of colours
 
 
 def _along(a: tf.Tensor) -> tf.Tensor:
     return tf.reshape(a, [-1, 1, 1])
-
-
-def _brightness(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    more = 0.2 * _normal(a)
-    return _matrices([[1, 0, 0, more], [0, 1, 0, more], [0, 0, 1, more], [0, 0, 0, 1]], a)
-
-
-def _contrast(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    factor = 2 ** (0.5 * _normal(a))
-    return _matrices([[factor, 0, 0, 0], [0, factor, 0, 0], [0, 0, factor, 0], [0, 0, 0, 1]], a)
-
-
-def _inverted_luma(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    return ONE - 2 * GREY * _along(tf.floor(2 * a))
 
 
 def _hue(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
@@ -125,27 +93,29 @@ def _hue(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
     return ONE + tf.sin(angle) * cross + (tf.cos(angle) - 1) * COLOUR
 
 
-def _saturation(a: tf.Tensor, b: tf.Tensor, side: float) -> tf.Tensor:
-    return ONE + (_along(2 ** _normal(a)) - 1) * COLOUR
-
-
 OPERATIONS = {
     "geometry": [
         Operation("mirror", lambda a, b, side: _scale(1 - 2 * tf.floor(2 * a), tf.ones_like(a))),
         Operation("quarter_turns", _quarter_turns),
-        Operation("whole_shift", _whole_shift),
+        Operation(
+            "whole_shift",
+            lambda a, b, side: _shift(*(tf.round((2 * u - 1) * 0.125 * side) for u in (a, b))),
+        ),
         Operation("size", lambda a, b, side: _scale(*[2 ** (0.2 * _normal(a))] * 2)),
         Operation("turn_before", _turn, _either_rotation),
-        Operation("stretch", _stretch),
+        Operation(
+            "stretch",
+            lambda a, b, side: _scale(2 ** (0.2 * _normal(a)), 1 / 2 ** (0.2 * _normal(a))),
+        ),
         Operation("turn_after", _turn, _either_rotation),
-        Operation("shift", _shift_by_parts),
+        Operation("shift", lambda a, b, side: _shift(*(0.125 * side * _normal(u) for u in (a, b)))),
     ],
     "colour": [
-        Operation("brightness", _brightness),
-        Operation("contrast", _contrast),
-        Operation("inverted_luma", _inverted_luma),
+        Operation("brightness", lambda a, b, side: ONE + WHITE * _along(0.2 * _normal(a))),
+        Operation("contrast", lambda a, b, side: ONE - RGB + RGB * _along(2 ** (0.5 * _normal(a)))),
+        Operation("inverted_luma", lambda a, b, side: ONE - 2 * GREY * _along(tf.floor(2 * a))),
         Operation("hue", _hue),
-        Operation("saturation", _saturation),
+        Operation("saturation", lambda a, b, side: ONE + (_along(2 ** _normal(a)) - 1) * COLOUR),
     ],
 }
 NUMBERS = 3 * sum(map(len, OPERATIONS.values()))  # uniform numbers for an image
@@ -177,35 +147,29 @@ class Augmentation:
         self.counted = keras.Variable(0.0, name="augment_counted", **kwargs)
 
     def __call__(self, x: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        groups = tf.split(numbers, [3 * len(group) for group in OPERATIONS.values()], axis=1)
-        of = dict(zip(OPERATIONS, groups, strict=True))
-        if "geometry" in self.config.augment_operations:
-            matrices = self._chosen("geometry", of["geometry"], x.shape[1])
-            x = where_changed(matrices, warp(x, _product(matrices)), x)
-        if "colour" in self.config.augment_operations:
-            matrices = self._chosen("colour", of["colour"], x.shape[1])
-            x = where_changed(matrices, recolour(x, _product(matrices[::-1])), x)
+        p = tf.convert_to_tensor(self.p)
+        parts = tf.split(numbers, [3 * len(group) for group in OPERATIONS.values()], axis=1)
+        for (group, operations), own in zip(OPERATIONS.items(), parts, strict=True):
+            if group not in self.config.augment_operations:
+                continue
+            matrices = []  # the identity for images to which an operation is not applied
+            for operation, u in zip(operations, tf.split(own, len(operations), 1), strict=True):
+                chance, a, b = tf.unstack(u, axis=1)
+                matrix = operation.matrix(a, b, x.shape[1])
+                applied = _along(chance < operation.chance(p))
+                matrices.append(tf.where(applied, matrix, tf.eye(matrix.shape[-1])))
+            if group == "geometry":
+                new = warp(x, functools.reduce(tf.matmul, matrices))
+            else:
+                new = recolour(x, functools.reduce(tf.matmul, matrices[::-1]))
+            changed = tf.reduce_any(tf.stack(matrices) != tf.eye(matrices[0].shape[-1]), [0, 2, 3])
+            x = tf.where(tf.reshape(changed, [-1, 1, 1, 1]), new, x)
         return x
 
-    def _chosen(self, group: str, numbers: tf.Tensor, side: int) -> list[tf.Tensor]:
-        """The matrices of a group's operations; the identity if an operation is not applied."""
-        p = tf.convert_to_tensor(self.p)
-        result = []
-        for i, operation in enumerate(OPERATIONS[group]):
-            chance, a, b = tf.unstack(numbers[:, 3 * i : 3 * i + 3], axis=1)
-            matrix = operation.matrix(a, b, side)
-            applied = chance < operation.chance(p)
-            result.append(tf.where(_along(applied), matrix, tf.eye(matrix.shape[-1])))
-        return result
-
     def adapt(self, sign: tf.Tensor, batch: int) -> None:
-        """Moves p towards the value at which the mean sign of D's logits of real images is
-        `--augment_target`: 1 if D takes all of them for real, 0 if half.
-
-        Args:
-            sign: float32 scalar, the mean sign over the global batch.
-            batch: int. The global batch.
-        """
+        """Moves p towards the value at which the mean sign of D's logits of real images, `sign`
+        over the global batch, is `--augment_target`: 1 if D takes all of them for real, 0 if
+        half."""
         config, due = self.config, self.counted + 1.0 >= EVERY
         # Float16 skips an update whose logits overflow.
         sign = tf.where(tf.math.is_nan(sign), config.augment_target, sign)
@@ -214,20 +178,6 @@ class Augmentation:
         self.p.assign(tf.where(due, tf.clip_by_value(moved, 0.0, 1.0), self.p))
         self.signs.assign(tf.where(due, 0.0, self.signs + sign))
         self.counted.assign(tf.where(due, 0.0, self.counted + 1.0))
-
-
-def _product(matrices: list[tf.Tensor]) -> tf.Tensor:
-    product, *others = matrices
-    for matrix in others:
-        product = product @ matrix
-    return product
-
-
-def where_changed(matrices: list[tf.Tensor], new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
-    """`new` for images with an operation, else `old`."""
-    eye = tf.eye(matrices[0].shape[-1])
-    changed = tf.reduce_any(tf.stack(matrices) != eye, axis=[0, 2, 3])
-    return tf.where(tf.reshape(changed, [-1, 1, 1, 1]), new, old)
 
 
 def warp(x: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:

@@ -33,30 +33,20 @@ class Draw(NamedTuple):
 
     def of_examples(self, part) -> Draw:
         """The draw with `part` applied to each tensor that has one row per example."""
+        names = ("z", "z_mixed", "augment_real", "augment_fake")
+        parts = {name: part(x) for name in names if (x := getattr(self, name)) is not None}
         noise = self.noise and [self.noise[0], *map(part, self.noise[1:])]
-        z_mixed, real, fake = (
-            None if each is None else part(each)
-            for each in (self.z_mixed, self.augment_real, self.augment_fake)
-        )
-        return Draw(part(self.z), noise, z_mixed, self.cutoff, real, fake)
+        return self._replace(noise=noise, **parts)
 
 
 def draw(config: Config, alae: ALAE, level: int, batch: int, seed: tf.Tensor, mixes: bool) -> Draw:
-    """Draws for one update of a global batch of `batch` images.
-
-    Args:
-        config: its sizes, style mixing and augmentation are used.
-        alae: knows the shapes of G's noise maps.
-        level, batch: int.
-        seed: int64 [2].
-        mixes: whether the update may mix styles.
-    """
+    """Draws for one update of a global batch of `batch` images, with a seed int64 [2]; `mixes`:
+    whether the update may mix styles."""
     seeds = tf.random.split(seed, 5)
     z, z_mixed = (
         tf.random.stateless_normal([batch, config.latent_size], seeds[i]) for i in range(2)
     )
-    noise = alae.noise("random", batch, level, seeds[2])
-    drawn = Draw(z, noise)
+    drawn = Draw(z, alae.noise("random", batch, level, seeds[2]))
     if config.augment != "none":
         real, fake = (
             tf.random.stateless_uniform([batch, augment.NUMBERS], tf.random.fold_in(seed, i))

@@ -22,14 +22,9 @@ def feed(
     above 128 KiB is then mapped, zeroed page by page and unmapped in every iteration; the MLP
     trained at three quarters of its speed, with XLA at half of it.
 
-    Args:
-        strategy: distributes the step.
-        source: the images.
-        config, level: determine resolution, batch, seed and flips.
-        start: images seen before the first batch.
-
     Returns:
-        Iterator of uint8 [batch, H, W, C] as per-replica values.
+        Iterator of uint8 [batch, H, W, C] as per-replica values; `start`: images seen before the
+        first batch.
     """
     count = workers(strategy)
     local = strategy.num_replicas_in_sync // count  # replicas of this process

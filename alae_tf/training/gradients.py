@@ -14,15 +14,10 @@ Loss = Callable[[tf.Tensor, Draw], tuple[tf.Tensor, dict[str, tf.Tensor]]]
 class Gradients:
     """The gradients of losses on one replica's share of a batch.
 
-    Args:
-        trainer: has the networks, the optimizers and, with float16, a loss scale.
-        batch: int. The global batch.
-
     Call:
         loss: (real, draw) → (loss of each example [N], by name: values [N, …] to add up over
             examples).
         networks: letters of "FGED".
-        real, draw: the arguments of the loss.
         Returns (this replica's share of the mean loss, the sums by name, the gradients of the
         networks' variables; None for variables that the loss does not use).
 
@@ -53,9 +48,9 @@ class Gradients:
             sums = {name: tf.reduce_sum(each, axis=0) for name, each in others.items()}
             return mean, sums, tape.gradient(scaled, variables)
 
-        # XLA cannot compile the exchange between replicas, only the computation before it.
-        xla = self.config.xla
-        compute = tf.function(differentiate, jit_compile=True) if xla else differentiate
+        compute = differentiate
+        if self.config.xla:  # which cannot compile the exchange between replicas that follows
+            compute = tf.function(differentiate, jit_compile=True)
         return self._accumulate(compute, real, draw)
 
     def variables(self, networks: str) -> list:

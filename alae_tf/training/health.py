@@ -51,17 +51,11 @@ def overfitting(sample: Sample) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """A number about a run.
+    """A number about a run."""
 
-    Args:
-        name: in metrics.csv and TensorBoard, after `PREFIX`.
-        about: its meaning.
-        of: `Sample` → the number; NaN if it cannot be computed.
-    """
-
-    name: str
-    about: str
-    of: Callable[[Sample], float]
+    name: str  # in metrics.csv and TensorBoard, after `PREFIX`
+    about: str  # its meaning
+    of: Callable[[Sample], float]  # NaN if it cannot be computed
 
 
 QUANTITIES = [
@@ -91,11 +85,11 @@ QUANTITIES = [
             f"D's mean logit of {images} images; positive: taken for real",
             lambda s, kind=kind: float(np.mean(s.logits.get(kind, math.nan))),
         )
-        for kind, images in (
-            ("train", "training"),
-            ("test", "held-out"),
-            ("generated", "generated"),
-        )
+        for kind, images in {
+            "train": "training",
+            "test": "held-out",
+            "generated": "generated",
+        }.items()
     ),
     Quantity(
         "overfitting",
@@ -119,16 +113,12 @@ QUANTITIES = [
     Quantity(
         "ema_older",
         "share of the EMA that stems from before the run",
-        lambda s: s.older(s.begun, s.progress.images_seen),
+        lambda s: s.older_now,
     ),
     Quantity(
         "ema_age",
         "mean age of the weights in the EMA, in images, at most the age of the run",
-        lambda s: (
-            (1 - s.older(s.begun, s.progress.images_seen))
-            * s.progress.config.ema_images
-            / math.log(2)
-        ),
+        lambda s: (1 - s.older_now) * s.progress.config.ema_images / math.log(2),
     ),
     Quantity(
         "ema_older_at_end",
@@ -142,20 +132,14 @@ NAMES = [PREFIX + each.name for each in QUANTITIES]
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """A warning about a run.
+    """A warning about a run."""
 
-    Args:
-        name: one or two words.
-        holds: (values at a sample grid, values at the earlier grids of its level) → whether to
-            warn.
-        sentence: (config, level, values) → what is wrong, and which flag to change.
-        grids: number of successive grids at which `holds` must be true.
-    """
-
-    name: str
+    name: str  # one or two words
+    # (values at a sample grid, values at the earlier grids of its level) → whether to warn
     holds: Callable[[Values, Sequence[Values]], bool]
+    # (config, level, values) → what is wrong, and which flag to change
     sentence: Callable[[Config, int, Values], str]
-    grids: int = 1
+    grids: int = 1  # number of successive grids at which `holds` must be true
 
 
 def _collapsed(now: Values, before: Sequence[Values]) -> bool:
@@ -230,59 +214,41 @@ def ill(history: Sequence[Values]) -> list[Verdict]:
 
 def history_of(rows: Sequence[Mapping[str, str]]) -> list[Values]:
     """The quantities in the rows of metrics.csv; rows without any are left out."""
-    names = {"images_seen": "images_seen", "level": "level"}
-    names |= {each.name: PREFIX + each.name for each in QUANTITIES}
-    examined = [row for row in rows if row.get(f"{PREFIX}{QUANTITIES[0].name}")]
     return [
-        {name: float(row.get(column) or "nan") for name, column in names.items()}
-        for row in examined
+        {name.removeprefix(PREFIX): float(row.get(name) or "nan") for name in (*NAMES, "level")}
+        | {"images_seen": float(row["images_seen"])}
+        for row in rows
+        if row.get(NAMES[0])
     ]
 
 
 class Health:
-    """Examines a run with each sample grid, and prints each verdict once.
-
-    Args:
-        progress, directory: the run's.
-
-    Attributes:
-        history: the quantities at each sample grid.
-        found: name → sentence of each verdict that has held, with the images seen when it first
-            held.
-        now: names of the verdicts that hold at the last grid.
-    """
+    """Examines a run with each sample grid, and prints each verdict once."""
 
     def __init__(self, progress: Progress, directory: RunDirectory):
         self._progress, self._directory = progress, directory
+        # Name → sentence of each verdict that has held, with the images seen when it first held.
         self.found: dict[str, str] = {}
-        self.now: set[str] = set()
+        self.now: set[str] = set()  # names of the verdicts that hold at the last grid
         self._said: set[str] = set()
-        self._level = -1  # of the images
+        self._history: list[Values] = []  # the quantities at each sample grid
 
     def open(self) -> None:
         """Reads the earlier grids of a run that continues."""
         rows = self._directory.metrics.rows()
-        self.history: list[Values] = []
         for values in history_of(rows):
             self._add(values)
         self._begun = 0 if rows else self._progress.images_seen
 
     def examine(self, model: Autoencoder) -> dict[str, float]:
         """The quantities of `QUANTITIES` by their names in metrics.csv, without those that cannot
-        be computed; `model` has the EMA weights.
-
-        Raises:
-            DataError: an image cannot be read.
-        """
+        be computed; `model` has the EMA weights. Raises DataError if an image cannot be read."""
         progress, config = self._progress, self._progress.config
-        if self._level != progress.level:
-            source, side = progress.source, config.level_resolution(progress.level)
-            self._train = some_images(source, side)
-            held_out = source.held_out
-            self._test = some_images(held_out, side) if held_out else None
-            self._level = progress.level
+        side, held_out = config.level_resolution(progress.level), progress.source.held_out
+        train = some_images(progress.source, side)
+        test = some_images(held_out, side) if held_out else None
         model.blend = progress.blend
-        sample = Sample(progress, model, self._train, self._test, self._begun)
+        sample = Sample(progress, model, train, test, self._begun)
         found = {each.name: each.of(sample) for each in QUANTITIES}
         self._add({"images_seen": progress.images_seen, "level": progress.level} | found)
         for name, sentence in self.found.items():
@@ -293,8 +259,8 @@ class Health:
 
     def _add(self, values: Values) -> None:
         """Judges the run by the quantities at the next sample grid."""
-        self.history.append(values)
-        verdicts = ill(self.history)
+        self._history.append(values)
+        verdicts = ill(self._history)
         self.now = {verdict.name for verdict in verdicts}
         for verdict in verdicts:
             if verdict.name not in self.found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -20,14 +21,9 @@ PIXELS = IMAGES * 64**2  # computed at once
 SEED = 20  # of the generated images
 
 
+@dataclasses.dataclass
 class Sample:
     """Images, codes and logits of a run at one moment, each computed at its first use.
-
-    Args:
-        progress: the run's.
-        model: the run's EMA weights.
-        train, test: training and held-out images, uint8 [N, H, W, C]; `test` may be None.
-        begun: images seen when the run began; more than 0 with imported weights.
 
     Attributes:
         x: training images, float32 [N, H, W, C] in [−1, 1].
@@ -38,27 +34,21 @@ class Sample:
         recovered: E(G(w)) [IMAGES, latent].
     """
 
-    def __init__(
-        self,
-        progress: Progress,
-        model: Autoencoder,
-        train: np.ndarray,
-        test: np.ndarray | None,
-        begun: int,
-    ):
-        self.progress, self.model = progress, model
-        self.begun, self._train, self._test = begun, train, test
+    progress: Progress
+    model: Autoencoder  # the run's EMA weights
+    train: np.ndarray  # training images, uint8 [N, H, W, C]
+    test: np.ndarray | None  # held-out images
+    begun: int  # images seen when the run began; more than 0 with imported weights
 
-    x = functools.cached_property(lambda self: ops.to_unit(self._train).numpy())
+    x = functools.cached_property(lambda self: ops.to_unit(self.train).numpy())
     e = functools.cached_property(lambda self: self._encode(self.x))
     w = functools.cached_property(lambda self: self.model.sample_w(IMAGES, SEED))
     new = functools.cached_property(lambda self: self.model.decode(self.w, floats=True))
     recovered = functools.cached_property(lambda self: self._encode(self.new.clip(-1, 1)))
 
-    @functools.cached_property
-    def again(self) -> np.ndarray:
-        codes = self.model.encode(self._train, layers=True)
-        return self.model.decode(codes, floats=True)
+    again = functools.cached_property(
+        lambda self: self.model.decode(self.model.encode(self.train, layers=True), floats=True)
+    )
 
     @functools.cached_property
     def logits(self) -> dict[str, np.ndarray]:
@@ -66,7 +56,7 @@ class Sample:
         are faded in as in training."""
         progress = self.progress
         kinds = {"generated": self.new.clip(-1, 1)}
-        for kind, images in (("train", self._train), ("test", self._test)):
+        for kind, images in (("train", self.train), ("test", self.test)):
             if images is not None:
                 x = ops.to_unit(images)
                 kinds[kind] = fade_images(x, progress.level, progress.blend).numpy()
@@ -84,14 +74,18 @@ class Sample:
 
     def gradient(self, letter: str) -> float:
         """The recent norm of a network's gradient: √(Σ v / (1 − β₂ᵗ)), v and t as in `LREQAdam`."""
-        trainer, total = self.progress.trainer, math.nan
+        trainer, parts = self.progress.trainer, []
         own = {id(v) for v in getattr(trainer.alae, letter).trainable_variables}
         for optimizer in (trainer.optimizer_ed, trainer.optimizer_fg):
             for variable, v, t in optimizer.slots():
                 if id(variable) in own and (steps := float(np.asarray(t))):
-                    part = np.asarray(v).sum(dtype=float) / (1 - optimizer.beta_2**steps)
-                    total = part if math.isnan(total) else total + part
-        return math.sqrt(total)
+                    parts.append(np.asarray(v).sum(dtype=float) / (1 - optimizer.beta_2**steps))
+        return math.sqrt(sum(parts)) if parts else math.nan
+
+    @property
+    def older_now(self) -> float:
+        """The share of the EMA that stems from before the run."""
+        return self.older(self.begun, self.progress.images_seen)
 
     def older(self, begun: int, images_seen: int) -> float:
         """The share of the EMA after `images_seen` images that stems from before `begun`."""

@@ -20,12 +20,8 @@ class Interrupt:
     A thread reads the signals. Python itself would handle them only after the current call of
     TensorFlow, and while graphs are built or compiled a single call can take minutes.
 
-    Args:
-        max_hours: hours after which the run should also stop; 0: never.
-
-    Attributes:
-        received: the first signal, or None.
-        on_first, on_second: called in the thread when the first and the second signal arrive.
+    `max_hours`: hours after which the run should also stop; 0: never. `on_first` and `on_second`
+    are called in the thread when the first and the second signal arrive.
     """
 
     def __init__(self, max_hours: float = 0.0):
@@ -33,7 +29,7 @@ class Interrupt:
         self.on_first: Callable[[], object] = lambda: None
         self.on_second: Callable[[], object] = lambda: None
         self._max_hours = max_hours
-        self._deadline = time.monotonic() + 3600 * max_hours if max_hours else float("inf")
+        self._deadline = time.monotonic() + 3600 * (max_hours or float("inf"))
 
     def __enter__(self):
         read, self._write = os.pipe()
@@ -66,7 +62,6 @@ class Interrupt:
 
     @property
     def asked(self) -> bool:
-        """Whether the run should stop."""
         return self.received is not None or time.monotonic() > self._deadline
 
     @property
@@ -74,9 +69,8 @@ class Interrupt:
         """Why the run stopped, in words."""
         if self.received is not None:
             return f"stopped by {self.received.name}"
-        if time.monotonic() > self._deadline:
-            return f"stopped after --max_hours={self._max_hours:g}"
-        return "stopped with another worker"
+        late = f"after --max_hours={self._max_hours:g}"
+        return f"stopped {late if self.asked else 'with another worker'}"
 
     @property
     def exit_code(self) -> int:

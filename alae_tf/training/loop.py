@@ -9,7 +9,7 @@ write its files.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,18 +24,12 @@ from alae_tf.system.errors import WarnOnce, printable, report
 from alae_tf.training import endings, health, report_page
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
-from alae_tf.training.quality import MakeMeasure, Measure, Quality
+from alae_tf.training.quality import MakeMeasure, Measurement, Quality
 from alae_tf.training.reach import Reach
 from alae_tf.training.recorder import Recorder
 from alae_tf.training.sampler import Sampler
 from alae_tf.training.saver import Saver, patience
-from alae_tf.training.strategy import (
-    all_gather,
-    is_chief,
-    make_strategy,
-    worker_index,
-    workers,
-)
+from alae_tf.training.strategy import all_gather, is_chief, make_strategy, worker_index, workers
 
 # (new row of metrics.csv, new sample grid), None for what is not due
 Callback = Callable[[dict[str, float] | None, np.ndarray | None], None]
@@ -81,17 +75,13 @@ def train(
     source.check_batch(max(map(config.batch_size, range(config.levels))))
     source.warn_about_sizes(config.resolution)
     data.warn_about_classes(source, config.turning)
-    measure = None
+    measure = make_measure(source) if chief and make_measure is not None else None
     if chief:
-        if make_measure is not None:
-            measure = make_measure(source)
         directory.open()
         device = tf.config.list_logical_devices()[-1].device_type
-        report(
-            "train",
-            f"{config.data} ({len(source):,} images) on {strategy.num_replicas_in_sync} {device}, "
-            f"run in {directory.given}",
-        )
+        devices = f"{strategy.num_replicas_in_sync} {device}"
+        images = f"{config.data} ({len(source):,} images)"
+        report("train", f"{images} on {devices}, run in {directory.given}")
     with contextlib.closing(directory):
         if workers(strategy) > 1:
             all_gather(strategy, 0)  # the others wait until the chief has locked the run
@@ -124,7 +114,7 @@ def carry_out(
     except KeyboardInterrupt:  # before or after the loop
         report("train", f"stopped at once. {run.saver.kept()}")
         return 130
-    except tuple(endings.MESSAGES) as error:
+    except endings.ERRORS as error:
         report("train", endings.message(error, run))
         return 1
     if done:
@@ -137,13 +127,11 @@ def carry_out(
 class Run:
     """A run in progress.
 
-    Args: see `train`; strategy: distributes the step; measure: the result of `make_measure`.
+    Args: see `train`; measure: the result of `make_measure`.
 
     Attributes:
         chief: whether this process writes the run's files.
         workers: number of processes that train together.
-        progress: the state of the run between two iterations.
-        reach: writes into the run's directory.
         saver, sampler, recorder, health, quality: used by the chief alone.
     """
 
@@ -153,8 +141,8 @@ class Run:
         directory: RunDirectory,
         source: Source,
         strategy: tf.distribute.Strategy,
-        measure: tuple[Measure, Mapping[str, str]] | None = None,
-        callbacks: Sequence[Callback] = (),
+        measure: Measurement | None,
+        callbacks: Sequence[Callback],
     ):
         self._callbacks, self._warn_once = callbacks, WarnOnce("train", "training continues")
         self.config, self.directory = config, directory
@@ -183,19 +171,15 @@ class Run:
             report("train", f"continues after {progress.images_seen:,} images.")
             for line in self.directory.changes(self.config).values():
                 report("train", f"with another setting: {line}")
-        end = progress.growth.end(self.config.batch_size, progress.images_seen)
-        if end > LONGER * progress.growth.total and not progress.finished:
-            report(
-                "train",
-                f"ends after {end:,} images, not {progress.growth.total:,} (--epochs="
-                f"{self.config.epochs:g}): a level's last batch (--batch_by_level) is never cut.",
-            )
         if not progress.finished:
-            report(
-                "train",
-                f"{end - progress.images_seen:,} images are left; the EMA's half-life is "
-                f"{self.config.ema_images:,.0f} images (--ema_images).",
-            )
+            end = progress.growth.end(self.config.batch_size, progress.images_seen)
+            if end > LONGER * (total := progress.growth.total):
+                why = "a level's last batch (--batch_by_level) is never cut"
+                asked = f"not {total:,} (--epochs={self.config.epochs:g})"
+                report("train", f"ends after {end:,} images, {asked}: {why}.")
+            left = f"{end - progress.images_seen:,} images are left"
+            half = f"the EMA's half-life is {self.config.ema_images:,.0f} images (--ema_images)"
+            report("train", f"{left}; {half}.")
         self.directory.sweep()
         self.directory.write_config(self.config, progress.images_seen)
         self.recorder.open([*self.quality.values, *health.NAMES])
@@ -221,12 +205,10 @@ class Run:
                 seen, where = self.progress.images_seen, self.directory.given
                 print(f"train: done, {seen:,} images. Pictures in {where}/samples/")
                 self.show_best()
-            self.recorder.flush()
-            self.directory.publish()
+            self.keep()
         return self.progress.finished
 
     def show_best(self) -> None:
-        """Prints which checkpoint is the best, if it is known."""
         with self._warn_once.on_failure("finding the best checkpoint"):
             if best := best_checkpoint(self.directory.path):
                 value = f"{best['value']} = {best['is']:.4g}"
@@ -270,7 +252,8 @@ class Run:
         finished = self.progress.finished
         best = self.measure() if self.quality.due(before) else None
         if due(self.config.sample_images) or finished:
-            self.examine()
+            with self._warn_once.on_failure("examining the run's health"):
+                self.recorder.measured(self.health.examine(self.sampler.model))
         row = self.recorder.row() if due(self.config.log_images) or finished else None
         grid = self.draw() if due(self.config.sample_images) else None
         if row is not None or grid is not None:
@@ -288,33 +271,24 @@ class Run:
         description of the checkpoint to write if it is the best so far."""
         model = self.sampler.model
         model.blend, model.images_seen = self.progress.blend, self.progress.images_seen
-        values: dict[str, float] = {}
         with self._warn_once.on_failure("--evaluate_metrics"):
             values = self.quality.measure(model)
             self.recorder.measured(values)
-        with self._warn_once.on_failure("comparing with the best checkpoint"):
-            return self.quality.record(values)
+            with self._warn_once.on_failure("comparing with the best checkpoint"):
+                return self.quality.record(values)
         return None
-
-    def examine(self) -> None:
-        """Records the run's health; a failure does not end the run."""
-        with self._warn_once.on_failure("examining the run's health"):
-            self.recorder.measured(self.health.examine(self.sampler.model))
 
     def draw(self) -> np.ndarray:
-        """Writes and returns a sample grid, uint8 [H, W, 3], and rewrites the report."""
-        grid = self.sampler.draw()
+        """Writes and returns a sample grid, uint8 [H, W, 3], and rewrites the report; a report that
+        cannot be drawn does not end the run."""
+        grid, page = self.sampler.draw(), None
         self.recorder.image(grid)
-        if (page := self.report()) is not None:
-            self.reach(lambda: self.directory.replace(self.directory.path / REPORT, page))
-        return grid
-
-    def report(self) -> bytes | None:
-        """The report; None if it cannot be drawn, which does not end the run."""
         with self._warn_once.on_failure(f"drawing {REPORT}"):
             values = [*self.quality.values]
-            return report_page.page(self.directory, self.progress, self.health, values)
-        return None
+            page = report_page.page(self.directory, self.progress, self.health, values)
+        if page is not None:
+            self.reach(lambda: self.directory.replace(self.directory.path / REPORT, page))
+        return grid
 
     def save(self) -> None:
         """Writes a checkpoint, and what was recorded before it."""

@@ -32,16 +32,11 @@ def perceptual_distance(maps: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) 
 
     Like LPIPS (Zhang et al., CVPR 2018), but without its channel weights.
     """
-    units = [
-        [tf.math.l2_normalize(tf.cast(each, tf.float32), -1, 1e-8) for each in group]
-        for group in (maps, others)
-    ]
-    return tf.add_n(
-        [
-            tf.reduce_mean(tf.reduce_sum((a - b) ** 2, -1), [1, 2])
-            for a, b in zip(*units, strict=True)
-        ]
-    )
+    distances = []
+    for pair in zip(maps, others, strict=True):
+        a, b = (tf.math.l2_normalize(tf.cast(each, tf.float32), -1, 1e-8) for each in pair)
+        distances.append(tf.reduce_mean(tf.reduce_sum((a - b) ** 2, -1), [1, 2]))
+    return tf.add_n(distances)
 
 
 def logits_and_r1(

@@ -15,8 +15,6 @@ import hashlib
 import json
 import os
 import platform
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from alae_tf.features import weights
 from alae_tf.networks import kernels, ops
 from alae_tf.networks.layers import EqualizedConv2D
 from alae_tf.networks.names import sublayers
+from alae_tf.system.timing import median_seconds
 
 SOMETIMES, ALWAYS = 64, 128  # channels
 SHAPE = (4, 32, 32, SOMETIMES)  # of the images that are measured
@@ -46,18 +45,18 @@ def winograd_pays() -> bool:
     """Whether Winograd's form of a convolution of `SOMETIMES` channels is faster than the plain
     one, as the cache says, or as measured now."""
     path = weights.cache() / f"winograd-{_key()}.json"
-    kept = weights.kept(path)
-    found = measure() if kept is None else json.loads(kept)
-    if kept is None:
-        weights.keep(path, json.dumps(found).encode())
+    if (kept := weights.kept(path)) is None:
+        kept = json.dumps(measure()).encode()
+        weights.keep(path, kept)
+    found = json.loads(kept)
     return found["winograd_ms"] < found["plain_ms"]
 
 
 def measure(rounds: int = 9) -> dict[str, float]:
-    """Milliseconds of both forms, forward and backward: medians, measured in turn."""
+    """Median milliseconds of both forms, forward and backward."""
     x, kernel = tf.random.stateless_normal(SHAPE, (0, 0)), tf.zeros([3, 3, *2 * SHAPE[-1:]])
 
-    def step(convolution: Callable) -> Callable:
+    def milliseconds(convolution: Callable) -> float:
         @tf.function(autograph=False)
         def gradients():
             with tf.GradientTape() as tape:
@@ -65,16 +64,9 @@ def measure(rounds: int = 9) -> dict[str, float]:
                 y = convolution(x, kernel)
             return tape.gradient(y, [x, kernel], y)
 
-        return gradients
+        return 1e3 * median_seconds(lambda: gradients()[1].numpy(), rounds)
 
-    steps = {"plain_ms": step(ops.conv), "winograd_ms": step(kernels.conv)}
-    seconds = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, gradients in steps.items():
-            begun = time.perf_counter()
-            gradients()[1].numpy()
-            seconds[name].append(time.perf_counter() - begun)
-    return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
+    return {"plain_ms": milliseconds(ops.conv), "winograd_ms": milliseconds(kernels.conv)}
 
 
 def _key() -> str:

@@ -18,16 +18,6 @@ class Means:
 
     The losses of an iteration are read only when the next one has started, so that a GPU does not
     wait for Python.
-
-    Args:
-        names: names of the losses.
-        loss_scale: the loss scale of float16, which skips updates whose gradients overflow; None
-            with other precisions.
-
-    Attributes:
-        names: as given.
-        sums: float64 [losses], in the order of `names`.
-        summed: int. Iterations in `sums`.
     """
 
     def __init__(self, names: Sequence[str], loss_scale: LossScale | None):
@@ -36,8 +26,7 @@ class Means:
         self._pending: tuple[int, Mapping[str, tf.Tensor]] | None = None
 
     def clear(self) -> None:
-        """Starts new sums."""
-        self.sums, self.summed = np.zeros(len(self.names)), 0
+        self.sums, self.summed = np.zeros(len(self.names)), 0  # of so many iterations
 
     def put(self, images_seen: int, losses: Mapping[str, tf.Tensor]) -> None:
         """Adds the losses of the iteration that began after `images_seen` images."""
@@ -45,11 +34,7 @@ class Means:
         self._pending = (images_seen, losses)
 
     def settle(self) -> None:
-        """Reads the losses of the latest iteration.
-
-        Raises:
-            NonFiniteError: a loss is not finite.
-        """
+        """Reads the losses of the latest iteration; raises NonFiniteError if one is not finite."""
         if self._pending is None:
             return
         (images_seen, losses), self._pending = self._pending, None
@@ -60,7 +45,7 @@ class Means:
                     f"float16 overflows in every update at {images_seen:,} images; use "
                     "--precision=bfloat16"
                 )
-            return  # the update was skipped
+            return  # float16 skips updates whose gradients overflow
         for name, value in zip(self.names, values, strict=True):
             if not np.isfinite(value):
                 raise NonFiniteError(f"loss_{name} is {value} after {images_seen:,} images")

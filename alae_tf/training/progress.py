@@ -19,16 +19,9 @@ from alae_tf.training.trainer import Trainer
 class Progress:
     """The state of a run between two iterations; `alae_tf.train` and `alae_tf.benchmark` use it.
 
-    Args:
-        config: the run's config.
-        source: the run's images.
-        strategy: distributes the step.
-
     Attributes:
         trainer, growth: the networks with their step, and the plan of levels.
-        images_seen: int. Images seen so far.
         level: int, or −1 before `enter_level`.
-        means: the mean losses.
         waited: seconds spent waiting for images.
         building: seconds of iterations that first built a graph.
         built: images in those iterations.
@@ -45,7 +38,6 @@ class Progress:
         self._stop: tf.Tensor | None = None
 
     def reset_clock(self) -> None:
-        """Starts to count `waited`, `building` and `built` from 0."""
         self.waited, self.building, self.built = 0.0, 0.0, 0
 
     @property
@@ -56,7 +48,6 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        """Whether the epochs are over."""
         return self.images_seen >= self.growth.total
 
     @property
@@ -71,10 +62,8 @@ class Progress:
         self._batches = feed(self.strategy, self.source, self.config, level, self.images_seen)
 
     def take(self, asked: bool = False) -> int:
-        """One iteration; returns its number of images.
-
-        Args:
-            asked: whether this worker has been asked to stop.
+        """One iteration; returns its number of images. `asked`: whether this worker has been asked
+        to stop.
 
         Raises:
             DataError: an image cannot be read; nothing has changed.

@@ -14,38 +14,25 @@ from alae_tf.runs.directory import best_checkpoint
 from alae_tf.training.progress import Progress
 
 Measure = Callable[[Autoencoder], dict[str, float]]  # model → values by name
-# Images → (measure, name of each value → which values are better: "lower", "higher" or "neither"),
-# or None if the metrics cannot be measured on them.
-MakeMeasure = Callable[[Source], tuple[Measure, Mapping[str, str]] | None]
+# (measure, name of each value → which values are better: "lower", "higher" or "neither")
+Measurement = tuple[Measure, Mapping[str, str]]
+MakeMeasure = Callable[[Source], Measurement | None]  # None: impossible with these images
 SHARE = 0.05  # of the time that measurements may take
 TIMES = 4  # measurements in a level, at most
 GUESS = 20.0  # seconds that the first measurement is expected to take
 
 
 class Quality:
-    """Measures the EMA weights every --evaluate_images images, or as often as `SHARE` allows.
+    """Measures the EMA weights every --evaluate_images images, or as often as `SHARE` allows."""
 
-    Args:
-        progress: the run's.
-        run_dir: where the run is stored.
-        measure: the result of a `MakeMeasure`.
-
-    Attributes:
-        values: names of the values.
-    """
-
-    def __init__(
-        self, progress: Progress, run_dir: Path, measure: tuple[Measure, Mapping[str, str]] | None
-    ):
+    def __init__(self, progress: Progress, run_dir: Path, measure: Measurement | None):
         self._progress, self._run_dir = progress, run_dir
         self._measure, self.values = measure or (None, {})
-        judges = [name for name, better in self.values.items() if better in ("lower", "higher")]
-        self._judge = judges[0] if judges else None
-        self._begun, self._spent, self._cost = time.monotonic(), 0.0, GUESS
-        self._last = (0, 0)
+        judges = (name for name, better in self.values.items() if better != "neither")
+        self._judge = next(judges, "")
+        self._spent, self._cost = 0.0, GUESS
 
     def open(self) -> None:
-        """Starts the clock."""
         self._begun, self._last = time.monotonic(), self._part()
 
     def due(self, before: int) -> bool:
@@ -65,8 +52,7 @@ class Quality:
         growth, seen = self._progress.growth, self._progress.images_seen
         level = growth.at(seen).level
         start = growth.start(level)
-        end = growth.total if level == growth.levels - 1 else growth.start(level + 1)
-        return level, TIMES * (seen - start) // max(1, min(end, growth.total) - start)
+        return level, TIMES * (seen - start) // max(1, growth.stop(level) - start)
 
     def measure(self, model: Autoencoder) -> dict[str, float]:
         """The values of the EMA weights, by name. Errors of the metrics are not caught."""
@@ -85,8 +71,8 @@ class Quality:
         Values at different levels, or of different numbers of images, cannot be compared: the first
         checkpoint at a new level or number replaces the best.
         """
-        value = values.get(self._judge or "", math.nan)
-        if self._judge is None or not math.isfinite(value):
+        value = values.get(self._judge, math.nan)
+        if not math.isfinite(value):
             return None
         better = self.values[self._judge]
         about = {

@@ -14,16 +14,8 @@ from alae_tf.system.errors import report
 
 # Errors of a network disk that is unreachable, and may come back.
 UNREACHABLE = (
-    errno.ENOENT,
-    errno.EIO,
-    errno.ENXIO,
-    errno.ENODEV,
-    errno.EROFS,
-    errno.ESTALE,
-    errno.ENOTCONN,
-    errno.ETIMEDOUT,
-    errno.EHOSTDOWN,
-    errno.EHOSTUNREACH,
+    *(errno.ENOENT, errno.EIO, errno.ENXIO, errno.ENODEV, errno.EROFS, errno.ESTALE),
+    *(errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH),  # the network's
 )
 
 
@@ -39,25 +31,18 @@ def full_disk_as_oserror() -> Iterator[None]:
 class Reach:
     """Writes into a run directory; while it is unreachable, training continues without writing.
 
-    Args:
-        directory: the run's.
-
     Attributes:
-        away: bool. Whether the directory was unreachable at the last write.
+        away: whether the directory was unreachable at the last write.
 
     Call:
         write: writes into the directory.
         Returns whether it succeeded. Reports once that the directory is unreachable, and once that
-        it is reachable again.
-
-    Raises:
-        OSError: writing fails for another reason, for example a full disk.
-        AlaeError: another run has taken the directory.
+        it is reachable again. Raises OSError if writing fails for another reason, for example a
+        full disk, and RunTakenError if another run has taken the directory.
     """
 
     def __init__(self, directory: RunDirectory):
-        self.directory = directory
-        self.away = False
+        self.directory, self.away = directory, False
 
     def __call__(self, write: Callable[[], object]) -> bool:
         where = self.directory.flag
@@ -71,9 +56,8 @@ class Reach:
                 raise
             if not self.away:
                 why = getattr(error, "strerror", None) or "cannot be written"
-                report(
-                    "train", f"{where}: {why}; training continues, and saves once it is reachable."
-                )
+                then = "training continues, and saves once it is reachable"
+                report("train", f"{where}: {why}; {then}.")
             self.away = True
             return False
         if self.away:

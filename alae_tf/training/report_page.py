@@ -45,7 +45,6 @@ def page(
 
 
 def state(rows: Rows, progress: Progress) -> str:
-    """How far a run is, and how fast."""
     seen, total = progress.images_seen, progress.growth.total
     text = f"{seen:,} of {total:,} images; level {progress.level} of {progress.config.levels - 1}"
     text += f" ({progress.config.level_resolution(progress.level)} px), "
@@ -78,8 +77,7 @@ def grids(folder: Path, images_seen: int) -> list[tuple[str, str]]:
     found = []
     for path in chosen:
         with contextlib.suppress(Exception):  # Pillow raises many classes for damaged bytes
-            uri = picture(path, path.stat().st_mtime_ns)
-            found.append((f"{int(path.stem[7:]):,} images", uri))
+            found.append((f"{int(path.stem[7:]):,} images", picture(path, path.stat().st_mtime_ns)))
     return found
 
 
@@ -95,16 +93,15 @@ def picture(path: Path, changed: int) -> str:
 
 def curves(rows: Rows, updates: Sequence[str], values: Sequence[str]) -> Iterator[str]:
     """The plots of `points`, as HTML."""
-    health = {each.name: each.about for each in QUANTITIES}
     groups: list[tuple[str, Mapping[str, str], bool]] = [
         ("Losses", {f"loss_{name}": name for name in updates}, True),
         *((name, {name: name}, False) for name in values),
         ("D's logits", {f"{PREFIX}logit_{k}": k for k in ("train", "test", "generated")}, False),
         ("Norms of the gradients", {f"{PREFIX}gradient_{k}": k for k in "EDFG"}, True),
         *(
-            (about[0].upper() + about[1:], {PREFIX + name: name}, False)
-            for name, about in health.items()
-            if not name.startswith(("logit_", "gradient_"))
+            (each.about[0].upper() + each.about[1:], {PREFIX + each.name: each.name}, False)
+            for each in QUANTITIES
+            if not each.name.startswith(("logit_", "gradient_"))
         ),
         ("Images per second", {"images_per_second": "speed"}, False),
     ]
@@ -136,9 +133,8 @@ def plot(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], log: bo
     drawn, legend = [], []
     for colour, (label, line) in zip(COLOURS, lines.items(), strict=False):
         path = " ".join(at(*point) for point in line)
-        drawn.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
-        )
+        style = f'fill="none" stroke="{colour}" stroke-width="1.5"'
+        drawn.append(f'<polyline points="{path}" {style}/>')
         latest = f"{label}: {line[-1][1]:.3g}"
         legend.append(f'<span style="color:{colour}">{html.escape(latest)}</span>')
     ends = f"{min(ys):.3g} to {max(ys):.3g}{', logarithmic' * log}; to {last:,.0f} images"

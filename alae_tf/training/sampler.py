@@ -16,18 +16,11 @@ from alae_tf.training.reach import Reach
 ROWS = 3  # rows of each kind
 
 
-def grid_images(resolution: int) -> int:
-    """Number of originals in a sample grid: ROWS rows, or one row of large images."""
-    return columns(resolution) * (ROWS if resolution <= 128 else 1)
-
-
 def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.ndarray:
     """Photographs above their reconstructions, then generated images, with captions.
 
     Args:
-        model: reconstructs and generates.
         originals: uint8 [n, H, W, C], n a multiple of `columns(H)`.
-        seed: of the generated images.
 
     Returns:
         uint8 [height, width, 3]: a row of reconstructions below each row of originals, then as many
@@ -44,15 +37,8 @@ def sample_grid(model: Autoencoder, originals: np.ndarray, seed: int = 0) -> np.
 
 
 class Sampler:
-    """Draws sample grids of the EMA weights, always of the same originals, and the loss plot.
-
-    Args:
-        progress, directory: the run's.
-        reach: writes into the directory.
-
-    Attributes:
-        model: the EMA weights at the current level.
-    """
+    """Draws sample grids of `model`, the EMA weights at the current level, always of the same
+    originals, and the loss plot."""
 
     def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach):
         self._progress, self._directory, self._reach = progress, directory, reach
@@ -60,16 +46,13 @@ class Sampler:
         self.enter_level(0, np.zeros(0, np.uint8))
 
     def originals(self, level: int) -> np.ndarray:
-        """The originals at a level's resolution: uint8 [n, H, W, C].
-
-        Raises:
-            DataError: an image cannot be read.
-        """
+        """The originals at a level's resolution: uint8 [n, H, W, C]. Raises DataError if an image
+        cannot be read."""
         resolution = self._progress.config.level_resolution(level)
-        return data.fixed_images(self._progress.source, resolution, grid_images(resolution))
+        rows = ROWS if resolution <= 128 else 1
+        return data.fixed_images(self._progress.source, resolution, rows * columns(resolution))
 
     def enter_level(self, level: int, originals: np.ndarray) -> None:
-        """Switches to a level and its originals."""
         self.model = Autoencoder(self._progress.config, self._progress.trainer.ema, level)
         self._originals = originals
 

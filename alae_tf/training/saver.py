@@ -50,26 +50,16 @@ def training_variables(trainer: Trainer) -> dict[str, keras.Variable]:
 
 
 class Saver:
-    """Saves and restores a run.
-
-    Args:
-        progress, directory: the run's.
-        reach: writes into the directory.
-        chief: whether this process writes the run's files.
-
-    Attributes:
-        saved_at: int. Images seen at the newest checkpoint; None without one.
-    """
+    """Saves and restores a run; `chief`: whether this process writes its files."""
 
     def __init__(self, progress: Progress, directory: RunDirectory, reach: Reach, chief: bool):
         self._progress, self._directory, self._reach = progress, directory, reach
         self._chief = chief
-        self.saved_at: int | None = None
+        self.saved_at: int | None = None  # images seen at the newest checkpoint
         self._next = time.monotonic() + 60 * progress.config.checkpoint_minutes
 
     @property
     def due(self) -> bool:
-        """Whether it is time for a checkpoint."""
         return time.monotonic() > self._next
 
     def restore(self) -> int | None:
@@ -91,12 +81,9 @@ class Saver:
         if state is None:
             return self._begin_from(config.init_from) if config.init_from else None
         level = state["level"]
-        self._begin_at(state.get("first_level", 0), state.get("first_fades", False))
-        if level >= config.levels:
-            raise checkpoint.CheckpointError(
-                f"--run_dir={where}: its checkpoint is of level {level}, and the config has "
-                f"{config.levels} levels."
-            )
+        first, fades = state.get("first_level", 0), state.get("first_fades", False)
+        progress.growth = dataclasses.replace(progress.growth, first=first, fades=fades)
+        checkpoint.check_level(self._directory.path, state, config)
         if state["dataset_size"] is None:
             progress.images_seen = self._faded_in(level)
             return level
@@ -153,23 +140,18 @@ class Saver:
                 f"--init_from={other} is at level {level} of {config.levels - 1}; omit --freeze."
             )
         grows = level == before.levels - 1 < config.levels - 1
-        self._begin_at(level + grows, fades=grows)
+        progress.growth = dataclasses.replace(progress.growth, first=level + grows, fades=grows)
         if self._chief:
             report("train", f"starts with the weights of {other}, at level {level}, faded in.")
             if config.levels > before.levels:
                 half = progress.growth.faded_in(level + 1)
+                fading = f", and fade in over the first {half:,} images" * grows
                 report(
                     "train",
                     f"its layers up to {before.resolution} px are reused; layers above, up to "
-                    f"{config.resolution} px, are new"
-                    + (f", and fade in over the first {half:,} images." if grows else "."),
+                    f"{config.resolution} px, are new{fading}.",
                 )
         return level + grows
-
-    def _begin_at(self, level: int, fades: bool) -> None:
-        """Makes the run's schedule begin at a level."""
-        growth = self._progress.growth
-        self._progress.growth = dataclasses.replace(growth, first=level, fades=fades)
 
     def _faded_in(self, level: int) -> int:
         """The images seen with which a run of imported weights starts: as many as it takes to fade

@@ -28,28 +28,25 @@ KUBERNETES_SECONDS = 600.0  # the longest wait for all pods to run
 
 def make_strategy(config: Config) -> tf.distribute.Strategy:
     """The strategy that `config.strategy` names; call it before any other use of TensorFlow.
-    Also switches TensorFloat-32 on or off (`config.tf32`).
 
-    Raises:
-        ConfigError: the environment describes no cluster, or the batches cannot be divided.
+    Also switches TensorFloat-32 on or off (`config.tf32`). Raises ConfigError if the environment
+    describes no cluster, or the batches cannot be divided.
     """
     tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
     if os.environ.get("TF_CONFIG") == "":
         del os.environ["TF_CONFIG"]  # which MirroredStrategy would parse
     kind = config.strategy
     if kind == "auto":
-        several = len(_tf_config()) > 1
-        kind = "multi_worker" if several else "mirrored"
+        kind = "multi_worker" if len(_tf_config()) > 1 else "mirrored"
     if kind == "multi_worker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolve_cluster())
     else:
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         names = [device.name for device in devices]
-        strategy = (
-            tf.distribute.OneDeviceStrategy(names[0])
-            if kind == "one_device"
-            else tf.distribute.MirroredStrategy(names)
-        )
+        if kind == "one_device":
+            strategy = tf.distribute.OneDeviceStrategy(names[0])
+        else:
+            strategy = tf.distribute.MirroredStrategy(names)
     check_batches(config, strategy.num_replicas_in_sync)
     return strategy
 
@@ -68,18 +65,15 @@ def check_batches(config: Config, replicas: int) -> None:
 
 
 def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """The cluster that the environment describes, with this process' place in it.
-
-    Raises:
-        ConfigError: the environment describes no cluster, or describes it wrongly.
-    """
+    """The cluster that the environment describes, with this process' place in it. Raises
+    ConfigError if it describes no cluster, or describes it wrongly."""
     if _tf_config():
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     try:
         if "SLURM_PROCID" in os.environ:
             return _slurm()
         if "KUBERNETES_SERVICE_HOST" in os.environ:
-            return _kubernetes(_kubernetes_client())
+            return _kubernetes()
     except (ImportError, RuntimeError, KeyError, ValueError) as error:
         raise ConfigError(f"--strategy=multi_worker: cannot find the cluster ({error}).") from None
     raise ConfigError(
@@ -90,10 +84,7 @@ def resolve_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
 
 def _tf_config() -> list[str]:
     """The addresses of the processes in TF_CONFIG, the chief's first; none if it is unset or {}.
-
-    Raises:
-        ConfigError: it names jobs other than workers and one chief, or does not name this process.
-    """
+    Raises ConfigError if it names jobs other than workers and one chief, or not this process."""
     try:
         config = schema.parse(os.environ.get("TF_CONFIG") or "{}", {"cluster?": {str: [str]}})
         if not config.get("cluster", config):
@@ -125,11 +116,11 @@ def _slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
     return resolver
 
 
-def _kubernetes(client) -> tf.distribute.cluster_resolver.ClusterResolver:
+def _kubernetes() -> tf.distribute.cluster_resolver.ClusterResolver:
     resolver = tf.distribute.cluster_resolver.KubernetesClusterResolver(
         {"worker": [os.environ["ALAE_POD_LABEL"]]},
         tf_server_port=KUBERNETES_PORT,
-        override_client=client,
+        override_client=_kubernetes_client(),
     )
     deadline, count = time.monotonic() + KUBERNETES_SECONDS, int(os.environ["ALAE_WORKERS"])
     while True:

@@ -8,7 +8,7 @@ from alae_tf.config import Config, ConfigError
 from alae_tf.features.lpips import Lpips
 from alae_tf.features.weights import EvaluationError
 from alae_tf.networks import ops
-from alae_tf.networks.alae import ALAE, build_alae
+from alae_tf.networks.alae import build_alae
 from alae_tf.training import algorithm, draws, machine
 from alae_tf.training.augment import Augmentation
 from alae_tf.training.optimizer import LossScale, LREQAdam
@@ -18,7 +18,6 @@ class Trainer:
     """The networks, the EMA of their weights, the two optimizers, and the step that moves them.
 
     Args:
-        config: the run's config.
         strategy: a tf.distribute strategy; default: the current one (a single device).
         winograd: whether to compute convolutions with fewer multiplications where that is faster
             (`alae_tf.training.machine`); default: only without a GPU, whose libraries choose their
@@ -52,7 +51,13 @@ class Trainer:
         self.moved = {letter for update in self.updates for letter in update.moves(config)}
         self.lpips = None
         if config.reconstruction and config.reconstruction_distance == "lpips":
-            self.lpips = _open_lpips()
+            try:
+                self.lpips = Lpips("alex")  # takes a fraction of the time of G
+            except EvaluationError as error:
+                raise ConfigError(
+                    f"--reconstruction_distance=lpips: {error} --reconstruction_distance=encoder "
+                    "needs no file."
+                ) from None
         self.strategy = strategy or tf.distribute.get_strategy()
         if winograd is None:
             winograd = not tf.config.list_logical_devices("GPU")
@@ -63,27 +68,28 @@ class Trainer:
                 average.assign(weight)
             self.augment = Augmentation(config) if config.augment != "none" else None
             self.loss_scale = LossScale() if config.precision == "float16" else None
-            kwargs = dict(beta_2=config.adam_beta_2)
-            if self.loss_scale is not None:
-                kwargs["gate"] = self.loss_scale.gate
-            self.optimizer_ed = LREQAdam(**kwargs, name="optimizer_ed")
-            self.optimizer_fg = LREQAdam(**kwargs, name="optimizer_fg")
+            gate = self.loss_scale and self.loss_scale.gate
+            beta_2 = config.adam_beta_2
+            self.optimizer_ed = LREQAdam(beta_2=beta_2, gate=gate, name="optimizer_ed")
+            self.optimizer_fg = LREQAdam(beta_2=beta_2, gate=gate, name="optimizer_fg")
             F, G, E, D = self.alae.F, self.alae.G, self.alae.E, self.alae.D
             self.optimizer_ed.build(E.trainable_variables + D.trainable_variables)
             self.optimizer_fg.build(F.trainable_variables + G.trainable_variables)
         if winograd:
             machine.speed_up(self.alae)
-        self.frozen = frozen_variables(config, self.alae)
+        letter, count = config.frozen
+        network = getattr(self.alae, letter)
+        # The first blocks, and the layers that feed an image into them.
+        frozen = [*network.blocks[:count], *network.from_rgb[:count]] if count else []
+        self.frozen = {id(v) for part in frozen for v in part.trainable_variables}
         self.traces: dict[int, int] = {}
         self._steps = {}
 
     def set_learning_rate(self, level: int) -> None:
-        """Sets both optimizers to the level's learning rate."""
         for optimizer in (self.optimizer_ed, self.optimizer_fg):
             optimizer.learning_rate = self.config.learning_rate(level)
 
     def reset_optimizers(self) -> None:
-        """Clears both optimizers' state, as at the start of every level."""
         for optimizer in (self.optimizer_ed, self.optimizer_fg):
             optimizer.reset()
 
@@ -112,11 +118,8 @@ class Trainer:
     def traced(
         self, level: int, r1: bool = True, batch: int | None = None
     ) -> tf.types.experimental.PolymorphicFunction:
-        """The step at a level: (pixels, seed [2], blend, stop) → losses, with R1 or without.
-
-        Args:
-            batch: the global batch; default: the config's at the level.
-        """
+        """The step at a level: (pixels, seed [2], blend, stop) → losses, with R1 or without, for a
+        global batch (default: the config's at the level)."""
         key = (level, r1, batch or self.config.batch_size(level))
         if key not in self._steps:
             self._steps[key] = self._make_step(*key)
@@ -139,11 +142,8 @@ class Trainer:
         return step
 
     def _draw(self, level: int, batch: int, seed: tf.Tensor) -> dict[str, draws.Draw]:
-        """The random numbers of an iteration for this replica, by update.
-
-        Every replica draws for the whole batch and takes its share, which makes a run the same on
-        any number of replicas.
-        """
+        """The random numbers of an iteration for this replica, by update. Every replica draws for
+        the whole batch and takes its share: a run is the same on any number of replicas."""
         context = tf.distribute.get_replica_context()
         share = batch // context.num_replicas_in_sync
         start = context.replica_id_in_sync_group * share
@@ -157,28 +157,6 @@ class Trainer:
             ).of_examples(own)
             for i, update in enumerate(self.updates)
         }
-
-
-def frozen_variables(config: Config, alae: ALAE) -> set[int]:
-    """The ids of the variables that `--freeze` keeps as they are: those of the first blocks of E or
-    of a separate D, and of the layers that feed an image into these blocks."""
-    letter, count = config.frozen
-    if not count:
-        return set()
-    network = getattr(alae, letter)
-    parts = [*network.blocks[:count], *network.from_rgb[:count]]
-    return {id(variable) for part in parts for variable in part.trainable_variables}
-
-
-def _open_lpips() -> Lpips:
-    """LPIPS with AlexNet, which takes a fraction of the time of G."""
-    try:
-        return Lpips("alex")
-    except EvaluationError as error:
-        raise ConfigError(
-            f"--reconstruction_distance=lpips: {error} --reconstruction_distance=encoder needs no "
-            "file."
-        ) from None
 
 
 def fade_images(x: tf.Tensor, level: int, blend: tf.Tensor) -> tf.Tensor:

@@ -112,7 +112,9 @@ def test_a_full_disk_under_tensorboard_is_not_reported_as_memory(
     def full(self):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
-    monkeypatch.setattr(recorder.Events, "flush", full)
+    writer = tf.summary.create_noop_writer()
+    writer.flush = lambda: full(writer)
+    monkeypatch.setattr(recorder, "event_writer", lambda *arguments: writer)
     assert loop.train(digits, RunDirectory(tmp_path)) == 1
     message = capsys.readouterr().err
     assert f"--run_dir={tmp_path}: No space left on device" in message
@@ -148,7 +150,7 @@ def test_a_full_disk_while_a_run_continues_is_reported(digits, tmp_path, monkeyp
     def full(*args):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
-    monkeypatch.setattr(recorder.Events, "open", full)
+    monkeypatch.setattr(recorder, "event_writer", full)
     assert loop.train(digits, RunDirectory(tmp_path)) == 1
     assert f"--run_dir={tmp_path}: No space left on device" in capsys.readouterr().err
 
