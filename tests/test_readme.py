@@ -57,6 +57,12 @@ def test_flags_that_pages_name_exist(page):
             assert flags <= known | {name.removeprefix("no") for name in known}, line
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_of_pages_exist_outside_a_clone(page):
+    """The package `export` is `alae_tf.export` there."""
+    assert not re.search(r"^ *python -m export", page.read_text(), re.M)
+
+
 def files(name):
     return (ROOT / name).rglob("*.py")
 
