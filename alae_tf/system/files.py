@@ -147,7 +147,7 @@ class Lock(contextlib.AbstractContextManager):
         while True:
             flags = os.O_APPEND | os.O_CREAT | os.O_WRONLY  # keeps what the holder wrote into it
             safe = os.O_NOFOLLOW | os.O_NONBLOCK  # does not wait for the reader of a pipe
-            self._file = os.fdopen(os.open(path, flags | safe, 0o666), "a")
+            self._file = os.fdopen(os.open(path, flags | safe, 0o666), "ab")
             try:
                 _lock(self._file.fileno())
             except OSError:
