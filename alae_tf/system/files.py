@@ -266,6 +266,14 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
                 parent.rmdir()
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path with a leading ~ expanded; raises AlaeError if the user has no home directory."""
+    found = Path(os.path.expanduser(path))
+    if found.parts[:1] == ("~",):
+        raise AlaeError(f"{path}: ~ is unknown, since there is no home directory.")
+    return found
+
+
 def check_length(flag: str, path: Path) -> None:
     """Raises AlaeError if the path, which need not exist, or a name in it is too long for the file
     system."""
