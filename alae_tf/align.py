@@ -29,7 +29,7 @@ from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import Face, FaceFinder, model_folder
 from alae_tf.images.picture import png
 from alae_tf.images.warp import crop, paste_back
-from alae_tf.system.arguments import Arguments, between, side
+from alae_tf.system.arguments import Arguments, between, local, side
 from alae_tf.system.environment import command, start
 from alae_tf.system.errors import AlaeError, is_utf8, report
 from alae_tf.system.files import check_directory, contains, member, png_mark, write_atomic
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = Arguments("alae_tf.align", __doc__)
     about = "image files, and folders of them"
     parser.add_argument("photos", nargs="*", metavar="PHOTO", help=about)
-    parser.flag("--out", "output folder", "DIR", type=Path, required=True)
+    parser.flag("--out", "output folder", "DIR", type=local, required=True)
     about = "side of a crop, in pixels: 4, 8, 16, … 1024"
     parser.flag("--size", about, "N", type=side, default=256)
     about = "region to crop. ffhq: the whole head; celeba, lfw: tighter, as in these data sets"
@@ -71,11 +71,11 @@ def main(arguments: list[str] | None = None) -> int:
     about = "crop at most N faces of a photo, the largest first"
     parser.flag("--most", about, "N", type=between(1, 10**6), absent="all")
     about = "folder of edited crops to paste back, with unchanged names"
-    parser.flag("--paste_back", about, "DIR", type=Path)
+    parser.flag("--paste_back", about, "DIR", type=local)
     about = f"--paste_back: the {CSV} of the crops"
-    parser.flag("--csv", about, "FILE", type=Path, absent="none; required with --paste_back")
+    parser.flag("--csv", about, "FILE", type=local, absent="none; required with --paste_back")
     about = "--paste_back: folder of the crops as the model draws them without the edit, same names"
-    parser.flag("--unedited", about, "DIR", type=Path)
+    parser.flag("--unedited", about, "DIR", type=local)
     about = (
         "--paste_back: difference adds only what the edit changed, and leaves the rest of the "
         "photo as it is (needs --unedited); whole replaces the square"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from alae_tf.config import Config, ConfigError, flags
 from alae_tf.system import quiet
-from alae_tf.system.arguments import between
+from alae_tf.system.arguments import between, local
 from alae_tf.system.environment import command, start
 from alae_tf.system.files import check_output, temporary_folder, write_atomic
 from alae_tf.system.schema import finite
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     about = "iterations to measure after a warm-up, rounded up to a multiple of --r1_every; 0: as "
     about += f"many as take {SECONDS:g} seconds, at least {LEAST}"
     parser.flag("--iterations", about, "N", type=between(0, 10**9), default=0)
-    parser.flag("--json", "also write the results to this file", "FILE", type=Path)
+    parser.flag("--json", "also write the results to this file", "FILE", type=local)
     given = list(sys.argv[1:] if arguments is None else arguments)
     own, config = parser.parse(given)
     if own.level not in (None, "all", *map(str, range(config.levels))):

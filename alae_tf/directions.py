@@ -7,7 +7,6 @@ directions are principal components of w or closed-form factors of G's style lay
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alae_tf import data as sources
@@ -21,7 +20,7 @@ from alae_tf.runs.directory import (
     existing_run,
     images_of,
 )
-from alae_tf.system.arguments import SEED, Arguments, between, several
+from alae_tf.system.arguments import SEED, Arguments, between, local, several
 from alae_tf.system.environment import command, start
 from alae_tf.system.errors import report
 from alae_tf.system.files import check_output
@@ -51,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = Arguments("alae_tf.directions", __doc__, epilog=EXAMPLES)
     about = "directory or URL of the run, or a shipped model's name"
     parser.flag("--run_dir", about, "DIR|URL", required=True)
-    parser.flag("--out", "output file", "FILE.json", type=Path, required=True)
+    parser.flag("--out", "output file", "FILE.json", type=local, required=True)
     parser.flag(
         "--labels",
         "classes: the data's classes; folders: the subfolders of folder:DIR; attribute:NAME,…: "

@@ -4,11 +4,10 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from alae_tf.cloud import publishing
 from alae_tf.runs.directory import CHECKPOINT, NEWEST_OR_BEST, chosen_checkpoint, existing_run
-from alae_tf.system.arguments import Arguments, between, place
+from alae_tf.system.arguments import Arguments, between, local, place
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 from alae_tf.system.quiet import import_tensorflow
@@ -58,7 +57,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     flag("--max_int8_decoder_error", about, "X", type=error, default=Options.max_int8_decoder_error)
     about = "web only: file of `alae directions`; each direction becomes a slider"
     absent = "directions.json in the run directory, if it exists"
-    flag("--directions", about, "FILE", type=Path, absent=absent)
+    flag("--directions", about, "FILE", type=local, absent=absent)
     about = (
         "web only: source of LiteRT.js, which runs the model. DIR: runtime/ of another export, to "
         "work offline; cdn, or the URL of a similar host: visitors load it from that host, and the "
@@ -81,7 +80,7 @@ def add_model_flags(parser: Arguments) -> None:
     )
     model.add_argument("--run_dir", type=place, metavar="DIR|URL", help=about)
     about = "config file (.cfg) of a model with random weights, to try sizes and speeds"
-    model.add_argument("--untrained", type=Path, metavar="CONFIG", help=about)
+    model.add_argument("--untrained", type=local, metavar="CONFIG", help=about)
     parser.flag("--checkpoint", CHECKPOINT, NEWEST_OR_BEST, default="newest")
     about = "level of a progressively grown model, from 0 (the lowest resolution). Set it for a "
     about += "lower resolution"

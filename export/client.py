@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from alae_tf.images.picture import lay_out, png
-from alae_tf.system.arguments import Arguments, between, output
+from alae_tf.system.arguments import Arguments, between, local, output
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded
 from alae_tf.system.files import write_atomic
@@ -45,13 +45,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     ):
         add = commands.add_parser(name, help=about).add_argument
         if name in ("encode", "reconstruct"):
-            add("images", nargs="+", type=Path, help="image files or folders of them")
+            add("images", nargs="+", type=local, help="image files or folders of them")
             about = "use a code for each layer of G instead of one w, for models with "
             about += "--encoder_codes=layers. Default: one w"
             add("--layers", action="store_true", help=about)
         elif name == "decode":
             about = ".npy file of codes [N, latent] or [N, styles, latent], or .json file of encode"
-            add("w", type=Path, help=about)
+            add("w", type=local, help=about)
         else:
             default = "Default: %(default)s"
             about = f"number of pictures. {default}"

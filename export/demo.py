@@ -16,7 +16,7 @@ from pathlib import Path
 from alae_tf.runs import directory
 from alae_tf.runs.directory import chosen_checkpoint, existing_run
 from alae_tf.system import schema
-from alae_tf.system.arguments import Arguments, between
+from alae_tf.system.arguments import Arguments, between, local
 from alae_tf.system.environment import start
 from alae_tf.system.errors import AlaeError, guarded, report
 from alae_tf.system.files import move, replacements, sha256, unchanged, write_atomic
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     about = "names of shipped models or run directories, separated by commas"
     parser.flag("--models", about, "NAME,…", default=",".join(shipped))
     parser.flag("--checkpoint", directory.CHECKPOINT, directory.NEWEST_OR_BEST, default="newest")
-    parser.flag("--out", "folder for the page", "DIR", type=Path, default=Path("demo"))
+    parser.flag("--out", "folder for the page", "DIR", type=local, default=Path("demo"))
     about = "port, or 0 for any free one"
     parser.flag("--port", about, "N", type=between(0, 65535), default=8000)
     parser.flag("--web_runtime", "see `alae export`", "DIR|cdn|URL", absent="from npm")

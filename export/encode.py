@@ -16,7 +16,7 @@ from alae_tf.images.files import find
 from alae_tf.images.fit import DIGIT, PADDED_DIGIT, fit
 from alae_tf.images.picture import lay_out, png, to_pixels
 from alae_tf.images.read import read_image, reason
-from alae_tf.system.arguments import Arguments, between, output
+from alae_tf.system.arguments import Arguments, between, local, output
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, report
 from alae_tf.system.files import write_atomic
@@ -170,11 +170,11 @@ def write_codes(path: Path | None, images: Images, w: np.ndarray) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 failed, 2 a wrong flag or file."""
     parser = Arguments(f"{__package__}.encode", ABOUT)
-    parser.add_argument("images", nargs="*", type=Path, help="image files or folders of them")
+    parser.add_argument("images", nargs="*", type=local, help="image files or folders of them")
     about = ".npy or .json file of codes to draw, in place of images"
-    parser.flag("--decode", about, "W.npy", type=Path)
+    parser.flag("--decode", about, "W.npy", type=local)
     about = "encoder*.tflite, or for --decode decoder*.tflite"
-    parser.flag("--model", about, type=Path, required=True)
+    parser.flag("--model", about, type=local, required=True)
     about = "file to write. For images: w.npy (float32 [N, latent]) or w.json (by file name). For "
     about += "--decode: a PNG of all images"
     absent = "JSON on standard output; for --decode, --out is required"

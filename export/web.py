@@ -214,7 +214,7 @@ def write_model(work: Exporter, file: File) -> None:
     found, faces = about(work.options.run_dir), face_files(work.options.run_dir)
     moves, crop = directions_of(work.model, work.options), found["crop"] if faces else None
     description = describe(work.model, moves, found.get("purpose", ""), crop)
-    (folder / "model.json").write_text(json.dumps(description))
+    (folder / "model.json").write_text(json.dumps(description), encoding="utf-8")
     for name, source in faces.items():
         shutil.copyfile(source, folder / name)
     for part in file.parts:

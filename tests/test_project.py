@@ -1,5 +1,6 @@
 """Facts that the project states in several places agree."""
 
+import ast
 import re
 import tomllib
 
@@ -38,3 +39,15 @@ def test_the_dockerfile_copies_existing_files():
     for name in sum(copied, []):
         assert (ROOT / name).exists(), name
         assert f"!{name}" in ignored
+
+
+def test_texts_are_opened_with_an_encoding():
+    """Python's default depends on the locale."""
+    for path in (path for name in ("alae_tf", "export") for path in (ROOT / name).rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call):
+                name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+                is_binary = len(call.args) > 1 and "b" in str(getattr(call.args[1], "value", ""))
+                opens = name == "open" and isinstance(call.func, ast.Name) and not is_binary
+                if opens or name in ("read_text", "write_text"):
+                    assert "encoding" in {word.arg for word in call.keywords}, (path, call.lineno)

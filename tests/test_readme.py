@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
+from alae_tf.__main__ import COMMANDS as COMMAND_TABLE
 from alae_tf.config import Config
 from alae_tf.figures import KINDS
 from tests.paths import GOLDENS, ROOT
@@ -55,6 +56,14 @@ def test_flags_that_pages_name_exist(page):
             flags = re.findall(r"--(\w+)", line[found.start() :])
             flags = {flag.removeprefix("no") for flag in flags}
             assert flags <= known | {name.removeprefix("no") for name in known}, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_of_pages_exist_outside_a_clone(page):
+    """The package `export` is `alae_tf.export` there."""
+    text = page.read_text()
+    assert not re.search(r"^ *python -m export", text, re.M)
+    assert set(re.findall(r"^ +alae (\w\S*)", text, re.M)) <= COMMAND_TABLE.keys()
 
 
 def files(name):

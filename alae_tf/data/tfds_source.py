@@ -114,6 +114,8 @@ def open_tfds(uri: str, argument: str) -> TfdsSource:
 
     name, options = split_query(argument, TFDS_OPTIONS)
     data_dir = options.get("data_dir") or os.environ.get("TFDS_DATA_DIR")
+    if not data_dir and os.path.expanduser("~") == "~":
+        raise DataError("there is no home directory for TFDS' sets; give ?data_dir=DIR.")
     try:
         with _quiet():
             builder = tfds.builder(name, data_dir=data_dir and os.path.expanduser(data_dir))

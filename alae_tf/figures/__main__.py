@@ -16,6 +16,7 @@ from alae_tf.images import canvas
 from alae_tf.images.alignment import CROPS
 from alae_tf.images.faces import model_folder
 from alae_tf.runs.directory import CHECKPOINT, NEWEST_OR_BEST, chosen_checkpoint, existing_run
+from alae_tf.system.arguments import local
 from alae_tf.system.environment import start
 from alae_tf.system.errors import guarded, program
 from alae_tf.system.files import check_output, write_atomic
@@ -71,7 +72,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: Kind, out: str | None = Non
     about = f"run directory or its URL, or the name of a shipped model such as digits{default}"
     add("--run_dir", required=not out, default=out and SHIPPED, metavar="DIR|URL", help=about)
     about = f"file to write; its extension sets the format: {', '.join(kind.formats)}{default}"
-    add("--out", required=not out, default=out, type=Path, metavar="FILE", help=about)
+    add("--out", required=not out, default=out, type=local, metavar="FILE", help=about)
     add("--overwrite", **switch("replace FILE if it exists"))
     of_files = kind.images == FILES
     if kind.images:

@@ -14,7 +14,7 @@ from alae_tf.networks import ops
 from alae_tf.networks.alae import build_alae
 from alae_tf.official.weights import OfficialError, differences, load_weights, read_weights
 from alae_tf.runs.checkpoint import load_networks
-from alae_tf.system import float32
+from alae_tf.system import float32, schema
 from alae_tf.system.errors import CheckpointError
 from alae_tf.training.algorithm import Iteration
 from alae_tf.training.draws import Draw
@@ -61,7 +61,7 @@ def verify(path: str | Path, run_dir: str | Path | None = None) -> Iterator[tupl
     float32.use()
     file = read_npz(path)
     try:
-        meta = json.loads(bytes(file["meta/config"]))
+        meta = schema.parse(bytes(file["meta/config"]), {str: object})
         if "in/x_0" in file:
             if run_dir is not None:
                 raise OfficialError("holds training iterations; --run_dir needs a forward file")

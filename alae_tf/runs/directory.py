@@ -30,7 +30,15 @@ from alae_tf.runs import remote
 from alae_tf.runs.metrics import Metrics
 from alae_tf.system import schema, shipped
 from alae_tf.system.errors import AlaeError, CheckpointError, report
-from alae_tf.system.files import Lock, check_directory, contains, png_mark, sweep, write_atomic
+from alae_tf.system.files import (
+    Lock,
+    check_directory,
+    contains,
+    expanded,
+    png_mark,
+    sweep,
+    write_atomic,
+)
 from alae_tf.system.urls import is_url
 
 # Settings that may change when a run continues.
@@ -89,7 +97,7 @@ def existing_run(run_dir: str | Path, flag: str = "--run_dir") -> Path:
             raise CheckpointError(f"{flag}={run_dir}: not a run directory (it has no {CONFIG}).")
         return copy
     try:
-        path = Path(os.path.expanduser(run_dir))
+        path = expanded(run_dir)
         if (path / CONFIG).is_file():
             return path
     except (OSError, TypeError) as error:  # for example a name that is too long
@@ -229,7 +237,7 @@ class RunDirectory:
         self._lock: Lock | None = None
         self._kept: set[Path] = set()  # foreign files, already reported
         self._mark = f"{platform.node()} {os.getpid()} {secrets.token_hex(8)}\n"
-        self._place(self._remote.path if self._remote else Path(os.path.expanduser(given)))
+        self._place(self._remote.path if self._remote else expanded(given))
 
     def _place(self, path: Path) -> None:
         self.path = path

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from alae_tf.system.errors import program
+from alae_tf.system.errors import AlaeError, program
+from alae_tf.system.files import expanded
 from alae_tf.system.urls import COLLAPSED, is_url
 
 T = TypeVar("T")
@@ -57,23 +58,31 @@ def several(read: Callable[[str], T]) -> Callable[[str], list[T]]:
     return lambda text: [read(part) for part in text.split(",")]
 
 
+def local(text: str) -> Path:
+    """A flag's `type`: a path, in which ~ is the home directory; shells do not expand `--out=~`."""
+    try:
+        return expanded(text)
+    except AlaeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def output(*endings: str) -> Callable[[str], Path]:
     """A flag's `type`: a file to write, whose folder must exist, with one of some extensions."""
 
     def file(text: str) -> Path:
-        path = Path(text)
-        if path.suffix not in (endings or (path.suffix,)):
+        found = local(text)
+        if found.suffix not in (endings or (found.suffix,)):
             raise argparse.ArgumentTypeError(f"{text}: must end in {' or '.join(endings)}")
         if is_url(text):
             raise argparse.ArgumentTypeError(f"{text}: takes a path on this machine, not a URL")
-        if not Path(os.path.realpath(path)).parent.is_dir():
+        if not Path(os.path.realpath(found)).parent.is_dir():
             raise argparse.ArgumentTypeError(f"{text}: its directory does not exist")
         try:
-            os.lstat(path)
+            os.lstat(found)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None
-        return path
+        return found
 
     return file
 
@@ -86,8 +95,8 @@ def path_or_url(text: str) -> str:
 
 
 def place(text: str) -> Path | str:
-    """A flag's `type`: a path, or a URL, which stays a string."""
-    return text if is_url(path_or_url(text)) else Path(text)
+    """A flag's `type`: a path, see `local`, or a URL, which stays a string."""
+    return text if is_url(path_or_url(text)) else local(text)
 
 
 def side(text: str) -> int:

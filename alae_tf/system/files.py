@@ -147,7 +147,7 @@ class Lock(contextlib.AbstractContextManager):
         while True:
             flags = os.O_APPEND | os.O_CREAT | os.O_WRONLY  # keeps what the holder wrote into it
             safe = os.O_NOFOLLOW | os.O_NONBLOCK  # does not wait for the reader of a pipe
-            self._file = os.fdopen(os.open(path, flags | safe, 0o666), "a")
+            self._file = os.fdopen(os.open(path, flags | safe, 0o666), "ab")
             try:
                 _lock(self._file.fileno())
             except OSError:
@@ -264,6 +264,14 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
         with contextlib.suppress(OSError):  # ends at the first folder that is not empty
             for parent in before.parents:
                 parent.rmdir()
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path with a leading ~ expanded; raises AlaeError if the user has no home directory."""
+    found = Path(os.path.expanduser(path))
+    if found.parts[:1] == ("~",):
+        raise AlaeError(f"{path}: ~ is unknown, since there is no home directory.")
+    return found
 
 
 def check_length(flag: str, path: Path) -> None:

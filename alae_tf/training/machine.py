@@ -77,7 +77,8 @@ def _key() -> str:
     """Names what the speed depends on: the CPU, the instructions that oneDNN may use, and the
     version of TensorFlow."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
+    text = info.read_text(encoding="utf-8", errors="replace") if info.exists() else ""
+    lines = text.splitlines()
     model = next((line for line in lines if line.startswith("model name")), platform.processor())
     parts = (model, os.cpu_count(), os.environ.get("ONEDNN_MAX_CPU_ISA"), tf.__version__)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -268,3 +268,11 @@ def test_tfds_without_a_network_gives_up_soon_with_one_line(tmp_path, capfd, mon
 def test_tfds_that_does_not_exist(tmp_path):
     with pytest.raises(DataError, match="--data=tfds:nosuchset"):
         open_source(f"tfds:nosuchset?data_dir={tmp_path}")
+
+
+def test_tfds_without_a_home_directory(monkeypatch):
+    monkeypatch.setenv("HOME", "~")  # what expanding gives if the system does not know the user
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setattr(tfds, "builder", lambda *_, **__: pytest.fail("would make a folder ~"))
+    with pytest.raises(DataError, match="--data=tfds:mnist: .*data_dir="):
+        open_source("tfds:mnist")

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 pytest.importorskip("litert_quantizer", reason="extra `export`")
 
+from alae_tf.images.fit import fit
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks.alae import build_alae
-from export import saved_model, tflite
+from export import encode, saved_model, tflite
 from export.graphs import Graphs
 from export.litert import TFLite
 
@@ -28,3 +30,21 @@ def test_a_decoder_after_few_iterations_is_exact(small, tmp_path):
     expected = graphs.decode(tf.constant(w))["images"].numpy()
     assert np.abs(decode(w) - expected).max() < 1e-5 * np.abs(expected).max()
     assert decode.delegated() == 1.0
+
+
+def test_a_grey_model_takes_files_whose_pixels_are_grey(small, tmp_path):
+    """On a server as on a device, whether or not they are stored as RGB."""
+    graphs = Graphs(Autoencoder(small, build_alae(small)))
+    served = tf.function(graphs.read, input_signature=[tf.TensorSpec([], tf.string)])
+    path = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 16), np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(pixels).convert("RGB").save(path, exif=turned)
+    read = encode.read(path)
+    np.testing.assert_array_equal(read, np.rot90(pixels, -1)[..., np.newaxis])
+    np.testing.assert_array_equal(served(path.read_bytes()), fit(read, graphs.resolution))
+    Image.new("RGB", (16, 16), (9, 9, 10)).save(path)
+    assert encode.read(path).shape == (16, 16, 3)  # which `encode` refuses for a grey model
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image_bytes"):
+        served(path.read_bytes())

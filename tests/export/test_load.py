@@ -86,6 +86,11 @@ def test_a_fault_in_a_thread_is_counted_and_ends_with_1(monkeypatch, capsys):
     assert "RuntimeError" in capsys.readouterr().err
 
 
+def test_wrong_answers_end_with_1(monkeypatch):
+    monkeypatch.setattr(load, "connect", lambda *_: Server(lambda n, w: 2 * w if n else w))
+    assert load.main(["--url=http://x", "--shape=4,4,1", "--clients=1", "--seconds=0.1"]) == 1
+
+
 class Scoring(http.server.BaseHTTPRequestHandler):
     """MLflow's protocol: w is the mean of each image."""
 

@@ -32,7 +32,9 @@ def test_numbers():
     assert levels.rows(range(1, 4)) == slice(2, 8)
 
 
-@pytest.mark.parametrize("text", ["4", "2-9", "3-2", "-1", "", "rough", "1-", "1,2", "²"])
+@pytest.mark.parametrize(
+    "text", ["4", "2-9", "3-2", "-1", "", "rough", "1-", "1,2", "²", "9" * 5000]
+)
 def test_what_there_is_not_is_told(text):
     with pytest.raises(LatentError, match=r"expected all, coarse, middle, fine, .* 3 \(32 px\)"):
         levels.parse(text, 4)

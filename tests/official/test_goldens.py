@@ -109,6 +109,10 @@ def test_a_loose_tolerance_lets_it_pass(tmp_path):
             lambda e: e.update({"meta/config": np.frombuffer(b"[1]", np.uint8)}),
             "entries",
         ),
+        (
+            lambda e: e.update({"meta/config": np.frombuffer(b"[" * 100_000, np.uint8)}),
+            "entries",
+        ),
         (lambda e: e.update({"out/else": np.zeros(2)}), "out/else"),
         (
             lambda e: e.update({"weights/E/encode_block.0.blur.weight": np.ones((4, 1, 3, 3))}),
