@@ -312,8 +312,9 @@ def test_malformed_answers(ill, tmp_path, capsys, body):
     assert not list(tmp_path.iterdir())
 
 
-def test_codes_of_a_server_are_checked(ill, photo, tmp_path, capsys):
-    Answers.body = b'{"predictions": [[1, NaN]]}'
+@pytest.mark.parametrize("codes", ["[[1, NaN]]", '[["a", "b"]]', "[[true, false]]", "[1, 2]"])
+def test_codes_of_a_server_are_checked(ill, photo, tmp_path, capsys, codes):
+    Answers.body = f'{{"predictions": {codes}}}'.encode()
     assert run(ill, "encode", photo, f"--out={tmp_path}/w.npy") == 1
     assert ill in capsys.readouterr().err
     assert not (tmp_path / "w.npy").exists()

@@ -282,6 +282,7 @@ def test_files_that_are_as_they_were_written(tmp_path):
         ["same", "a/same", "link", "folder", "pipe", "none", "../x"], [None, "0", empty]
     )
     assert unchanged(tmp_path, written | {"changed": ["0", None]}) == {"same", "a/same"}
+    assert not unchanged(tmp_path / "a", {"../same": [empty]})
 
 
 def test_a_name_that_is_not_taken(tmp_path):
