@@ -38,17 +38,22 @@ HEAD = """\
 
 
 class Load(NamedTuple):
-    """The outcome of all clients' requests."""
+    """The outcome of all clients' requests; a wrong answer counts as answered too.
+
+    `per_second` counts answers; p50, p99 and longest are milliseconds from request to answer,
+    failed attempts included, and NaN if nothing was answered; `errors` are the distinct messages of
+    lost requests.
+    """
 
     clients: int
-    answered: int  # wrong answers included
+    answered: int
     lost: int
     wrong: int
-    per_second: float  # answers
-    p50: float  # ms from request to answer, failed attempts included; NaN without answers
+    per_second: float
+    p50: float
     p99: float
     longest: float
-    errors: list[str]  # distinct messages of lost requests
+    errors: list[str]
 
 
 def measure(
