@@ -48,3 +48,13 @@ def test_a_grey_model_takes_files_whose_pixels_are_grey(small, tmp_path):
     assert encode.read(path).shape == (16, 16, 3)  # which `encode` refuses for a grey model
     with pytest.raises(tf.errors.InvalidArgumentError, match="image_bytes"):
         served(path.read_bytes())
+
+
+def test_files_are_decoded_one_at_a_time(small):
+    """Each may have 89 million pixels."""
+    graphs = Graphs(Autoencoder(small, build_alae(small)))
+    served = tf.function(graphs.read_all, input_signature=[tf.TensorSpec([None], tf.string)])
+    graph = served.get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+    loops = [node for node in nodes if node.op in ("While", "StatelessWhile")]
+    assert loops and {node.attr["parallel_iterations"].i for node in loops} == {1}
