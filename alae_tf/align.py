@@ -131,9 +131,10 @@ def cut_out(
         """Writes the table before the crops, because only listed crops can be replaced later."""
         cuts.sort(key=lambda cut: cut.file)
         write_table(table, cuts)
-        for path in list(pending):
+        for path, data in list(pending.items()):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, pending.pop(path))
+            write_atomic(path, data)
+            del pending[path]
 
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(crops):

@@ -238,8 +238,9 @@ def components(model: Autoencoder, w: np.ndarray, what: str, count: int) -> list
     """Principal components of codes w [N, latent]."""
     from alae_tf.latents import finding
 
-    names = "component", "share of variance", f"principal components of w, {what}"
-    return numbered(model, *names, w, *finding.principal(w, count))
+    about = f"principal components of w, {what}"
+    vectors, shares = finding.principal(w, count)
+    return numbered(model, "component", "share of variance", about, w, vectors, shares)
 
 
 def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
@@ -254,23 +255,29 @@ def factors(model: Autoencoder, count: int, ranges: str) -> list[Direction]:
     if not kernels:
         why = f"{model.config.kind.title} has no style layers; use components."
         raise LatentError(f"--labels=factors: {why}")
-    names = "factor", "share of effect", f"factorisation of G's style layers, levels {ranges}"
-    w = model.sample_w(SAMPLES)
-    return numbered(model, *names, w, *finding.factorised(kernels, count))
+    about, w = f"factorisation of G's style layers, levels {ranges}", model.sample_w(SAMPLES)
+    vectors, shares = finding.factorised(kernels, count)
+    return numbered(model, "factor", "share of effect", about, w, vectors, shares)
 
 
 def numbered(
-    model: Autoencoder, name: str, measure: str, about: str, w: np.ndarray, *found: np.ndarray
+    model: Autoencoder,
+    name: str,
+    measure: str,
+    about: str,
+    w: np.ndarray,
+    vectors: np.ndarray,
+    shares: np.ndarray,
 ) -> list[Direction]:
-    """The directions `found`, [N, latent], named by number, with their shares, [N]."""
+    """Directions [N, latent] named by number, with their shares [N]."""
     from alae_tf.latents.directions import Direction
     from alae_tf.latents.finding import span
 
-    directions = []
-    for i, (vector, share) in enumerate(zip(*found, strict=True), start=1):
-        measured = {measure: float(share)}, span(w, vector), model.fingerprint
-        directions.append(Direction(f"{name} {i}", vector, about, *measured))
-    return directions
+    found = []
+    for i, (vector, share) in enumerate(zip(vectors, shares, strict=True), start=1):
+        measured, of_w = {measure: float(share)}, span(w, vector)
+        found.append(Direction(f"{name} {i}", vector, about, measured, of_w, model.fingerprint))
+    return found
 
 
 def table(directions: list[Direction]) -> str:

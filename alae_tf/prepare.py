@@ -58,15 +58,16 @@ def main(arguments: list[str] | None = None) -> int:
         plan = make_plan(args.data, sources, args.max_resolution, args.shards, args.test_fraction)
         source.warn_about_sizes(args.max_resolution)
         code = 0
-        with Interrupt() as interrupt, locked(out, plan):
-            try:
+        interrupt = Interrupt()
+        try:
+            with interrupt, locked(out, plan):
                 done = write(out, plan, sources, lambda: interrupt.asked)
-                print(printable(done.replace(str(out), str(args.out))))
-            except Stopped:
-                reason, code = interrupt.reason, interrupt.exit_code
-            except (SourceChangedError, DataError, OSError, tf.errors.OpError) as error:
-                first = getattr(error, "strerror", None) or str(error).splitlines()[0]
-                reason, code = first.rstrip("."), 1
+            print(printable(done.replace(str(out), str(args.out))))
+        except Stopped:
+            reason, code = interrupt.reason, interrupt.exit_code
+        except (SourceChangedError, DataError, OSError, tf.errors.OpError) as error:
+            first = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            reason, code = first.rstrip("."), 1
         if code:
             kept = f"--out={args.out}: finished shards are kept; the same command continues."
             report("prepare", f"{reason}. {kept}")

@@ -83,7 +83,8 @@ class Client:
         Raises ExportFailed if the server fails, or if an image that was named, or every image,
         cannot be read or is refused.
         """
-        parts = []  # of a signature's output:
+        parts = []
+        # A signature and its output.
         graph = ("encode_styles_bytes", "styles") if layers else ("encode_bytes", "w")
         for files in self._progress(images.files, graph[0]):
             pngs = []

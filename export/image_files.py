@@ -38,8 +38,9 @@ def decode(data: tf.Tensor) -> tf.Tensor:
 def fit_square(image: tf.Tensor, target: int) -> tf.Tensor:
     """Resizes like `alae_tf.images.fit.fit`: uint8 [side, side, C] → uint8 [target, target, C]."""
     side = tf.shape(image)[0]
-    smaller, larger = (functools.partial(f, image, side, target) for f in (_shrink, _enlarge))
-    fitted = tf.cond(side > target, smaller, larger)
+    fitted = tf.cond(
+        side > target, lambda: _shrink(image, side, target), lambda: _enlarge(image, side, target)
+    )
     return tf.ensure_shape(fitted, [target, target, image.shape[-1]])
 
 

@@ -77,8 +77,10 @@ def server_url(text: str) -> str:
 
 def connect(url: str, model: str, timeout: float, patience: float) -> Server:
     """Opens a connection to a server; for the arguments see `Rest`."""
-    kind = MLflow if urlsplit(url).path.endswith("/invocations") else Rest
-    kind = Grpc if url.startswith("grpc:") else kind
+    if url.startswith("grpc:"):
+        kind = Grpc
+    else:
+        kind = MLflow if urlsplit(url).path.endswith("/invocations") else Rest
     return kind(url, model, timeout, patience)
 
 
@@ -293,6 +295,8 @@ def latent_size(server: Server) -> int:
         if not 0 < size <= MOST_LATENT:
             raise ValueError(f"not {size}")
         return size
+    except ServerUnavailable:
+        raise
     except (LookupError, TypeError, ValueError, OverflowError) as error:
         why = f"the length of z is unknown ({error})"
         raise ServerError(f"{server.url}: {why}; give --latent_size.") from None

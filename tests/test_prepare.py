@@ -1,6 +1,7 @@
 """Preparing: the same images as from the source, kills, damage, bad input."""
 
 import contextlib
+import errno
 import fcntl
 import io
 import json
@@ -453,3 +454,12 @@ def test_killed_20_times_at_random_moments_it_loses_nothing(tmp_path):
     assert 0 < kept
     print(f"{kept} shards finished before the last kill")
     ends_equal(tmp_path / "out", tmp_path)
+
+
+def test_a_disk_too_full_for_the_plan(source, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(preparing, "write_atomic", full)
+    code, text = run(tmp_path / "out")
+    assert code == 1 and f"No space left on device. --out={tmp_path}/out: " in text

@@ -89,7 +89,7 @@ def _long(argument: str) -> str:
 def _add(group: argparse._ArgumentGroup, field: dataclasses.Field) -> None:
     choices = field.metadata["choices"]
     metavar = "{" + ",".join(choices) + "}" if choices else METAVARS[kind(field)]
-    metavar += f"[,{metavar},…]" * isinstance(field.default, tuple)
+    metavar += f"[,{metavar},…]" if isinstance(field.default, tuple) else ""
     about = f"{field.metadata['help']} Default: {to_text(field.default) or 'none'}"
     about = about.replace("%", "%%")
     group.add_argument(f"--{field.name}", default=argparse.SUPPRESS, metavar=metavar, help=about)

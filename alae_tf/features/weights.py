@@ -30,7 +30,7 @@ FILES = {  # the name of a network in metrics → its file
 }
 # The first digits of each file's SHA-256; PyTorch writes eight of them into the names of its files.
 SHA256 = {
-    INCEPTION: "6726825d",
+    INCEPTION: "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     LPIPS_VGG: "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
     LPIPS_ALEX: "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
     IDENTITY: "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",

@@ -177,7 +177,7 @@ def names(metavar: str, default: str, about: str) -> Flag:
 STEPS = number(
     (2, 1000),
     "7, or 24 in an animation",
-    "images on each path; more make an animation smoother and longer",
+    "images on each path or along each direction; more make an animation smoother and longer",
 )
 
 

@@ -68,14 +68,17 @@ class Face:
         photograph's right, raised, or turned clockwise. mouth, smile: opening and width of the
         mouth, divided by the distance between the outer corners of the eyes.
         """
-        ends = [(LEFT_SIDE, RIGHT_SIDE), (CHIN, FOREHEAD), (LEFT_CORNER, RIGHT_CORNER)]
-        ends += [(UPPER_LIP, LOWER_LIP), (MOUTH_LEFT, MOUTH_RIGHT)]
-        across, up, eyes, *mouth = (self.mesh[b] - self.mesh[a] for a, b in ends)
-        opposite = across[2], up[2], eyes[1]
-        adjacent = np.hypot(*across[:2]), np.hypot(*up[:2]), eyes[0]
-        yaw, pitch, roll = np.degrees(np.arctan2(opposite, adjacent)).tolist()
-        height, width = (float(np.linalg.norm(each) / np.linalg.norm(eyes)) for each in mouth)
-        return {"yaw": yaw, "pitch": pitch, "roll": roll, "mouth": height, "smile": width}
+        mesh = self.mesh
+        across, up = mesh[RIGHT_SIDE] - mesh[LEFT_SIDE], mesh[FOREHEAD] - mesh[CHIN]
+        eyes = mesh[RIGHT_CORNER] - mesh[LEFT_CORNER]
+        found = {
+            "yaw": np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))),
+            "pitch": np.degrees(np.arctan2(up[2], np.hypot(up[0], up[1]))),
+            "roll": np.degrees(np.arctan2(eyes[1], eyes[0])),
+            "mouth": np.linalg.norm(mesh[LOWER_LIP] - mesh[UPPER_LIP]) / np.linalg.norm(eyes),
+            "smile": np.linalg.norm(mesh[MOUTH_RIGHT] - mesh[MOUTH_LEFT]) / np.linalg.norm(eyes),
+        }
+        return {name: float(value) for name, value in found.items()}
 
     @property
     def width(self) -> float:

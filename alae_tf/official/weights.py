@@ -10,8 +10,18 @@ from alae_tf.config.architecture import width
 from alae_tf.networks.alae import ALAE
 from alae_tf.system.errors import AlaeError
 
-ARCHITECTURE = "architecture levels start_channels max_channels latent_size mapping_layers".split()
-ARCHITECTURE += "image_channels discriminator encoder_head latent_regression".split()
+ARCHITECTURE = (
+    "architecture",
+    "levels",
+    "start_channels",
+    "max_channels",
+    "latent_size",
+    "mapping_layers",
+    "image_channels",
+    "discriminator",
+    "encoder_head",
+    "latent_regression",
+)
 PER_CHANNEL = (0, 2, 3)  # axes of one number per channel, which PyTorch stores as [1, C, 1, 1]
 FUSED_FROM = 128  # output pixels from which the authors store G's upsampling kernels transposed
 

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from alae_tf.system import allocator, plugins
@@ -41,7 +41,11 @@ def command(name: str) -> Callable[[Callable[..., int | None]], Callable[..., in
     """Decorates a command's `main`, which is then `guarded`."""
 
     def decorate(main: Callable[..., int | None]) -> Callable[..., int]:
-        return functools.wraps(main)(lambda *given: guarded(name, lambda: main(*given)))
+        @functools.wraps(main)
+        def run(arguments: Sequence[str] | None = None) -> int:
+            return guarded(name, lambda: main(arguments))
+
+        return run
 
     return decorate
 

@@ -105,8 +105,8 @@ def _temporary(folder: Path) -> Path:
 
 
 def _lock(descriptor: int, wait: bool = False) -> bool:
-    """Locks an open file or folder; returns False if the system or the disk has no locks. Waits for
-    another process, or raises BlockingIOError."""
+    """Locks an open file or folder; returns False if the system or the disk has no locks. If
+    another process holds the lock, waits for it, or, without `wait`, raises BlockingIOError."""
     if fcntl is None:
         return False
     try:
@@ -270,7 +270,8 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     """The path with a leading ~ expanded; raises AlaeError if the user has no home directory."""
     found = Path(os.path.expanduser(path))
     if found.parts[:1] == ("~",):
-        raise AlaeError(f"{path}: ~ is unknown, since there is no home directory.")
+        why = "~ is unknown, since there is no home directory; give the whole path"
+        raise AlaeError(f"{path}: {why}.")
     return found
 
 

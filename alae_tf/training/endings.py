@@ -15,8 +15,13 @@ class LostImages(Exception):
 
 
 ERRORS = (
-    *(NonFiniteError, MemoryError, tf.errors.OpError, OSError),
-    *(LostImages, RunTakenError, UploadFailed),
+    NonFiniteError,
+    MemoryError,
+    tf.errors.OpError,
+    OSError,
+    LostImages,
+    RunTakenError,
+    UploadFailed,
 )
 
 
@@ -32,9 +37,10 @@ def message(error: Exception, run) -> str:
     elif isinstance(error, NonFiniteError):
         return f"{error}. {run.saver.kept()} Lower --learning_rate_by_level before continuing."
     elif isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
-        first = (str(error) or "in Python").splitlines()[0]
-        how = "; raise --accumulate or try a smaller --batch_by_level"
-        why = f"out of memory{how * isinstance(error, tf.errors.OpError)} ({first})."
+        why = "out of memory"
+        if isinstance(error, tf.errors.OpError):
+            why += "; raise --accumulate or try a smaller --batch_by_level"
+        why += f" ({(str(error) or 'in Python').splitlines()[0]})."
     elif isinstance(error, tf.errors.OpError):
         lost = " Did another worker stop? Start all of them again." if run.workers > 1 else ""
         why = f"{reason(str(error))}.{lost}"

@@ -232,6 +232,7 @@ class Health:
         self.now: set[str] = set()  # names of the verdicts that hold at the last grid
         self._said: set[str] = set()
         self._history: list[Values] = []  # the quantities at each sample grid
+        self._level = -1  # of the images
 
     def open(self) -> None:
         """Reads the earlier grids of a run that continues."""
@@ -244,11 +245,13 @@ class Health:
         """The quantities of `QUANTITIES` by their names in metrics.csv, without those that cannot
         be computed; `model` has the EMA weights. Raises DataError if an image cannot be read."""
         progress, config = self._progress, self._progress.config
-        side, held_out = config.level_resolution(progress.level), progress.source.held_out
-        train = some_images(progress.source, side)
-        test = some_images(held_out, side) if held_out else None
+        if self._level != progress.level:
+            side, held_out = config.level_resolution(progress.level), progress.source.held_out
+            self._train = some_images(progress.source, side)
+            self._test = some_images(held_out, side) if held_out else None
+            self._level = progress.level
         model.blend = progress.blend
-        sample = Sample(progress, model, train, test, self._begun)
+        sample = Sample(progress, model, self._train, self._test, self._begun)
         found = {each.name: each.of(sample) for each in QUANTITIES}
         self._add({"images_seen": progress.images_seen, "level": progress.level} | found)
         for name, sentence in self.found.items():

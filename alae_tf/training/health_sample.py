@@ -46,9 +46,10 @@ class Sample:
     new = functools.cached_property(lambda self: self.model.decode(self.w, floats=True))
     recovered = functools.cached_property(lambda self: self._encode(self.new.clip(-1, 1)))
 
-    again = functools.cached_property(
-        lambda self: self.model.decode(self.model.encode(self.train, layers=True), floats=True)
-    )
+    @functools.cached_property
+    def again(self) -> np.ndarray:
+        codes = self.model.encode(self.train, layers=True)
+        return self.model.decode(codes, floats=True)
 
     @functools.cached_property
     def logits(self) -> dict[str, np.ndarray]:

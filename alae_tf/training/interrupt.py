@@ -69,8 +69,9 @@ class Interrupt:
         """Why the run stopped, in words."""
         if self.received is not None:
             return f"stopped by {self.received.name}"
-        late = f"after --max_hours={self._max_hours:g}"
-        return f"stopped {late if self.asked else 'with another worker'}"
+        if self.asked:
+            return f"stopped after --max_hours={self._max_hours:g}"
+        return "stopped with another worker"
 
     @property
     def exit_code(self) -> int:

@@ -26,7 +26,8 @@ class Means:
         self._pending: tuple[int, Mapping[str, tf.Tensor]] | None = None
 
     def clear(self) -> None:
-        self.sums, self.summed = np.zeros(len(self.names)), 0  # of so many iterations
+        self.sums = np.zeros(len(self.names))
+        self.summed = 0  # iterations in `sums`
 
     def put(self, images_seen: int, losses: Mapping[str, tf.Tensor]) -> None:
         """Adds the losses of the iteration that began after `images_seen` images."""

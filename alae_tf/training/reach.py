@@ -14,8 +14,16 @@ from alae_tf.system.errors import report
 
 # Errors of a network disk that is unreachable, and may come back.
 UNREACHABLE = (
-    *(errno.ENOENT, errno.EIO, errno.ENXIO, errno.ENODEV, errno.EROFS, errno.ESTALE),
-    *(errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH),  # the network's
+    errno.ENOENT,
+    errno.EIO,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
 )
 
 

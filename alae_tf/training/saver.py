@@ -145,7 +145,7 @@ class Saver:
             report("train", f"starts with the weights of {other}, at level {level}, faded in.")
             if config.levels > before.levels:
                 half = progress.growth.faded_in(level + 1)
-                fading = f", and fade in over the first {half:,} images" * grows
+                fading = f", and fade in over the first {half:,} images" if grows else ""
                 report(
                     "train",
                     f"its layers up to {before.resolution} px are reused; layers above, up to "

@@ -151,8 +151,10 @@ def test_rest_without_metadata_asks_for_the_latent_size(rest_url, tmp_path, caps
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_no_server(scheme, photo, tmp_path, capsys):
     url = f"{scheme}://127.0.0.1:9"
-    assert run(url, "--patience=0.3", "encode", photo, f"--out={tmp_path}/w.npy") == 1
-    assert url in capsys.readouterr().err
+    for command in (["encode", photo, f"--out={tmp_path}/w.npy"], ["generate", "--out=a.png"]):
+        assert run(url, "--patience=0.3", *command) == 1
+        message = capsys.readouterr().err
+        assert url in message and "--latent_size" not in message
 
 
 class Comes:
