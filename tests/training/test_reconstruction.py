@@ -92,7 +92,8 @@ def test_corrections_begin_at_zero(layered):
     np.testing.assert_array_equal(styles, alae.broadcast(alae.encode(x)))
 
 
-@pytest.mark.parametrize("codes", ["w", pytest.param("layers", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("codes", ["w", "layers"])
 def test_parts_and_replicas_are_the_whole_batch(layered, codes):
     config = layered.replace(encoder_codes=codes)
     images = pixels(config, 1, 8)
