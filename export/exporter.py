@@ -73,7 +73,7 @@ class Exporter:
         except LatentError as error:  # if a page is exported, `ready` raised it earlier
             report("export", f"{error}; decoders are calibrated and compared without directions.")
             self.directions = []
-        self.reference = Reference(model, pixels[compared], self.directions)
+        self.reference = Reference(self.graphs, pixels[compared], self.directions)
         # Calibrated on the compared images, int8 would look better than it is.
         self.pixels = np.delete(pixels, compared, axis=0) if len(pixels) > shown else pixels
         self.float32: dict[str, bytes] = {}  # converted TFLite files, by signature

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from alae_tf.images.picture import png, tile
 from alae_tf.latents.codes import to_styles
 from alae_tf.latents.directions import Direction
-from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.networks import ops
 from alae_tf.system.timing import median_seconds
 
 from .calibration import edited
 from .formats import File, Format, Runtime
+from .graphs import Graphs
 from .publish import all_files
 
 TIMES = 5  # calls, of which the latency is the median
@@ -81,28 +82,34 @@ class Reference:
         cases: name of a graph → its cases.
     """
 
-    def __init__(self, model: Autoencoder, pixels: np.ndarray, directions: Sequence[Direction]):
+    def __init__(self, graphs: Graphs, pixels: np.ndarray, directions: Sequence[Direction]):
+        def first(function: Callable, *inputs: np.ndarray) -> np.ndarray:
+            return next(iter(function(*map(tf.constant, inputs)).values())).numpy()
+
+        def run(function: Callable, *inputs: np.ndarray) -> np.ndarray:
+            """The first output, computed eagerly: TensorFlow's optimised graphs round more."""
+            return in_parts(lambda *x: first(function, *x), inputs)
+
         self.pixels = pixels
         self.images = ops.to_unit(pixels).numpy()
-        w, styles = model.encode(pixels), model.encode(pixels, layers=True)
-        latent = model.config.latent_size
+        w, styles = run(graphs.encode, self.images), run(graphs.encode_styles, self.images)
+        latent = graphs.config.latent_size
         random = np.random.default_rng(1)
-        drawn = model.map(random.standard_normal((len(pixels), latent), np.float32))
+        drawn = run(graphs.map, random.standard_normal((len(pixels), latent), np.float32))
 
         def decoders(codes: np.ndarray, drawn: np.ndarray) -> list[Case]:
             kinds = {"E(x)": codes, "F(z)": drawn, "edited": edited(codes, directions)}
             return [
-                Case({"w": each}, "images", model.decode(each, floats=True), kind)
+                Case({"w": each}, "images", run(graphs.decode, each), kind)
                 for kind, each in kinds.items()
             ]
 
         decoder = decoders(w, drawn)
-        decoder_styles = decoders(styles, to_styles(drawn, model.config.styles))
+        decoder_styles = decoders(styles, to_styles(drawn, graphs.config.styles))
         self.decoded = decoder_styles[0].expected
         z = np.random.default_rng(0).standard_normal((3, latent), np.float32)
         psi = np.array([1.0, 0.7, 0.3], np.float32)
-        mapped = model.map(z)
-        generated = model.decode(model.truncate(mapped, psi), floats=True)
+        mapped, generated = run(graphs.map, z), run(graphs.generate, z, psi)
         self.cases = {
             "decode": [decoder[0], decoder_styles[0]],
             "decoder": decoder,
