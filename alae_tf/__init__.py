@@ -47,4 +47,8 @@ def read_images(paths: Iterable[str | os.PathLike], model: Autoencoder) -> np.nd
 
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
+    if not hasattr(model, "resolution"):
+        raise ValueError(
+            f"model: got {model!r}, expected an Autoencoder, for example from `load_model`"
+        )
     return files.read_images(files.find(paths), model.resolution, model.config.image_channels)

@@ -26,11 +26,12 @@ LARGEST = 2**42  # bytes of a file; file systems refuse to seek much further
 class RecordFiles:
     """The records of TFRecord files by index, in the order of the files.
 
-    Opening reads the length headers (about a million records in a few seconds), or, of a file whose
-    first, middle and last record have the same length, only these; each access checks the length.
-    Each access opens its file: hundreds of files need no descriptors, and threads share no
-    position. The checksums are not verified. GZIP files, which have no random access, are unpacked
-    at opening into one temporary file (in TMPDIR), which is removed when the process ends.
+    Opening reads the length headers (about a million records in a few seconds). Each access opens
+    its file: hundreds of files need no descriptors, and threads share no position. The checksums
+    are not verified. GZIP files, which have no random access, are unpacked at opening into one
+    temporary file (in TMPDIR), which is removed when the process ends. In storage, a file whose
+    first and last record have the same length is taken to hold records of that length; each access
+    checks the length.
 
     Args:
         paths: the files, of this machine or in storage; at least one record in all.
@@ -83,7 +84,7 @@ class RecordFiles:
         """`_spans` of a file, after unpacking it if it is compressed."""
         if path not in self._packed:
             with _open(path) as file:
-                spans = _equal_spans(file)
+                spans = _equal_spans(file) if isinstance(path, RemoteFile) else None
                 return _spans(path, file) if spans is None else spans
         start = self._unpacked.seek(0, os.SEEK_END)
         try:
@@ -93,9 +94,24 @@ class RecordFiles:
             if isinstance(error, OSError) and error.errno:
                 where = f"cannot be unpacked into {tempfile.gettempdir()}: {error.strerror}"
                 raise DataError(f"{path}: {where}. Set TMPDIR to a larger disk.") from None
-            why = f"its GZIP data is damaged ({error}). Copy or prepare it again."
-            raise DataError(f"{path}: {why}") from None
+            raise _damaged(path, error) from None
         return _spans(path, self._unpacked, start)
+
+
+def count_records(path: File) -> int:
+    """The number of records in a file; records of equal size are counted by the file's size. A GZIP
+    file is decompressed, but not stored. Raises DataError if it is missing, cut short or
+    damaged."""
+    if _is_gzip(path):
+        try:
+            with _open(path) as packed, gzip.open(packed) as file:
+                return len(_spans(path, file))
+        except (OSError, EOFError, zlib.error) as error:
+            raise _damaged(path, error) from None
+    with _open(path) as file:
+        first = HEADER + int.from_bytes(file.read(HEADER)[:8], "little") + FOOTER
+        size = file.seek(0, os.SEEK_END)
+        return size // first if size % first == 0 else len(_spans(path, file))
 
 
 def _open(path: File) -> IO[bytes]:
@@ -108,11 +124,25 @@ def _open(path: File) -> IO[bytes]:
 
 
 def _is_gzip(path: File) -> bool:
+    """Whether a file is compressed. The length of a first record can equal GZIP's magic bytes, but
+    then its checksum is correct."""
     with _open(path) as file:
-        return file.read(len(GZIP)) == GZIP
+        header = file.read(HEADER)
+    return header.startswith(GZIP) and _checksum(header[:8]) != int.from_bytes(header[8:], "little")
 
 
-def _spans(path: File, file: IO[bytes], start: int = 0) -> np.ndarray:
+def _checksum(data: bytes) -> int:
+    """CRC-32C, masked as in TFRecord files."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _spans(path: File, file: IO[bytes] | gzip.GzipFile, start: int = 0) -> np.ndarray:
     """The offset and length of each record's data, int64 [records, 2], in a file whose uncompressed
     contents begin at `start`."""
     spans: list[tuple[int, int]] = []
@@ -130,18 +160,20 @@ def _spans(path: File, file: IO[bytes], start: int = 0) -> np.ndarray:
 
 
 def _equal_spans(file: IO[bytes]) -> np.ndarray | None:
-    """`_spans` of a file whose first, middle and last record have the same length, else None."""
+    """`_spans` of a file whose first and last record have the same length, else None."""
     header, size = file.read(HEADER), file.seek(0, os.SEEK_END)
     whole = HEADER + int.from_bytes(header[:8], "little") + FOOTER
-    count, rest = divmod(size, whole)
-    if rest or not count:
+    if size % whole:
         return None
-    for index in {count // 2, count - 1}:
-        file.seek(index * whole)
-        if file.read(HEADER) != header:
-            return None
-    starts = np.arange(count, dtype=np.int64) * whole + HEADER
+    file.seek(size - whole)
+    if file.read(HEADER) != header:
+        return None
+    starts = np.arange(size // whole, dtype=np.int64) * whole + HEADER
     return np.stack([starts, np.full_like(starts, whole - HEADER - FOOTER)], axis=1)
+
+
+def _damaged(path: File, error: Exception) -> DataError:
+    return DataError(f"{path}: its GZIP data is damaged ({error}). Copy or prepare it again.")
 
 
 def _torn(place: str) -> DataError:

@@ -12,7 +12,7 @@ from alae_tf.cloud.ranges import RemoteFile
 from alae_tf.data import remote
 from alae_tf.data import tfrecord_format as format_
 from alae_tf.data.prepared import FILE, MANIFEST, WORK
-from alae_tf.data.records import RecordFiles
+from alae_tf.data.records import RecordFiles, count_records
 from alae_tf.data.source import DataError, Source, local_path, named
 from alae_tf.images.fit import fit
 from alae_tf.system import schema
@@ -116,13 +116,15 @@ class TfrecordSource(Source):
 
     def _count(self) -> int:
         """The number of images."""
-        counts = {r: len(RecordFiles(self._paths[r])) for r in self.resolutions}
-        if len(set(counts.values())) > 1:
+        counts = {r: sum(map(count_records, paths)) for r, paths in self._paths.items()}
+        if len(set(counts.values())) > 1:  # perhaps because their records differ in length
+            counts = {r: len(RecordFiles(paths)) for r, paths in self._paths.items()}
+        if len(set(counts.values())) > 1 or not min(counts.values()):
             first = self._paths[self.resolutions[0]][0].name
-            held = ", ".join(f"{count:,} at {r} px" for r, count in counts.items())
-            right = "every resolution must have the same number of images"
+            held = ", ".join(f"{counts[r]:,} at {r} px" for r in self.resolutions)
+            right = "every resolution must have the same number of images, at least 1"
             raise DataError(f"{first} …: {right}; got {held}. {AGAIN}")
-        return counts[self.resolutions[0]]
+        return min(counts.values())
 
     def _check_files(self, manifest: dict) -> int:
         """Compares the files with the manifest; returns the number of images."""

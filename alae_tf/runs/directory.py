@@ -302,6 +302,12 @@ class RunDirectory:
             how = "holds a run of another config; give another directory, or the same settings"
             raise ConfigError("\n  ".join([f"{where}: {how}:", *differ]))
         self._check_images(config.data)
+        folders = (self.checkpoints, self.samples, self.tensorboard)
+        files = (self.metrics.path, self.path / REPORT, self.path / PLOT, self.checkpoints / BEST)
+        for path in (*folders, *files):
+            if path.exists() and not (path.is_dir() if path in folders else path.is_file()):
+                right = "a directory" if path in folders else "a file"
+                raise ConfigError(f"{where}: its {path.name} must be {right}.")
         read_best(self.path)  # raises if it is damaged: the best checkpoint could not be kept
         seen = [int(row["images_seen"]) for row in self.metrics.rows()]
         seen += [int(path.stem[7:]) for path in self.samples.glob(f"images-{'[0-9]' * 12}.png")]

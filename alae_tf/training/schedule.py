@@ -59,6 +59,8 @@ class Growth:
     def at(self, images_seen: int) -> Stage:
         """The stage after `images_seen` images (0 or more). The blend is ½ − ½cos(πt) over the
         level's first half, then 1; in a level that does not fade, it is 1."""
+        if images_seen < 0:
+            raise ValueError(f"images_seen: got {images_seen}, expected 0 or more")
         levels = range(self.first, self.levels)
         level = max(level for level in levels if self.start(level) <= images_seen)
         if level == self.first and not self.fades:

@@ -13,7 +13,7 @@ from PIL import Image
 from tensorflow_datasets.core.download import downloader
 
 from alae_tf.data import DataError, open_source
-from alae_tf.data.records import RecordFiles
+from alae_tf.data.records import RecordFiles, count_records
 from alae_tf.latents import labels
 from tests.paths import ROOT
 
@@ -55,8 +55,9 @@ def test_torn_record_files(tmp_path, lost):
 def test_what_is_not_a_record_file(tmp_path):
     for length in (2**60, 2**63 - 1, 2**64 - 1):
         (tmp_path / "text").write_bytes(struct.pack("<Q", length) + b"not a record file")
-        with pytest.raises(DataError, match=f"{tmp_path}/text: record 0 "):
-            RecordFiles([tmp_path / "text"])
+        for read in (lambda path: RecordFiles([path]), count_records):
+            with pytest.raises(DataError, match=f"{tmp_path}/text: record 0 "):
+                read(tmp_path / "text")
     with pytest.raises(DataError, match=f"{tmp_path}/none: "):
         RecordFiles([tmp_path / "none"])
     with pytest.raises(DataError, match=f"{tmp_path}/empty: "):

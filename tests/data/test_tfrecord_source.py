@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from alae_tf.data import DataError, all_images, open_source
-from alae_tf.data.records import RecordFiles
+from alae_tf.data.records import RecordFiles, count_records
 from alae_tf.data.tfrecord_format import from_record, to_record
 from alae_tf.images.fit import fit
 
@@ -227,6 +227,7 @@ def test_parts_that_are_missing_or_too_many(tmp_path):
 def test_records_of_different_lengths_are_counted_too(tmp_path):
     long = example(shape=[1, 4, 4], data=DATA, name=b"a name")
     write(tmp_path / "x-r02.tfrecords", [to_record(image(0, 4, 1)), long, long])
+    assert count_records(tmp_path / "x-r02.tfrecords") == 3
     assert len(open_source(f"tfrecord:{tmp_path}")) == 3
 
 
@@ -249,6 +250,13 @@ def test_compressed_files_are_read(tmp_path):
     for path in sorted(tmp_path.glob("*.001")):
         path.rename(path.with_name(f"{path.name}.gz"))
     assert np.array_equal(open_source(f"tfrecord:{tmp_path}").image(4), image(4, 8))
+
+
+def test_a_length_with_the_magic_bytes_of_gzip_is_not_compression(tmp_path):
+    long = bytes(0x00088B1F)
+    (tmp_path / "x").write_bytes(framed(long, b"short"))
+    records = RecordFiles([tmp_path / "x"])
+    assert len(records) == count_records(tmp_path / "x") == 2 and records[1] == b"short"
 
 
 def test_only_compressed_files_need_a_place_for_temporary_files(tmp_path, monkeypatch):

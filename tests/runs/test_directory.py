@@ -110,6 +110,10 @@ def test_a_run_without_its_checkpoints_is_not_started_again(tmp_path):
     (directory.samples / "images-000000000064.png").touch()  # a run too short for a row
     with pytest.raises(ConfigError, match="--run_dir=.* 64 images"):
         directory.check(Config(), "auto")
+    directory.checkpoints.write_text("no directory")
+    with pytest.raises(ConfigError, match="--run_dir=.*checkpoints"):
+        directory.check(Config(), "auto")
+    directory.checkpoints.unlink()
     directory.checkpoints.mkdir()
     (directory.checkpoints / "images-000000000020.npz").touch()
     directory.check(Config(), "auto")
@@ -210,6 +214,16 @@ def test_a_damaged_start(small, tmp_path, start):
     path = tmp_path / "config.cfg"
     path.write_text(f"{STARTED}{start}\n{small.to_flagfile()}")
     assert images_of(tmp_path, small.data) == small.data
+
+
+@pytest.mark.parametrize("name", ["report.html", "losses.png", "checkpoints/best.json"])
+def test_a_directory_in_the_place_of_a_file(tmp_path, name):
+    run = RunDirectory(tmp_path)
+    run.checkpoints.mkdir()
+    run.write_config(Config())
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigError, match=f"--run_dir=.*{(tmp_path / name).name}"):
+        run.check(Config(), "auto")
 
 
 @pytest.mark.parametrize("name", ["report.html", "losses.png", "samples/images-000000000008.png"])

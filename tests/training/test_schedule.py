@@ -26,6 +26,11 @@ def test_epochs_become_images():
     assert growth.total == 3_600_000
 
 
+def test_negative_images_are_refused():
+    with pytest.raises(ValueError, match="expected 0 or more"):
+        Growth((10,), levels=1, total=10).at(-1)
+
+
 def test_a_level_is_faded_in_at_its_half():
     growth = Growth((100, 25), levels=3, total=150)
     assert [growth.faded_in(level) for level in range(3)] == [0, 113, 138]
