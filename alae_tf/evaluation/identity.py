@@ -41,11 +41,7 @@ def identity(samples: Samples) -> dict[str, float]:
 
 
 def found_by_features(
-    indices: np.ndarray,
-    real: np.ndarray,
-    made: np.ndarray,
-    chosen: np.ndarray,
-    others: np.ndarray,
+    indices: np.ndarray, real: np.ndarray, made: np.ndarray, chosen: np.ndarray, others: np.ndarray
 ) -> float:
     """Share of images whose nearest candidate is their own photograph.
 

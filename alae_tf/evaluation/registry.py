@@ -87,22 +87,20 @@ METRICS: dict[str, Metric] = {
         fixed=(("split", "test"), ("images", 0)),
     ),
     **_distances(),
-    "precision": Metric(
-        HIGHER,
-        "share of generated images within the real ones' manifold, LPIPS features",
-        "alae_tf.evaluation.fidelity:precision",
-        networks=("lpips",),
-        fewest=4,
-        floor=True,
-    ),
-    "recall": Metric(
-        HIGHER,
-        "share of real images within the generated ones' manifold, LPIPS features",
-        "alae_tf.evaluation.fidelity:recall",
-        networks=("lpips",),
-        fewest=4,
-        floor=True,
-    ),
+    **{
+        name: Metric(
+            HIGHER,
+            f"share of {some} images within the {others} ones' manifold, LPIPS features",
+            f"alae_tf.evaluation.fidelity:{name}",
+            networks=("lpips",),
+            fewest=4,
+            floor=True,
+        )
+        for name, some, others in (
+            ("precision", "generated", "real"),
+            ("recall", "real", "generated"),
+        )
+    },
     **{
         f"ppl_{space}_{where}": Metric(
             LOWER,

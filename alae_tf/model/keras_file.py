@@ -93,9 +93,8 @@ class TrainedALAE(keras.Model):
 
 def _texts(config: Config) -> dict[str, str]:
     """The settings as strings."""
-    return {
-        field.name: to_text(getattr(config, field.name)) for field in dataclasses.fields(config)
-    }
+    names = [field.name for field in dataclasses.fields(config)]
+    return {name: to_text(getattr(config, name)) for name in names}
 
 
 def load(path: str | Path) -> Autoencoder:

@@ -95,9 +95,8 @@ def project(
             found.append(descent(len(part)).run(part, codes, steps, bar.update))
     joined = {key: np.concatenate([each[key] for each in found]) for key in found[0]}
     maps = [joined.pop(key) for key in sorted(joined) if key.startswith("noise")]
-    return Projection(
-        before=before, noise=maps or None, reconstructed=model.decode(before), **joined
-    )
+    drawn = model.decode(before)
+    return Projection(before=before, noise=maps or None, reconstructed=drawn, **joined)
 
 
 @dataclasses.dataclass(eq=False)

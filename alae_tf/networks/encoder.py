@@ -41,12 +41,9 @@ class PlainBlock(keras.layers.Layer):
         self.inputs, self.channels, self.minibatch_std = inputs, channels, minibatch_std
         self.conv_1 = EqualizedConv2D(inputs + minibatch_std, inputs, dtype=self.dtype_policy)
         self.conv_2 = EqualizedConv2D(inputs, channels, sampling="down", dtype=self.dtype_policy)
-        self.bias_1 = self.add_weight(
-            shape=(inputs,), initializer="zeros", autocast=False, name="bias_1"
-        )
-        self.bias_2 = self.add_weight(
-            shape=(channels,), initializer="zeros", autocast=False, name="bias_2"
-        )
+        zeros: dict[str, Any] = dict(initializer="zeros", autocast=False)
+        self.bias_1 = self.add_weight(name="bias_1", shape=(inputs,), **zeros)
+        self.bias_2 = self.add_weight(name="bias_2", shape=(channels,), **zeros)
         self.built = True
 
     def call(self, x: tf.Tensor) -> tf.Tensor:

@@ -36,11 +36,9 @@ class GeneratorBlock(keras.layers.Layer):
     def __init__(self, inputs: int | None, channels: int, latent_size: int, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.inputs, self.channels, self.latent_size = inputs, channels, latent_size
-        self.conv_1 = (
-            None
-            if inputs is None
-            else EqualizedConv2D(inputs, channels, sampling="up", dtype=self.dtype_policy)
-        )
+        self.conv_1 = None
+        if inputs is not None:
+            self.conv_1 = EqualizedConv2D(inputs, channels, sampling="up", dtype=self.dtype_policy)
         self.conv_2 = EqualizedConv2D(channels, channels, dtype=self.dtype_policy)
         zeros: dict[str, Any] = dict(shape=(channels,), initializer="zeros", autocast=False)
         self.noise_1 = self.add_weight(name="noise_1", **zeros)
@@ -145,12 +143,8 @@ class Generator(Grown):
             GeneratorBlock(i, c, self.latent_size, dtype=self.dtype_policy)
             for i, c in zip(inputs, channels, strict=True)
         ]
-        self.to_rgb = [
-            EqualizedConv2D(
-                c, self.image_channels, 1, gain=0.03, use_bias=True, dtype=self.variable_dtype
-            )
-            for c in channels
-        ]
+        rgb: dict[str, Any] = dict(gain=0.03, use_bias=True, dtype=self.variable_dtype)
+        self.to_rgb = [EqualizedConv2D(c, self.image_channels, 1, **rgb) for c in channels]
         self.built = True
 
     def call(

@@ -126,9 +126,8 @@ class EqualizedConv2D(Equalized):
         super().__init__(shape, inputs * kernel_size**2, gain, lr_multiplier, use_bias, **kwargs)
         self.inputs, self.filters, self.kernel_size = inputs, filters, kernel_size
         self.sampling = sampling
-        self.convolution = {None: "conv", "down": "downsample_conv", "up": "upsample_conv"}[
-            sampling
-        ]
+        names = {None: "conv", "down": "downsample_conv", "up": "upsample_conv"}
+        self.convolution = names[sampling]
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         dtype = self.compute_dtype

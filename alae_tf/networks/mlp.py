@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import keras
@@ -16,23 +17,35 @@ from alae_tf.networks.mapping import MappingNetwork
 from alae_tf.networks.ops import Blend
 
 
-class MLPBody(keras.Model):
-    """The two hidden layers of E and of a separate discriminator: dense, with leaky ReLU 0.2.
+class MLPNetwork(keras.Model):
+    """The sizes of E, G and a separate discriminator.
 
     Args:
         image_size: int. Side of the image, in pixels.
         image_channels: int.
-        hidden_size: int. Width of the two layers.
+        hidden_size: int. Width of the two hidden layers.
     """
 
     def __init__(self, image_size: int, image_channels: int, hidden_size: int, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.image_size, self.image_channels = image_size, image_channels
-        self.hidden_size = hidden_size
-        self.hidden_1 = EqualizedDense(
-            image_size**2 * image_channels, hidden_size, dtype=self.dtype_policy
-        )
-        self.hidden_2 = EqualizedDense(hidden_size, hidden_size, dtype=self.dtype_policy)
+        self.hidden_size, self.pixels = hidden_size, image_size**2 * image_channels
+
+    def get_config(self):
+        names = ("image_size", "image_channels", "hidden_size")
+        return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+class MLPBody(MLPNetwork):
+    """The two hidden layers of E and of a separate discriminator: dense, with leaky ReLU 0.2.
+
+    Args: as in `MLPNetwork`, by name.
+    """
+
+    def __init__(self, **sizes):
+        super().__init__(**sizes)
+        self.hidden_1 = EqualizedDense(self.pixels, self.hidden_size, dtype=self.dtype_policy)
+        self.hidden_2 = EqualizedDense(self.hidden_size, self.hidden_size, dtype=self.dtype_policy)
 
     def long_features(
         self, x: tf.Tensor, level: int | None = None, blend: Blend = 1.0
@@ -49,10 +62,6 @@ class MLPBody(keras.Model):
         ops.check_shape("x", x, self.image_size, self.image_size, self.image_channels)
         first = ops.leaky_relu(self.hidden_1(tf.reshape(x, [-1, self.hidden_1.inputs])))
         return first, ops.leaky_relu(self.hidden_2(first))
-
-    def get_config(self):
-        names = ("image_size", "image_channels", "hidden_size")
-        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -99,19 +108,14 @@ class MLPEncoder(MLPBody):
     def functional(self, x: Any, level: int, blend: float, corrections: bool = False) -> Any:
         """See `alae_tf.networks.encoder.Encoder.functional`."""
         x = keras.ops.reshape(x, [-1, self.hidden_1.inputs])
-        for name, slope in (
-            ("hidden_1", 0.2),
-            ("hidden_2", 0.2),
-            ("output_layer", self.output_slope),
-        ):
+        slopes = {"hidden_1": 0.2, "hidden_2": 0.2, "output_layer": self.output_slope}
+        for name, slope in slopes.items():
             x = keras.ops.leaky_relu(copied(getattr(self, name), name)(x), slope)
         return x, None
 
     def get_config(self):
-        return super().get_config() | {
-            "latent_size": self.latent_size,
-            "output_slope": self.output_slope,
-        }
+        sizes = {"latent_size": self.latent_size, "output_slope": self.output_slope}
+        return super().get_config() | sizes
 
 
 @keras.saving.register_keras_serializable("alae_tf")
@@ -138,7 +142,7 @@ class MLPDiscriminator(MLPBody):
 
 
 @keras.saving.register_keras_serializable("alae_tf")
-class MLPGenerator(keras.Model):
+class MLPGenerator(MLPNetwork):
     """G of MLP-ALAE: three dense layers with leaky ReLU between them and a linear output.
 
     Args, Raises: as in `MLPEncoder`; output_slope applies to both leaky ReLUs.
@@ -149,23 +153,12 @@ class MLPGenerator(keras.Model):
         Returns the image: float32 [N, image_size, image_size, image_channels].
     """
 
-    def __init__(
-        self,
-        image_size: int,
-        image_channels: int,
-        hidden_size: int,
-        latent_size: int,
-        output_slope: float = 0.2,
-        **kwargs,
-    ):
-        super().__init__(autocast=False, **kwargs)
-        self.image_size, self.image_channels = image_size, image_channels
-        self.hidden_size, self.latent_size = hidden_size, latent_size
-        self.output_slope = output_slope
-        self.hidden_1 = EqualizedDense(latent_size, hidden_size, dtype=self.dtype_policy)
-        self.hidden_2 = EqualizedDense(hidden_size, hidden_size, dtype=self.dtype_policy)
-        self.output_layer = EqualizedDense(
-            hidden_size, image_size**2 * image_channels, dtype=self.dtype_policy
+    def __init__(self, *, latent_size: int, output_slope: float = 0.2, **sizes):
+        super().__init__(**sizes)
+        self.latent_size, self.output_slope = latent_size, output_slope
+        widths = [latent_size, self.hidden_size, self.hidden_size, self.pixels]
+        self.hidden_1, self.hidden_2, self.output_layer = (
+            EqualizedDense(*pair, dtype=self.dtype_policy) for pair in itertools.pairwise(widths)
         )
         self.built = True
 
@@ -195,8 +188,8 @@ class MLPGenerator(keras.Model):
         return []
 
     def get_config(self):
-        names = ("image_size", "image_channels", "hidden_size", "latent_size", "output_slope")
-        return super().get_config() | {name: getattr(self, name) for name in names}
+        sizes = {"latent_size": self.latent_size, "output_slope": self.output_slope}
+        return super().get_config() | sizes
 
 
 def build(config: Config, dtype: str) -> dict[str, keras.Model]:
