@@ -93,13 +93,8 @@ def judge(samples: Samples) -> dict[str, float]:
 
     model, train, test = samples.model, samples.train, samples.test
     config = model.config
-    reader = Readout(
-        config.levels,
-        config.start_channels,
-        config.max_channels,
-        config.latent_size,
-        config.image_channels,
-    )
+    names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
+    reader = Readout(**{name: getattr(config, name) for name in names})
     reader.attach(model.alae.D)
     features = tf.function(lambda x: reader.long_features(ops.to_unit(x), level=model.level))
     sets = []
