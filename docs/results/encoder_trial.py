@@ -121,14 +121,14 @@ def main(command: str, *flags: str) -> int:
     METRICS["judge"] = JUDGE
     if command == "evaluate":
         return evaluate.main([*flags])
-    kind, cell, seed, *flags = flags
+    kind, cell, seed, *more = flags
     first = ["latent_e"] if SEPARATE in CELLS[cell] else []
     updates = ",".join(["d", "g", *first, "latent"])
     settings = [*KINDS[kind], *CELLS[cell], f"--updates={updates}", f"--seed={seed}"]
     if kind == "digits":
         rate, r1 = TUNED[cell]
         settings += [f"--learning_rate_by_level={rate}", f"--r1_gamma={r1}"]
-    return train.main([*settings, *flags])
+    return train.main([*settings, *more])
 
 
 if __name__ == "__main__":
