@@ -38,9 +38,11 @@ KINDS = {
     "faces": [
         "--flagfile=configs/faces64_small.cfg",
         "--levels=4",
-        "--epochs=14",
-        "--epochs_by_level=1,2,4,7",
-        "--ema_images=5000",
+        "--max_channels=64",
+        "--latent_size=64",
+        "--epochs=10",
+        "--epochs_by_level=.5,1.5,3,5",
+        "--ema_images=10000",
         "--precision=float32",
     ],
 }
