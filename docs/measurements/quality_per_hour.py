@@ -49,6 +49,9 @@ KINDS = {
 class Enlarged:
     """An `Autoencoder` whose images have the size of its last level, whatever level it is at."""
 
+    level: int
+    images_seen: int
+
     def __init__(self, model):
         self._model, self.resolution = model, model.config.resolution
         self._factor = self.resolution // model.resolution
@@ -137,7 +140,7 @@ def measure(args: argparse.Namespace, code: str, folder: Path) -> None:
     source, metrics = open_source(args.data), KINDS[args.kind][3].split(",")
     protocol = Protocol(images=args.images)
     for about, model in models(args, folder):
-        found = registry.evaluate(model, source, metrics, protocol)  # pyright: ignore[reportArgumentType]
+        found = registry.evaluate(model, source, metrics, protocol)
         values = {result.metric: result.value for result in found}
         if source.labels is not None:
             values["1nn_short"] = accuracy(model, source)

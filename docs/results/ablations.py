@@ -113,7 +113,7 @@ def welch(one: np.ndarray, two: np.ndarray) -> str:
     """The p of Welch's two-sided t-test; – with fewer than two values each."""
     if min(len(one), len(two)) < 2:
         return "–"
-    p = float(ttest_ind(one, two, equal_var=False).pvalue)
+    p = float(ttest_ind(one, two, equal_var=False)[1])
     return f"{p:.3f}".removeprefix("0") if p >= 0.001 else "< .001"
 
 
@@ -156,7 +156,7 @@ def main(name: str) -> None:
     }
     rows = [-(-len(metrics) // COLUMNS) for metrics in shown.values()]
     figure = Figure(figsize=(1.9 * COLUMNS, 2.1 * sum(rows)), layout="constrained")
-    parts = np.atleast_1d(figure.subfigures(len(shown), height_ratios=rows))
+    parts = figure.subfigures(len(shown), squeeze=False, height_ratios=rows).flat
     for kind, lines, part in zip(shown, rows, parts, strict=True):
         print(f"\n{tables(found, compared, kind, shown[kind])}")
         part.suptitle(compared.kinds[kind], fontsize=10)

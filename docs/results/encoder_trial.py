@@ -38,9 +38,11 @@ KINDS = {
     "faces": [
         "--flagfile=configs/faces64_small.cfg",
         "--levels=4",
-        "--epochs=14",
-        "--epochs_by_level=1,2,4,7",
-        "--ema_images=5000",
+        "--max_channels=64",
+        "--latent_size=64",
+        "--epochs=10",
+        "--epochs_by_level=.5,1.5,3,5",
+        "--ema_images=10000",
         "--precision=float32",
     ],
 }
@@ -93,13 +95,8 @@ def judge(samples: Samples) -> dict[str, float]:
 
     model, train, test = samples.model, samples.train, samples.test
     config = model.config
-    reader = Readout(
-        config.levels,
-        config.start_channels,
-        config.max_channels,
-        config.latent_size,
-        config.image_channels,
-    )
+    names = ("levels", "start_channels", "max_channels", "latent_size", "image_channels")
+    reader = Readout(**{name: getattr(config, name) for name in names})
     reader.attach(model.alae.D)
     features = tf.function(lambda x: reader.long_features(ops.to_unit(x), level=model.level))
     sets = []
@@ -126,14 +123,14 @@ def main(command: str, *flags: str) -> int:
     METRICS["judge"] = JUDGE
     if command == "evaluate":
         return evaluate.main([*flags])
-    kind, cell, seed, *flags = flags
+    kind, cell, seed, *more = flags
     first = ["latent_e"] if SEPARATE in CELLS[cell] else []
     updates = ",".join(["d", "g", *first, "latent"])
     settings = [*KINDS[kind], *CELLS[cell], f"--updates={updates}", f"--seed={seed}"]
     if kind == "digits":
         rate, r1 = TUNED[cell]
         settings += [f"--learning_rate_by_level={rate}", f"--r1_gamma={r1}"]
-    return train.main([*settings, *flags])
+    return train.main([*settings, *more])
 
 
 if __name__ == "__main__":
