@@ -77,7 +77,11 @@ def parser() -> Arguments:
     about = "truncation psi of generated images; 1: no truncation"
     parser.flag("--psi", about, "X", type=between(-100, 100, float), default=1.0)
     parser.flag("--seed", "seed of all random numbers", "N", type=between(0, SEED), default=0)
-    parser.switch("--crop", "ppl_*: crop images to the centre of aligned faces")
+    about = "ppl_*: crop images to the face, as the authors do for FFHQ and for CelebA"
+    parser.flag("--crop", about, choices=("none", "ffhq", "celeba"), default="none")
+    about = "probability with which a generated image mixes the styles of two z; 0.9: as in the "
+    about += "authors' FIDs"
+    parser.flag("--style_mixing", about, "P", type=between(0, 1, float), default=0.0)
     about = "weights to measure. ema: their moving average; raw: those of the last step"
     parser.flag("--weights", about, choices=("ema", "raw"), default="ema")
     about = "checkpoints to measure. best: the best by the first of --evaluate_metrics of alae "
@@ -103,6 +107,9 @@ def main(arguments: list[str] | None = None) -> None:
     shown = args.run_dir.rstrip("/") if is_url(args.run_dir) else path  # and not the local copy
     chosen = choose(path, args.checkpoints)
     config = Config.load(path / CONFIG)
+    if args.style_mixing and config.styles == 1:
+        title = config.kind.title
+        raise EvaluationError(f"--style_mixing={args.style_mixing}: {title} has only one style.")
     uri = args.data or images_of(path, config.data, "--data")
     sources.check(uri)
     needed = {network for name in names for network in registry.METRICS[name].networks}
@@ -135,7 +142,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.split is None and source.held_out is None:
         report("evaluate", f"{uri} has no held-out images; comparing with all images.")
     split = args.split or ("test" if source.held_out is not None else "train")
-    how = args.noise, args.psi, args.seed, args.crop
+    how = args.noise, args.psi, args.seed, args.crop, args.style_mixing
     protocol = Protocol(split, args.images, args.generated, *how)
     floored = [name for name in names if args.floor and registry.METRICS[name].floor]
     if args.floor:

@@ -103,6 +103,7 @@ def test_results_of_a_read_only_run_are_only_printed(run_dir, monkeypatch, capsy
         (["--checkpoints=77"], "--checkpoints=77: "),
         (["--checkpoints=last"], "--checkpoints=last: "),
         (["--images=3", "--metrics=precision"], "--images: precision"),
+        (["--style_mixing=0.9", "--metrics=psnr"], "--style_mixing=0.9: "),
         (["--run_dir=/nowhere"], "--run_dir=/nowhere"),
         (["--metrics=psnr", "--data=folder:COLOUR"], "--image_channels=3"),
         (

@@ -25,8 +25,9 @@ def identity(samples: Samples) -> dict[str, float]:
         - within_0.6: share within 0.6, dlib's threshold for one person.
         - found: share whose nearest of 350 photographs is their own. With fewer photographs, fewer
           are compared; the counts say how many ("candidates").
-        - same_person, two_people: mean distances of pairs of photographs of one person and of two,
-          if labels, or file names such as Name_0001.jpg, say who is in them.
+        - same_person, two_people: mean distances of pairs of photographs of one person and of two;
+          same_person_within_0.6, two_people_within_0.6: shares of these pairs within 0.6. Only if
+          labels, or file names such as Name_0001.jpg, say who is in the photographs.
     """
     real, made = (samples.features(kind, "identity") for kind in ("real", "reconstructed"))
     chosen = samples.candidates(CANDIDATES)
@@ -68,8 +69,8 @@ def people(source: Source) -> np.ndarray | None:
 def real_pairs(
     names: np.ndarray | None, indices: np.ndarray, features: np.ndarray
 ) -> dict[str, float]:
-    """Mean distances of real photographs of one person and of two; {} unless both kinds of pairs
-    exist.
+    """Mean distances, and shares within 0.6, of pairs of real photographs of one person and of two;
+    {} unless both kinds of pairs exist.
 
     Args:
         names: who is in each image of the source, or None; see `people`.
@@ -86,7 +87,7 @@ def real_pairs(
     same = (names[:, np.newaxis] == names)[pairs]
     if same.all() or not same.any():
         return {}
-    return {
-        "same_person": float(distances[same].mean()),
-        "two_people": float(distances[~same].mean()),
-    }
+    kinds = {"same_person": distances[same], "two_people": distances[~same]}
+    means = {name: float(each.mean()) for name, each in kinds.items()}
+    within = {f"{name}_within_{SAME}": float((each <= SAME).mean()) for name, each in kinds.items()}
+    return means | within

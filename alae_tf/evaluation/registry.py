@@ -134,11 +134,14 @@ METRICS: dict[str, Metric] = {
         HIGHER, "structural similarity of reconstructions", "alae_tf.evaluation.pixels:ssim"
     ),
     "identity": Metric(
-        (LOWER, HIGHER, HIGHER, NEITHER, NEITHER),
+        (LOWER, HIGHER, HIGHER, *4 * (NEITHER,)),
         "likeness of reconstructed faces to their originals, by a face recognition network",
         "alae_tf.evaluation.identity:identity",
         networks=("identity",),
-        parts=("distance", "within_0.6", "found", "same_person", "two_people"),
+        parts=(
+            *("distance", "within_0.6", "found", "same_person", "two_people"),
+            *("same_person_within_0.6", "two_people_within_0.6"),
+        ),
     ),
     "found": Metric(
         HIGHER,

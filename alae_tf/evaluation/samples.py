@@ -35,7 +35,8 @@ class Protocol:
     noise: str = "random"  # of G: "random" (as in the paper), "const" or "none"
     psi: float = 1.0  # truncation of generated images; 1: none
     seed: int = 0  # of z, the noise and the random choices of a metric
-    crop: bool = False  # whether path length uses the middle of faces alone, as StyleGAN's does
+    crop: str = "none"  # path length: the part of images to use; see `path_length.CROPS`
+    style_mixing: float = 0.0  # probability with which a generated image mixes the styles of two z
 
 
 class Samples:
@@ -111,7 +112,21 @@ class Samples:
         self.counts["generated"] = len(w)
         for part in self._parts(len(w), about):
             styles = self.model.truncate(w[part], self.protocol.psi)
-            yield self.decode(styles, part.start)
+            yield self.decode(self._mixed(styles, part.start), part.start)
+
+    def _mixed(self, styles: np.ndarray, start: int) -> np.ndarray:
+        """Style mixing as in training, but drawn for each image: with the protocol's probability,
+        its styles [styles, latent] from a random layer on are those of a second z. The codes of
+        baselines, which are no styles, stay as they are."""
+        if not self.protocol.style_mixing or not isinstance(self.model, Autoencoder):
+            return styles
+        count, layers, latent = styles.shape
+        rng = np.random.default_rng([self.protocol.seed, start])
+        w = self.model.map(rng.standard_normal((count, latent), np.float32))
+        cutoff = rng.integers(1, 2 * (self.model.level + 1), count, endpoint=True)
+        cutoff[rng.random(count) >= self.protocol.style_mixing] = layers
+        first = np.arange(layers) < cutoff[:, np.newaxis]
+        return np.where(first[..., np.newaxis], styles, self.model.truncate(w, self.protocol.psi))
 
     def pairs(self, about: str = "reconstructions") -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Real images and their reconstructions: parts, uint8 [n, H, W, C] each."""

@@ -29,6 +29,7 @@ LINE = {  # see `schema`; the fields of a Result
 SHARES = (  # shown in per cent; beginnings of names
     *("representation/", "precision", "recall", "same_digit", "found"),
     *("identity/within", "identity/found", "projection_identity/found"),
+    *("identity/same_person_within", "identity/two_people_within"),
 )
 
 

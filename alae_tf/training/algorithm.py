@@ -21,7 +21,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from alae_tf.config import Config, ConfigError
-from alae_tf.features import lpips
+from alae_tf.features import lpips, weights
+from alae_tf.features.weights import EvaluationError
 from alae_tf.networks import ops
 from alae_tf.system import plugins
 from alae_tf.training import losses
@@ -192,6 +193,20 @@ class Iteration:
         for weight, average in pairs:
             average.assign_add((1.0 - decay) * (weight - average))
         self.ema.w_avg.assign(self.alae.w_avg)
+
+
+def check(config: Config) -> None:
+    """Raises ConfigError or PluginError if `chosen` does, or if the file of weights of update 4's
+    perceptual distance is missing or is another one."""
+    chosen(config)
+    if config.reconstruction and config.reconstruction_distance == "lpips":
+        try:
+            weights.find(weights.LPIPS_ALEX)
+        except EvaluationError as error:
+            raise ConfigError(
+                f"--reconstruction_distance=lpips: {error} --reconstruction_distance=encoder "
+                "needs no file."
+            ) from None
 
 
 def chosen(config: Config) -> list[Update]:

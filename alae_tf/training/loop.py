@@ -21,7 +21,7 @@ from alae_tf.data import DataError, Source
 from alae_tf.model.autoencoder import Autoencoder
 from alae_tf.runs.directory import REPORT, RunDirectory, best_checkpoint
 from alae_tf.system.errors import WarnOnce, printable, report
-from alae_tf.training import endings, health, report_page
+from alae_tf.training import algorithm, endings, health, report_page
 from alae_tf.training.interrupt import Interrupt
 from alae_tf.training.progress import Progress
 from alae_tf.training.quality import MakeMeasure, Measurement, Quality
@@ -64,6 +64,7 @@ def train(
     Raises:
         ConfigError, data.DataError, checkpoint.CheckpointError: before any work.
     """
+    algorithm.check(config)
     interrupt = Interrupt(config.max_hours)
     strategy = make_strategy(config)
     chief = is_chief(strategy)

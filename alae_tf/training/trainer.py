@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from alae_tf.config import Config, ConfigError
+from alae_tf.config import Config
 from alae_tf.features.lpips import Lpips
-from alae_tf.features.weights import EvaluationError
 from alae_tf.networks import ops
 from alae_tf.networks.alae import build_alae
 from alae_tf.training import algorithm, draws, machine
@@ -47,17 +46,12 @@ class Trainer:
         winograd: bool | None = None,
         dtype: str = "float32",
     ):
+        algorithm.check(config)
         self.config, self.updates = config, algorithm.chosen(config)
         self.moved = {letter for update in self.updates for letter in update.moves(config)}
         self.lpips = None
         if config.reconstruction and config.reconstruction_distance == "lpips":
-            try:
-                self.lpips = Lpips("alex")  # takes a fraction of the time of G
-            except EvaluationError as error:
-                raise ConfigError(
-                    f"--reconstruction_distance=lpips: {error} --reconstruction_distance=encoder "
-                    "needs no file."
-                ) from None
+            self.lpips = Lpips("alex")  # takes a fraction of the time of G
         self.strategy = strategy or tf.distribute.get_strategy()
         if winograd is None:
             winograd = not tf.config.list_logical_devices("GPU")

@@ -69,6 +69,9 @@ def test_pairs_of_photographs_by_labels(model):
     assert found["same_person"].value == pytest.approx(np.mean(apart[True]), rel=1e-4)
     assert found["two_people"].value == pytest.approx(np.mean(apart[False]), rel=1e-4)
     assert found["same_person"].better == "neither"
+    for name, same in (("same_person", True), ("two_people", False)):
+        share = (np.array(apart[same]) <= 0.6).mean()
+        assert found[f"{name}_within_0.6"].value == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +97,6 @@ def test_without_two_kinds_of_pairs_there_are_no_values():
         assert real_pairs(names, indices, features) == {}
     pairs = real_pairs(np.array([7, 1, 9, 9, 1]), np.array([1, 3, 4]), features)
     assert pairs["same_person"] == pairs["two_people"] == pytest.approx(2**0.5)
+    assert pairs["same_person_within_0.6"] == pairs["two_people_within_0.6"] == 0
+    pairs = real_pairs(np.array(["a", "a", "b"]), indices, np.array([[0.0], [0.5], [1.0]]))
+    assert pairs["same_person_within_0.6"] == 1 and pairs["two_people_within_0.6"] == 0.5

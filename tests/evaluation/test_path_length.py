@@ -78,9 +78,22 @@ def test_images_over_256_pixels_are_shrunk_by_means():
     assert path_length.shrunk(images[:, :256, :256]).shape == (1, 256, 256, 1)
 
 
-def test_middle_is_the_published_crop():
-    """Of 8×8 pixels: rows 3 to 6, columns 2 to 5."""
-    images = np.arange(64).reshape(1, 8, 8, 1)
-    assert path_length.middle(images)[0, :, :, 0].tolist() == [
-        [row * 8 + column for column in range(2, 6)] for row in range(3, 7)
-    ]
+@pytest.mark.parametrize(
+    ("crop", "side", "rows", "columns"),
+    [("ffhq", 8, (3, 7), (2, 6)), ("celeba", 128, (41, 119), (25, 103))],
+)
+def test_the_authors_crops(crop, side, rows, columns):
+    images = np.arange(side**2).reshape(1, side, side, 1)
+    found = path_length.middle(images, path_length.CROPS[crop])
+    np.testing.assert_array_equal(found, images[:, slice(*rows), slice(*columns)])
+
+
+def test_cropped_images_are_compared():
+    mine = samples(crop="ffhq")
+    shapes = []
+    mine.decode = lambda w, start, floats: np.zeros((len(w), 64, 64, 1))
+    mine.network = lambda name: SimpleNamespace(
+        distance=lambda a, b: shapes.append(a.shape) or np.zeros(len(a))
+    )
+    path_length.path_length(mine, "w", "end")
+    assert {shape[1:] for shape in shapes} == {(32, 32, 1)}

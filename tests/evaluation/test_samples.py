@@ -4,6 +4,7 @@ import os
 import numpy as np
 import pytest
 
+from alae_tf.evaluation.baseline import PrincipalComponents
 from alae_tf.evaluation.samples import Protocol, Samples
 from alae_tf.features.weights import EvaluationError
 from alae_tf.model.autoencoder import Autoencoder
@@ -38,6 +39,23 @@ def test_images_of_each_kind(model):
     made = joined(samples.reconstructed())
     np.testing.assert_array_equal(made, model.reconstruct(real))
     assert samples.counts == {"real": 70, "generated": 70, "reconstructed": 70}
+
+
+def test_style_mixing(model, monkeypatch):
+    """Up to a random layer, at least one, the styles are those of w; then those of another w."""
+    monkeypatch.setattr(Samples, "decode", lambda self, codes, start: codes)
+    w, kept = model.sample_w(200)[:, np.newaxis], {}
+    for p in (0.0, 0.5, 1.0):
+        styles = joined(Samples(model, source(200), Protocol(style_mixing=p)).generated())
+        same = (styles == w).all(axis=2)  # [images, styles]
+        kept[p] = same.sum(axis=1)
+        np.testing.assert_array_equal(same, np.arange(4) < kept[p][:, np.newaxis])
+    assert (kept[0.0] == 4).all()
+    assert np.bincount(kept[1.0])[1:] == pytest.approx(np.full(4, 50), abs=25)
+    assert (kept[0.5] == 4).mean() == pytest.approx(0.5 + 0.5 / 4, abs=0.12)
+    pca = PrincipalComponents(source(200), 8, 4)
+    codes = joined(Samples(pca, source(200), Protocol(style_mixing=1.0)).generated())
+    np.testing.assert_array_equal(codes, pca.sample_w(200))
 
 
 def test_noise_differs_between_parts_and_repeats(model):

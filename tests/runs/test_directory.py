@@ -35,6 +35,7 @@ def test_a_new_directory_gets_a_flagfile_that_repeats_the_run(tmp_path):
         ("never", {}, "--resume=never"),
         ("must", {}, "has no checkpoint"),
         ("auto", {"latent_size": 9}, "latent_size: 256 before, 9 now"),
+        ("auto", {"encoder_codes": "layers"}, "encoder_codes: w before, layers now"),
     ],
 )
 def test_a_directory_with_a_run(tmp_path, resume, changes, message):

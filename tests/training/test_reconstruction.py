@@ -54,6 +54,16 @@ def test_e_alone_moves_and_learns(layered):
     np.testing.assert_array_equal(trainer.ema.w_avg, np.zeros_like(trainer.ema.w_avg))
 
 
+def test_g_may_move_as_well(layered):
+    config = layered.replace(reconstruction_update="EG")
+    trainer, images = Trainer(config), pixels(config, 1, 8)
+    trainer.set_learning_rate(1)
+    before = weights(trainer.alae)
+    trainer.step(images, 1, 0, 1.0)
+    moved = {name for name, value in weights(trainer.alae).items() if (value != before[name]).any()}
+    assert {name.split("/")[1] for name in moved} == {"E", "G"}
+
+
 def test_the_loss_is_distance_and_pixels_and_corrections(layered):
     config = layered.replace(
         reconstruction=3.0, reconstruction_pixels=2.0, correction_pull=0.5, accumulate=1
@@ -178,12 +188,26 @@ def test_codes_for_layers_need_styles(small_mlp):
         Config(encoder_codes="layers", encoder_head="dense")
 
 
-def test_missing_lpips_is_reported_before_any_work(small, monkeypatch, tmp_path):
-    monkeypatch.setenv("ALAE_TF_CACHE", str(tmp_path))
+@pytest.fixture
+def without_lpips(small, monkeypatch, tmp_path):
+    """A config whose update 4 needs a file that is missing."""
     monkeypatch.setattr("alae_tf.features.weights.places", lambda name: [tmp_path / name])
-    config = small.replace(**{**REFINE, "reconstruction_distance": "lpips"})
+    return small.replace(**{**REFINE, "reconstruction_distance": "lpips"})
+
+
+def test_missing_lpips_is_reported_before_any_work(without_lpips, tmp_path):
     with pytest.raises(ConfigError, match="--reconstruction_distance=lpips.*alexnet"):
-        Trainer(config)
+        loop.train(without_lpips, RunDirectory(tmp_path / "run"), make_measure=pytest.fail)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError, match="--reconstruction_distance=lpips.*alexnet"):
+        Trainer(without_lpips)
+
+
+def test_other_weights_of_lpips_are_refused(without_lpips, tmp_path):
+    (tmp_path / "alexnet.ckpt").write_bytes(b"something else")
+    with pytest.raises(ConfigError, match="--reconstruction_distance=lpips.*SHA-256"):
+        loop.train(without_lpips, RunDirectory(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_lpips_moves_e_as_well(small_mlp):
