@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def make_measure(source: Source) -> tuple[Measure, dict[str, str]] | None:
         """Checks that the metrics can be measured on these images. With --evaluate_images=0, what
         is missing is reported, and None is returned: training continues without measurements."""
-        protocol = Protocol("test" if source.held_out else "train", config.evaluate_count)
+        split, count = "test" if source.held_out else "train", config.evaluate_count
+        protocol = Protocol(split, count, generated=count)  # of few real images, all are used
         networks = functools.cache(
             lambda: registry.open_networks(metrics, source, protocol, config.resolution)
         )

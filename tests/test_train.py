@@ -12,9 +12,13 @@ import pytest
 from PIL import Image
 
 import alae_tf
+import alae_tf.train
 from alae_tf.config import Config
+from alae_tf.evaluation import registry
 from alae_tf.runs import checkpoint
 from alae_tf.runs.directory import RunDirectory
+from alae_tf.training import loop
+from tests.helpers.fakes import Images, noise
 from tests.paths import ROOT
 
 SMOKE = [
@@ -146,6 +150,26 @@ def test_sigterm_saves_and_a_torn_checkpoint_is_survived(whole, tmp_path):
     assert code == 0, output
     assert f"{torn.name}: not a whole checkpoint" in output
     same_end(tmp_path, whole[0])
+
+
+def test_few_held_out_images_are_measured_with_as_many_generated_ones_as_asked(
+    tmp_path, monkeypatch
+):
+    protocols = []
+    monkeypatch.setattr(
+        registry, "evaluate", lambda m, s, n, how, *_, **__: protocols.append(how) or []
+    )
+
+    def begun(config, directory, resume, finished, make_measure):
+        measure, _ = make_measure(Images(noise(9), held_out=Images(noise(3))))
+        measure(None)
+        return 0
+
+    monkeypatch.setattr(loop, "train", begun)
+    flags = ["--evaluate_metrics=latent_cycle", "--evaluate_count=20"]
+    assert alae_tf.train.main([*SMOKE, f"--run_dir={tmp_path}/run", *flags]) == 0
+    (how,) = protocols
+    assert (how.split, how.images, how.generated) == ("test", 20, 20)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):

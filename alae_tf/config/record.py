@@ -316,7 +316,9 @@ class Config:
         "first metric is kept. none: no measurements.",
     )
     evaluate_count: int = of_run(
-        500, "Number of real images to measure; the same number is generated.", "[4, 1e9]"
+        500,
+        "Number of generated images to measure, and of real ones, unless there are fewer.",
+        "[4, 1e9]",
     )
     truncation_psi: float = of_run(
         0.7, "Truncation in sample grids: w_avg + psi (w - w_avg). 1: no truncation.", "[0, 2]"

@@ -3,7 +3,7 @@
 import ctypes
 import os
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 LARGE = 2**31 - 1
 
 
@@ -14,6 +14,9 @@ def keep_memory() -> None:
     new, zeroed pages for the next block: hundreds of thousands of page faults in an iteration. Call
     this before threads allocate memory. It does nothing with other C libraries, or if the user has
     set a MALLOC_… variable or GLIBC_TUNABLES.
+
+    M_MMAP_THRESHOLD would do the same, but older versions of glibc refuse more than 32 MiB, and
+    TensorFlow's GeneratorDataset lowers it on Python 3.11 (`alae_tf.training.feed`).
     """
     if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         return
@@ -23,4 +26,4 @@ def keep_memory() -> None:
         return
     mallopt(M_ARENA_MAX, 1)
     mallopt(M_TRIM_THRESHOLD, LARGE)
-    mallopt(M_MMAP_THRESHOLD, LARGE)
+    mallopt(M_MMAP_MAX, 0)

@@ -3,6 +3,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from alae_tf.images import plots
 from alae_tf.images.picture import lay_out, png, tile, to_pixels
 from alae_tf.images.plots import loss_plot
 
@@ -51,6 +52,16 @@ def test_png_and_plot_can_be_opened():
         900,
         450,
     )
+
+
+def test_the_legend_hides_no_part_of_the_losses(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "saved", lambda figure, *_, **__: drawn.append(figure))
+    loss_plot([{"images_seen": "8", "level": "0", "d": "1", "g": "2"}], {"d": "D", "g": "G"})
+    drawn[0].draw_without_rendering()
+    (legend,), (axes,) = drawn[0].legends, drawn[0].axes
+    assert axes.get_legend() is None
+    assert not legend.get_window_extent().overlaps(axes.get_window_extent())
 
 
 def test_cells_without_a_number_are_gaps_of_the_plot():

@@ -218,7 +218,8 @@ def test_replicas_and_parts_give_the_same(changes, ada):
 
 @pytest.mark.slow
 def test_updates_3_and_4_see_clean_images(small):
-    """With p = 1 the losses of updates 1 and 2 change, that of update 3 does not."""
+    """With p = 1 the losses of updates 1 and 2 change, those of updates 3 and 4 do not."""
+    small = small.replace(reconstruction=1.0, reconstruction_distance="encoder")
     losses = []
     for name in ("none", "fixed"):
         trainer = Trainer(small.replace(augment=name, augment_p=1.0 if name == "fixed" else 0.2))
@@ -228,6 +229,7 @@ def test_updates_3_and_4_see_clean_images(small):
         step = trainer.step(pixels(small, 1, 8), 1, 0, 1.0)
         losses.append({name: float(value) for name, value in step.items()})
     assert losses[0]["latent"] == losses[1]["latent"]
+    assert losses[0]["reconstruction"] == losses[1]["reconstruction"]
     assert losses[0]["d"] != losses[1]["d"] and losses[0]["g"] != losses[1]["g"]
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from alae_tf.config import Config, ConfigError
 from alae_tf.data import DataError
@@ -282,6 +284,19 @@ def test_a_recreated_directory_is_left_to_the_other_run(digits, tmp_path, monkey
     assert sorted(path.name for path in run_dir.iterdir()) == [".lock", "config.cfg"]
 
 
+def test_health_and_augmentation_are_recorded(digits, tmp_path):
+    """In metrics.csv and TensorBoard; with every row, and with the row that follows a grid."""
+    config = digits.replace(augment="ada", augment_images=100.0, sample_images=16, log_images=16)
+    assert loop.train(config, RunDirectory(tmp_path)) == 0
+    *_, last = RunDirectory(tmp_path).metrics.rows()
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    for name in ("augment_p", "health/spread", "health/logit_test", "health/ema_age"):
+        event = board.Tensors(name)[-1]
+        assert event.step == 48
+        assert tf.make_ndarray(event.tensor_proto) == pytest.approx(float(last[name]), rel=1e-4)
+
+
 def test_a_run_measures_itself(digits, tmp_path):
     """Every 24 images, into the row that follows; the model is the one of that moment."""
     config = digits.replace(log_images=16, evaluate_images=24)
@@ -344,6 +359,26 @@ def test_a_measure_that_is_impossible_ends_it_before_any_work(digits, tmp_path):
 
     with pytest.raises(ConfigError, match="no weights"):
         loop.train(config, RunDirectory(tmp_path / "run"), make_measure=make_measure)
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_that_may_change_their_class_are_reported_before_any_work(digits, tmp_path, capsys):
+    def make_measure(source):
+        raise ConfigError("stop")
+
+    config = digits.replace(flip=True, augment="ada")
+    with pytest.raises(ConfigError, match="stop"):
+        loop.train(config, RunDirectory(tmp_path / "run"), make_measure=make_measure)
+    flags = "--flip=true, --augment_operations=geometry,colour"
+    assert f"{flags}: a mirrored or turned image" in capsys.readouterr().err
+
+
+def test_a_share_that_leaves_less_than_a_batch_ends_it_before_any_work(digits, tmp_path):
+    for number in range(9):
+        Image.new("L", (28, 28)).save(tmp_path / f"{number}.png")
+    config = digits.replace(data=f"folder:{tmp_path}?channels=1&test=0.5")
+    with pytest.raises(DataError, match="test=0.5: leaves .* 8; .*--batch_by_level"):
+        loop.train(config, RunDirectory(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
