@@ -99,7 +99,7 @@ def read(name: str) -> Found:
     for line in (HERE / f"{name}.jsonl").read_text().splitlines():
         row = json.loads(line)
         _, kind, *variant, seed = row["model"]["run_dir"].split("_")
-        if row["metric"] in METRICS and "baseline" not in row["model"]:
+        if row["metric"] in METRICS:
             found[kind, "_".join(variant), row["metric"]][seed] = row["value"]
     return {key: METRICS[key[2]][1] * np.array(list(found[key].values())) for key in found}
 
