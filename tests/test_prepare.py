@@ -6,11 +6,8 @@ import fcntl
 import io
 import json
 import os
-import random
 import resource
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -21,7 +18,7 @@ from alae_tf import data, prepare
 from alae_tf.data import Source, batches, open_source, preparing
 from alae_tf.data.arrays import ArraySource
 from alae_tf.training.interrupt import Interrupt
-from tests.paths import ROOT
+from tests.helpers.prepared import contents
 
 
 def run(out, *flags, uri="numbered:", resolution=16):
@@ -34,14 +31,6 @@ def run(out, *flags, uri="numbered:", resolution=16):
         except SystemExit as end:  # argparse
             code = end.code
     return code, text.getvalue()
-
-
-def contents(out):
-    """All files but the lock and what a kill leaves of files not yet begun, which are all empty."""
-    empty = [path for path in out.rglob(".alae-*.partial") if not path.stat().st_size]
-    left = {*out.rglob("lock"), *empty}
-    files = [path for path in out.rglob("*") if path.is_file() and path not in left]
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
 def numbered(size, held_out=0):
@@ -402,58 +391,6 @@ def test_files_of_others_are_not_replaced(tmp_path, source, monkeypatch, name, m
     assert (out / name).lstat() == before and {path.name for path in out.iterdir()} == names
     (out / name).rmdir() if make == "mkdir" else (out / name).unlink()
     assert run(out, "--shards=2")[0] == 0
-
-
-def start(out):
-    """mnist5k: at 64 px, in a process of its own; 64 shards, so that kills fall into many."""
-    command = [sys.executable, "-m", "alae_tf.prepare", "--data=mnist5k:", f"--out={out}"]
-    command += ["--max_resolution=64", "--shards=64"]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def kill_after_start(out, shards, seconds):
-    """Kills it some time after it finished that many new shards; the shards it left."""
-    before = len(list(out.glob(".prepare/t*-*.json")))
-    process = start(out)
-    while process.poll() is None and len(list(out.glob(".prepare/t*-*.json"))) < before + shards:
-        time.sleep(0.002)
-    time.sleep(seconds)
-    process.kill()
-    process.communicate()
-    return len(list(out.glob(".prepare/t*-*.json")))
-
-
-def ends_equal(out, tmp_path):
-    process = start(out)
-    output = process.communicate()[0]
-    assert process.returncode == 0, output
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        whole = ["--data=mnist5k:", f"--out={tmp_path}/whole", "--max_resolution=64", "--shards=64"]
-        assert prepare.main(whole) == 0
-    assert contents(out) == contents(tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_killed_and_started_again_it_ends_equal(tmp_path):
-    kept = kill_after_start(tmp_path / "out", shards=3, seconds=0)
-    assert 3 <= kept < 72  # 64 of train and 8 of test
-    notes = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/.prepare/t*-*.json")}
-    ends_equal(tmp_path / "out", tmp_path)
-    assert all(path.stat().st_mtime_ns == before for path, before in notes.items())
-
-
-@pytest.mark.slow
-def test_killed_20_times_at_random_moments_it_loses_nothing(tmp_path):
-    draw, kept = random.Random(0), 0
-    for _ in range(20):
-        before = kept
-        kept = kill_after_start(tmp_path / "out", draw.randint(0, 3), draw.uniform(0, 0.05))
-        assert kept >= before
-    assert 0 < kept
-    print(f"{kept} shards finished before the last kill")
-    ends_equal(tmp_path / "out", tmp_path)
 
 
 def test_a_disk_too_full_for_the_plan(source, tmp_path, monkeypatch):

@@ -125,8 +125,8 @@ class Samples:
         w = self.model.map(rng.standard_normal((count, latent), np.float32))
         cutoff = rng.integers(1, 2 * (self.model.level + 1), count, endpoint=True)
         cutoff[rng.random(count) >= self.protocol.style_mixing] = layers
-        first = np.arange(layers) < cutoff[:, np.newaxis]
-        return np.where(first[..., np.newaxis], styles, self.model.truncate(w, self.protocol.psi))
+        other = self.model.truncate(w, self.protocol.psi)
+        return self.model.alae.mix(styles, other, cutoff[:, np.newaxis, np.newaxis]).numpy()
 
     def pairs(self, about: str = "reconstructions") -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Real images and their reconstructions: parts, uint8 [n, H, W, C] each."""

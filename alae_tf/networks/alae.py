@@ -90,7 +90,8 @@ class ALAE(keras.Model):
         return tf.reshape(w, [-1, 1, w.shape[-1]]) + tf.zeros([self.styles, 1], w.dtype)
 
     def mix(self, styles: tf.Tensor, other: tf.Tensor, cutoff: int | tf.Tensor) -> tf.Tensor:
-        """Style mixing: `styles` below the cutoff, else `other`. Both [N, styles, latent]."""
+        """Style mixing: `styles` below the cutoff, a number or [N, 1, 1], else `other`. Both
+        [N, styles, latent]."""
         index = tf.range(self.styles)[tf.newaxis, :, tf.newaxis]
         return tf.where(index < cutoff, styles, other)
 

@@ -195,26 +195,13 @@ class Iteration:
         self.ema.w_avg.assign(self.alae.w_avg)
 
 
-def check(config: Config) -> None:
-    """Raises ConfigError or PluginError if `chosen` does, or if the file of weights of update 4's
-    perceptual distance is missing or is another one."""
-    chosen(config)
-    if config.reconstruction and config.reconstruction_distance == "lpips":
-        try:
-            weights.find(weights.LPIPS_ALEX)
-        except EvaluationError as error:
-            raise ConfigError(
-                f"--reconstruction_distance=lpips: {error} --reconstruction_distance=encoder "
-                "needs no file."
-            ) from None
-
-
 def chosen(config: Config) -> list[Update]:
     """The updates of an iteration, in the order of `--updates`. `--reconstruction` adds its update
     at the end, unless `--updates` names it.
 
     Raises:
-        ConfigError: an update is unknown, or "reconstruction" is named without a weight.
+        ConfigError: an update is unknown, "reconstruction" is named without a weight, or the file
+            of its perceptual distance is missing or is another one.
         PluginError: a plug-in with further updates cannot be imported.
     """
     plugins.load("alae_tf.training")
@@ -229,4 +216,12 @@ def chosen(config: Config) -> list[Update]:
             f"--reconstruction=0: --updates={','.join(names)} needs a weight for its update "
             "reconstruction, for example --reconstruction=1."
         )
+    if config.reconstruction and config.reconstruction_distance == "lpips":
+        try:
+            weights.find(weights.LPIPS_ALEX)
+        except EvaluationError as error:
+            raise ConfigError(
+                f"--reconstruction_distance=lpips: {error} --reconstruction_distance=encoder "
+                "needs no file."
+            ) from None
     return [known[name] for name in names]

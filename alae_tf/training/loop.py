@@ -64,7 +64,7 @@ def train(
     Raises:
         ConfigError, data.DataError, checkpoint.CheckpointError: before any work.
     """
-    algorithm.check(config)
+    algorithm.chosen(config)  # reports what is wrong before any work
     interrupt = Interrupt(config.max_hours)
     strategy = make_strategy(config)
     chief = is_chief(strategy)

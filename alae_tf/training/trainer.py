@@ -46,7 +46,6 @@ class Trainer:
         winograd: bool | None = None,
         dtype: str = "float32",
     ):
-        algorithm.check(config)
         self.config, self.updates = config, algorithm.chosen(config)
         self.moved = {letter for update in self.updates for letter in update.moves(config)}
         self.lpips = None
