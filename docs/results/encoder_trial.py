@@ -44,6 +44,9 @@ KINDS = {
         "--epochs_by_level=.5,1.5,3,5",
         "--ema_images=10000",
         "--precision=float32",
+        "--evaluate_metrics=code_gap",
+        "--evaluate_images=30000",
+        "--evaluate_count=972",
     ],
 }
 SEPARATE, RECONSTRUCTION = "--discriminator=separate", "--reconstruction=8"
