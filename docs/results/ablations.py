@@ -44,7 +44,7 @@ COMPARISONS = {
     "encoder_trial": Comparison(
         {
             "digits": "StyleALAE, MNIST at 16 px, 3 epochs",
-            "faces": "StyleALAE, faces at 32 px, 10 epochs",
+            "faces": "StyleALAE, faces at 32 px, 16 epochs",
         },
         {
             "joint": "joint",

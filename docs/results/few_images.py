@@ -1,0 +1,89 @@
+"""Recipes for few images: trains and measures one on one set of images (docs/results.md, Few
+images).
+
+python docs/results/few_images.py lfw150 ada 0 --data='folder:lfw150?test=lfw128/test' --max_hours=1
+
+After the name of the set, the recipe and the seed come further flags of alae_tf.train. Training
+goes on in runs/few_SET_RECIPE_SEED until its time is over; then the values are added to
+few_images.jsonl. All models are measured at 32 px: images of larger ones are reduced, and their E
+gets enlarged photographs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+FILE = Path(__file__).with_suffix(".jsonl")
+METRICS = ["fd_lpips", "recall", "precision", "lpips_alex_reconstruction", "psnr"]
+SIZE = 32  # pixels
+IMAGES = 500_000  # about what two cores see in half an hour at 32 px
+GROWTH = (0.075, 0.15, 0.25)  # shares of IMAGES that the levels up to 16 px get
+SMALL = ["--flagfile=configs/own_images_small.cfg", "--ema_images=10000"]
+AUTHORS = ["--learning_rate_by_level=.0015", "--r1_gamma=10", "--r1_every=1", "--style_mixing=.9"]
+RECIPES = {
+    "earlier": [*SMALL, *AUTHORS, "--batch_by_level=64,64,32,16"],
+    "small": SMALL,
+    "ada": [*SMALL, "--augment=ada", "--augment_images=100000"],
+    "whole": [*SMALL, "--epochs_by_level=1e-6,1e-6,1e-6"],
+    "finetune": ["--flagfile=configs/finetune_small.cfg"],
+}
+
+
+class At32:
+    """A trained model whose images are averaged to 32 px; those it encodes are enlarged first."""
+
+    resolution = SIZE
+
+    def __init__(self, model):
+        self._model = model
+        for name in ("config", "level", "blend", "images_seen", "sample_w", "truncate"):
+            setattr(self, name, getattr(model, name))
+
+    def encode(self, images: np.ndarray, layers: bool = False) -> np.ndarray:
+        """As `Autoencoder.encode`, for uint8 images."""
+        return self._model.encode(resized(images, self._model.resolution), layers)
+
+    def decode(self, *arguments, **named) -> np.ndarray:
+        """As `Autoencoder.decode`, for uint8 images."""
+        return resized(self._model.decode(*arguments, **named), SIZE)
+
+
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """uint8 images [N, size, size, C]."""
+    if images.shape[1] == size:
+        return images
+    box = PIL.Image.Resampling.BOX if images.shape[1] > size else PIL.Image.Resampling.BICUBIC
+    parts = [np.asarray(PIL.Image.fromarray(image).resize((size, size), box)) for image in images]
+    return np.stack(parts)
+
+
+def main(kind: str, recipe: str, seed: str, *given: str) -> None:
+    """Trains, then measures."""
+    from alae_tf import load_model
+    from alae_tf.data import open_source
+    from alae_tf.evaluation import registry
+    from alae_tf.evaluation.samples import Protocol
+    from alae_tf.runs import results
+
+    uri = next(flag for flag in given if flag.startswith("--data=")).removeprefix("--data=")
+    source, run_dir = open_source(uri), f"runs/few_{kind}_{recipe}_{seed}"
+    flags = [*RECIPES[recipe], f"--seed={seed}", f"--run_dir={run_dir}", "--evaluate_metrics=none"]
+    flags += [f"--epochs={10 * IMAGES / len(source)}"]  # the time ends training
+    if recipe not in ("whole", "finetune"):
+        growth = ",".join(f"{share * IMAGES / len(source):g}" for share in GROWTH)
+        flags += [f"--epochs_by_level={growth}"]
+    ended = subprocess.run([sys.executable, "-m", "alae_tf.train", *flags, *given]).returncode
+    assert ended in (0, 75), ended
+    model, protocol = At32(load_model(run_dir)), Protocol(images=len(source.held_out))
+    found = registry.evaluate(model, source, METRICS, protocol, about={"run_dir": run_dir})
+    for result in found:
+        results.append(FILE, result)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
