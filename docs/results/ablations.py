@@ -84,6 +84,7 @@ METRICS = {
     "code_gap/real_vs_generated": ("code gap, generated", 1, 2, "lower"),
     "code_gap/real_vs_w": ("code gap, w", 1, 2, "lower"),
     "identity/distance": ("identity, distance", 1, 3, "lower"),
+    "identity/found": ("identity, found, %", 100, 1, "higher"),
     "lpips_reconstruction": ("LPIPS (VGG)", 1, 3, "lower"),
     "lpips_alex_reconstruction": ("LPIPS (AlexNet)", 1, 3, "lower"),
     "psnr": ("PSNR, dB", 1, 1, "higher"),
