@@ -24,7 +24,9 @@ HERE = Path(__file__).parent
 PICTURES = HERE.parent / "pictures"
 CELLS = COMPARISONS["encoder_trial"].variants
 COUNT = 10  # images of each sort
-CURVES = ("fd_digits", "same_digit", "code_gap/real_vs_generated", "code_gap/real_vs_w")
+GAPS = ("code_gap/real_vs_generated", "code_gap/real_vs_w")
+# Kind of images → (what was measured during training, on how many images).
+CURVES = {"digits": (("fd_digits", "same_digit", *GAPS), 2000), "faces": (GAPS, 972)}
 
 
 def cells(kind: str, seed: str, uri: str) -> None:
@@ -53,20 +55,23 @@ def cells(kind: str, seed: str, uri: str) -> None:
 
 def curves(kind: str) -> None:
     """Mean and range over seeds of what was measured during training, against images seen."""
-    found = collections.defaultdict(lambda: collections.defaultdict(list))
+    metrics, count = CURVES[kind]
+    found = collections.defaultdict(lambda: collections.defaultdict(dict))
     for line in (HERE / "encoder_trial.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        _, of, *cell, _ = row["model"]["run_dir"].split("_")
-        if of == kind and row["metric"] in CURVES and 2000 in row["counts"].values():
-            found[row["metric"], "_".join(cell)][row["model"]["images_seen"]].append(row["value"])
-    figure = Figure(figsize=(11, 3), layout="constrained")
-    for metric, axis in zip(CURVES, figure.subplots(1, len(CURVES)), strict=True):
+        _, of, *cell, seed = row["model"]["run_dir"].split("_")
+        if of == kind and row["metric"] in metrics and count in row["counts"].values():
+            at = found[row["metric"], "_".join(cell)][row["model"]["images_seen"]]
+            at[seed] = row["value"]
+    figure = Figure(figsize=(1 + 2.5 * len(metrics), 3), layout="constrained")
+    for metric, axis in zip(metrics, figure.subplots(1, len(metrics)), strict=True):
         title, factor, _, better = METRICS[metric]
         for number, (cell, name) in enumerate(CELLS.items()):
             points = sorted(found[metric, cell].items())
             x = [images / 1000 for images, _ in points]
             low, mean, high = (
-                [factor * f(values) for _, values in points] for f in (min, np.mean, max)
+                [factor * f(list(seeds.values())) for _, seeds in points]
+                for f in (min, np.mean, max)
             )
             axis.plot(x, mean, "o-", color=f"C{number}", label=name, markersize=3, linewidth=1)
             axis.fill_between(x, low, high, color=f"C{number}", alpha=0.15, linewidth=0)
