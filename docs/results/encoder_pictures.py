@@ -1,7 +1,7 @@
 """Draws the pictures of the trial of encoders: what each cell reconstructs and generates, and how
 its figures went.
 
-python docs/results/encoder_pictures.py cells digits 0 idx:mnist    # of runs/trial_digits_*_0
+python docs/results/encoder_pictures.py cells digits 0 idx:mnist 0.7  # of runs/trial_digits_*_0
 python docs/results/encoder_pictures.py curves digits
 """
 
@@ -29,15 +29,17 @@ GAPS = ("code_gap/real_vs_generated", "code_gap/real_vs_w")
 CURVES = {"digits": (("fd_digits", "same_digit", *GAPS), 2000), "faces": (GAPS, 972)}
 
 
-def cells(kind: str, seed: str, uri: str) -> None:
-    """One row for each cell: G(E(x)) of the same held-out images, then generated images."""
+def cells(kind: str, seed: str, uri: str, psi: str = "0.7") -> None:
+    """One row for each cell: G(E(x)) of the same held-out images, then images generated with psi."""
     models = {cell: alae_tf.load_model(f"runs/trial_{kind}_{cell}_{seed}") for cell in CELLS}
     resolution = models["joint"].resolution
     held_out = data.open_source(uri).held_out
     images = data.all_images(Subset(held_out, evenly(held_out, COUNT)), resolution)
     rows = {"held out": np.concatenate([images, np.full_like(images, 255)])}
     for cell, model in models.items():
-        rows[CELLS[cell]] = np.concatenate([model.reconstruct(images), model.generate(COUNT)])
+        rows[CELLS[cell]] = np.concatenate(
+            [model.reconstruct(images), model.generate(COUNT, psi=float(psi))]
+        )
     figure = Figure(figsize=(11, 0.56 * len(rows) + 0.3), layout="constrained")
     grid = figure.subplots(len(rows), 2 * COUNT + 1, width_ratios=[1] * COUNT + [0.4] + [1] * COUNT)
     for (name, row), axes in zip(rows.items(), grid, strict=True):
