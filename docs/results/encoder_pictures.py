@@ -30,7 +30,7 @@ CURVES = {"digits": (("fd_digits", "same_digit", *GAPS), 2000), "faces": (GAPS, 
 
 
 def cells(kind: str, seed: str, uri: str, psi: str = "0.7") -> None:
-    """One row for each cell: G(E(x)) of the same held-out images, then images generated with psi."""
+    """One row for each cell: G(E(x)) of the same held-out images, then images generated at psi."""
     models = {cell: alae_tf.load_model(f"runs/trial_{kind}_{cell}_{seed}") for cell in CELLS}
     resolution = models["joint"].resolution
     held_out = data.open_source(uri).held_out
