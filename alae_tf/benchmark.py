@@ -32,9 +32,10 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     number; 0: as many as take `SECONDS`.
 
     Returns:
-        iteration_seconds and images_per_second (means), page_faults (per iteration, not counting
-        reads from disk), peak_memory_mib (of GPU 0, or of this process), encode_ms and decode_ms
-        (one image, float32, noise "const"), matmul_gflops.
+        iteration_seconds and images_per_second (means), page_faults (of an iteration, not counting
+        reads from disk; the median, since memory still grows in the first ones), peak_memory_mib
+        (of GPU 0, or of this process), encode_ms and decode_ms (one image, float32, noise "const"),
+        matmul_gflops.
     """
     import numpy as np
     import tensorflow as tf
@@ -57,20 +58,19 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     run.images_seen = run.growth.faded_in(level)
     run.enter_level(level)
 
-    def go(least: int, least_seconds: float) -> tuple[int, float]:
-        """Runs whole rounds of --r1_every; returns the iterations and seconds."""
-        begun, done, seconds = time.perf_counter(), 0, 0.0
-        while done < least or seconds < least_seconds:
+    def go(least: int, least_seconds: float) -> tuple[float, float]:
+        """Runs whole rounds of --r1_every; returns seconds and page faults of an iteration."""
+        begun, seconds, faults = time.perf_counter(), 0.0, [usage().ru_minflt]
+        while (done := (len(faults) - 1) * config.r1_every) < least or seconds < least_seconds:
             for _ in range(config.r1_every):
                 run.take()
             run.means.settle()
-            done, seconds = done + config.r1_every, time.perf_counter() - begun
-        return done, seconds
+            seconds = time.perf_counter() - begun
+            faults.append(usage().ru_minflt)
+        return seconds / done, float(np.median(np.diff(faults))) / config.r1_every
 
     go(2 * config.r1_every, WARM_UP_SECONDS)
-    faults = usage().ru_minflt
-    count, seconds = go(iterations or LEAST, 0.0 if iterations else SECONDS)
-    faults = usage().ru_minflt - faults
+    seconds, faults = go(iterations or LEAST, 0.0 if iterations else SECONDS)
     gpus = tf.config.list_logical_devices("GPU")
     memory = tf.config.experimental.get_memory_info
     peak = memory("GPU:0")["peak"] / 2**20 if gpus else usage().ru_maxrss / 2**10
@@ -79,9 +79,9 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
     w = model.encode(one)
     model.decode(w)
     return {
-        "iteration_seconds": seconds / count,
-        "images_per_second": batch * count / seconds,
-        "page_faults": faults / count,
+        "iteration_seconds": seconds,
+        "images_per_second": batch / seconds,
+        "page_faults": faults,
         "peak_memory_mib": peak,
         "encode_ms": 1e3 * median_seconds(lambda: model.encode(one), 11),
         "decode_ms": 1e3 * median_seconds(lambda: model.decode(w), 11),
