@@ -1,7 +1,7 @@
 """Recipes for few images (docs/results.md, Few images): trains and measures one on a set of images.
 
 python docs/results/few_images.py lfw150 ada 0 --data='folder:lfw150?test=lfw128/test'
-python docs/results/few_images.py faces128 finetune 0 --data='folder:faces128?test=0.3' --max_hours=.23
+python docs/results/few_images.py faces finetune 0 --data='folder:faces?test=.3' --max_hours=.23
 
 After the name of the set, the recipe and the seed come further flags of alae_tf.train. Training
 goes on in runs/few_SET_RECIPE_SEED until it has seen all images or its time is over; then the
