@@ -1,12 +1,13 @@
-"""Recipes for few images (docs/results.md, Few images): trains and measures one on a set of images.
+"""Recipes for few images (docs/results.md, Few images): trains by one recipe, and measures it.
 
 python docs/results/few_images.py lfw150 ada 0 --data='folder:lfw150?test=lfw128/test'
 python docs/results/few_images.py faces finetune 0 --data='folder:faces?test=.3' --max_hours=.23
 
-After the name of the set, the recipe and the seed come further flags of alae_tf.train. Training
-goes on in runs/few_SET_RECIPE_SEED until it has seen all images or its time is over; then the
-values are added to few_images.jsonl. All models are measured at 32 px: images of larger ones are
-reduced, and their E gets enlarged photographs.
+The name of the set, the recipe and the seed are followed by flags of alae_tf.train, --data among
+them. The run is in runs/few_SET_RECIPE_SEED. It ends after IMAGES images, or at --max_hours if that
+comes first; then the values are added to few_images.jsonl. All models are measured at 32 px: images
+from models of a higher resolution are scaled down, and photographs are scaled up before such a
+model encodes them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import PIL.Image
 FILE = Path(__file__).with_suffix(".jsonl")
 METRICS = ["fd_lpips", "recall", "precision", "lpips_alex_reconstruction", "psnr"]
 SIZE = 32  # pixels
-IMAGES = 400_000  # seen by each recipe at 32 px
-GENERATED = 972
+IMAGES = 400_000  # seen by each recipe, all levels together
+GENERATED = 972  # for every set: as many as photographs are held out of lfw128
 GROWTH = (0.075, 0.15, 0.25)  # shares of IMAGES that the levels up to 16 px get
 SMALL = ["--flagfile=configs/own_images_small.cfg", "--ema_images=10000"]
 AUTHORS = ["--learning_rate_by_level=.0015", "--r1_gamma=10", "--r1_every=1", "--style_mixing=.9"]
