@@ -7,7 +7,7 @@ python docs/results/encoder_trial.py evaluate --run_dir=runs/joint_0 --metrics=j
 After `train` come the kind of images, the cell, the seed, and further flags of `alae_tf.train`;
 `evaluate` takes the flags of `alae_tf.evaluate`. In each iteration, two updates move E, or three
 with update 4. In cells with a separate D, update 1 does not move E; another update 3 does, with a z
-of its own and without G, before update 3. (After update 3, it makes training diverge.) The metric
+of its own and without G, before update 3. (After update 3, some runs failed.) The metric
 `judge` is the accuracy of 1-NN and of a linear SVM on D's own features.
 """
 
