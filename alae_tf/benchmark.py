@@ -60,12 +60,13 @@ def measure(config: Config, level: int, batch: int, iterations: int) -> dict[str
 
     def go(least: int, least_seconds: float) -> tuple[float, float]:
         """Runs whole rounds of --r1_every; returns seconds and page faults of an iteration."""
-        begun, seconds, faults = time.perf_counter(), 0.0, [usage().ru_minflt]
-        while (done := (len(faults) - 1) * config.r1_every) < least or seconds < least_seconds:
+        begun, done, seconds = time.perf_counter(), 0, 0.0
+        faults = [usage().ru_minflt]
+        while done < least or seconds < least_seconds:
             for _ in range(config.r1_every):
                 run.take()
             run.means.settle()
-            seconds = time.perf_counter() - begun
+            done, seconds = done + config.r1_every, time.perf_counter() - begun
             faults.append(usage().ru_minflt)
         return seconds / done, float(np.median(np.diff(faults))) / config.r1_every
 
